@@ -1,0 +1,51 @@
+# Every target does its own set-up: Python 3.11+, pip and make are all it takes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_STORE := demo.store
+
+.PHONY: help demo test check lint format clean
+
+help:
+	@echo "make demo    index examples/sounds and ask three questions"
+	@echo "make test    lint, types and all tests, slow ones too"
+	@echo "make check   lint, types and the quick tests"
+	@echo "make format  put the code in its standard form"
+	@echo "make clean   remove what the others made"
+
+demo: $(VENV)/installed
+	@for step in \
+	    "index examples/sounds --store $(DEMO_STORE)" \
+	    "query 'a dog barking' -k 3 --format table --store $(DEMO_STORE)" \
+	    "query 'rain' -k 3 --format table --store $(DEMO_STORE)" \
+	    "query 'church bell' -k 3 --format table --store $(DEMO_STORE)"; do \
+	    echo; echo "$$ pe-search $$step"; eval "$(BIN)/pe-search $$step" || exit $$?; \
+	done
+
+test: lint
+	$(BIN)/pytest -n auto
+
+check: lint
+	$(BIN)/pytest -n auto -m "not slow"
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) $(DEMO_STORE) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pe-search needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
