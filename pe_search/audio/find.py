@@ -1,0 +1,82 @@
+"""Find the clips under folders."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from pe_search.audio.formats import audio_extensions
+from pe_search.records import Clip, Problem
+
+
+def find_clips(roots: Iterable[Path], on_problem: Callable[[Problem], None]) -> Iterator[Clip]:
+    """Walk folders and files in path order and yield every clip once.
+
+    In a folder, a clip is a regular file with an extension that libsndfile reads; names that begin with a dot are
+    passed over, links are followed, and a loop of links is walked once. A file that is named itself is a clip
+    whatever its extension.
+
+    Args:
+        roots: Folders and files; they become absolute, but links in them are kept as the user wrote them.
+        on_problem: Called with each root or folder that can't be read.
+    """
+    extensions = audio_extensions()
+    yielded: set[Path] = set()
+    for root in roots:
+        top = Path(os.path.abspath(root))
+        for clip in _clips_at(top, extensions, on_problem):
+            if clip.path not in yielded:
+                yielded.add(clip.path)
+                yield clip
+
+
+def _clips_at(top: Path, extensions: frozenset[str], on_problem: Callable[[Problem], None]) -> Iterator[Clip]:
+    try:
+        status = top.stat()
+    except OSError as error:
+        on_problem(Problem(top, error.strerror or str(error)))
+        return
+    if stat.S_ISDIR(status.st_mode):
+        yield from _clips_below(top, extensions, on_problem, ancestors=((status.st_dev, status.st_ino),))
+    elif stat.S_ISREG(status.st_mode):
+        yield Clip(top, status.st_size, status.st_mtime_ns)
+    else:
+        on_problem(Problem(top, "not a regular file"))
+
+
+def _clips_below(
+    folder: Path,
+    extensions: frozenset[str],
+    on_problem: Callable[[Problem], None],
+    ancestors: tuple[tuple[int, int], ...],
+) -> Iterator[Clip]:
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
+    except OSError as error:
+        on_problem(Problem(folder, error.strerror or str(error)))
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        path = folder / entry.name
+        is_candidate = path.suffix.lower() in extensions
+        try:
+            if not (is_candidate or entry.is_dir()):
+                continue
+            status = entry.stat()
+        except OSError as error:
+            # A dangling link under another extension is none of our business.
+            if is_candidate:
+                on_problem(Problem(path, error.strerror or str(error)))
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            identity = (status.st_dev, status.st_ino)
+            if identity not in ancestors:
+                yield from _clips_below(path, extensions, on_problem, (*ancestors, identity))
+        elif stat.S_ISREG(status.st_mode):
+            yield Clip(path, status.st_size, status.st_mtime_ns)
+        else:
+            on_problem(Problem(path, "not a regular file"))

@@ -1,0 +1,113 @@
+"""Read any audio file as 48 kHz mono, piece by piece, so that memory doesn't grow with the recording."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from pe_search.audio import SAMPLE_RATE_HZ
+from pe_search.errors import AudioError
+
+_LOWEST_RATE_HZ = 1_000
+_HIGHEST_RATE_HZ = 768_000
+_MOST_CHANNELS = 256
+_BLOCK_S = 1.0
+
+
+class ClipReader:
+    """An open audio file.
+
+    Args:
+        path: The file; libsndfile goes by its content, not by its extension.
+
+    Attributes:
+        header_duration_s: What the header says; the samples may be fewer.
+
+    Raises:
+        AudioError: If the file can't be opened as audio.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            # As bytes, because soundfile can't encode the surrogates of a name that is not UTF-8.
+            self._file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
+        except (OSError, RuntimeError) as error:
+            raise AudioError(path, _reason(error, path)) from error
+        rate_hz = self._file.samplerate
+        try:
+            if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
+                raise AudioError(path, f"its header gives a sample rate of {rate_hz} Hz")
+            if self._file.channels > _MOST_CHANNELS:
+                raise AudioError(path, f"its header gives {self._file.channels} channels")
+        except AudioError:
+            self._file.close()
+            raise
+        self.header_duration_s = max(self._file.frames, 0) / rate_hz
+
+    def __enter__(self) -> ClipReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the audio from the start: float32 blocks of shape (samples,), 48 kHz, the mean of all channels.
+
+        Raises:
+            AudioError: If the file breaks off, holds no audio, or holds samples that are not finite numbers.
+        """
+        rate_hz = self._file.samplerate
+        frames_per_block = max(1, round(_BLOCK_S * rate_hz))
+        resampler = None
+        if rate_hz != SAMPLE_RATE_HZ:
+            resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+        is_empty = True
+        while True:
+            frames = self._read(frames_per_block)
+            mono = frames.mean(axis=1, dtype=np.float32)
+            if not np.isfinite(mono).all():
+                raise AudioError(self.path, "holds samples that are not finite numbers (NaN or infinity)")
+            is_last = len(mono) < frames_per_block
+            if resampler is not None:
+                mono = resampler.resample_chunk(mono, last=is_last)
+            if len(mono):
+                is_empty = False
+                yield mono
+            if is_last:
+                break
+        if is_empty:
+            raise AudioError(self.path, "holds no audio")
+
+    def _read(self, frames: int) -> NDArray[np.float32]:
+        try:
+            block: NDArray[np.float32] = self._file.read(frames, dtype="float32", always_2d=True)
+        except (OSError, RuntimeError) as error:
+            raise AudioError(self.path, _reason(error, self.path)) from error
+        return block
+
+
+def _reason(error: Exception, path: Path) -> str:
+    """What libsndfile says, without the file's name in front, which the error line gives already."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                return "the file is empty"
+    except OSError as blocked:
+        return blocked.strerror or str(blocked)
+    text = getattr(error, "error_string", str(error)).strip().rstrip(".")
+    return f"can't be read as audio: {text}"

@@ -1,0 +1,52 @@
+"""Cut a stream of audio into windows of one length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.audio import SAMPLE_RATE_HZ
+from pe_search.records import Window
+
+
+def cut_windows(blocks: Iterable[NDArray[np.float32]], window_s: float, hop_s: float) -> Iterator[Window]:
+    """Cut audio into windows as it streams by, holding little more than one window in memory.
+
+    Windows start at 0, `hop_s`, 2 × `hop_s`, …. A clip shorter than `window_s` is one window of its own length. The
+    last window of a longer clip is moved back to end with the clip, so that all of a clip's windows have the same
+    length and no sample goes unheard.
+
+    Args:
+        blocks: float32 blocks of shape (samples,), 48 kHz mono, in order.
+        window_s: Length of a window, at least one sample.
+        hop_s: Step from one window to the next, at least one sample and at most `window_s`.
+    """
+    length = max(1, round(window_s * SAMPLE_RATE_HZ))
+    hop = min(length, max(1, round(hop_s * SAMPLE_RATE_HZ)))
+    # `held` is the audio from sample `held_from` on. It always reaches back one window, because the last window may.
+    held = np.empty(0, np.float32)
+    held_from = 0
+    next_start = 0
+    covered = 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        end = held_from + len(held)
+        while next_start + length <= end:
+            yield _window(held, held_from, next_start, length)
+            covered = next_start + length
+            next_start += hop
+        surplus = min(len(held) - length, next_start - held_from)
+        if surplus > 0:
+            held = held[surplus:]
+            held_from += surplus
+    end = held_from + len(held)
+    if end > covered:
+        start = max(0, end - length)
+        yield _window(held, held_from, start, end - start)
+
+
+def _window(held: NDArray[np.float32], held_from: int, start: int, length: int) -> Window:
+    samples = held[start - held_from : start - held_from + length].copy()
+    return Window(start / SAMPLE_RATE_HZ, (start + length) / SAMPLE_RATE_HZ, samples)
