@@ -1,0 +1,210 @@
+"""Find a PE Audio checkpoint by name: the built-in one, one of the hub's, or a local directory. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pe_search.errors import CheckpointError, first_line
+
+BUILTIN = "builtin"
+SHORT_NAMES = {
+    "small": "facebook/pe-av-small",
+    "base": "facebook/pe-av-base",
+    "large": "facebook/pe-av-large",
+}
+
+_CONFIG_FILE = "config.json"
+_WEIGHTS_FILE = "model.safetensors"
+_SHARDS_FILE = "model.safetensors.index.json"
+# Nothing that could run code is ever fetched: weights as safetensors, everything else as JSON or plain text.
+_HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")
+_MODEL_TYPES = ("pe_audio", "pe_audio_video")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+# A fingerprint reads this many blocks of each weights file, evenly spaced, so that it takes no longer for gigabytes.
+_FINGERPRINT_BLOCKS = 64
+_FINGERPRINT_BLOCK_BYTES = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A PE Audio checkpoint on this machine.
+
+    Attributes:
+        name: What a store remembers it by: `builtin`, a hub id, or the absolute path of a directory.
+        revision: The hub's commit, or for a directory a fingerprint of its files.
+        directory: Where its files are.
+        is_frame_level: Whether it was trained for the frame-level head (`PeAudioFrameLevelModel`).
+    """
+
+    name: str
+    revision: str
+    directory: Path
+    is_frame_level: bool
+
+
+def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
+    """Find a checkpoint by name and make sure that its files are here, fetching them from the hub if need be.
+
+    What is on this machine already is taken as it is: the hub is asked only for what is missing.
+
+    Args:
+        name: `builtin`; `small`, `base` or `large` for `facebook/pe-av-*`; a hub id; or a directory.
+        revision: A branch, tag or commit of a hub checkpoint.
+
+    Raises:
+        CheckpointError: If there is no such checkpoint, it can't be fetched, or it isn't PE Audio.
+    """
+    canonical = canonical_name(name)
+    if canonical == BUILTIN:
+        directory = Path(__file__).parent / "builtin"
+    elif os.path.isabs(canonical):
+        directory = Path(canonical)
+    else:
+        directory = _fetch(canonical, revision)
+        return _open_directory(canonical, directory, revision=directory.name)
+    if revision is not None:
+        raise CheckpointError(f"{name} is not on the Hugging Face hub and has no revisions; leave --revision out.")
+    return _open_directory(canonical, directory)
+
+
+def find_same_checkpoint(name: str, revision: str) -> Checkpoint:
+    """Find the very checkpoint that a store was made with.
+
+    Args:
+        name: As `Checkpoint.name` has it.
+        revision: As `Checkpoint.revision` has it.
+
+    Raises:
+        CheckpointError: If it is gone or has changed.
+    """
+    is_on_hub = name != BUILTIN and not os.path.isabs(name)
+    checkpoint = find_checkpoint(name, revision if is_on_hub else None)
+    if checkpoint.revision != revision:
+        raise CheckpointError(
+            f"The checkpoint {name} is no longer the one that the store was made with (revision {revision}, now "
+            f"{checkpoint.revision}). Index into a new store with --store."
+        )
+    return checkpoint
+
+
+def canonical_name(name: str) -> str:
+    """The one name that a store remembers a checkpoint by, however it was asked for.
+
+    Raises:
+        CheckpointError: If nothing can have that name.
+    """
+    if name == BUILTIN:
+        return BUILTIN
+    if name in SHORT_NAMES:
+        return SHORT_NAMES[name]
+    directory = Path(name).expanduser()
+    if name and (directory.is_dir() or directory.is_absolute()):
+        return os.path.abspath(directory)
+    if _HUB_ID.fullmatch(name):
+        return name
+    raise CheckpointError(
+        f"There is no checkpoint {name!r}: give builtin, small, base, large, a Hugging Face id like "
+        "facebook/pe-av-small, or a directory."
+    )
+
+
+def _open_directory(name: str, directory: Path, revision: str | None = None) -> Checkpoint:
+    config = _read_config(name, directory)
+    weights = _weights_files(directory)
+    missing = [file.name for file in weights if not file.is_file()]
+    if missing:
+        raise CheckpointError(f"{name} lacks {', '.join(missing)}: only safetensors weights are loaded.")
+    return Checkpoint(
+        name=name,
+        revision=revision or _fingerprint(directory, weights),
+        directory=directory,
+        is_frame_level="PeAudioFrameLevelModel" in (config.get("architectures") or ()),
+    )
+
+
+def _read_config(name: str, directory: Path) -> dict[str, Any]:
+    if not directory.is_dir():
+        raise CheckpointError(f"There is no checkpoint directory {directory}.")
+    try:
+        config = json.loads((directory / _CONFIG_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"{name} has no {_CONFIG_FILE}, so it isn't a Hugging Face checkpoint.") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{name}: its {_CONFIG_FILE} can't be read: {error}") from error
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type is None:
+        raise CheckpointError(
+            f"{name} is not in the Hugging Face format (its {_CONFIG_FILE} names no model_type). If this is the "
+            "'perception_models' revision, which holds Meta's own format, take the main revision."
+        )
+    if model_type not in _MODEL_TYPES:
+        raise CheckpointError(f"{name} is a {model_type} checkpoint; pe-search needs {' or '.join(_MODEL_TYPES)}.")
+    return dict(config)
+
+
+def _weights_files(directory: Path) -> list[Path]:
+    """The safetensors files that a checkpoint is made of, whether they are there or not."""
+    try:
+        shards = json.loads((directory / _SHARDS_FILE).read_text(encoding="utf-8"))["weight_map"]
+        return sorted({directory / Path(file).name for file in shards.values()})
+    except FileNotFoundError:
+        return [directory / _WEIGHTS_FILE]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{directory / _SHARDS_FILE} can't be read: {error}") from error
+
+
+def _fetch(hub_id: str, revision: str | None) -> Path:
+    """The local snapshot directory of a hub checkpoint, its name being the commit."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    def snapshot(local_files_only: bool) -> Path:
+        return Path(
+            snapshot_download(
+                hub_id, revision=revision, allow_patterns=list(_HUB_FILES), local_files_only=local_files_only
+            )
+        )
+
+    try:
+        cached = snapshot(local_files_only=True)
+        if (cached / _CONFIG_FILE).is_file() and all(file.is_file() for file in _weights_files(cached)):
+            return cached
+    except (LocalEntryNotFoundError, HFValidationError):
+        pass
+    at_revision = f" --revision {revision}" if revision else ""
+    try:
+        return snapshot(local_files_only=False)
+    except LocalEntryNotFoundError as error:
+        raise CheckpointError(
+            f"{hub_id} is not on this machine and the Hugging Face hub can't be reached. Fetch it where there is a "
+            f"network with `hf download {hub_id}{at_revision}`, or use `--model builtin`."
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        raise CheckpointError(f"{hub_id} can't be fetched from the Hugging Face hub: {first_line(error)}") from error
+
+
+def _fingerprint(directory: Path, weights: list[Path]) -> str:
+    """A name for what a directory holds: it changes when the configuration, the tokenizer or the weights do."""
+    digest = hashlib.sha256()
+    for name in (_CONFIG_FILE, "tokenizer.json"):
+        path = directory / name
+        if path.is_file():
+            digest.update(path.read_bytes())
+    for path in weights:
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}".encode())
+        step = max(_FINGERPRINT_BLOCK_BYTES, size // _FINGERPRINT_BLOCKS)
+        with path.open("rb") as file:
+            for offset in range(0, size, step):
+                file.seek(offset)
+                digest.update(file.read(_FINGERPRINT_BLOCK_BYTES))
+            file.seek(max(0, size - _FINGERPRINT_BLOCK_BYTES))
+            digest.update(file.read())
+    return digest.hexdigest()[:16]

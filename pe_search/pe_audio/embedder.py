@@ -1,0 +1,145 @@
+"""Windows to embeddings, texts to embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import AutoTokenizer
+
+from pe_search.errors import CheckpointError, PeSearchError, first_line
+from pe_search.pe_audio.checkpoint import Checkpoint
+from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_tower
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# Audio that goes through the model at once. On a CPU more only costs memory: the DAC encoder's activations of 10 s are
+# far larger than any cache already.
+_BATCH_S = {"cpu": 10.0, "mps": 60.0, "cuda": 160.0}
+
+
+class Embedder:
+    """A PE Audio checkpoint at work. Each tower is loaded when it is first needed, and not before.
+
+    Args:
+        checkpoint: From `find_checkpoint`.
+        device: `auto`, `cpu`, `cuda` or `mps`; `auto` takes the first of cuda, mps and cpu that is there.
+        dtype: `auto`, `float32`, `bfloat16` or `float16`; `auto` is float32.
+
+    Raises:
+        PeSearchError: If the device is not there.
+        CheckpointError: If the checkpoint's configuration can't be read.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto") -> None:
+        self.checkpoint = checkpoint
+        self.device = _pick_device(device)
+        self._dtype = _DTYPES["float32" if dtype == "auto" else dtype]
+        config = load_config(checkpoint)
+        self.dimension: int = config.text_config.hidden_size
+        self._samples_per_frame: int = config.audio_config.dac_config.hop_length
+        self._audio_tower: AudioTower | None = None
+        self._text_tower: TextTower | None = None
+        self._tokenizer: Any = None
+
+    @property
+    def batch_s(self) -> float:
+        """Seconds of audio that the device takes at once."""
+        return _BATCH_S[self.device.type]
+
+    @property
+    def logit_scale(self) -> float:
+        """What a score is multiplied by on its way to a probability."""
+        return float(self._any_tower().text_audio_logit_scale)
+
+    @property
+    def logit_bias(self) -> float:
+        """What is then added to it."""
+        return float(self._any_tower().text_audio_logit_bias)
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Embed windows of any lengths; each comes out as if it had been embedded alone.
+
+        Args:
+            windows: float32 arrays of shape (samples,), 48 kHz mono, at least one sample each.
+
+        Returns:
+            float32 of shape (windows, dimension), in the order of the windows, not normalised: PE Audio ranks by the
+            plain inner product (facebookresearch/perception_models#108).
+        """
+        tower = self._load_audio_tower()
+        embeddings = np.empty((len(windows), self.dimension), np.float32)
+        padded = [_pad_to_frames(window, self._samples_per_frame) for window in windows]
+        for rows in self._batches([len(window) for window in padded]):
+            batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
+            with torch.inference_mode():
+                output = tower(batch.to(self.device, self._dtype))
+            embeddings[rows] = output.float().cpu().numpy()
+        return embeddings
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts on the CPU in float32, whatever the audio tower runs on: they are few and short.
+
+        Returns:
+            float32 of shape (texts, dimension), not normalised.
+        """
+        tower = self._load_text_tower()
+        tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+        with torch.inference_mode():
+            output: NDArray[np.float32] = tower(tokens["input_ids"], tokens["attention_mask"]).float().numpy()
+        return output
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        """Rows to embed together: all of one length, so that no padding mask is needed and none is heard."""
+        rows = sorted(range(len(lengths)), key=lambda row: lengths[row])
+        start = 0
+        while start < len(rows):
+            length = lengths[rows[start]]
+            most = max(1, int(self.batch_s * 48_000 / length))
+            stop = start
+            while stop < len(rows) and stop - start < most and lengths[rows[stop]] == length:
+                stop += 1
+            yield rows[start:stop]
+            start = stop
+
+    def _any_tower(self) -> AudioTower | TextTower:
+        return self._audio_tower or self._text_tower or self._load_audio_tower()
+
+    def _load_audio_tower(self) -> AudioTower:
+        if self._audio_tower is None:
+            self._audio_tower = load_tower(AudioTower, self.checkpoint, self._dtype).to(self.device)
+        return self._audio_tower
+
+    def _load_text_tower(self) -> TextTower:
+        if self._text_tower is None:
+            self._text_tower = load_tower(TextTower, self.checkpoint, torch.float32)
+            self._tokenizer = _load_tokenizer(self.checkpoint, self._text_tower.config.text_config)
+        return self._text_tower
+
+
+def _load_tokenizer(checkpoint: Checkpoint, text_config: Any) -> Any:
+    # AutoProcessor would want torchvision for the video half of an audio-video checkpoint.
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, local_files_only=True)
+    except Exception as error:
+        raise CheckpointError(f"{checkpoint.name}: its tokenizer can't be loaded: {first_line(error)}") from error
+    tokenizer.model_max_length = min(tokenizer.model_max_length, text_config.max_position_embeddings)
+    return tokenizer
+
+
+def _pad_to_frames(samples: NDArray[np.float32], samples_per_frame: int) -> NDArray[np.float32]:
+    """Reflect the end so that the length is a whole number of frames, as `PeAudioFeatureExtractor` does."""
+    surplus = len(samples) % samples_per_frame
+    return np.pad(samples, (0, samples_per_frame - surplus), "reflect") if surplus else samples
+
+
+def _pick_device(name: str) -> torch.device:
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        name = next(candidate for candidate in ("cuda", "mps", "cpu") if has[candidate])
+    if not has[name]:
+        raise PeSearchError(f"This machine has no {name} device that torch can use; leave --device out.")
+    return torch.device(name)

@@ -1,0 +1,49 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from transformers import PeAudioModel
+
+from tests.made_up import LAYOUTS, make_checkpoint
+
+# Nothing here may reach a network, and a test must not depend on what this machine has in its caches.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the user's store, settings and checkpoints out of the tests, and the tests out of them."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
+    for name in ("PE_SEARCH_STORE", "PE_SEARCH_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session", params=LAYOUTS)
+def checkpoint_of_each_layout(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, PeAudioModel]:
+    """A made-up checkpoint directory, and the upstream model that it holds."""
+    directory = tmp_path_factory.mktemp("checkpoint") / request.param
+    return directory, make_checkpoint(directory, request.param)
+
+
+@pytest.fixture(scope="session")
+def plain_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PeAudioModel]:
+    """A made-up `pe_audio` checkpoint directory, and the upstream model that it holds."""
+    directory = tmp_path_factory.mktemp("checkpoint") / "plain"
+    return directory, make_checkpoint(directory)
+
+
+@pytest.fixture(scope="session")
+def esc10() -> Path:
+    """Real recordings in ten folders; only some machines have them."""
+    directory = SHARED_DATA / "esc10"
+    if not directory.is_dir():
+        pytest.skip(f"the recordings of ESC-10 are not at {directory}")
+    return directory

@@ -1,0 +1,141 @@
+"""Our embeddings against upstream's own forward."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from transformers import PeAudioFeatureExtractor, PeAudioModel
+
+from pe_search.errors import CheckpointError, PeSearchError
+from pe_search.pe_audio import embedder as embedder_module
+from pe_search.pe_audio.checkpoint import find_checkpoint
+from pe_search.pe_audio.embedder import Embedder
+from tests.made_up import edit_config, make_checkpoint, make_tokenizer, noise
+
+TEXTS = ["a dog barking", "rain", "the sound of a church bell and a siren in the rain", "unknown words"]
+# Whole and broken numbers of frames, several of one length, one frame, one sample.
+LENGTHS_S = [1.0, 0.5, 1.0, 0.04, 1 / 48_000, 0.777, 1.0]
+
+
+@pytest.fixture
+def windows() -> list[NDArray[np.float32]]:
+    return [noise(seconds, seed=seed) for seed, seconds in enumerate(LENGTHS_S)]
+
+
+def upstream_forward(model: PeAudioModel, window: NDArray[np.float32], texts: list[str]) -> dict[str, NDArray[np.float32]]:
+    """One window and all texts through upstream's processor parts and its clip-level forward."""
+    features = PeAudioFeatureExtractor()(window, sampling_rate=48_000, return_tensors="pt")
+    tokens = make_tokenizer()(texts, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        output = PeAudioModel.forward(
+            model,
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            input_values=features["input_values"],
+        )
+    return {
+        "audio": output.audio_embeds[0].numpy(),
+        "text": output.text_audio_embeds.numpy(),
+        "probabilities": output.logits_audio_text.sigmoid()[0].numpy(),
+    }
+
+
+def test_equals_upstream_for_every_layout_window_by_window(checkpoint_of_each_layout, windows):
+    directory, model = checkpoint_of_each_layout
+    embedder = Embedder(find_checkpoint(str(directory)), device="cpu")
+    expected = [upstream_forward(model, window, TEXTS) for window in windows]
+
+    audio = embedder.embed_windows(windows)
+    text = embedder.embed_texts(TEXTS)
+
+    np.testing.assert_allclose(audio, [row["audio"] for row in expected], atol=1e-4)
+    np.testing.assert_allclose(text, expected[0]["text"], atol=1e-4)
+    logits = audio @ text.T * embedder.logit_scale + embedder.logit_bias
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), [row["probabilities"] for row in expected], atol=1e-4)
+    # The parity above would mean nothing if everything came out alike.
+    assert np.ptp(audio, axis=0).max() > 0.1
+    assert np.ptp(text, axis=0).max() > 0.1
+
+
+def test_an_embedding_does_not_depend_on_its_neighbours(plain_checkpoint, windows):
+    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
+    together = embedder.embed_windows(windows)
+    alone = np.concatenate([embedder.embed_windows([window]) for window in windows])
+    backwards = embedder.embed_windows(windows[::-1])[::-1]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together, backwards, atol=1e-5)
+    texts_alone = np.concatenate([embedder.embed_texts([text]) for text in TEXTS])
+    np.testing.assert_allclose(embedder.embed_texts(TEXTS), texts_alone, atol=1e-5)
+
+
+def test_only_windows_of_one_length_go_through_together(plain_checkpoint, windows, monkeypatch):
+    monkeypatch.setitem(embedder_module._BATCH_S, "cpu", 2.0)
+    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
+    shapes = []
+    tower = embedder._load_audio_tower()
+    tower.register_forward_pre_hook(lambda module, inputs: shapes.append(tuple(inputs[0].shape)))
+    embedder.embed_windows(windows)
+    # 1 s is 25 frames; three of those are more than the 2 s that are allowed at once here.
+    frames = [(batch, samples // 1920) for batch, _, samples in shapes]
+    assert frames == [(2, 1), (1, 13), (1, 20), (2, 25), (1, 25)]
+
+
+def test_no_windows(plain_checkpoint):
+    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
+    assert embedder.embed_windows([]).shape == (0, 32)
+
+
+def test_bfloat16_is_close_and_comes_out_as_float32(plain_checkpoint, windows):
+    checkpoint = find_checkpoint(str(plain_checkpoint[0]))
+    exact = Embedder(checkpoint, device="cpu").embed_windows(windows)
+    rough = Embedder(checkpoint, device="cpu", dtype="bfloat16").embed_windows(windows)
+    assert rough.dtype == np.float32
+    cosines = (exact * rough).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
+    assert cosines.min() > 0.95
+    assert not np.array_equal(exact, rough)
+
+
+def test_a_text_loads_the_text_tower_only(plain_checkpoint):
+    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])))
+    embedder.embed_texts(["rain"])
+    assert embedder._audio_tower is None
+    names = [name for name, _ in embedder._text_tower.named_parameters()]
+    assert names
+    assert not any(name.startswith("audio") for name in names)
+
+
+def test_a_window_loads_the_audio_tower_only(plain_checkpoint):
+    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
+    embedder.embed_windows([noise(0.1)])
+    assert embedder.logit_scale == pytest.approx(0.7)
+    assert embedder.logit_bias == pytest.approx(-0.4)
+    assert embedder._text_tower is None
+
+
+def test_a_text_longer_than_the_tower_takes_is_cut(plain_checkpoint):
+    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])))
+    long, longer = embedder.embed_texts(["rain " * 100, "rain " * 200])
+    np.testing.assert_array_equal(long, longer)
+
+
+def test_a_device_that_is_not_there(plain_checkpoint, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(PeSearchError, match="no cuda device"):
+        Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cuda")
+
+
+def test_a_tokenizer_that_is_not_there(tmp_path):
+    make_checkpoint(tmp_path)
+    for file in tmp_path.glob("token*"):
+        file.unlink()
+    with pytest.raises(CheckpointError, match="tokenizer can't be loaded"):
+        Embedder(find_checkpoint(str(tmp_path))).embed_texts(["rain"])
+
+
+def test_a_configuration_that_makes_no_sense(tmp_path):
+    make_checkpoint(tmp_path)
+    edit_config(tmp_path, audio_config="none")
+    with pytest.raises(CheckpointError, match="configuration can't be read"):
+        Embedder(find_checkpoint(str(tmp_path)))
