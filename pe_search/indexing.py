@@ -1,0 +1,217 @@
+"""Clips become windows, windows become embeddings, embeddings come to rest in the store."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.audio.find import find_clips
+from pe_search.audio.read import ClipReader
+from pe_search.audio.windows import cut_windows
+from pe_search.errors import AudioError
+from pe_search.records import Clip, IndexSummary, Problem
+from pe_search.store import Store
+
+# Embeddings are committed this often, so that little is lost when a run is cut short.
+_COMMIT_EVERY_S = 5.0
+# Windows wait until they could fill this many of the embedder's batches, so that those of one length meet.
+_BATCHES_TO_GATHER = 3
+
+
+class WindowEmbedder(Protocol):
+    """What indexing asks of an embedder."""
+
+    @property
+    def batch_s(self) -> float:
+        """Seconds of audio that are embedded at once."""
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Windows to embeddings of shape (windows, dimension)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an index run has to do.
+
+    Attributes:
+        to_embed: Clips that are new or changed.
+        to_remove: Paths of clips that the store holds under the given folders, and that are gone.
+        unchanged: Number of clips that the store already holds as they are.
+        problems: Folders and files that couldn't be looked at.
+    """
+
+    to_embed: tuple[Clip, ...]
+    to_remove: tuple[Path, ...]
+    unchanged: int
+    problems: tuple[Problem, ...]
+
+
+def plan_index(paths: Iterable[Path], held: Mapping[Path, Clip]) -> Plan:
+    """Compare what is on disk with what a store holds. No clip is opened.
+
+    Args:
+        paths: Folders and files to index. What the store holds from elsewhere is left alone.
+        held: The store's clips by path.
+    """
+    roots = [Path(os.path.abspath(path)) for path in paths]
+    problems: list[Problem] = []
+    found = {clip.path: clip for clip in find_clips(roots, problems.append)}
+    to_embed = tuple(clip for clip in found.values() if held.get(clip.path) != clip)
+    # What couldn't be looked at isn't known to be gone.
+    unseen = frozenset(problem.path for problem in problems)
+    to_remove = tuple(
+        path for path in held if path not in found and _is_under(path, frozenset(roots)) and not _is_under(path, unseen)
+    )
+    return Plan(to_embed, to_remove, len(found) - len(to_embed), tuple(problems))
+
+
+def run_index(
+    plan: Plan,
+    store: Store,
+    load_embedder: Callable[[], WindowEmbedder],
+    *,
+    on_progress: Callable[[float, float], None] = lambda _bytes_done, _audio_s: None,
+    on_problem: Callable[[Problem], None] = lambda _problem: None,
+) -> IndexSummary:
+    """Carry out a plan. A KeyboardInterrupt ends the run early, with all finished clips committed.
+
+    Args:
+        plan: From `plan_index`.
+        store: Where the embeddings go.
+        load_embedder: Called if there is anything to embed; gives the embedder of the store's checkpoint.
+        on_progress: Called now and then with the bytes of the plan's clips that are done, and the seconds of audio
+            that are embedded.
+        on_problem: Called with each clip that is left out, as soon as it is known.
+    """
+    run = _Run(store, on_progress, on_problem)
+    is_interrupted = False
+    for problem in plan.problems:
+        run.leave_out(problem)
+    try:
+        store.replace_clips([], plan.to_remove)
+        if plan.to_embed:
+            embedder = load_embedder()
+            for clip in plan.to_embed:
+                run.read(clip, embedder)
+            run.embed(embedder)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    run.commit()
+    store.refresh_index()
+    return IndexSummary(
+        clips=run.clips,
+        windows=run.windows,
+        audio_s=run.audio_s,
+        unchanged=plan.unchanged,
+        removed=len(plan.to_remove),
+        problems=tuple(run.problems),
+        is_interrupted=is_interrupted,
+    )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A clip on its way: read up to somewhere, embedded up to somewhere."""
+
+    clip: Clip
+    times: list[tuple[float, float]] = field(default_factory=list)
+    embeddings: list[NDArray[np.float32]] = field(default_factory=list)
+    is_read: bool = False
+    is_left_out: bool = False
+
+
+class _Run:
+    """The moving parts of one run: clips being read, windows gathered for the embedder, clips not yet committed."""
+
+    def __init__(
+        self,
+        store: Store,
+        on_progress: Callable[[float, float], None],
+        on_problem: Callable[[Problem], None],
+    ) -> None:
+        self.clips = 0
+        self.windows = 0
+        self.audio_s = 0.0
+        self.problems: list[Problem] = []
+        self._store = store
+        self._on_progress = on_progress
+        self._on_problem = on_problem
+        self._uncommitted: list[_Reading] = []
+        self._gathered: list[tuple[_Reading, NDArray[np.float32]]] = []
+        self._gathered_s = 0.0
+        self._embedded_s = 0.0
+        self._bytes_read = 0.0
+        self._last_commit_s = time.monotonic()
+
+    def leave_out(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        self._on_problem(problem)
+
+    def read(self, clip: Clip, embedder: WindowEmbedder) -> None:
+        """Read a clip and gather its windows, embedding whenever enough of them have come together."""
+        reading = _Reading(clip)
+        self._uncommitted.append(reading)
+        bytes_before = self._bytes_read
+        manifest = self._store.manifest
+        try:
+            with ClipReader(clip.path) as reader:
+                for window in cut_windows(reader.blocks(), manifest.window_s, manifest.hop_s):
+                    reading.times.append((window.start_s, window.end_s))
+                    self._gathered.append((reading, window.samples))
+                    self._gathered_s += window.end_s - window.start_s
+                    # The header may lie about the length, so the share is held at one.
+                    share = min(1.0, window.end_s / max(reader.header_duration_s, window.end_s))
+                    self._bytes_read = bytes_before + clip.size_bytes * share
+                    if self._gathered_s >= _BATCHES_TO_GATHER * embedder.batch_s:
+                        self.embed(embedder)
+        except AudioError as error:
+            reading.is_left_out = True
+            self.leave_out(Problem(error.path, error.reason))
+        reading.is_read = True
+        self._bytes_read = bytes_before + clip.size_bytes
+
+    def embed(self, embedder: WindowEmbedder) -> None:
+        """Embed what is gathered; commit if it is time."""
+        gathered = [(reading, samples) for reading, samples in self._gathered if not reading.is_left_out]
+        self._gathered.clear()
+        self._gathered_s = 0.0
+        if gathered:
+            embeddings = embedder.embed_windows([samples for _, samples in gathered])
+            for (reading, samples), embedding in zip(gathered, embeddings, strict=True):
+                reading.embeddings.append(embedding)
+                self._embedded_s += len(samples) / self._store.manifest.sample_rate_hz
+                if not (reading.is_left_out or np.isfinite(embedding).all()):
+                    reading.is_left_out = True
+                    self.leave_out(Problem(reading.clip.path, "its samples are too large to embed"))
+        self._on_progress(self._bytes_read, self._embedded_s)
+        if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:
+            self.commit()
+
+    def commit(self) -> None:
+        """Commit every clip that is read and embedded to its end, and forget what was held of clips left out."""
+        finished: list[_Reading] = []
+        unfinished: list[_Reading] = []
+        for reading in self._uncommitted:
+            is_finished = reading.is_read and len(reading.embeddings) == len(reading.times)
+            if not reading.is_left_out:
+                (finished if is_finished else unfinished).append(reading)
+        self._store.replace_clips(
+            [(reading.clip, reading.times, np.stack(reading.embeddings)) for reading in finished],
+            removed=[reading.clip.path for reading in self._uncommitted if reading.is_left_out],
+        )
+        self._uncommitted = unfinished
+        self._last_commit_s = time.monotonic()
+        self.clips += len(finished)
+        self.windows += sum(len(reading.times) for reading in finished)
+        self.audio_s += sum(reading.times[-1][1] for reading in finished)
+
+
+def _is_under(path: Path, folders: frozenset[Path]) -> bool:
+    return bool(folders) and (path in folders or not folders.isdisjoint(path.parents))
