@@ -1,0 +1,262 @@
+"""`pe-search index`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pe_search.cli.messages import say
+from pe_search.cli.options import StoreOption, store_directory
+from pe_search.cli.render import clock
+from pe_search.errors import StoreError
+from pe_search.records import Clip, IndexSummary, Problem
+
+if TYPE_CHECKING:
+    from pe_search.pe_audio.checkpoint import Checkpoint
+    from pe_search.pe_audio.embedder import Embedder
+    from pe_search.store import Manifest
+
+_WINDOW_S = 10.0
+# PE-AV was trained and evaluated on 30 s pieces; its frames are 40 ms.
+_LONGEST_WINDOW_S = 30.0
+_SHORTEST_WINDOW_S = 0.04
+
+
+class Device(StrEnum):
+    """Where the audio tower runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class Dtype(StrEnum):
+    """What the audio tower calculates in."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and audio files.", show_default=False)],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            envvar="PE_SEARCH_MODEL",
+            show_default=False,
+            help="The checkpoint: builtin; small, base or large (facebook/pe-av-*); any Hugging Face id; or a "
+            "directory. [default: the store's, else builtin]",
+        ),
+    ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a Hugging Face checkpoint."),
+    ] = None,
+    window_s: Annotated[
+        float | None,
+        typer.Option(
+            "--window",
+            metavar="S",
+            min=_SHORTEST_WINDOW_S,
+            max=_LONGEST_WINDOW_S,
+            show_default=False,
+            help="Seconds of audio per embedding, 30 at most. [default: 10]",
+        ),
+    ] = None,
+    hop_s: Annotated[
+        float | None,
+        typer.Option(
+            "--hop",
+            metavar="S",
+            min=_SHORTEST_WINDOW_S,
+            show_default=False,
+            help="Seconds from one window to the next. [default: the window's length]",
+        ),
+    ] = None,
+    device: Annotated[Device, typer.Option("--device", help="Where the model runs.")] = Device.AUTO,
+    dtype: Annotated[Dtype, typer.Option("--dtype", help="What the model calculates in.")] = Dtype.AUTO,
+    store: StoreOption = None,
+) -> None:
+    """Embed folders of audio and keep the embeddings in a store.
+
+    Every format that libsndfile reads is found by its extension; hidden files are passed over. Only what is new or
+    has changed is embedded, and what is gone from the given folders leaves the store, so run it again as often as you
+    like. Exit status: 0 if all went well, 1 if there is no audio there, 2 if a clip had to be left out.
+
+    \b
+        pe-search index ./sounds
+        pe-search index ~/Samples ~/Recordings/2024 --model small
+        pe-search index ./birds --window 5 --hop 2.5 --store ./birds.store
+    """
+    from pe_search.indexing import plan_index, run_index
+    from pe_search.store import Store, read_manifest_if_any
+
+    started_s = time.monotonic()
+    directory = store_directory(store)
+    manifest = read_manifest_if_any(directory)
+    checkpoint = _pick_checkpoint(directory, manifest, model, revision)
+    if manifest is not None:
+        _refuse_other_windows(directory, manifest, window_s, hop_s)
+    elif hop_s is not None and hop_s > (window_s or _WINDOW_S):
+        raise typer.BadParameter("is longer than the window: some audio would go unheard.", param_hint="--hop")
+
+    @cache
+    def load_embedder() -> Embedder:
+        from pe_search.pe_audio.embedder import Embedder
+
+        embedder = Embedder(checkpoint, device.value, dtype.value)
+        _say_which_model(checkpoint, is_first_choice=model is None and manifest is None)
+        return embedder
+
+    plan = plan_index([path.expanduser() for path in paths], _held_clips(directory, manifest))
+    if not (plan.to_embed or plan.to_remove or plan.unchanged):
+        for problem in plan.problems:
+            _say_problem(problem)
+        if not plan.problems:
+            say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
+        raise typer.Exit(2 if plan.problems else 1)
+
+    if manifest is None:
+        opened = Store.create(directory, _new_manifest(load_embedder(), window_s or _WINDOW_S, hop_s))
+    else:
+        opened = Store.open(directory, read_only=False)
+    with opened, _progress(sum(clip.size_bytes for clip in plan.to_embed)) as on_progress:
+        summary = run_index(plan, opened, load_embedder, on_progress=on_progress, on_problem=_say_problem)
+    _say_summary(summary, directory, time.monotonic() - started_s)
+    if summary.is_interrupted:
+        raise typer.Exit(130)
+    if summary.problems:
+        raise typer.Exit(2)
+
+
+def _pick_checkpoint(directory: Path, manifest: Manifest | None, model: str | None, revision: str | None) -> Checkpoint:
+    """The store's own checkpoint if there is a store, else the one that was asked for."""
+    from pe_search.pe_audio.checkpoint import BUILTIN, canonical_name, find_checkpoint, find_same_checkpoint
+
+    if manifest is None:
+        return find_checkpoint(model or BUILTIN, revision)
+    if model is not None and canonical_name(model) != manifest.model:
+        raise StoreError(
+            f"The store at {directory} was made with {manifest.model}, and embeddings of two checkpoints don't mix; "
+            f"index into another store (--store) to use {model}."
+        )
+    if revision is not None and find_checkpoint(manifest.model, revision).revision != manifest.revision:
+        raise StoreError(
+            f"The store at {directory} was made with revision {manifest.revision} of {manifest.model}; index into "
+            f"another store (--store) to use {revision}."
+        )
+    return find_same_checkpoint(manifest.model, manifest.revision)
+
+
+def _refuse_other_windows(directory: Path, manifest: Manifest, window_s: float | None, hop_s: float | None) -> None:
+    if window_s not in (None, manifest.window_s) or hop_s not in (None, manifest.hop_s):
+        raise StoreError(
+            f"The store at {directory} has windows of {manifest.window_s:g} s every {manifest.hop_s:g} s; index into "
+            "another store (--store) to use others."
+        )
+
+
+def _held_clips(directory: Path, manifest: Manifest | None) -> dict[Path, Clip]:
+    from pe_search.store import Store
+
+    if manifest is None:
+        return {}
+    # Opened for writing, so that a store whose making was cut short gets its catalog.
+    with Store.open(directory, read_only=False) as opened:
+        return opened.clips()
+
+
+def _new_manifest(embedder: Embedder, window_s: float, hop_s: float | None) -> Manifest:
+    from pe_search.audio import SAMPLE_RATE_HZ
+    from pe_search.store import Manifest
+
+    return Manifest(
+        model=embedder.checkpoint.name,
+        revision=embedder.checkpoint.revision,
+        dimension=embedder.dimension,
+        window_s=window_s,
+        hop_s=window_s if hop_s is None else hop_s,
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        logit_scale=embedder.logit_scale,
+        logit_bias=embedder.logit_bias,
+    )
+
+
+def _say_which_model(checkpoint: Checkpoint, *, is_first_choice: bool) -> None:
+    if checkpoint.is_frame_level:
+        say(
+            f"pe-search: {checkpoint.name} was trained to say where in a clip a sound is; to rank clips, "
+            "facebook/pe-av-* do better."
+        )
+    if is_first_choice and sys.stderr.isatty():
+        say(
+            "Using the built-in model: small and quick, it knows some common sounds. For the full model run "
+            "`pe-search index --model small …` (Meta's PE-AV, fetched once from Hugging Face)."
+        )
+
+
+def _say_problem(problem: Problem) -> None:
+    say(f"pe-search: left out {problem.path}: {problem.reason}")
+
+
+def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float) -> None:
+    if summary.is_interrupted:
+        say(
+            f"Interrupted. {_count(summary.clips, 'clip')} embedded by this run are in the store; run the same command "
+            "to go on."
+        )
+        return
+    parts = [
+        f"{_count(summary.clips, 'clip')} embedded ({_count(summary.windows, 'window')}, "
+        f"{summary.audio_s / 3600:.2f} hours) in {elapsed_s:.1f} s",
+        f"{summary.unchanged:,} unchanged",
+        f"{summary.removed:,} removed",
+        f"{len(summary.problems):,} left out",
+    ]
+    say(f"{', '.join(parts)}. Store: {directory}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@contextmanager
+def _progress(total_bytes: int) -> Iterator[Callable[[float, float], None]]:
+    """A progress bar on stderr if that is a terminal; yields what to call with bytes done and seconds embedded."""
+    if not (sys.stderr.isatty() and total_bytes):
+        yield lambda _bytes_done, _audio_s: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    started_s = time.monotonic()
+    with Progress(
+        TextColumn("embedding"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[audio]} of audio"),
+        TextColumn("{task.fields[speed]:,.1f} h/h"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=total_bytes, audio=clock(0), speed=0.0)
+
+        def show(bytes_done: float, audio_s: float) -> None:
+            speed = audio_s / max(time.monotonic() - started_s, 1e-3)
+            bar.update(task, completed=bytes_done, audio=clock(round(audio_s)), speed=speed)
+
+        yield show

@@ -1,0 +1,38 @@
+"""Lines for people, on stderr, and text made safe for a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def say(text: str) -> None:
+    """Print one line on stderr, whatever characters are in it."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text with everything escaped that a terminal would obey, or that can't be encoded.
+
+    Control characters come out as `\\x1b`, and bytes of a file name that are not UTF-8 as `\\xff`.
+    """
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def shown_path(path: Path) -> str:
+    """A path for people: relative to the working directory if it is below it."""
+    try:
+        short = path.relative_to(os.getcwd())
+    except (ValueError, OSError):
+        short = path
+    return printable(str(short))
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode has it (PEP 383)
+        return f"\\x{code - 0xDC00:02x}"
+    if code < 0x100:
+        return {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(character, f"\\x{code:02x}")
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

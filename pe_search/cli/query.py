@@ -1,0 +1,89 @@
+"""`pe-search query`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pe_search.cli.options import StoreOption, store_directory
+from pe_search.cli.render import HitFormat, write_hits
+from pe_search.errors import StoreError
+
+
+def query(
+    texts: Annotated[
+        list[str], typer.Argument(metavar="TEXT", help="What to look for; each TEXT is a query of its own.")
+    ],
+    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Show the N best hits of each query.")] = 10,
+    hit_format: Annotated[
+        HitFormat | None,
+        typer.Option("--format", show_default=False, help="[default: table on a terminal, paths in a pipe]"),
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="End each path with a NUL byte, for xargs -0; implies paths.")
+    ] = False,
+    under: Annotated[
+        Path | None, typer.Option("--under", metavar="PATH", help="Only clips below this folder, or this one clip.")
+    ] = None,
+    all_windows: Annotated[
+        bool, typer.Option("--all-windows", help="Show every window of a clip, not only its best.")
+    ] = False,
+    min_probability: Annotated[
+        float, typer.Option("--min-probability", min=0.0, max=1.0, metavar="P", help="Leave out hits below P.")
+    ] = 0.0,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", metavar="NAME", help="Insist on this checkpoint; a store made with another is refused."
+        ),
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Find the clips that sound most like a text.
+
+    The text is embedded by the checkpoint that the store was made with, and the clips are ranked by the inner product
+    of the two embeddings. Exit status: 0 if there is a hit, 1 if there is none, 2 on an error.
+
+    \b
+        pe-search query "dog barking"
+        pe-search query "heavy rain on a tin roof" -k 50 --min-probability 0.5
+        pe-search query siren -0 | xargs -0 cp -t picks/
+        pe-search query "church bell" "door slam" --format jsonl | jq .path
+    """
+    if null and hit_format not in (None, HitFormat.PATHS):
+        raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
+    if any(not text.strip() for text in texts):
+        raise typer.BadParameter("is empty.", param_hint="TEXT")
+    if hit_format is None:
+        hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else HitFormat.PATHS
+
+    from pe_search.pe_audio.checkpoint import canonical_name, find_same_checkpoint
+    from pe_search.store import Store
+
+    with Store.open(store_directory(store)) as opened:
+        made_with = opened.manifest.model
+        if model is not None and canonical_name(model) != made_with:
+            raise StoreError(
+                f"The store at {opened.directory} was made with {made_with}, and only that checkpoint can search it; "
+                f"index into another store (--store) to use {model}."
+            )
+        checkpoint = find_same_checkpoint(made_with, opened.manifest.revision)
+
+        from pe_search.pe_audio.embedder import Embedder
+        from pe_search.searching import search
+
+        answers = search(
+            opened,
+            Embedder(checkpoint, device="cpu"),
+            texts,
+            k,
+            under=None if under is None else Path(os.path.abspath(under.expanduser())),
+            all_windows=all_windows,
+            min_probability=min_probability,
+        )
+        if write_hits(answers, hit_format, null=null) == 0:
+            raise typer.Exit(1)
