@@ -23,7 +23,26 @@ from transformers import (
 
 LAYOUTS = ("pe_audio", "pe_audio_video", "frame_level")
 
-_WORDS = "a the dog barking rain sea waves baby crying clock ticking siren church bell of sound in and".split()
+_WORDS = [
+    "a",
+    "the",
+    "dog",
+    "barking",
+    "rain",
+    "sea",
+    "waves",
+    "baby",
+    "crying",
+    "clock",
+    "ticking",
+    "siren",
+    "church",
+    "bell",
+    "of",
+    "sound",
+    "in",
+    "and",
+]
 _TEXT_CONFIG = {
     "model_type": "modernbert",
     "vocab_size": 32,
@@ -133,9 +152,7 @@ def tone(seconds: float, frequency_hz: float, rate_hz: int = 48_000) -> NDArray[
     return (0.5 * np.sin(2 * np.pi * frequency_hz * time_s)).astype(np.float32)
 
 
-def write_audio(
-    path: Path, samples: NDArray[np.float32], rate_hz: int = 48_000, subtype: str | None = "FLOAT"
-) -> Path:
+def write_audio(path: Path, samples: NDArray[np.float32], rate_hz: int = 48_000, subtype: str | None = "FLOAT") -> Path:
     """Write samples, and return the path. The folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, rate_hz, subtype=subtype)

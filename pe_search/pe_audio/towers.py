@@ -19,6 +19,7 @@ from transformers.models.pe_audio.modeling_pe_audio import (
     PeAudioContrastiveHead,
     PeAudioEncoder,
     PeAudioPreTrainedModel,
+    Snake1d,
 )
 
 from pe_search.errors import CheckpointError, first_line
@@ -121,7 +122,22 @@ def load_tower(kind: type[_AnyTower], checkpoint: Checkpoint, dtype: torch.dtype
             "made for another model."
         )
     loaded: _AnyTower = tower.eval().requires_grad_(False)
+    _keep_snake_finite(loaded, dtype)
     return loaded
+
+
+def _keep_snake_finite(tower: nn.Module, dtype: torch.dtype) -> None:
+    """Raise the smallest alphas of the Snake activations, `x + sin²(αx) / (α + 1e-9)`, to what float16 can divide by.
+
+    There 1e-9 is zero and 1 / α overflows, so that α = 0, which passes x on as it is, would give NaN. An α just large
+    enough passes x on as well, because sin²(αx) is then too small for float16.
+    """
+    if dtype != torch.float16:
+        return
+    least = 2 / torch.finfo(torch.float16).max
+    for module in tower.modules():
+        if isinstance(module, Snake1d):
+            module.alpha.masked_fill_(module.alpha.abs() < least, least)
 
 
 def load_config(checkpoint: Checkpoint) -> PeAudioConfig:

@@ -112,7 +112,7 @@ def test_weights_may_be_in_several_files(directory):
     tower = load_tower(AudioTower, find_checkpoint(str(directory)), torch.float32)
     assert torch.equal(tower.audio_head.proj.weight, weights["audio_head.proj.weight"])
     (directory / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="lacks model-00002-of-00002.safetensors"):
+    with pytest.raises(CheckpointError, match=r"lacks model-00002-of-00002\.safetensors"):
         find_checkpoint(str(directory))
 
 
@@ -171,8 +171,8 @@ def test_without_a_network_the_error_names_the_way_out(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError) as caught:
         find_checkpoint("small", "main")
     assert str(caught.value) == (
-        "facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached. Fetch it where there is "
-        "a network with `hf download facebook/pe-av-small --revision main`, or use `--model builtin`."
+        "facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached. Fetch it where there "
+        "is a network with `hf download facebook/pe-av-small --revision main`, or use `--model builtin`."
     )
 
 

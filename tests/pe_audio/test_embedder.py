@@ -24,7 +24,9 @@ def windows() -> list[NDArray[np.float32]]:
     return [noise(seconds, seed=seed) for seed, seconds in enumerate(LENGTHS_S)]
 
 
-def upstream_forward(model: PeAudioModel, window: NDArray[np.float32], texts: list[str]) -> dict[str, NDArray[np.float32]]:
+def upstream_forward(
+    model: PeAudioModel, window: NDArray[np.float32], texts: list[str]
+) -> dict[str, NDArray[np.float32]]:
     """One window and all texts through upstream's processor parts and its clip-level forward."""
     features = PeAudioFeatureExtractor()(window, sampling_rate=48_000, return_tensors="pt")
     tokens = make_tokenizer()(texts, padding=True, return_tensors="pt")
@@ -75,7 +77,7 @@ def test_only_windows_of_one_length_go_through_together(plain_checkpoint, window
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     shapes = []
     tower = embedder._load_audio_tower()
-    tower.register_forward_pre_hook(lambda module, inputs: shapes.append(tuple(inputs[0].shape)))
+    tower.register_forward_pre_hook(lambda _module, inputs: shapes.append(tuple(inputs[0].shape)))
     embedder.embed_windows(windows)
     # 1 s is 25 frames; three of those are more than the 2 s that are allowed at once here.
     frames = [(batch, samples // 1920) for batch, _, samples in shapes]
@@ -95,6 +97,19 @@ def test_bfloat16_is_close_and_comes_out_as_float32(plain_checkpoint, windows):
     cosines = (exact * rough).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(rough, axis=1)
     assert cosines.min() > 0.95
     assert not np.array_equal(exact, rough)
+
+
+def test_float16_survives_activations_that_do_nothing(tmp_path, windows):
+    model = make_checkpoint(tmp_path)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("block.0.snake1.alpha"):
+                parameter.zero_()
+    model.save_pretrained(tmp_path)
+    checkpoint = find_checkpoint(str(tmp_path))
+    exact = Embedder(checkpoint, device="cpu").embed_windows(windows[:2])
+    rough = Embedder(checkpoint, device="cpu", dtype="float16").embed_windows(windows[:2])
+    np.testing.assert_allclose(rough, exact, atol=0.1)
 
 
 def test_a_text_loads_the_text_tower_only(plain_checkpoint):
