@@ -74,10 +74,12 @@ _AUDIO_CONFIG = {
 }
 
 
-def make_model(kind: type[PeAudioModel] = PeAudioModel, seed: int = 0) -> PeAudioModel:
+def make_model(kind: type[PeAudioModel] = PeAudioModel, seed: int = 0, dac_channels: int = 2) -> PeAudioModel:
     """An upstream model with random weights, large enough that different inputs differ in the result."""
     torch.manual_seed(seed)
-    model = kind(PeAudioConfig(text_config=_TEXT_CONFIG, audio_config=_AUDIO_CONFIG)).eval()
+    dac_config = _AUDIO_CONFIG["dac_config"] | {"encoder_hidden_size": dac_channels}
+    audio_config = _AUDIO_CONFIG | {"dac_config": dac_config}
+    model = kind(PeAudioConfig(text_config=_TEXT_CONFIG, audio_config=audio_config)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1 and not name.endswith("alpha"):
@@ -88,9 +90,9 @@ def make_model(kind: type[PeAudioModel] = PeAudioModel, seed: int = 0) -> PeAudi
     return model
 
 
-def make_checkpoint(directory: Path, layout: str = "pe_audio", seed: int = 0) -> PeAudioModel:
+def make_checkpoint(directory: Path, layout: str = "pe_audio", seed: int = 0, dac_channels: int = 2) -> PeAudioModel:
     """Write a checkpoint of one of the `LAYOUTS` and return the upstream model that it holds."""
-    model = make_model(PeAudioFrameLevelModel if layout == "frame_level" else PeAudioModel, seed)
+    model = make_model(PeAudioFrameLevelModel if layout == "frame_level" else PeAudioModel, seed, dac_channels)
     if layout == "pe_audio_video":
         # As facebook/pe-av-*: the text tower once at the top, the audio parts below audio_model, more beside.
         weights = {
@@ -101,7 +103,7 @@ def make_checkpoint(directory: Path, layout: str = "pe_audio", seed: int = 0) ->
         weights["audio_video_head.proj.weight"] = torch.zeros(2, 2)
         encoder = {
             "model_type": "pe_audio_video_encoder",
-            "audio_config": _AUDIO_CONFIG,
+            "audio_config": model.config.audio_config.to_dict(),
             "hidden_size": 16,
             "intermediate_size": 16,
             "num_hidden_layers": 1,

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 
 from pe_search.errors import CheckpointError, PeSearchError, first_line
 from pe_search.pe_audio.checkpoint import Checkpoint
+from pe_search.pe_audio.dac import TiledDacEncoder
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_tower
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -19,6 +20,9 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 # Audio that goes through the model at once. On a CPU more only costs memory: the DAC encoder's activations of 10 s are
 # far larger than any cache already.
 _BATCH_S = {"cpu": 10.0, "mps": 60.0, "cuda": 160.0}
+
+# The activations of a narrower encoder are small anyway; upstream's own runs it a little faster.
+_TILED_FROM_CHANNELS = 16
 
 
 class Embedder:
@@ -110,7 +114,11 @@ class Embedder:
 
     def _load_audio_tower(self) -> AudioTower:
         if self._audio_tower is None:
-            self._audio_tower = load_tower(AudioTower, self.checkpoint, self._dtype).to(self.device)
+            tower = load_tower(AudioTower, self.checkpoint, self._dtype).to(self.device)
+            front = tower.audio_encoder.embedder
+            if self.device.type == "cpu" and front.dac_encoder.conv1.out_channels >= _TILED_FROM_CHANNELS:
+                front.dac_encoder = TiledDacEncoder(front.dac_encoder)
+            self._audio_tower = tower
         return self._audio_tower
 
     def _load_text_tower(self) -> TextTower:

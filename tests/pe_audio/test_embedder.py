@@ -11,6 +11,7 @@ from transformers import PeAudioFeatureExtractor, PeAudioModel
 from pe_search.errors import CheckpointError, PeSearchError
 from pe_search.pe_audio import embedder as embedder_module
 from pe_search.pe_audio.checkpoint import find_checkpoint
+from pe_search.pe_audio.dac import TiledDacEncoder
 from pe_search.pe_audio.embedder import Embedder
 from tests.made_up import edit_config, make_checkpoint, make_tokenizer, noise
 
@@ -59,6 +60,14 @@ def test_equals_upstream_for_every_layout_window_by_window(checkpoint_of_each_la
     # The parity above would mean nothing if everything came out alike.
     assert np.ptp(audio, axis=0).max() > 0.1
     assert np.ptp(text, axis=0).max() > 0.1
+
+
+def test_a_wide_encoder_runs_in_tiles_and_equals_upstream(tmp_path, windows):
+    model = make_checkpoint(tmp_path, dac_channels=16)
+    embedder = Embedder(find_checkpoint(str(tmp_path)), device="cpu")
+    expected = [upstream_forward(model, window, TEXTS)["audio"] for window in windows]
+    np.testing.assert_allclose(embedder.embed_windows(windows), expected, atol=1e-4)
+    assert isinstance(embedder._audio_tower.audio_encoder.embedder.dac_encoder, TiledDacEncoder)
 
 
 def test_an_embedding_does_not_depend_on_its_neighbours(plain_checkpoint, windows):
