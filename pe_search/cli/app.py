@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from pe_search import PeSearchError, __version__
-from pe_search.cli import index, query, status
+from pe_search.cli import index, models, query, status
 from pe_search.cli.messages import say
 
 
@@ -29,11 +32,21 @@ class _Group(TyperGroup):
             say(f"pe-search: {error}")
             raise typer.Exit(2) from error
         except BrokenPipeError:
-            # The reader has all it wanted, as with `| head -1`. Python flushes once more on its way out, so that has
-            # to go somewhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            # The reader has all it wanted, as with `| head -1`.
+            _discard_stdout()
             raise typer.Exit(0) from None
+        except OSError as error:
+            _discard_stdout()
+            place = f"{error.filename}: " if error.filename else ""
+            say(f"pe-search: {place}{error.strerror or error}")
+            raise typer.Exit(2) from error
         return result
+
+
+def _discard_stdout() -> None:
+    """Give what Python still flushes to stdout on its way out a place to go."""
+    with suppress(io.UnsupportedOperation):  # a test runner's stdout has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(
@@ -47,6 +60,7 @@ app = typer.Typer(
 app.command("index")(index.index)
 app.command("query")(query.query)
 app.command("status")(status.status)
+app.command("models")(models.models)
 
 
 def _show_version(is_asked: bool) -> None:
@@ -77,4 +91,16 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    _mend_streams()
     app()
+
+
+def _mend_streams() -> None:
+    """Make stdout and stderr take any text, even where they are closed or their encoding is narrow."""
+    # A descriptor that the shell closed would be given to the next file that is opened, and a warning be written there.
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.messages import say
-from pe_search.cli.options import StoreOption, store_directory
+from pe_search.cli.options import StoreOption, expanded, store_directory
 from pe_search.cli.render import clock
 from pe_search.errors import StoreError
 from pe_search.records import Clip, IndexSummary, Problem
@@ -55,10 +56,9 @@ def index(
         typer.Option(
             "--model",
             metavar="NAME",
-            envvar="PE_SEARCH_MODEL",
             show_default=False,
             help="The checkpoint: builtin; small, base or large (facebook/pe-av-*); any Hugging Face id; or a "
-            "directory. [default: the store's, else builtin]",
+            "directory. [default: the store's; for a new store $PE_SEARCH_MODEL, else builtin]",
         ),
     ] = None,
     revision: Annotated[
@@ -94,7 +94,8 @@ def index(
 
     Every format that libsndfile reads is found by its extension; hidden files are passed over. Only what is new or
     has changed is embedded, and what is gone from the given folders leaves the store, so run it again as often as you
-    like. Exit status: 0 if all went well, 1 if there is no audio there, 2 if a clip had to be left out.
+    like. Exit status: 0 if all went well, 1 if there is no audio there, 2 if a clip had to be left out, 130 if
+    interrupted: what was finished is kept, and the same command goes on.
 
     \b
         pe-search index ./sounds
@@ -107,11 +108,21 @@ def index(
     started_s = time.monotonic()
     directory = store_directory(store)
     manifest = read_manifest_if_any(directory)
-    checkpoint = _pick_checkpoint(directory, manifest, model, revision)
     if manifest is not None:
         _refuse_other_windows(directory, manifest, window_s, hop_s)
     elif hop_s is not None and hop_s > (window_s or _WINDOW_S):
         raise typer.BadParameter("is longer than the window: some audio would go unheard.", param_hint="--hop")
+    plan = plan_index([expanded(path) for path in paths], _held_clips(directory, manifest))
+    if not (plan.to_embed or plan.to_remove or plan.unchanged):
+        for problem in plan.problems:
+            _say_problem(problem)
+        if not plan.problems:
+            say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
+        raise typer.Exit(2 if plan.problems else 1)
+
+    if manifest is None and model is None:
+        model = os.environ.get("PE_SEARCH_MODEL")
+    checkpoint = _pick_checkpoint(directory, manifest, model, revision)
 
     @cache
     def load_embedder() -> Embedder:
@@ -120,14 +131,6 @@ def index(
         embedder = Embedder(checkpoint, device.value, dtype.value)
         _say_which_model(checkpoint, is_first_choice=model is None and manifest is None)
         return embedder
-
-    plan = plan_index([path.expanduser() for path in paths], _held_clips(directory, manifest))
-    if not (plan.to_embed or plan.to_remove or plan.unchanged):
-        for problem in plan.problems:
-            _say_problem(problem)
-        if not plan.problems:
-            say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
-        raise typer.Exit(2 if plan.problems else 1)
 
     if manifest is None:
         opened = Store.create(directory, _new_manifest(load_embedder(), window_s or _WINDOW_S, hop_s))
@@ -147,7 +150,7 @@ def _pick_checkpoint(directory: Path, manifest: Manifest | None, model: str | No
     from pe_search.pe_audio.checkpoint import BUILTIN, canonical_name, find_checkpoint, find_same_checkpoint
 
     if manifest is None:
-        return find_checkpoint(model or BUILTIN, revision)
+        return find_checkpoint(BUILTIN if model is None else model, revision)
     if model is not None and canonical_name(model) != manifest.model:
         raise StoreError(
             f"The store at {directory} was made with {manifest.model}, and embeddings of two checkpoints don't mix; "
@@ -199,7 +202,7 @@ def _say_which_model(checkpoint: Checkpoint, *, is_first_choice: bool) -> None:
     if checkpoint.is_frame_level:
         say(
             f"pe-search: {checkpoint.name} was trained to say where in a clip a sound is; to rank clips, "
-            "facebook/pe-av-* do better."
+            "take one of facebook/pe-av-*."
         )
     if is_first_choice and sys.stderr.isatty():
         say(
@@ -214,10 +217,7 @@ def _say_problem(problem: Problem) -> None:
 
 def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float) -> None:
     if summary.is_interrupted:
-        say(
-            f"Interrupted. {_count(summary.clips, 'clip')} embedded by this run are in the store; run the same command "
-            "to go on."
-        )
+        say(f"Interrupted. This run put {_count(summary.clips, 'clip')} into the store; run the same command to go on.")
         return
     parts = [
         f"{_count(summary.clips, 'clip')} embedded ({_count(summary.windows, 'window')}, "

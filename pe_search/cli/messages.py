@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
 def say(text: str) -> None:
-    """Print one line on stderr, whatever characters are in it."""
-    print(printable(text), file=sys.stderr, flush=True)
+    """Print one line on stderr, whatever characters are in it. That nobody reads it any more stops no work."""
+    with suppress(OSError):
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 StoreOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--store",
         metavar="DIR",
@@ -19,10 +20,18 @@ StoreOption = Annotated[
 ]
 
 
-def store_directory(chosen: Path | None) -> Path:
+def store_directory(chosen: str | None) -> Path:
     """The store to use: the chosen one, else the one in the user's data directory; absolute."""
+    if chosen == "":
+        # What a shell variable that was never set leaves behind must not mean the working directory.
+        raise typer.BadParameter("is empty.", param_hint="--store")
     if chosen is None:
         from platformdirs import user_data_path
 
         return user_data_path("pe-search", appauthor=False) / "store"
-    return chosen.expanduser().absolute()
+    return expanded(Path(chosen)).absolute()
+
+
+def expanded(path: Path) -> Path:
+    """The path with `~` and `~user` put in full; that of an unknown user is taken literally."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises RuntimeError for an unknown user)

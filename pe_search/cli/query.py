@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.options import StoreOption, store_directory
+from pe_search.cli.options import StoreOption, expanded, store_directory
 from pe_search.cli.render import HitFormat, write_hits
 from pe_search.errors import StoreError
 
@@ -37,16 +37,15 @@ def query(
     ] = 0.0,
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model", metavar="NAME", help="Insist on this checkpoint; a store made with another is refused."
-        ),
+        typer.Option("--model", metavar="NAME", help="Refuse a store that was made with another checkpoint."),
     ] = None,
     store: StoreOption = None,
 ) -> None:
     """Find the clips that sound most like a text.
 
     The text is embedded by the checkpoint that the store was made with, and the clips are ranked by the inner product
-    of the two embeddings. Exit status: 0 if there is a hit, 1 if there is none, 2 on an error.
+    of the two embeddings. Several TEXTs are answered one after the other; in JSON Lines and CSV each hit names its
+    query. Exit status: 0 if there is a hit, 1 if there is none, 2 on an error.
 
     \b
         pe-search query "dog barking"
@@ -58,6 +57,8 @@ def query(
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
     if any(not text.strip() for text in texts):
         raise typer.BadParameter("is empty.", param_hint="TEXT")
+    if any(text != text.encode(errors="ignore").decode() for text in texts):
+        raise typer.BadParameter("is not UTF-8.", param_hint="TEXT")
     if hit_format is None:
         hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else HitFormat.PATHS
 
@@ -81,7 +82,7 @@ def query(
             Embedder(checkpoint, device="cpu"),
             texts,
             k,
-            under=None if under is None else Path(os.path.abspath(under.expanduser())),
+            under=None if under is None else Path(os.path.abspath(expanded(under))),
             all_windows=all_windows,
             min_probability=min_probability,
         )

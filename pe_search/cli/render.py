@@ -90,7 +90,11 @@ def _write_table(hits: Sequence[Hit]) -> None:
             f"{clock(hit.start_s)}–{clock(hit.end_s)}",
             Text(shown_path(hit.path)),
         )
-    Console(soft_wrap=False).print(table)
+    console = Console(soft_wrap=False)
+    with console.capture() as captured:
+        console.print(table)
+    # Not printed by rich, which would end the program by itself when the pipe is closed.
+    sys.stdout.write(captured.get())
 
 
 def _write_paths(hits: Iterable[Hit], out: BinaryIO, terminator: bytes) -> None:
@@ -106,8 +110,9 @@ def _write_jsonl(hits: Iterable[Hit], out: BinaryIO) -> None:
 
 def _write_csv_row(values: Sequence[object], out: BinaryIO) -> None:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(values)
-    out.write(line.getvalue().encode("utf-8", "surrogateescape"))
+    # The writer quotes only those line ends that it uses itself, so it is left to use both.
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    out.write(line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n")
 
 
 def _values(hit: Hit) -> tuple[str, int, str, float, float, float, float]:

@@ -51,7 +51,7 @@ def status(
     rows = {
         "store": printable(str(opened.directory)),
         "checkpoint": f"{printable(manifest.model)}, revision {manifest.revision}",
-        "windows of": f"{manifest.window_s:g} s, every {manifest.hop_s:g} s",
+        "window": f"{manifest.window_s:g} s, every {manifest.hop_s:g} s",
         "clips": f"{holdings.clips:,}",
         "windows": f"{holdings.windows:,}",
         "hours": f"{holdings.audio_s / 3600:,.2f}",

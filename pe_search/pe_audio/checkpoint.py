@@ -19,6 +19,7 @@ SHORT_NAMES = {
     "large": "facebook/pe-av-large",
 }
 
+_BUILTIN_DIRECTORY = Path(__file__).parent / "builtin"
 _CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.safetensors"
 _SHARDS_FILE = "model.safetensors.index.json"
@@ -63,7 +64,7 @@ def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
     """
     canonical = canonical_name(name)
     if canonical == BUILTIN:
-        directory = Path(__file__).parent / "builtin"
+        directory = _BUILTIN_DIRECTORY
     elif os.path.isabs(canonical):
         directory = Path(canonical)
     else:
@@ -104,7 +105,7 @@ def canonical_name(name: str) -> str:
         return BUILTIN
     if name in SHORT_NAMES:
         return SHORT_NAMES[name]
-    directory = Path(name).expanduser()
+    directory = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises for an unknown user)
     if name and (directory.is_dir() or directory.is_absolute()):
         return os.path.abspath(directory)
     if _HUB_ID.fullmatch(name):
@@ -113,6 +114,12 @@ def canonical_name(name: str) -> str:
         f"There is no checkpoint {name!r}: give builtin, small, base, large, a Hugging Face id like "
         "facebook/pe-av-small, or a directory."
     )
+
+
+def builtin_concepts() -> tuple[str, ...]:
+    """What the built-in checkpoint was taught, in a few words each, as the file beside its weights has it."""
+    entries = json.loads((_BUILTIN_DIRECTORY / "concepts.json").read_text(encoding="utf-8"))
+    return tuple(entry["prompt"] for entry in entries)
 
 
 def _open_directory(name: str, directory: Path, revision: str | None = None) -> Checkpoint:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +54,8 @@ def read_manifest(directory: Path) -> Manifest:
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(f"There is no store at {directory}; make one with `pe-search index PATH`.") from None
+        command = f"pe-search index PATH --store {shlex.quote(str(directory))}"
+        raise StoreError(f"There is no store at {directory}; make it with `{command}`.") from None
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} can't be read: {error}") from error
     version = fields.get("format_version") if isinstance(fields, dict) else None
@@ -70,6 +73,18 @@ def read_manifest(directory: Path) -> Manifest:
         # JSON has one kind of number, so a whole number may stand for a float, but nothing else for anything else.
         if type(value).__name__ != field.type and not (field.type == "float" and type(value) is int):
             raise StoreError(f"{path} is damaged: {field.name} is {value!r}.")
+    makes_sense = {
+        "dimension": manifest.dimension >= 1,
+        "window_s": 0 < manifest.window_s < math.inf,
+        "hop_s": 0 < manifest.hop_s <= manifest.window_s,
+        "sample_rate_hz": manifest.sample_rate_hz >= 1,
+        "logit_scale": math.isfinite(manifest.logit_scale),
+        "logit_bias": math.isfinite(manifest.logit_bias),
+        "format_version": manifest.format_version >= 1,
+    }
+    for name, does in makes_sense.items():
+        if not does:
+            raise StoreError(f"{path} is damaged: {name} is {getattr(manifest, name)!r}.")
     return manifest
 
 

@@ -1,0 +1,71 @@
+"""What a command loads, seen from an interpreter that has loaded nothing yet."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import DEADLINE_S
+from tests.made_up import noise, write_audio
+
+HEAVY = ("faiss", "huggingface_hub", "numpy", "rich", "soundfile", "soxr", "torch", "transformers")
+
+_PROGRAM = f"""
+import sys
+from pe_search.cli.app import main
+sys.argv[0] = "pe-search"
+try:
+    main()
+finally:
+    print("\\nloaded:", *[name for name in {HEAVY} if name in sys.modules])
+"""
+
+
+@pytest.fixture
+def loaded_by():
+    """Run a command in a new interpreter; returns which of the `HEAVY` packages it loaded."""
+
+    def run(*args: object, status: int = 0) -> set[str]:
+        argv = [sys.executable, "-c", _PROGRAM, *map(str, args)]
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+        assert done.returncode == status, done.stderr
+        return set(done.stdout.splitlines()[-1].removeprefix("loaded:").split())
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["--help"], ["index", "--help"], ["query", "--help"], ["status", "--help"], ["models", "--help"], ["--version"]],
+    ids=" ".join,
+)
+def test_help_loads_nothing_heavy(loaded_by, args):
+    assert loaded_by(*args) == set()
+
+
+@pytest.mark.parametrize("args", [[], ["--frob"], ["query", "rain", "--frob"], ["query", ""]], ids=" ".join)
+def test_neither_does_a_wrong_call(loaded_by, args):
+    assert loaded_by(*args, status=2) == set()
+
+
+def test_the_package_itself_loads_nothing_heavy():
+    program = f"import sys, pe_search; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_status_loads_neither_a_model_nor_an_index(loaded_by, library):
+    assert loaded_by("status", "--store", library.store) <= {"numpy"}
+
+
+def test_looking_for_a_store_that_is_not_there_loads_no_model(loaded_by, tmp_path):
+    assert loaded_by("query", "rain", "--store", tmp_path, status=2) <= {"numpy"}
+
+
+def test_indexing_again_loads_neither_a_model_nor_rich(loaded_by, run_cli, plain_checkpoint, tmp_path):
+    write_audio(tmp_path / "a.wav", noise(0.2))
+    args = ("index", tmp_path / "a.wav", "--model", plain_checkpoint[0], "--store", tmp_path / "store")
+    assert run_cli(*args).status == 0
+    assert loaded_by(*args) == {"faiss", "numpy", "soundfile", "soxr"}
