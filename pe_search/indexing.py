@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -85,22 +86,20 @@ def run_index(
     Args:
         plan: From `plan_index`.
         store: Where the embeddings go.
-        load_embedder: Called if there is anything to embed; gives the embedder of the store's checkpoint.
+        load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
         on_progress: Called now and then with the bytes of the plan's clips that are done, and the seconds of audio
             that are embedded.
         on_problem: Called with each clip that is left out, as soon as it is known.
     """
-    run = _Run(store, on_progress, on_problem)
+    run = _Run(store, load_embedder, on_progress, on_problem)
     is_interrupted = False
     for problem in plan.problems:
         run.leave_out(problem)
     try:
         store.replace_clips([], plan.to_remove)
-        if plan.to_embed:
-            embedder = load_embedder()
-            for clip in plan.to_embed:
-                run.read(clip, embedder)
-            run.embed(embedder)
+        for clip in plan.to_embed:
+            run.read(clip)
+        run.embed()
     except KeyboardInterrupt:
         is_interrupted = True
     run.commit()
@@ -133,6 +132,7 @@ class _Run:
     def __init__(
         self,
         store: Store,
+        load_embedder: Callable[[], WindowEmbedder],
         on_progress: Callable[[float, float], None],
         on_problem: Callable[[Problem], None],
     ) -> None:
@@ -141,6 +141,7 @@ class _Run:
         self.audio_s = 0.0
         self.problems: list[Problem] = []
         self._store = store
+        self._embedder = cache(load_embedder)
         self._on_progress = on_progress
         self._on_problem = on_problem
         self._uncommitted: list[_Reading] = []
@@ -154,7 +155,7 @@ class _Run:
         self.problems.append(problem)
         self._on_problem(problem)
 
-    def read(self, clip: Clip, embedder: WindowEmbedder) -> None:
+    def read(self, clip: Clip) -> None:
         """Read a clip and gather its windows, embedding whenever enough of them have come together."""
         reading = _Reading(clip)
         self._uncommitted.append(reading)
@@ -167,23 +168,25 @@ class _Run:
                     self._gathered.append((reading, window.samples))
                     self._gathered_s += window.end_s - window.start_s
                     # The header may lie about the length, so the share is held at one.
-                    share = min(1.0, window.end_s / max(reader.header_duration_s, window.end_s))
+                    share = window.end_s / max(reader.header_duration_s, window.end_s)
                     self._bytes_read = bytes_before + clip.size_bytes * share
-                    if self._gathered_s >= _BATCHES_TO_GATHER * embedder.batch_s:
-                        self.embed(embedder)
+                    if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
+                        self.embed()
+                    if reading.is_left_out:
+                        break
         except AudioError as error:
             reading.is_left_out = True
             self.leave_out(Problem(error.path, error.reason))
         reading.is_read = True
         self._bytes_read = bytes_before + clip.size_bytes
 
-    def embed(self, embedder: WindowEmbedder) -> None:
+    def embed(self) -> None:
         """Embed what is gathered; commit if it is time."""
         gathered = [(reading, samples) for reading, samples in self._gathered if not reading.is_left_out]
         self._gathered.clear()
         self._gathered_s = 0.0
         if gathered:
-            embeddings = embedder.embed_windows([samples for _, samples in gathered])
+            embeddings = self._embedder().embed_windows([samples for _, samples in gathered])
             for (reading, samples), embedding in zip(gathered, embeddings, strict=True):
                 reading.embeddings.append(embedding)
                 self._embedded_s += len(samples) / self._store.manifest.sample_rate_hz

@@ -39,27 +39,33 @@ def _clips_at(top: Path, extensions: frozenset[str], on_problem: Callable[[Probl
         on_problem(Problem(top, error.strerror or str(error)))
         return
     if stat.S_ISDIR(status.st_mode):
-        yield from _clips_below(top, extensions, on_problem, ancestors=((status.st_dev, status.st_ino),))
+        yield from _clips_below(top, (status.st_dev, status.st_ino), extensions, on_problem)
     elif stat.S_ISREG(status.st_mode):
-        yield Clip(top, status.st_size, status.st_mtime_ns)
+        yield _clip(top, status)
     else:
         on_problem(Problem(top, "not a regular file"))
 
 
+def _clip(path: Path, status: os.stat_result) -> Clip:
+    # A clock that was far off may have left a time that 64 bits can't hold, as they do in the catalog.
+    return Clip(path, status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1))
+
+
 def _clips_below(
-    folder: Path,
+    top: Path,
+    identity: tuple[int, int],
     extensions: frozenset[str],
     on_problem: Callable[[Problem], None],
-    ancestors: tuple[tuple[int, int], ...],
 ) -> Iterator[Clip]:
-    try:
-        with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda entry: os.fsencode(entry.name))
-    except OSError as error:
-        on_problem(Problem(folder, error.strerror or str(error)))
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+    # The folders on the way down, each with its entries that are still to come and the identities of itself and those
+    # above it. No recursion, because folders may be nested deeper than Python's calls.
+    way: list[tuple[Path, Iterator[os.DirEntry[str]], tuple[tuple[int, int], ...]]]
+    way = [(top, _entries(top, on_problem), (identity,))]
+    while way:
+        folder, entries, ancestors = way[-1]
+        entry = next(entries, None)
+        if entry is None:
+            way.pop()
             continue
         path = folder / entry.name
         is_candidate = path.suffix.lower() in extensions
@@ -75,8 +81,19 @@ def _clips_below(
         if stat.S_ISDIR(status.st_mode):
             identity = (status.st_dev, status.st_ino)
             if identity not in ancestors:
-                yield from _clips_below(path, extensions, on_problem, (*ancestors, identity))
+                way.append((path, _entries(path, on_problem), (*ancestors, identity)))
         elif stat.S_ISREG(status.st_mode):
-            yield Clip(path, status.st_size, status.st_mtime_ns)
+            yield _clip(path, status)
         else:
             on_problem(Problem(path, "not a regular file"))
+
+
+def _entries(folder: Path, on_problem: Callable[[Problem], None]) -> Iterator[os.DirEntry[str]]:
+    """What a folder holds, by name, without what is hidden."""
+    try:
+        with os.scandir(folder) as scan:
+            entries = [entry for entry in scan if not entry.name.startswith(".")]
+    except OSError as error:
+        on_problem(Problem(folder, error.strerror or str(error)))
+        return iter(())
+    return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name)))

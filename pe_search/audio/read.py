@@ -19,6 +19,7 @@ _LOWEST_RATE_HZ = 1_000
 _HIGHEST_RATE_HZ = 768_000
 _MOST_CHANNELS = 256
 _BLOCK_S = 1.0
+_HEADERLESS = "can't be read as audio: it has no header"
 
 
 class ClipReader:
@@ -41,8 +42,16 @@ class ClipReader:
             self._file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
         except (OSError, RuntimeError) as error:
             raise AudioError(path, _reason(error, path)) from error
+        except TypeError as error:  # what soundfile makes of a name that ends in .raw
+            raise AudioError(path, _HEADERLESS) from error
+        # soundfile seeks after each block to where it is already. MP3 and Opus then lose their place, and the clip
+        # some of its sound: libsndfile/libsndfile#794.
+        self._file.seekable = lambda: False
         rate_hz = self._file.samplerate
         try:
+            # libsndfile takes anything at all for bare samples if it is called .au or .vox.
+            if self._file.format == "RAW":
+                raise AudioError(path, _HEADERLESS)
             if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
                 raise AudioError(path, f"its header gives a sample rate of {rate_hz} Hz")
             if self._file.channels > _MOST_CHANNELS:
@@ -110,4 +119,6 @@ def _reason(error: Exception, path: Path) -> str:
     except OSError as blocked:
         return blocked.strerror or str(blocked)
     text = getattr(error, "error_string", str(error)).strip().rstrip(".")
+    if text.startswith("File does not exist"):  # what libsndfile says of an MP3 in which it finds no frame
+        text = "Format not recognised"
     return f"can't be read as audio: {text}"

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from pe_search.errors import StoreError
 from pe_search.records import Clip
 
-_FILE = "catalog.sqlite3"
+CATALOG_FILE = "catalog.sqlite3"
 
 # Paths are kept as the bytes that the file system has, since names need not be UTF-8; they also sort by bytes.
 # An embedding is little-endian float32. `generation` grows with each commit that changes what can be found; it starts
 # at the time of making, so that an index left over from a catalog that was deleted is never taken for a fresh one.
+# The id of a window that is gone is never given to another, so that an index made earlier can't point at the wrong one.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS clips (
     id INTEGER PRIMARY KEY,
@@ -29,7 +30,7 @@ CREATE TABLE IF NOT EXISTS clips (
     duration_s REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS windows (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     clip_id INTEGER NOT NULL REFERENCES clips(id) ON DELETE CASCADE,
     start_s REAL NOT NULL,
     end_s REAL NOT NULL,
@@ -37,7 +38,7 @@ CREATE TABLE IF NOT EXISTS windows (
 );
 CREATE INDEX IF NOT EXISTS windows_by_clip ON windows(clip_id);
 CREATE TABLE IF NOT EXISTS state (generation INTEGER NOT NULL);
-INSERT INTO state SELECT 1000 * unixepoch() WHERE NOT EXISTS (SELECT 1 FROM state);
+INSERT INTO state SELECT 1000 * CAST(strftime('%s', 'now') AS INTEGER) WHERE NOT EXISTS (SELECT 1 FROM state);
 """
 _BUSY_TIMEOUT_S = 30.0
 # SQLite's own bound on the variables of one statement has been higher than this since version 3.32.
@@ -75,12 +76,15 @@ class Catalog:
     """
 
     def __init__(self, directory: Path, dimension: int, *, read_only: bool) -> None:
-        self.path = directory / _FILE
+        self.path = directory.absolute() / CATALOG_FILE
+        self._log = self.path.with_name(f"{CATALOG_FILE}-wal")
         self._dimension = dimension
         with self._explaining():
             if read_only:
-                # Readers of a write-ahead log share a file beside it; where none can be made there is no writer either.
-                access = "mode=ro" if os.access(directory, os.W_OK) else "immutable=1"
+                # Readers of a write-ahead log share a file beside it. Where none can be made and there is no log, there
+                # is no writer either; where there is one, it must be read, because it holds the latest commits.
+                is_at_rest = not (os.access(directory, os.W_OK) or self._has_log())
+                access = "immutable=1" if is_at_rest else "mode=ro"
                 self._db = sqlite3.connect(f"{self.path.as_uri()}?{access}", uri=True, timeout=_BUSY_TIMEOUT_S)
                 self._db.execute("SELECT generation FROM state")
             else:
@@ -92,6 +96,11 @@ class Catalog:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+    def written_at_s(self) -> float:
+        """When something was last committed, in seconds since the epoch."""
+        files = [self.path, self._log] if self._has_log() else [self.path]
+        return max(file.stat().st_mtime for file in files)
 
     @property
     def generation(self) -> int:
@@ -145,14 +154,16 @@ class Catalog:
 
     def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """All window ids, ascending, and their embeddings: shapes (windows,) and (windows, dimension)."""
-        with self._explaining():
+        with self._explaining(), self._db:
+            # One transaction, so that both statements see the same windows, whatever is committed in between.
+            self._db.execute("BEGIN")
             count = self._db.execute("SELECT count(*) FROM windows").fetchone()[0]
             ids = np.empty(count, np.int64)
             vectors = np.empty((count, self._dimension), np.float32)
-            rows = self._db.execute("SELECT id, embedding FROM windows ORDER BY id LIMIT ?", (count,))
+            rows = self._db.execute("SELECT id, embedding FROM windows ORDER BY id")
             for row, (window_id, embedding) in enumerate(rows):
                 ids[row] = window_id
-                vectors[row] = np.frombuffer(embedding, "<f4")
+                vectors[row] = np.frombuffer(embedding, "<f4").reshape(self._dimension)
         return ids, vectors
 
     def places(self, window_ids: Sequence[int]) -> dict[int, WindowPlace]:
@@ -183,6 +194,10 @@ class Catalog:
                 (name, below, beyond),
             ).fetchall()
         return np.array([row[0] for row in rows], np.int64)
+
+    def _has_log(self) -> bool:
+        # A reader makes an empty one.
+        return self._log.is_file() and self._log.stat().st_size > 0
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:

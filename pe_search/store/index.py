@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_BYTES_AT_ONCE = 1 << 20
+
 
 class Index:
     """An exact index from window ids to embeddings.
@@ -35,8 +37,10 @@ class Index:
         if not path.is_file():
             return None
         try:
-            index = faiss.read_index(os.fsdecode(path))
-        except RuntimeError:
+            # Through a file, because faiss can't open a name that is not UTF-8.
+            with path.open("rb") as file:
+                index = faiss.read_index(faiss.PyCallbackIOReader(file.read, _BYTES_AT_ONCE))
+        except (OSError, RuntimeError, MemoryError):
             return None
         if not isinstance(index, faiss.IndexIDMap) or index.d != dimension:
             return None
@@ -49,11 +53,13 @@ class Index:
             OSError: If the disk is full or can't be written to.
         """
         draft = path.with_suffix(".new")
+        faiss = _faiss()
         try:
-            _faiss().write_index(self._index, os.fsdecode(draft))
-        except RuntimeError as error:
+            with draft.open("wb") as file:
+                faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write, _BYTES_AT_ONCE))
+        except OSError:
             draft.unlink(missing_ok=True)
-            raise OSError(str(error)) from error
+            raise
         os.replace(draft, path)
 
     def __len__(self) -> int:

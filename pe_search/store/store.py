@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Match
-from pe_search.store.catalog import Catalog, Holdings
+from pe_search.store.catalog import CATALOG_FILE, Catalog, Holdings
 from pe_search.store.index import Index
 from pe_search.store.manifest import Manifest, read_manifest, write_manifest
 
@@ -48,8 +49,10 @@ class Store:
         """Make a new, empty store.
 
         Raises:
-            StoreError: If the directory can't be written to.
+            StoreError: If the directory can't be written to, or there is a catalog already.
         """
+        if os.path.lexists(directory / CATALOG_FILE):
+            raise StoreError(f"There is a catalog at {directory} already; make the new store elsewhere, or delete it.")
         try:
             directory.mkdir(parents=True, exist_ok=True)
             write_manifest(directory, manifest)
@@ -82,8 +85,7 @@ class Store:
 
     def written_at_s(self) -> float:
         """When embeddings were last committed, in seconds since the epoch."""
-        log = self._catalog.path.with_name(self._catalog.path.name + "-wal")
-        return max(file.stat().st_mtime for file in (self._catalog.path, log) if file.is_file())
+        return self._catalog.written_at_s()
 
     def replace_clips(
         self,
@@ -120,7 +122,7 @@ class Store:
         among = None if under is None else self._catalog.window_ids_under(under)
         available = len(index) if among is None else len(among)
         wanted = k
-        while available:
+        while available and k > 0:
             wanted = min(wanted, available)
             scores, ids = index.search(query, wanted, among)
             matches = self._in_order(scores, ids)
@@ -158,7 +160,8 @@ class Store:
         return index
 
     def _drop_other_indexes(self, current: Path) -> None:
-        for path in self.directory.glob("index-*.faiss"):
+        # With the drafts of runs that were killed.
+        for path in (*self.directory.glob("index-*.faiss"), *self.directory.glob("index-*.new")):
             if path != current:
                 path.unlink(missing_ok=True)
 

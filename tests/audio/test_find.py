@@ -1,0 +1,239 @@
+"""Finding clips under folders and by name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from pe_search.audio.find import find_clips
+from pe_search.records import Clip, Problem
+
+
+def make(folder: Path, *names: str) -> None:
+    """Files that nobody opens here, so that their content is of no account; the folders are made as well."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"sound")
+
+
+def find(*roots: Path) -> tuple[list[Path], list[Problem]]:
+    problems: list[Problem] = []
+    return [clip.path for clip in find_clips(roots, problems.append)], problems
+
+
+def names(folder: Path, *roots: Path) -> list[str]:
+    """What is found under the roots, relative to a folder; there must be no problem."""
+    paths, problems = find(*(roots or [folder]))
+    assert problems == []
+    return [str(path.relative_to(folder)) for path in paths]
+
+
+def test_a_clip_is_known_by_path_size_and_time(tmp_path):
+    make(tmp_path, "a.wav")
+    os.utime(tmp_path / "a.wav", ns=(1, 1_600_000_000_123_456_789))
+    problems = []
+    assert list(find_clips([tmp_path], problems.append)) == [Clip(tmp_path / "a.wav", 5, 1_600_000_000_123_456_789)]
+    assert problems == []
+
+
+def test_folders_are_walked_in_the_order_of_names(tmp_path):
+    make(tmp_path, "b/z.wav", "b/y/x.wav", "a.wav", "C.wav", "b.wav", "é.wav", "b/a.wav")
+    assert names(tmp_path) == ["C.wav", "a.wav", "b/a.wav", "b/y/x.wav", "b/z.wav", "b.wav", "é.wav"]
+
+
+def test_roots_keep_the_order_in_which_they_are_given(tmp_path):
+    make(tmp_path, "a/1.wav", "b/1.wav")
+    assert names(tmp_path, tmp_path / "b", tmp_path / "a") == ["b/1.wav", "a/1.wav"]
+
+
+def test_an_extension_may_be_in_capitals(tmp_path):
+    make(tmp_path, "a.WAV", "b.Flac", "c.Mp3")
+    assert names(tmp_path) == ["a.WAV", "b.Flac", "c.Mp3"]
+
+
+def test_other_extensions_are_passed_over(tmp_path):
+    make(tmp_path, "a.txt", "wav", "a.wav.bak", "a", "b.wav~", "c.mp4", "d.raw", "e.wav")
+    assert names(tmp_path) == ["e.wav"]
+
+
+def test_names_that_begin_with_a_dot_are_passed_over(tmp_path):
+    make(tmp_path, ".a.wav", ".wav", ".trash/a.wav", "a/.b/c.wav", "a/._c.wav", "a/d.wav")
+    assert names(tmp_path) == ["a/d.wav"]
+
+
+def test_what_is_named_itself_may_be_hidden(tmp_path):
+    make(tmp_path, ".a.wav", ".trash/a.wav", ".trash/.b.wav")
+    assert names(tmp_path, tmp_path / ".a.wav", tmp_path / ".trash") == [".a.wav", ".trash/a.wav"]
+
+
+def test_a_file_that_is_named_itself_may_have_any_extension(tmp_path):
+    make(tmp_path, "a.txt", "b", "c.wav.part")
+    assert names(tmp_path, tmp_path / "c.wav.part", tmp_path / "b", tmp_path / "a.txt") == ["c.wav.part", "b", "a.txt"]
+
+
+def test_an_empty_folder_is_no_problem(tmp_path):
+    assert find(tmp_path) == ([], [])
+
+
+def test_a_folder_that_is_called_like_a_clip_is_a_folder(tmp_path):
+    make(tmp_path, "drums.wav/kick.wav", "drums.wav/notes.txt")
+    assert names(tmp_path) == ["drums.wav/kick.wav"]
+
+
+@pytest.mark.parametrize("given", [("", ""), ("", "a"), ("a", ""), ("a/1.wav", ""), ("", "a/1.wav"), ("", "a/..", ".")])
+def test_a_clip_is_found_once_though_roots_repeat_or_hold_each_other(tmp_path, given):
+    make(tmp_path, "a/1.wav", "b/2.wav")
+    assert sorted(names(tmp_path, *(tmp_path / name for name in given))) == ["a/1.wav", "b/2.wav"]
+
+
+def test_a_relative_root_becomes_absolute(tmp_path, monkeypatch):
+    make(tmp_path, "a/1.wav", "b/2.wav")
+    monkeypatch.chdir(tmp_path / "a")
+    assert names(tmp_path, Path(), Path("../b/2.wav")) == ["a/1.wav", "b/2.wav"]
+
+
+def test_links_are_followed_and_keep_their_own_names(tmp_path):
+    make(tmp_path, "far/a.wav", "far/notes.txt")
+    near = tmp_path / "near"
+    near.mkdir()
+    (near / "file.wav").symlink_to(tmp_path / "far/a.wav")
+    (near / "folder").symlink_to(tmp_path / "far")
+    (near / "words.wav").symlink_to(tmp_path / "far/notes.txt")
+    assert names(near) == ["file.wav", "folder/a.wav", "words.wav"]
+    assert names(near, near / "folder") == ["folder/a.wav"]
+
+
+def test_a_clip_behind_a_link_has_the_size_and_time_of_the_file(tmp_path):
+    make(tmp_path, "far/a.wav")
+    os.utime(tmp_path / "far/a.wav", ns=(7, 7))
+    (tmp_path / "b.wav").symlink_to(tmp_path / "far/a.wav")
+    assert list(find_clips([tmp_path / "b.wav"], pytest.fail)) == [Clip(tmp_path / "b.wav", 5, 7)]
+
+
+def test_a_link_that_leads_back_up_is_not_followed(tmp_path):
+    make(tmp_path, "a/b/1.wav")
+    (tmp_path / "a/b/up").symlink_to(tmp_path)
+    (tmp_path / "a/b/here").symlink_to(".")
+    assert names(tmp_path) == ["a/b/1.wav"]
+
+
+def test_two_folders_that_link_to_each_other_are_walked_to_an_end(tmp_path):
+    make(tmp_path, "a/1.wav", "b/2.wav")
+    (tmp_path / "a/to-b").symlink_to(tmp_path / "b")
+    (tmp_path / "b/to-a").symlink_to(tmp_path / "a")
+    assert names(tmp_path) == ["a/1.wav", "a/to-b/2.wav", "b/2.wav", "b/to-a/1.wav"]
+
+
+def test_a_dangling_link_is_a_problem_if_it_would_be_a_clip(tmp_path):
+    make(tmp_path, "b.wav")
+    (tmp_path / "a.wav").symlink_to(tmp_path / "gone.wav")
+    (tmp_path / "a").symlink_to(tmp_path / "gone")
+    (tmp_path / "a.txt").symlink_to(tmp_path / "gone.txt")
+    assert find(tmp_path) == ([tmp_path / "b.wav"], [Problem(tmp_path / "a.wav", "No such file or directory")])
+
+
+def test_a_link_to_itself_is_a_problem_if_it_would_be_a_clip(tmp_path):
+    make(tmp_path, "b.wav")
+    for name in ("a.wav", "a"):
+        (tmp_path / name).symlink_to(tmp_path / name)
+    assert find(tmp_path) == ([tmp_path / "b.wav"], [Problem(tmp_path / "a.wav", os.strerror(errno.ELOOP))])
+
+
+def test_a_root_that_is_not_there_is_a_problem_and_the_others_are_walked(tmp_path):
+    make(tmp_path, "a/1.wav", "b/2.wav")
+    assert find(tmp_path / "a", tmp_path / "gone", tmp_path / "b") == (
+        [tmp_path / "a/1.wav", tmp_path / "b/2.wav"],
+        [Problem(tmp_path / "gone", "No such file or directory")],
+    )
+
+
+def test_a_root_below_a_file_is_a_problem(tmp_path):
+    make(tmp_path, "a.wav")
+    assert find(tmp_path / "a.wav/b.wav") == ([], [Problem(tmp_path / "a.wav/b.wav", "Not a directory")])
+
+
+def test_a_pipe_is_a_problem_and_nobody_waits_for_it(tmp_path):
+    make(tmp_path, "b.wav")
+    os.mkfifo(tmp_path / "a.wav")
+    os.mkfifo(tmp_path / "pipe")
+    found = []
+    # In a thread, because opening a pipe would block for good.
+    thread = threading.Thread(target=lambda: found.append(find(tmp_path, tmp_path / "pipe")), daemon=True)
+    thread.start()
+    thread.join(10)
+    problem = "not a regular file"
+    assert found == [
+        ([tmp_path / "b.wav"], [Problem(tmp_path / "a.wav", problem), Problem(tmp_path / "pipe", problem)])
+    ]
+
+
+def test_a_device_is_a_problem():
+    assert find(Path("/dev/null")) == ([], [Problem(Path("/dev/null"), "not a regular file")])
+
+
+def test_a_folder_that_cannot_be_listed_is_a_problem_and_its_neighbours_are_walked(tmp_path, monkeypatch):
+    make(tmp_path, "a/1.wav", "b/2.wav", "c/3.wav")
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path).name == "b":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    expected = [tmp_path / "a/1.wav", tmp_path / "c/3.wav"], [Problem(tmp_path / "b", "Permission denied")]
+    assert find(tmp_path) == expected
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may list everything")
+def test_a_folder_without_permission_is_a_problem(tmp_path):
+    make(tmp_path, "a/1.wav", "b/2.wav")
+    (tmp_path / "a").chmod(0)
+    try:
+        assert find(tmp_path) == ([tmp_path / "b/2.wav"], [Problem(tmp_path / "a", "Permission denied")])
+    finally:
+        (tmp_path / "a").chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"\xff\xfe.wav", b"new\nline.wav", b" .wav", b"-n.wav", b"[a]*?.wav", b"x" * 251 + b".wav", "猫🐈.wav".encode()],
+)
+def test_any_name_that_a_file_can_have(tmp_path, name):
+    folder = tmp_path / os.fsdecode(b"\xe9 folder")
+    make(folder, os.fsdecode(name))
+    (path,), problems = find(tmp_path)
+    assert os.fsencode(path) == os.fsencode(tmp_path) + b"/\xe9 folder/" + name
+    assert problems == []
+
+
+def test_a_time_beyond_64_bits_of_nanoseconds_is_held_at_their_end(tmp_path):
+    make(tmp_path, "a.wav")
+    try:
+        os.utime(tmp_path / "a.wav", (10_413_792_000, 10_413_792_000))  # the year 2300
+    except (OSError, OverflowError):
+        pytest.skip("this file system can't hold such a time")
+    if (tmp_path / "a.wav").stat().st_mtime < 2**63 / 1e9:
+        pytest.skip("this file system can't hold such a time")
+    assert list(find_clips([tmp_path], pytest.fail)) == [Clip(tmp_path / "a.wav", 5, 2**63 - 1)]
+
+
+def test_folders_may_be_nested_deeper_than_calls(tmp_path):
+    depth = 1_010
+    folders = [tmp_path / "/".join("d" * level) for level in range(1, depth + 1)]
+    try:
+        for folder in folders:
+            folder.mkdir()
+        make(folders[-1], "a.wav")
+        assert find(tmp_path) == ([folders[-1] / "a.wav"], [])
+    finally:
+        # Deeper than pytest's own cleaning goes, too.
+        (folders[-1] / "a.wav").unlink(missing_ok=True)
+        for folder in reversed(folders):
+            if folder.exists():
+                folder.rmdir()

@@ -1,0 +1,517 @@
+"""A store as a whole: what is written is found, exactly and in order."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pe_search.errors import StoreError
+from pe_search.records import Clip, Match
+from pe_search.store import Holdings, Manifest, Store
+from pe_search.store.index import Index
+
+MANIFEST = Manifest(
+    model="builtin",
+    revision="c0ffee",
+    dimension=2,
+    window_s=10.0,
+    hop_s=10.0,
+    sample_rate_hz=48_000,
+    logit_scale=1.0,
+    logit_bias=0.0,
+)
+Vector = tuple[float, float]
+
+
+def entry(path: str, vectors: Sequence[Vector]):
+    """A clip with a window of ten seconds for each embedding."""
+    times = [(10.0 * row, 10.0 * row + 10.0) for row in range(len(vectors))]
+    return Clip(Path(path), 5, 6), times, np.array(vectors, np.float32)
+
+
+def put(store: Store, clips: dict[str, Sequence[Vector]], removed: Iterable[str] = ()) -> None:
+    store.replace_clips([entry(path, vectors) for path, vectors in clips.items()], [Path(path) for path in removed])
+
+
+def found(store: Store, query: Vector, k: int = 10, **options) -> list[tuple[str, float, float]]:
+    """Path, start and score of each match; the end is checked here."""
+    matches = store.best_matches(np.array(query, np.float32), k, **options)
+    for match in matches:
+        assert match.end_s == match.start_s + 10
+    return [(str(match.path), match.start_s, match.score) for match in matches]
+
+
+def files(directory: Path) -> set[str]:
+    """What lies in a store, without what SQLite and the one writer keep there while they are at work."""
+    names = {file.name for file in directory.iterdir()}
+    return {name for name in names if not name.endswith(("-wal", "-shm")) and not name.startswith("writer.")}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other would take most of the time here."""
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(threads)
+
+
+@pytest.fixture
+def directory(tmp_path) -> Path:
+    """A closed store with two clips and a fresh index."""
+    with Store.create(tmp_path / "store", MANIFEST) as store:
+        put(store, {"/s/a.wav": [(1, 0), (0, 3)], "/s/b.wav": [(2, 0)]})
+        store.refresh_index()
+    return tmp_path / "store"
+
+
+ALONG = [("/s/b.wav", 0.0, 2.0), ("/s/a.wav", 0.0, 1.0)]
+
+
+# Ranking
+
+
+def oracle(
+    clips: dict[str, Sequence[Vector]], query: Vector, k: int, under: str | None, all_windows: bool
+) -> list[tuple[str, float, float]]:
+    """Every window scored and sorted: by score, then path, then time."""
+    rows = sorted(
+        (-float(np.dot(vector, query)), os.fsencode(path), path, 10.0 * row)
+        for path, vectors in clips.items()
+        for row, vector in enumerate(vectors)
+        if under is None or path == under or path.startswith(under.rstrip("/") + "/")
+    )
+    ranked: list[tuple[str, float, float]] = []
+    taken: set[str] = set()
+    for negative, _, path, start_s in rows:
+        if all_windows or path not in taken:
+            ranked.append((path, start_s, -negative))
+            taken.add(path)
+    return ranked[:k]
+
+
+# Few values, so that scores are often equal; whole numbers, so that they are exact.
+vectors = st.tuples(st.integers(-2, 2), st.integers(-2, 2))
+paths = st.sampled_from(["/s/a.wav", "/s/b.wav", "/s/b/c.wav", "/s/b/d.wav", "/s/b-e.wav", "/t/f.wav", "/t/é.wav"])
+libraries = st.dictionaries(paths, st.lists(vectors, min_size=1, max_size=6))
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory) -> Iterator[Store]:
+    """A store to be filled and emptied many times, without waiting for the disk."""
+    with Store.create(tmp_path_factory.mktemp("scratch"), MANIFEST) as store:
+        store._catalog._db.execute("PRAGMA synchronous = OFF")
+        yield store
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    commits=st.lists(st.tuples(libraries, st.lists(paths, max_size=3)), min_size=1, max_size=3),
+    questions=st.lists(
+        st.tuples(
+            vectors,
+            st.integers(1, 12),
+            st.sampled_from([None, "/s", "/s/b", "/s/b/c.wav", "/", "/none"]),
+            st.booleans(),
+        ),
+        min_size=8,
+        max_size=8,
+    ),
+)
+def test_the_best_matches_are_those_of_a_brute_force_search(scratch, commits, questions):
+    put(scratch, {}, removed=map(str, scratch.clips()))
+    clips: dict[str, Sequence[Vector]] = {}
+    for added, removed in commits:
+        put(scratch, added, removed)
+        clips = {path: rows for path, rows in clips.items() if path not in removed} | added
+        for query, k, under, all_windows in questions:
+            where = None if under is None else Path(under)
+            expected = oracle(clips, query, k, under, all_windows)
+            assert found(scratch, query, k, under=where, all_windows=all_windows) == expected
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("all_windows", [True, False])
+def test_many_clips_of_many_windows_with_scores_of_any_size(scratch, seed, all_windows):
+    random = np.random.default_rng(seed)
+    # Halves of small whole numbers are exact in float32; some clips have far more windows than others.
+    clips = {
+        f"/s/{number % 7}/{number}.wav": [
+            tuple(pair) for pair in random.integers(-40, 40, (int(random.integers(1, 60)), 2)) / 2
+        ]
+        for number in range(60)
+    }
+    put(scratch, clips, removed=map(str, scratch.clips()))
+    for query in [(1, 0), (3.5, -2), (0, 0)]:
+        for k in (1, 10, 60, 5_000):
+            for under in (None, "/s/3"):
+                expected = oracle(clips, query, k, under, all_windows)
+                where = None if under is None else Path(under)
+                assert found(scratch, query, k, under=where, all_windows=all_windows) == expected
+
+
+def test_one_clip_of_many_good_windows_does_not_crowd_out_the_others(tmp_path):
+    with Store.create(tmp_path, MANIFEST) as store:
+        put(store, {"/long.wav": [(9, 0)] * 500, "/a.wav": [(1, 0)], "/b.wav": [(2, 0)]})
+        assert found(store, (1, 0), 2) == [("/long.wav", 0.0, 9.0), ("/b.wav", 0.0, 2.0)]
+        assert found(store, (1, 0), 3) == [("/long.wav", 0.0, 9.0), ("/b.wav", 0.0, 2.0), ("/a.wav", 0.0, 1.0)]
+
+
+def test_equal_scores_are_in_order_of_path_and_time_whatever_the_order_of_indexing(tmp_path):
+    vector = tuple(np.random.default_rng(0).standard_normal(2).astype(np.float32).tolist())
+    names = [f"/s/{letter}.wav" for letter in "ABCabcdefgh"]
+    answers = []
+    for number, order in enumerate([names, names[::-1], names[5:] + names[:5]]):
+        with Store.create(tmp_path / str(number), MANIFEST) as store:
+            for name in order:
+                put(store, {name: [vector, (0, 0), vector]})
+            answers.append((found(store, vector, 4), found(store, vector, 5, all_windows=True)))
+    assert answers[0] == answers[1] == answers[2]
+    assert [path for path, _, _ in answers[0][0]] == names[:4]
+    expected = [("/s/A.wav", 0.0), ("/s/A.wav", 20.0), ("/s/B.wav", 0.0), ("/s/B.wav", 20.0), ("/s/C.wav", 0.0)]
+    assert [(path, start_s) for path, start_s, _ in answers[0][1]] == expected
+
+
+@pytest.mark.parametrize("all_windows", [True, False])
+def test_one_clip(tmp_path, all_windows):
+    with Store.create(tmp_path, MANIFEST) as store:
+        put(store, {"/a.wav": [(1, 0)]})
+        for k in (1, 2, 1000):
+            assert found(store, (3, 0), k, all_windows=all_windows) == [("/a.wav", 0.0, 3.0)]
+
+
+def test_a_match_tells_path_times_and_score(tmp_path):
+    with Store.create(tmp_path, MANIFEST) as store:
+        store.replace_clips([(Clip(Path("/a.wav"), 1, 2), [(2.5, 12.5)], np.array([[0.5, 2]], np.float32))])
+        assert store.best_matches(np.array([2, 1], np.float32), 1) == [Match(Path("/a.wav"), 2.5, 12.5, 3.0)]
+
+
+def test_none_are_asked_for(directory):
+    with Store.open(directory) as store:
+        assert found(store, (1, 0), 0) == []
+
+
+def test_an_empty_store_has_no_match(tmp_path):
+    with Store.create(tmp_path, MANIFEST) as store:
+        assert found(store, (1, 0)) == found(store, (1, 0), under=Path("/"), all_windows=True) == []
+        assert store.holdings() == Holdings(0, 0, 0.0)
+        assert store.clips() == {}
+
+
+def test_a_store_that_was_emptied_has_no_match(directory):
+    with Store.open(directory, read_only=False) as store:
+        assert found(store, (1, 0)) == ALONG
+        put(store, {}, removed=["/s/a.wav", "/s/b.wav"])
+        assert found(store, (1, 0)) == []
+
+
+# Making and opening
+
+
+def test_a_store_that_is_opened_again_holds_what_was_put_in(directory):
+    for read_only in (True, False):
+        with Store.open(directory, read_only=read_only) as store:
+            assert store.manifest == MANIFEST
+            assert store.directory == directory
+            assert store.holdings() == Holdings(2, 3, 30.0)
+            assert set(store.clips()) == {Path("/s/a.wav"), Path("/s/b.wav")}
+            assert found(store, (1, 0)) == ALONG
+
+
+def test_there_is_no_store(tmp_path):
+    with pytest.raises(StoreError, match="There is no store at"):
+        Store.open(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_of_a_newer_format_is_not_opened(directory):
+    text = (directory / "manifest.json").read_text()
+    (directory / "manifest.json").write_text(text.replace('"format_version": 1', '"format_version": 2'))
+    before = {file: file.read_bytes() for file in directory.iterdir()}
+    for read_only in (True, False):
+        with pytest.raises(StoreError, match="Upgrade pe-search"):
+            Store.open(directory, read_only=read_only)
+    assert {file: file.read_bytes() for file in directory.iterdir()} == before
+
+
+def test_a_store_without_its_catalog_is_not_read_but_can_be_filled_again(directory):
+    (directory / "catalog.sqlite3").unlink()
+    with pytest.raises(StoreError, match=r"catalog\.sqlite3 can't be used"):
+        Store.open(directory)
+    with Store.open(directory, read_only=False) as store:
+        assert store.holdings() == Holdings(0, 0, 0.0)
+        # Least of all is the index of the catalog that was there taken for the new one's.
+        assert found(store, (1, 0)) == []
+        put(store, {"/s/c.wav": [(5, 0)]})
+        assert found(store, (1, 0)) == [("/s/c.wav", 0.0, 5.0)]
+
+
+def test_folders_above_a_new_store_are_made(tmp_path):
+    with Store.create(tmp_path / "a" / "b", MANIFEST):
+        assert files(tmp_path / "a" / "b") == {"manifest.json", "catalog.sqlite3"}
+
+
+def test_a_new_store_does_not_take_over_what_another_holds(directory):
+    other = dataclasses.replace(MANIFEST, model="other")
+    with pytest.raises(StoreError, match="There is a catalog at"):
+        Store.create(directory, other)
+    (directory / "manifest.json").unlink()
+    with pytest.raises(StoreError, match="There is a catalog at"):
+        Store.create(directory, other)
+    assert "manifest.json" not in files(directory)
+
+
+@pytest.mark.parametrize("place", ["file", "file/deeper"])
+def test_a_store_cannot_be_made_where_a_file_is(tmp_path, place):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"A store can't be made at .*: (File exists|Not a directory)\."):
+        Store.create(tmp_path / place, MANIFEST)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_cannot_be_made_without_permission(tmp_path):
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(StoreError, match=r"A store can't be made at .*: Permission denied\."):
+            Store.create(tmp_path / "store", MANIFEST)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_the_directory_may_be_relative_or_not_utf8(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("relative", os.fsdecode(b"\xff ?")):
+        with Store.create(Path(name), MANIFEST) as store:
+            put(store, {"/a.wav": [(1, 0)]})
+            store.refresh_index()
+        with Store.open(Path(name)) as store:
+            assert found(store, (1, 0)) == [("/a.wav", 0.0, 1.0)]
+            generation = store._catalog.generation
+        assert files(tmp_path / name) == {"manifest.json", "catalog.sqlite3", f"index-{generation}.faiss"}
+
+
+# The index on disk
+
+
+def index_file(directory: Path) -> Path:
+    (path,) = directory.glob("index-*")
+    return path
+
+
+def refuse_to_build(*_):
+    raise AssertionError("the index was made again")
+
+
+def test_an_index_that_is_fresh_is_not_made_again(directory, monkeypatch):
+    monkeypatch.setattr(Index, "build", refuse_to_build)
+    before = index_file(directory).stat().st_mtime_ns
+    for read_only in (True, False):
+        with Store.open(directory, read_only=read_only) as store:
+            assert found(store, (1, 0)) == ALONG
+            store.refresh_index()
+    assert index_file(directory).stat().st_mtime_ns == before
+
+
+def damage_by_deleting(path: Path) -> None:
+    path.unlink()
+
+
+def damage_by_cutting(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def damage_by_words(path: Path) -> None:
+    path.write_bytes(b"words")
+
+
+def damage_by_emptying(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def damage_by_another_dimension(path: Path) -> None:
+    Index.build(np.arange(3), np.ones((3, 5), np.float32)).write(path)
+
+
+def damage_by_an_older_generation(path: Path) -> None:
+    Index.build(np.arange(3), np.ones((3, 2), np.float32)).write(path)
+    path.rename(path.with_name("index-1.faiss"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_by_deleting,
+        damage_by_cutting,
+        damage_by_words,
+        damage_by_emptying,
+        damage_by_another_dimension,
+        damage_by_an_older_generation,
+    ],
+)
+def test_an_index_that_does_not_serve_is_made_again(directory, damage, monkeypatch):
+    path = index_file(directory)
+    whole = path.read_bytes()
+    damage(path)
+    with Store.open(directory) as store:
+        assert found(store, (1, 0)) == ALONG
+    assert index_file(directory) == path
+    assert path.read_bytes() == whole
+    monkeypatch.setattr(Index, "build", refuse_to_build)
+    with Store.open(directory) as store:
+        assert found(store, (1, 0)) == ALONG
+
+
+def test_the_index_of_an_older_state_and_the_draft_of_a_run_that_was_killed_are_dropped(directory):
+    old = index_file(directory)
+    (directory / "index-1.new").write_bytes(b"half")
+    with Store.open(directory, read_only=False) as store:
+        put(store, {"/s/c.wav": [(9, 0)]})
+        store.refresh_index()
+        assert found(store, (1, 0)) == [("/s/c.wav", 0.0, 9.0), *ALONG]
+    assert not old.exists()
+    assert files(directory) == {"manifest.json", "catalog.sqlite3", index_file(directory).name}
+
+
+def test_a_change_is_found_without_a_fresh_index_on_disk(directory):
+    with Store.open(directory, read_only=False) as store:
+        put(store, {"/s/a.wav": [(5, 0)]}, removed=["/s/b.wav"])
+    with Store.open(directory) as store:
+        assert found(store, (1, 0), all_windows=True) == [("/s/a.wav", 0.0, 5.0)]
+
+
+def test_a_full_disk_does_not_keep_a_store_from_being_searched(directory, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    index_file(directory).unlink()
+    monkeypatch.setattr(Index, "write", refuse)
+    with Store.open(directory) as store:
+        store.refresh_index()
+        assert found(store, (1, 0)) == ALONG
+    assert files(directory) == {"manifest.json", "catalog.sqlite3"}
+
+
+def test_a_store_on_a_read_only_disk_is_searched(directory, monkeypatch):
+    # As root, too, who could write; so it's the system calls that refuse.
+    index_file(directory).unlink()
+    before = {file.name: file.read_bytes() for file in directory.iterdir()}
+    monkeypatch.setattr("pe_search.store.catalog.os.access", lambda *_: False)
+    path_open = Path.open
+
+    def open_to_read(path, mode="r", *arguments, **options):
+        if "w" in mode:
+            raise OSError(30, "Read-only file system", str(path))
+        return path_open(path, mode, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_to_read)
+    with Store.open(directory) as store:
+        assert found(store, (1, 0)) == ALONG
+        assert store.holdings() == Holdings(2, 3, 30.0)
+        with pytest.raises(StoreError, match="readonly"):
+            put(store, {"/s/c.wav": [(1, 0)]})
+    monkeypatch.undo()
+    assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_without_permission_to_write_is_searched(directory):
+    index_file(directory).unlink()
+    before = sorted(file.name for file in directory.iterdir())
+    directory.chmod(0o500)
+    try:
+        with Store.open(directory) as store:
+            assert found(store, (1, 0)) == ALONG
+        assert sorted(file.name for file in directory.iterdir()) == before
+    finally:
+        directory.chmod(0o700)
+
+
+# One writes, one reads
+
+
+def test_a_reader_finds_what_a_writer_commits_while_both_are_open(directory):
+    with Store.open(directory, read_only=False) as writer, Store.open(directory) as reader:
+        assert found(reader, (1, 0)) == ALONG
+        put(writer, {"/s/c.wav": [(7, 0)]})
+        assert found(reader, (1, 0)) == [("/s/c.wav", 0.0, 7.0), *ALONG]
+        put(writer, {"/s/c.wav": [(-7, 0)]}, removed=["/s/b.wav"])
+        writer.refresh_index()
+        assert found(reader, (1, 0)) == found(writer, (1, 0)) == [("/s/a.wav", 0.0, 1.0), ("/s/c.wav", 0.0, -7.0)]
+        assert reader.clips() == writer.clips()
+
+
+def test_the_index_of_a_reader_and_of_a_writer_do_not_get_in_each_others_way(directory):
+    with Store.open(directory, read_only=False) as writer, Store.open(directory) as reader:
+        for number in range(5):
+            put(writer, {f"/s/{number}.wav": [(10 + number, 0)]})
+            if number % 2:
+                writer.refresh_index()
+            assert found(reader, (1, 0), 1) == [(f"/s/{number}.wav", 0.0, 10.0 + number)]
+            if not number % 2:
+                writer.refresh_index()
+            assert found(writer, (1, 0), 1) == [(f"/s/{number}.wav", 0.0, 10.0 + number)]
+    assert Index.read(index_file(directory), 2) is not None
+
+
+@pytest.mark.parametrize("all_windows", [True, False])
+def test_what_a_writer_removes_during_a_search_is_left_out_and_the_next_best_move_up(
+    directory, monkeypatch, all_windows
+):
+    with Store.open(directory, read_only=False) as writer, Store.open(directory) as reader:
+        search = Index.search
+
+        def search_while_a_writer_commits(*arguments):
+            answer = search(*arguments)
+            # The last window goes and another comes: its id must not be taken for the one that is gone.
+            put(writer, {"/s/new.wav": [(0, 1)]}, removed=["/s/b.wav"])
+            return answer
+
+        monkeypatch.setattr(Index, "search", search_while_a_writer_commits)
+        assert found(reader, (1, 0), 1, all_windows=all_windows) == [("/s/a.wav", 0.0, 1.0)]
+
+
+def test_windows_that_a_writer_adds_during_a_search_under_a_folder_do_no_harm(directory, monkeypatch):
+    with Store.open(directory, read_only=False) as writer, Store.open(directory) as reader:
+        fresh_index = Store._fresh_index
+
+        def fresh_index_and_then_a_commit(store):
+            index = fresh_index(store)
+            put(writer, {"/new/1.wav": [(5, 0)] * 3, "/s/a.wav": [(4, 0)]})
+            return index
+
+        monkeypatch.setattr(Store, "_fresh_index", fresh_index_and_then_a_commit)
+        assert found(reader, (1, 0), 1, under=Path("/new")) == []
+        assert found(reader, (1, 0), 5, under=Path("/s")) == [("/s/b.wav", 0.0, 2.0)]
+
+
+# What `status` tells
+
+
+def test_the_size_is_that_of_all_files(directory):
+    with Store.open(directory) as store:
+        assert store.size_bytes() == sum(file.stat().st_size for file in directory.iterdir())
+        assert store.size_bytes() > index_file(directory).stat().st_size + 8_192
+
+
+def test_the_time_of_writing_is_that_of_the_last_commit(directory, monkeypatch):
+    long_ago = 1_600_000_000.0
+    os.utime(directory / "catalog.sqlite3", (long_ago, long_ago))
+    for _ in range(2):
+        with Store.open(directory) as reader:
+            assert found(reader, (1, 0)) == ALONG
+            assert reader.written_at_s() == long_ago
+    with Store.open(directory, read_only=False) as writer:
+        assert writer.written_at_s() == long_ago
+        put(writer, {"/s/c.wav": [(1, 0)]})
+        assert abs(writer.written_at_s() - time.time()) < 60
+    with Store.open(directory) as reader:
+        assert abs(reader.written_at_s() - time.time()) < 60

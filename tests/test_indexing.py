@@ -1,0 +1,706 @@
+"""Indexing: what is on disk comes to be in the store, whatever happens on the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pe_search import indexing
+from pe_search.indexing import Plan, plan_index, run_index
+from pe_search.records import Clip, IndexSummary, Problem
+from pe_search.store import Manifest, Store
+from tests.made_up import FakeEmbedder, noise, write_audio
+
+RATE_HZ = 48_000
+NOT_FINITE = "holds samples that are not finite numbers (NaN or infinity)"
+NO_AUDIO = "can't be read as audio: Format not recognised"
+
+Contents = dict[tuple[str, float, float], tuple[float, float, float]]
+
+
+def make_store(directory: Path, window_s: float = 1.0, hop_s: float = 1.0) -> Store:
+    store = Store.create(
+        directory,
+        Manifest(
+            model="builtin",
+            revision="c0ffee",
+            dimension=3,
+            window_s=window_s,
+            hop_s=hop_s,
+            sample_rate_hz=RATE_HZ,
+            logit_scale=1.0,
+            logit_bias=0.0,
+        ),
+    )
+    store._catalog._db.execute("PRAGMA synchronous = OFF")
+    return store
+
+
+@pytest.fixture
+def store(tmp_path) -> Iterator[Store]:
+    """An empty store with windows of one second."""
+    with make_store(tmp_path / "store") as opened:
+        yield opened
+
+
+@pytest.fixture
+def sounds(tmp_path) -> Path:
+    """An empty folder."""
+    folder = tmp_path / "sounds"
+    folder.mkdir()
+    return folder
+
+
+def write_levels(path: Path, *levels: float, rest_s: float = 0.0) -> Path:
+    """A clip that keeps each level for a second, and the last one for a while longer."""
+    samples = np.repeat(np.array(levels, np.float32), RATE_HZ)
+    return write_audio(path, np.concatenate([samples, np.full(round(rest_s * RATE_HZ), levels[-1], np.float32)]))
+
+
+def no_embedder() -> FakeEmbedder:
+    raise AssertionError("nothing was to be embedded")
+
+
+def index(
+    store: Store, *roots: Path, load: Callable[[], FakeEmbedder] = FakeEmbedder, **callbacks: Callable[..., None]
+) -> IndexSummary:
+    return run_index(plan_index(roots, store.clips()), store, load, **callbacks)
+
+
+def contents(store: Store) -> Contents:
+    """Every window with its embedding, by searching along each axis."""
+    axes = [
+        {
+            (str(match.path), match.start_s, match.end_s): match.score
+            for match in store.best_matches(np.eye(3, dtype=np.float32)[axis], 100_000, all_windows=True)
+        }
+        for axis in range(3)
+    ]
+    assert len(axes[0]) == store.holdings().windows
+    return {place: (axes[0][place], axes[1][place], axes[2][place]) for place in axes[0]}
+
+
+def expected(path: Path, samples: NDArray[np.float32], *starts_s: float, window_s: float = 1.0) -> Contents:
+    """A clip's windows, cut and embedded one at a time."""
+    windows = {}
+    for start_s in starts_s:
+        start, end = round(start_s * RATE_HZ), round((start_s + window_s) * RATE_HZ)
+        vector = np.array(FakeEmbedder.vector(samples[start:end]), np.float32)
+        windows[str(path), start_s, min(end, len(samples)) / RATE_HZ] = tuple(vector.tolist())
+    return windows
+
+
+def paths(store: Store) -> set[str]:
+    """Names of the clips that are held."""
+    return {path.name for path in store.clips()}
+
+
+# What goes in
+
+
+def test_every_window_of_every_clip_is_embedded_and_kept_with_its_times(store, sounds):
+    long, short = noise(3.25, seed=1), noise(0.25, seed=2)
+    write_audio(sounds / "long.wav", long)
+    write_audio(sounds / "deep/down/short.flac", short, subtype="PCM_24")
+    summary = index(store, sounds)
+    assert contents(store) == {
+        **expected(sounds / "long.wav", long, 0.0, 1.0, 2.0, 2.25),
+        **expected(sounds / "deep/down/short.flac", np.round(short * 2**23).astype(np.float32) / 2**23, 0.0),
+    }
+    assert summary == IndexSummary(
+        clips=2, windows=5, audio_s=3.5, unchanged=0, removed=0, problems=(), is_interrupted=False
+    )
+
+
+def test_windows_that_overlap(tmp_path, sounds):
+    samples = noise(2.0)
+    write_audio(sounds / "a.wav", samples)
+    with make_store(tmp_path / "overlapping", window_s=1.0, hop_s=0.375) as store:
+        index(store, sounds)
+        assert contents(store) == expected(sounds / "a.wav", samples, 0.0, 0.375, 0.75, 1.0)
+
+
+@pytest.mark.parametrize("batch_s", [0.01, 1.0, 2.5, 1000.0])
+def test_the_windows_of_a_clip_keep_their_times_however_they_are_gathered(store, sounds, batch_s):
+    lengths_s = [0.5, 3.75, 1.0, 0.125, 9.5, 2.0]
+    clips = {sounds / f"{number}.wav": noise(length_s, number) for number, length_s in enumerate(lengths_s)}
+    for path, samples in clips.items():
+        write_audio(path, samples)
+    embedder = FakeEmbedder()
+    embedder.batch_s = batch_s
+    index(store, sounds, load=lambda: embedder)
+    starts = [[0.0], [0.0, 1.0, 2.0, 2.75], [0.0], [0.0], [*map(float, range(9)), 8.5], [0.0, 1.0]]
+    everything: Contents = {}
+    for (path, samples), starts_s in zip(clips.items(), starts, strict=True):
+        everything |= expected(path, samples, *starts_s)
+    assert contents(store) == everything
+    assert embedder.windows_embedded == len(everything)
+    assert (embedder.calls > 10) == (batch_s == 0.01)
+
+
+def test_windows_of_many_clips_go_to_the_embedder_together(store, sounds):
+    for number in range(40):
+        write_levels(sounds / f"{number}.wav", 0.5)
+    embedder = FakeEmbedder()
+    embedder.batch_s = 10.0
+    index(store, sounds, load=lambda: embedder)
+    assert (embedder.windows_embedded, embedder.calls) == (40, 2)
+
+
+def test_any_name_that_a_file_can_have(store, sounds):
+    for name in (b"\xff.wav", b"new\nline.wav", b"x" * 251 + b".wav"):
+        write_levels(sounds / "plain.wav", 0.5).rename(sounds / os.fsdecode(name))
+    assert index(store, sounds).clips == 3
+    assert {os.fsencode(path.name) for path in store.clips()} == {b"\xff.wav", b"new\nline.wav", b"x" * 251 + b".wav"}
+    assert index(store, sounds, load=no_embedder).unchanged == 3
+
+
+def test_a_file_that_is_named_itself_whatever_its_extension(store, sounds):
+    write_levels(sounds / "a.wav", 0.5).rename(sounds / "a.odd")
+    assert index(store, sounds, load=no_embedder).clips == 0
+    assert index(store, sounds / "a.odd").clips == 1
+    assert paths(store) == {"a.odd"}
+
+
+def test_roots_may_repeat_and_hold_each_other(store, sounds, monkeypatch):
+    write_levels(sounds / "a/1.wav", 0.5)
+    monkeypatch.chdir(sounds)
+    embedder = FakeEmbedder()
+    roots = sounds, sounds / "a", Path("a/1.wav"), Path(), sounds / "a" / ".."
+    assert index(store, *roots, load=lambda: embedder).clips == 1
+    assert embedder.windows_embedded == 1
+    assert list(store.clips()) == [sounds / "a/1.wav"]
+    assert index(store, *roots, load=no_embedder).unchanged == 1
+
+
+def test_a_clip_with_a_time_that_64_bits_cannot_hold_does_not_stop_the_others(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    write_levels(sounds / "b.wav", 0.25)
+    try:
+        os.utime(sounds / "b.wav", (10_413_792_000, 10_413_792_000))  # the year 2300
+    except (OSError, OverflowError):
+        pytest.skip("this file system can't hold such a time")
+    assert index(store, sounds).clips == 2
+    assert index(store, sounds, load=no_embedder).unchanged == 2
+
+
+def test_nothing_to_index(store, sounds):
+    summary = index(store, sounds, load=no_embedder)
+    assert summary == IndexSummary(0, 0, 0.0, 0, 0, (), is_interrupted=False)
+    assert contents(store) == {}
+
+
+# What a second run does
+
+
+def test_a_second_run_embeds_nothing(store, sounds):
+    for number in range(3):
+        write_levels(sounds / f"{number}.wav", 0.5, 0.25)
+    index(store, sounds)
+    before = contents(store)
+    summary = index(store, sounds, load=no_embedder)
+    assert summary == IndexSummary(0, 0, 0.0, 3, 0, (), is_interrupted=False)
+    assert contents(store) == before
+
+
+def test_a_second_run_changes_no_file_of_the_store(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    index(store, sounds)
+    before = {file: file.stat().st_mtime_ns for file in store.directory.iterdir()}
+    index(store, sounds, load=no_embedder)
+    assert {file: file.stat().st_mtime_ns for file in store.directory.iterdir()} == before
+
+
+def test_only_what_has_changed_is_embedded_again(store, sounds):
+    for name in "abc":
+        write_levels(sounds / f"{name}.wav", 0.5, 0.25)
+    index(store, sounds)
+    status = (sounds / "a.wav").stat()
+    # Another time with the same size, and another size with the same time.
+    os.utime(write_levels(sounds / "a.wav", 0.125, 0.125), ns=(1, status.st_mtime_ns + 1))
+    status = (sounds / "b.wav").stat()
+    os.utime(write_levels(sounds / "b.wav", 0.0625), ns=(1, status.st_mtime_ns))
+    embedder = FakeEmbedder()
+    summary = index(store, sounds, load=lambda: embedder)
+    assert (summary.clips, summary.windows, summary.unchanged, summary.removed) == (2, 3, 1, 0)
+    assert embedder.windows_embedded == 3
+    levels = {place: vector[0] for place, vector in contents(store).items()}
+    assert levels == {
+        (str(sounds / "a.wav"), 0.0, 1.0): 0.125,
+        (str(sounds / "a.wav"), 1.0, 2.0): 0.125,
+        (str(sounds / "b.wav"), 0.0, 1.0): 0.0625,
+        (str(sounds / "c.wav"), 0.0, 1.0): 0.5,
+        (str(sounds / "c.wav"), 1.0, 2.0): 0.25,
+    }
+
+
+def test_what_is_gone_leaves_the_store_and_no_embedder_is_loaded(store, sounds):
+    for name in "abc":
+        write_levels(sounds / name / "1.wav", 0.5)
+    index(store, sounds)
+    (sounds / "a/1.wav").unlink()
+    (sounds / "b/1.wav").unlink()
+    (sounds / "b").rmdir()
+    summary = index(store, sounds, load=no_embedder)
+    assert summary == IndexSummary(0, 0, 0.0, 1, 2, (), is_interrupted=False)
+    assert set(contents(store)) == {(str(sounds / "c/1.wav"), 0.0, 1.0)}
+
+
+def test_a_clip_that_was_renamed_goes_and_comes(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    index(store, sounds)
+    (sounds / "a.wav").rename(sounds / "b.wav")
+    summary = index(store, sounds)
+    assert (summary.clips, summary.removed) == (1, 1)
+    assert paths(store) == {"b.wav"}
+
+
+def test_what_is_held_from_elsewhere_is_left_alone(store, sounds):
+    for name in ("a", "a-b", "ab"):
+        write_levels(sounds / name / "1.wav", 0.5)
+    index(store, sounds)
+    for name in ("a", "a-b", "ab"):
+        (sounds / name / "1.wav").unlink()
+    assert index(store, sounds / "a", load=no_embedder).removed == 1
+    assert set(store.clips()) == {sounds / "a-b/1.wav", sounds / "ab/1.wav"}
+
+
+def test_a_root_that_is_missing_keeps_what_is_held_of_it(store, sounds):
+    # An external disk that isn't plugged in, say.
+    write_levels(sounds / "disk/1.wav", 0.5)
+    write_levels(sounds / "here/1.wav", 0.25)
+    index(store, sounds / "disk", sounds / "here")
+    (sounds / "disk").rename(sounds / "elsewhere")
+    summary = index(store, sounds / "disk", sounds / "here", load=no_embedder)
+    problem = Problem(sounds / "disk", "No such file or directory")
+    assert summary == IndexSummary(0, 0, 0.0, 1, 0, (problem,), is_interrupted=False)
+    assert set(store.clips()) == {sounds / "disk/1.wav", sounds / "here/1.wav"}
+
+
+def test_a_folder_that_cannot_be_listed_keeps_what_is_held_of_it(store, sounds, monkeypatch):
+    for name in ("a/deep", "b"):
+        write_levels(sounds / name / "1.wav", 0.5)
+    index(store, sounds)
+    (sounds / "b/1.wav").unlink()
+    scandir = os.scandir
+
+    def refuse(path):
+        if Path(path) == sounds / "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    summary = index(store, sounds, load=no_embedder)
+    assert (summary.removed, summary.problems) == (1, (Problem(sounds / "a", "Permission denied"),))
+    assert list(store.clips()) == [sounds / "a/deep/1.wav"]
+
+
+def test_a_clip_behind_a_link_that_dangles_is_kept(store, sounds, tmp_path):
+    write_levels(tmp_path / "disk/1.wav", 0.5)
+    (sounds / "link.wav").symlink_to(tmp_path / "disk/1.wav")
+    index(store, sounds)
+    (tmp_path / "disk").rename(tmp_path / "elsewhere")
+    summary = index(store, sounds, load=no_embedder)
+    assert summary.problems == (Problem(sounds / "link.wav", "No such file or directory"),)
+    assert list(store.clips()) == [sounds / "link.wav"]
+
+
+def test_the_store_is_left_with_an_index_that_no_query_has_to_make(store, sounds):
+    for change in (lambda: write_levels(sounds / "a.wav", 0.5), (sounds / "a.wav").unlink):
+        change()
+        index(store, sounds)
+        (file,) = store.directory.glob("index-*")
+        assert file.name == f"index-{store._catalog.generation}.faiss"
+
+
+# A plan
+
+
+def test_a_plan_opens_no_clip(sounds, monkeypatch):
+    monkeypatch.setattr(indexing, "ClipReader", pytest.fail)
+    (sounds / "words.wav").write_text("no audio")
+    plan = plan_index([sounds], {})
+    assert [clip.path for clip in plan.to_embed] == [sounds / "words.wav"]
+    assert (plan.to_remove, plan.unchanged, plan.problems) == ((), 0, ())
+
+
+def test_a_plan_compares_what_is_there_with_what_is_held(sounds):
+    for name in ("new", "same", "touched"):
+        write_levels(sounds / f"{name}.wav", 0.5)
+    found = {clip.path.stem: clip for clip in plan_index([sounds], {}).to_embed}
+    held = {
+        clip.path: clip
+        for clip in (
+            found["same"],
+            Clip(found["touched"].path, found["touched"].size_bytes, found["touched"].modified_ns - 1),
+            Clip(sounds / "gone.wav", 1, 1),
+            Clip(sounds.with_name("sounds.bak") / "gone.wav", 1, 1),
+        )
+    }
+    plan = plan_index([sounds], held)
+    assert plan == Plan(
+        to_embed=(found["new"], found["touched"]), to_remove=(sounds / "gone.wav",), unchanged=1, problems=()
+    )
+
+
+# Clips that are left out
+
+
+def test_a_bad_clip_is_left_out_and_its_neighbours_are_as_if_it_were_not_there(store, sounds):
+    good = {sounds / f"{name}.wav": noise(2.5, seed) for seed, name in enumerate("bdfh")}
+    everything: Contents = {}
+    for path, samples in good.items():
+        write_audio(path, samples)
+        everything |= expected(path, samples, 0.0, 1.0, 1.5)
+    (sounds / "a.wav").write_bytes(b"")
+    (sounds / "c.wav").write_text("words")
+    spoiled = noise(3.5)
+    spoiled[-1] = np.inf
+    write_audio(sounds / "e.wav", spoiled)
+    write_audio(sounds / "g.wav", np.empty(0, np.float32))
+    whole = write_audio(sounds / "i.flac", noise(9.0), subtype="PCM_16").read_bytes()
+    (sounds / "i.flac").write_bytes(whole[: len(whole) // 2])
+
+    told: list[Problem] = []
+    embedder = FakeEmbedder()
+    summary = index(store, sounds, load=lambda: embedder, on_problem=told.append)
+    assert contents(store) == everything
+    # What was gathered of a clip before it turned out bad is not embedded in vain.
+    assert embedder.windows_embedded == len(everything)
+    assert summary.problems == tuple(told)
+    assert summary.problems == (
+        Problem(sounds / "a.wav", "the file is empty"),
+        Problem(sounds / "c.wav", NO_AUDIO),
+        Problem(sounds / "e.wav", NOT_FINITE),
+        Problem(sounds / "g.wav", "holds no audio"),
+        Problem(sounds / "i.flac", "can't be read as audio: Error : flac decoder lost sync"),
+    )
+    assert (summary.clips, summary.windows, summary.audio_s) == (4, 12, 10.0)
+
+
+@pytest.mark.parametrize("commit_every_s", [0.0, 5.0])
+def test_a_clip_that_turns_bad_after_much_of_it_was_embedded_is_left_out_whole(
+    store, sounds, monkeypatch, commit_every_s
+):
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", commit_every_s)
+    samples = noise(30.0)
+    samples[-1] = np.nan
+    write_audio(sounds / "b.wav", samples)
+    for name in "ac":
+        write_levels(sounds / f"{name}.wav", 0.5)
+    embedder = FakeEmbedder()
+    embedder.batch_s = 1.0
+    summary = index(store, sounds, load=lambda: embedder)
+    assert embedder.windows_embedded > 20
+    assert summary.problems == (Problem(sounds / "b.wav", NOT_FINITE),)
+    assert (summary.clips, summary.windows, summary.audio_s) == (2, 2, 2.0)
+    assert paths(store) == {"a.wav", "c.wav"}
+    assert len(contents(store)) == 2
+
+
+def test_a_clip_that_has_become_unreadable_leaves_the_store_and_is_reported_by_each_run(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    write_levels(sounds / "b.wav", 0.25)
+    index(store, sounds)
+    (sounds / "a.wav").write_text("words")
+    for _ in range(3):
+        summary = index(store, sounds)
+        assert summary == IndexSummary(0, 0, 0.0, 1, 0, (Problem(sounds / "a.wav", NO_AUDIO),), is_interrupted=False)
+        assert set(contents(store)) == {(str(sounds / "b.wav"), 0.0, 1.0)}
+    write_levels(sounds / "a.wav", 0.125)
+    summary = index(store, sounds)
+    assert (summary.clips, summary.unchanged, summary.problems) == (1, 1, ())
+    assert paths(store) == {"a.wav", "b.wav"}
+
+
+def test_a_clip_that_goes_between_plan_and_run_leaves_the_store(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    index(store, sounds)
+    os.utime(sounds / "a.wav", ns=(1, 1))
+    plan = plan_index([sounds], store.clips())
+    (sounds / "a.wav").unlink()
+    summary = run_index(plan, store, FakeEmbedder)
+    assert summary.problems == (Problem(sounds / "a.wav", "No such file or directory"),)
+    assert store.clips() == {}
+
+
+def test_a_clip_that_changes_between_plan_and_run_is_embedded_again_by_the_next(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    plan = plan_index([sounds], store.clips())
+    write_levels(sounds / "a.wav", 0.25, 0.25)
+    run_index(plan, store, FakeEmbedder)
+    assert index(store, sounds).clips == 1
+    assert index(store, sounds, load=no_embedder).unchanged == 1
+
+
+class Fragile(FakeEmbedder):
+    """Makes something that is not finite of all windows that are louder than one half."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        embeddings = super().embed_windows(windows)
+        embeddings[embeddings[:, 0] > 0.5, 1] = self.value
+        return embeddings
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("batch_s", [1.0, 20.0])
+def test_embeddings_that_are_not_finite_are_left_out(store, sounds, value, batch_s):
+    write_levels(sounds / "a.wav", 0.25, 0.25)
+    write_levels(sounds / "b.wav", *[0.25] * 5, 0.75, *[0.25] * 5, 0.75)
+    write_levels(sounds / "c.wav", 0.125)
+    embedder = Fragile(value)
+    embedder.batch_s = batch_s
+    summary = index(store, sounds, load=lambda: embedder)
+    problem = Problem(sounds / "b.wav", "its samples are too large to embed")
+    assert summary == IndexSummary(2, 3, 3.0, 0, 0, (problem,), is_interrupted=False)
+    assert {place[0] for place in contents(store)} == {str(sounds / "a.wav"), str(sounds / "c.wav")}
+    assert np.isfinite(list(contents(store).values())).all()
+
+
+def test_a_clip_that_is_bad_in_two_ways_is_reported_once_and_read_no_further(store, sounds):
+    samples = np.full(60 * RATE_HZ, 0.75, np.float32)
+    samples[-1] = np.nan
+    write_audio(sounds / "a.wav", samples)
+    embedder = Fragile(np.nan)
+    embedder.batch_s = 1.0
+    summary = index(store, sounds, load=lambda: embedder)
+    assert summary.problems == (Problem(sounds / "a.wav", "its samples are too large to embed"),)
+    assert embedder.windows_embedded < 10
+
+
+# Interruptions
+
+
+class Interrupting(FakeEmbedder):
+    """Is interrupted at one of its calls, having noted which windows it embedded before."""
+
+    def __init__(self, at_call: int, error: type[BaseException] = KeyboardInterrupt) -> None:
+        super().__init__()
+        self.batch_s = 1.0
+        self.at_call = at_call
+        self.error = error
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        if self.calls + 1 == self.at_call:
+            raise self.error
+        return super().embed_windows(windows)
+
+
+LEVELS = {"a": (0.5,), "b": (0.25,) * 7, "c": (0.125, 0.0625), "d": (0.75,), "e": (0.375,) * 4}
+
+
+@pytest.fixture
+def library(sounds) -> Path:
+    """Clips of 1, 7, 2, 1 and 4 windows; three at a time go to an embedder that takes one second."""
+    for name, levels in LEVELS.items():
+        write_levels(sounds / f"{name}.wav", *levels)
+    return sounds
+
+
+# Calls take windows a b b | b b b | b b c | c d e | e e e.
+FINISHED_BEFORE_CALL = {1: "", 2: "a", 3: "a", 4: "ab", 5: "abcd", 6: "abcde"}
+
+
+@pytest.mark.parametrize("at_call", FINISHED_BEFORE_CALL)
+@pytest.mark.parametrize("commit_every_s", [0.0, 5.0])
+def test_an_interrupted_run_keeps_what_it_finished_and_the_next_one_does_the_rest(
+    tmp_path, store, library, monkeypatch, at_call, commit_every_s
+):
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", commit_every_s)
+    with make_store(tmp_path / "undisturbed") as undisturbed:
+        index(undisturbed, library)
+        whole = contents(undisturbed)
+
+    finished = FINISHED_BEFORE_CALL[at_call]
+    windows = sum(len(LEVELS[name]) for name in finished)
+    summary = index(store, library, load=lambda: Interrupting(at_call))
+    assert paths(store) == {f"{name}.wav" for name in finished}
+    assert summary.is_interrupted == (at_call <= 5)
+    assert (summary.clips, summary.windows, summary.audio_s) == (len(finished), windows, float(windows))
+    assert contents(store) == {place: row for place, row in whole.items() if Path(place[0]).stem in finished}
+
+    embedder = FakeEmbedder()
+    summary = index(store, library, load=lambda: embedder)
+    assert (summary.clips, summary.unchanged, summary.is_interrupted) == (5 - len(finished), len(finished), False)
+    assert embedder.windows_embedded == 15 - windows
+    assert contents(store) == whole
+
+
+def test_an_interruption_while_a_clip_is_read(store, library, monkeypatch):
+    reader = indexing.ClipReader
+
+    def interrupted(path):
+        if path.stem == "c":
+            raise KeyboardInterrupt
+        return reader(path)
+
+    monkeypatch.setattr(indexing, "ClipReader", interrupted)
+    embedder = Interrupting(at_call=99)
+    assert index(store, library, load=lambda: embedder).is_interrupted
+    # The last windows of b were gathered and never embedded.
+    assert paths(store) == {"a.wav"}
+    monkeypatch.undo()
+    assert index(store, library).clips == 4
+
+
+def interrupt(*_: object) -> FakeEmbedder:
+    raise KeyboardInterrupt
+
+
+def test_an_interruption_while_the_model_is_loaded(store, library):
+    write_levels(library / "z.wav", 0.5)
+    index(store, library / "z.wav")
+    (library / "z.wav").unlink()
+    summary = index(store, library, load=interrupt)
+    # What is gone has left already; nothing else has changed.
+    assert summary == IndexSummary(0, 0, 0.0, 0, 1, (), is_interrupted=True)
+    assert store.clips() == {}
+    assert index(store, library).clips == 5
+
+
+def test_an_interruption_while_progress_is_shown(store, library):
+    embedder = FakeEmbedder()
+    embedder.batch_s = 1.0
+    summary = index(store, library, load=lambda: embedder, on_progress=interrupt)
+    assert summary.is_interrupted
+    assert paths(store) == {"a.wav"}
+
+
+def test_an_interrupted_run_keeps_the_old_embeddings_of_a_clip_that_it_did_not_reach(store, library):
+    index(store, library)
+    before = contents(store)
+    for name in ("b", "e"):
+        os.utime(write_levels(library / f"{name}.wav", *[-0.5] * 5), ns=(1, 1))
+    assert index(store, library, load=lambda: Interrupting(at_call=3)).is_interrupted
+    after = contents(store)
+    for place, row in before.items():
+        if Path(place[0]).stem != "b":
+            assert after[place] == row
+    assert [row[0] for place, row in after.items() if Path(place[0]).stem == "b"] == [-0.5] * 5
+    summary = index(store, library)
+    assert (summary.clips, summary.unchanged) == (1, 4)
+
+
+def test_a_run_that_fails_altogether_keeps_what_was_committed(tmp_path, store, library, monkeypatch):
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    with pytest.raises(RuntimeError):
+        index(store, library, load=lambda: Interrupting(at_call=4, error=RuntimeError))
+    assert paths(store) == {"a.wav", "b.wav"}
+    with make_store(tmp_path / "undisturbed") as undisturbed:
+        index(undisturbed, library)
+        assert index(store, library).clips == 3
+        assert contents(store) == contents(undisturbed)
+
+
+def test_a_reader_finds_clips_while_the_run_goes_on(store, library, monkeypatch):
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    seen = []
+    with Store.open(store.directory) as reader:
+        embedder = FakeEmbedder()
+        embedder.batch_s = 1.0
+        index(store, library, load=lambda: embedder, on_progress=lambda *_: seen.append(len(reader.clips())))
+        assert contents(reader) == contents(store)
+    # Progress is told before what it tells of is committed, and once more at the end.
+    assert seen == [0, 1, 1, 2, 4, 4]
+
+
+# Progress
+
+
+def test_progress_grows_and_ends_at_all_bytes_and_all_seconds(store, library):
+    (library / "f.wav").write_text("words")
+    (library / "g.wav").write_bytes(b"")
+    told: list[tuple[float, float]] = []
+    embedder = FakeEmbedder()
+    embedder.batch_s = 1.0
+    index(store, library, load=lambda: embedder, on_progress=lambda *state: told.append(state))
+    total_bytes = sum(file.stat().st_size for file in library.iterdir())
+    assert told == sorted(told)
+    assert [audio_s for _, audio_s in told] == [3.0, 6.0, 9.0, 12.0, 15.0, 15.0]
+    assert told[-1] == (total_bytes, 15.0)
+    sizes = {file.stem: file.stat().st_size for file in library.iterdir()}
+    assert told[0] == (pytest.approx(sizes["a"] + sizes["b"] * 2 / 7), 3.0)
+    assert told[1] == (pytest.approx(sizes["a"] + sizes["b"] * 5 / 7), 6.0)
+
+
+def test_progress_ends_at_all_bytes_if_every_clip_is_bad(store, sounds):
+    for name in "ab":
+        (sounds / f"{name}.wav").write_text("words")
+    told: list[tuple[float, float]] = []
+    index(store, sounds, on_progress=lambda *state: told.append(state))
+    assert told == [(10.0, 0.0)]
+
+
+def test_progress_does_not_pass_the_end_of_a_clip_whose_header_lies(store, sounds):
+    # Says one sample, holds 20 s; and says nothing, so that libsndfile guesses 127 years.
+    for name, frames in (("a", 0), ("b", 2**36 - 1)):
+        path = write_audio(sounds / f"{name}.flac", noise(20.0), subtype="PCM_16")
+        header = bytearray(path.read_bytes())
+        header[18:26] = (int.from_bytes(header[18:26], "big") >> 36 << 36 | frames).to_bytes(8, "big")
+        path.write_bytes(header)
+    sizes = [(sounds / name).stat().st_size for name in ("a.flac", "b.flac")]
+    told: list[tuple[float, float]] = []
+    embedder = FakeEmbedder()
+    embedder.batch_s = 1.0
+    index(store, sounds, load=lambda: embedder, on_progress=lambda *state: told.append(state))
+    assert told == sorted(told)
+    assert max(done for done, audio_s in told if audio_s < 20) <= sizes[0]
+    assert told[-1] == (sum(sizes), 40.0)
+
+
+# All of it
+
+
+NAMES = st.sampled_from(["a.wav", "b.wav", "c/d.wav", "c/e.wav"])
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("write"), NAMES, st.integers(1, 4)),
+        st.tuples(st.just("spoil"), NAMES, st.just(0)),
+        st.tuples(st.just("delete"), NAMES, st.just(0)),
+        st.tuples(st.just("index"), st.sampled_from([".", "c", "a.wav"]), st.just(0)),
+        st.tuples(st.just("interrupt"), st.just("."), st.integers(1, 3)),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(steps=STEPS)
+def test_after_whatever_has_happened_a_run_leaves_what_a_fresh_store_would_hold(tmp_path_factory, steps):
+    home = tmp_path_factory.mktemp("home")
+    sounds = home / "sounds"
+    (sounds / "c").mkdir(parents=True)
+    with make_store(home / "old", window_s=0.01) as old, make_store(home / "new", window_s=0.01) as new:
+        for number, (what, name, size) in enumerate(steps):
+            path = sounds / name
+            if what == "write":
+                write_audio(path, noise(0.0075 * size, seed=number))
+                os.utime(path, ns=(number, number))
+            elif what == "spoil":
+                path.write_bytes(b"words")
+                os.utime(path, ns=(number, number))
+            elif what == "delete":
+                path.unlink(missing_ok=True)
+            elif what == "index":
+                index(old, path)
+            else:
+                embedder = Interrupting(at_call=size)
+                embedder.batch_s = 0.005
+                index(old, path, load=lambda embedder=embedder: embedder)
+        first = index(old, sounds)
+        fresh = index(new, sounds)
+        assert contents(old) == contents(new)
+        assert old.clips() == new.clips()
+        assert first.problems == fresh.problems
+        assert first.clips + first.unchanged == fresh.clips

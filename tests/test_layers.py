@@ -1,0 +1,167 @@
+"""The house: imports run downward only, and foreign runtimes stay on their floor."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pe_search
+
+PACKAGE = Path(pe_search.__path__[0])
+FILES = sorted(PACKAGE.rglob("*.py"))
+IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
+
+# Each part of the package, and what it may import of the others.
+GROUND = {"errors", "records"}
+MIDDLE = {"audio", "pe_audio", "store"}
+UPPER = {"indexing", "searching"}
+BELOW = {
+    "errors": set(),
+    "records": set(),
+    "": GROUND,  # pe_search/__init__.py
+    **dict.fromkeys(MIDDLE, GROUND),
+    **dict.fromkeys(UPPER, MIDDLE | GROUND),
+    "cli": {"", *UPPER, *MIDDLE, *GROUND},
+    "__main__": {"cli"},
+}
+
+
+def part_of(module: str) -> str:
+    """`pe_search.store.index` is of `store`; `pe_search` itself is of ``."""
+    return module.split(".")[1] if "." in module else ""
+
+
+def module_of(file: Path) -> str:
+    return ".".join(["pe_search", *file.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def is_module(name: str) -> bool:
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def imported_by(tree: ast.AST, file: Path) -> Iterator[str]:
+    """The modules that a file imports anywhere, inside functions and for type checking too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: imports are absolute"
+            # `from pe_search.cli import index` imports a module, `from pe_search import __version__` doesn't.
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full.startswith("pe_search.") and is_module(full) else node.module
+
+
+def trees() -> Iterator[tuple[Path, ast.AST]]:
+    for file in FILES:
+        yield file, ast.parse(file.read_text(encoding="utf-8"))
+
+
+def importers_of(*libraries: str) -> set[str]:
+    return {
+        str(file.relative_to(PACKAGE))
+        for file, tree in trees()
+        if any(name.split(".")[0] in libraries for name in imported_by(tree, file))
+    }
+
+
+def test_the_parts_of_the_house_are_those_of_the_plan():
+    assert {part_of(module_of(file)) for file in FILES} == set(BELOW)
+
+
+@pytest.mark.parametrize("file", FILES, ids=IDS)
+def test_imports_run_downward_only(file):
+    own = part_of(module_of(file))
+    used = {
+        part_of(name)
+        for name in imported_by(ast.parse(file.read_text(encoding="utf-8")), file)
+        if name.split(".")[0] == "pe_search"
+    }
+    assert used - {own} <= BELOW[own]
+
+
+@pytest.mark.parametrize("part", sorted(MIDDLE))
+def test_the_floors_in_the_middle_never_import_each_other(part):
+    for file, tree in trees():
+        if part_of(module_of(file)) == part:
+            used = {part_of(name) for name in imported_by(tree, file) if name.startswith("pe_search")}
+            assert not used & (MIDDLE - {part}), file
+
+
+def test_this_walk_sees_every_way_to_import():
+    source = """
+import pe_search.store.index
+from pe_search import errors, __version__
+from pe_search.cli import query
+if TYPE_CHECKING:
+    from torch.nn import functional
+def function():
+    import faiss as f, os.path
+    from pe_search.store import Store
+"""
+    assert sorted(imported_by(ast.parse(source), Path("x.py"))) == [
+        "faiss",
+        "os.path",
+        "pe_search",
+        "pe_search.cli.query",
+        "pe_search.errors",
+        "pe_search.store",
+        "pe_search.store.index",
+        "torch.nn",
+    ]
+
+
+def test_only_the_index_imports_faiss_and_only_once_it_is_needed():
+    assert importers_of("faiss") == {"store/index.py"}
+    tree = ast.parse((PACKAGE / "store/index.py").read_text(encoding="utf-8"))
+    at_the_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert "faiss" not in [alias.name for node in at_the_top for alias in node.names]
+
+
+def test_only_pe_audio_imports_torch_and_what_comes_with_it():
+    found = importers_of("torch", "transformers", "safetensors", "huggingface_hub", "tokenizers")
+    assert {file.split("/")[0] for file in found} == {"pe_audio"}
+
+
+def test_only_audio_imports_soundfile_and_soxr():
+    assert importers_of("soundfile", "soxr") == {"audio/formats.py", "audio/read.py"}
+
+
+def test_only_the_catalog_imports_sqlite():
+    assert importers_of("sqlite3") == {"store/catalog.py"}
+
+
+def test_only_the_command_line_imports_typer_and_rich():
+    found = importers_of("typer", "rich", "click", "platformdirs")
+    assert {file.split("/")[0] for file in found} == {"cli"}
+
+
+def names_used(tree: ast.AST) -> set[str]:
+    """Plain names and attributes of plain names, as `print` and `sys.exit`."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return names | {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if part_of(module_of(file)) != "cli"], ids=str)
+def test_nothing_outside_the_command_line_prints_or_exits(file):
+    forbidden = {"print", "input", "exit", "quit", "SystemExit", "breakpoint", "sys.exit", "os._exit"}
+    forbidden |= {"sys.stdout", "sys.stderr", "sys.stdin", "sys.argv"}
+    assert not names_used(ast.parse(file.read_text(encoding="utf-8"))) & forbidden
+
+
+def test_in_the_command_line_only_messages_print():
+    found = {str(file.relative_to(PACKAGE)) for file, tree in trees() if "print" in names_used(tree)}
+    assert found == {"cli/messages.py"}
+
+
+def test_no_drawer_for_things_without_a_place():
+    assert not {"utils", "util", "helpers", "helper", "common", "misc"} & {file.stem for file in FILES}
+    assert not {"utils", "helpers", "common"} & {folder.name for folder in PACKAGE.rglob("*") if folder.is_dir()}
