@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -54,23 +54,39 @@ class Plan:
     problems: tuple[Problem, ...]
 
 
-def plan_index(paths: Iterable[Path], held: Mapping[Path, Clip]) -> Plan:
+def plan_index(paths: Iterable[Path], held: Mapping[Path, Clip], *, prune: bool = False) -> Plan:
     """Compare what is on disk with what a store holds. No clip is opened.
 
     Args:
         paths: Folders and files to index. What the store holds from elsewhere is left alone.
         held: The store's clips by path.
+        prune: Whether clips are gone even if nothing at all is left under one of the paths. Without it that is a
+            problem, and they are kept: a disk may not be mounted.
     """
     roots = [Path(os.path.abspath(path)) for path in paths]
     problems: list[Problem] = []
     found = {clip.path: clip for clip in find_clips(roots, problems.append)}
     to_embed = tuple(clip for clip in found.values() if held.get(clip.path) != clip)
     # What couldn't be looked at isn't known to be gone.
-    unseen = frozenset(problem.path for problem in problems)
+    unseen = {problem.path for problem in problems}
+    for root in roots:
+        is_bare = not any(_is_under(path, {root}) for path in (*found, *(unseen - {root})))
+        lost = sum(_is_under(path, {root}) for path in held) if is_bare else 0
+        if lost:
+            problems = [problem for problem in problems if problem.path != root]
+            unseen.discard(root)
+            if not prune:
+                unseen.add(root)
+                problems.append(Problem(root, _nothing_left(lost)))
     to_remove = tuple(
-        path for path in held if path not in found and _is_under(path, frozenset(roots)) and not _is_under(path, unseen)
+        path for path in held if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
     )
     return Plan(to_embed, to_remove, len(found) - len(to_embed), tuple(problems))
+
+
+def _nothing_left(lost: int) -> str:
+    clips = "the one clip that the store holds is" if lost == 1 else f"the {lost:,} clips that the store holds are"
+    return f"nothing is left here, so {clips} kept in case a disk is not mounted; --prune takes them out"
 
 
 def run_index(
@@ -216,5 +232,5 @@ class _Run:
         self.audio_s += sum(reading.times[-1][1] for reading in finished)
 
 
-def _is_under(path: Path, folders: frozenset[Path]) -> bool:
+def _is_under(path: Path, folders: Set[Path]) -> bool:
     return bool(folders) and (path in folders or not folders.isdisjoint(path.parents))

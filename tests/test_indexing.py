@@ -69,9 +69,13 @@ def no_embedder() -> FakeEmbedder:
 
 
 def index(
-    store: Store, *roots: Path, load: Callable[[], FakeEmbedder] = FakeEmbedder, **callbacks: Callable[..., None]
+    store: Store,
+    *roots: Path,
+    load: Callable[[], FakeEmbedder] = FakeEmbedder,
+    prune: bool = False,
+    **callbacks: Callable[..., None],
 ) -> IndexSummary:
-    return run_index(plan_index(roots, store.clips()), store, load, **callbacks)
+    return run_index(plan_index(roots, store.clips(), prune=prune), store, load, **callbacks)
 
 
 def contents(store: Store) -> Contents:
@@ -268,7 +272,7 @@ def test_what_is_held_from_elsewhere_is_left_alone(store, sounds):
     index(store, sounds)
     for name in ("a", "a-b", "ab"):
         (sounds / name / "1.wav").unlink()
-    assert index(store, sounds / "a", load=no_embedder).removed == 1
+    assert index(store, sounds / "a", load=no_embedder, prune=True).removed == 1
     assert set(store.clips()) == {sounds / "a-b/1.wav", sounds / "ab/1.wav"}
 
 
@@ -279,9 +283,29 @@ def test_a_root_that_is_missing_keeps_what_is_held_of_it(store, sounds):
     index(store, sounds / "disk", sounds / "here")
     (sounds / "disk").rename(sounds / "elsewhere")
     summary = index(store, sounds / "disk", sounds / "here", load=no_embedder)
-    problem = Problem(sounds / "disk", "No such file or directory")
+    reason = (
+        "nothing is left here, so the one clip that the store holds is kept in case a disk is not mounted; "
+        "--prune takes them out"
+    )
+    problem = Problem(sounds / "disk", reason)
     assert summary == IndexSummary(0, 0, 0.0, 1, 0, (problem,), is_interrupted=False)
     assert set(store.clips()) == {sounds / "disk/1.wav", sounds / "here/1.wav"}
+
+
+@pytest.mark.parametrize("is_missing", [True, False])
+def test_a_root_with_nothing_left_loses_its_clips_to_prune_only(store, sounds, is_missing):
+    for name in ("disk/1.wav", "disk/2.wav", "here/1.wav"):
+        write_levels(sounds / name, 0.5)
+    index(store, sounds)
+    (sounds / "disk").rename(sounds / "elsewhere")
+    if not is_missing:
+        (sounds / "disk").mkdir()  # a mount point with nothing mounted on it
+    kept = index(store, sounds / "disk", load=no_embedder)
+    assert (kept.removed, [problem.path for problem in kept.problems]) == (0, [sounds / "disk"])
+    assert "the 2 clips that the store holds are kept" in kept.problems[0].reason
+    pruned = index(store, sounds / "disk", load=no_embedder, prune=True)
+    assert (pruned.removed, pruned.problems) == (2, ())
+    assert set(store.clips()) == {sounds / "here/1.wav"}
 
 
 def test_a_folder_that_cannot_be_listed_keeps_what_is_held_of_it(store, sounds, monkeypatch):
@@ -698,7 +722,7 @@ def test_after_whatever_has_happened_a_run_leaves_what_a_fresh_store_would_hold(
                 embedder = Interrupting(at_call=size)
                 embedder.batch_s = 0.005
                 index(old, path, load=lambda embedder=embedder: embedder)
-        first = index(old, sounds)
+        first = index(old, sounds, prune=True)
         fresh = index(new, sounds)
         assert contents(old) == contents(new)
         assert old.clips() == new.clips()

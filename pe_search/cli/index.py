@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -18,9 +19,12 @@ from pe_search.cli.messages import say
 from pe_search.cli.options import StoreOption, expanded, store_directory
 from pe_search.cli.render import clock
 from pe_search.errors import StoreError
-from pe_search.records import Clip, IndexSummary, Problem
+from pe_search.records import IndexSummary, Problem
 
 if TYPE_CHECKING:
+    from types import FrameType
+
+    from pe_search.indexing import Plan
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.embedder import Embedder
     from pe_search.store import Manifest
@@ -88,6 +92,12 @@ def index(
     ] = None,
     device: Annotated[Device, typer.Option("--device", help="Where the model runs.")] = Device.AUTO,
     dtype: Annotated[Dtype, typer.Option("--dtype", help="What the model calculates in.")] = Dtype.AUTO,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Take out the clips of a PATH under which nothing is left; without it, they stay."
+        ),
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
@@ -112,31 +122,32 @@ def index(
         _refuse_other_windows(directory, manifest, window_s, hop_s)
     elif hop_s is not None and hop_s > (window_s or _WINDOW_S):
         raise typer.BadParameter("is longer than the window: some audio would go unheard.", param_hint="--hop")
-    plan = plan_index([expanded(path) for path in paths], _held_clips(directory, manifest))
-    if not (plan.to_embed or plan.to_remove or plan.unchanged):
-        for problem in plan.problems:
-            _say_problem(problem)
-        if not plan.problems:
-            say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
-        raise typer.Exit(2 if plan.problems else 1)
+    with ExitStack() as stack:
+        opened = None
+        if manifest is not None:
+            opened = stack.enter_context(Store.open(directory, read_only=False))
+        plan = plan_index([expanded(path) for path in paths], opened.clips() if opened else {}, prune=prune)
+        if not (plan.to_embed or plan.to_remove or plan.unchanged):
+            _say_nothing_to_do(plan, paths)
+            raise typer.Exit(2 if plan.problems else 1)
 
-    if manifest is None and model is None:
-        model = os.environ.get("PE_SEARCH_MODEL")
-    checkpoint = _pick_checkpoint(directory, manifest, model, revision)
+        if manifest is None and model is None:
+            model = os.environ.get("PE_SEARCH_MODEL")
+        checkpoint = _pick_checkpoint(directory, manifest, model, revision)
 
-    @cache
-    def load_embedder() -> Embedder:
-        from pe_search.pe_audio.embedder import Embedder
+        @cache
+        def load_embedder() -> Embedder:
+            from pe_search.pe_audio.embedder import Embedder
 
-        embedder = Embedder(checkpoint, device.value, dtype.value)
-        _say_which_model(checkpoint, is_first_choice=model is None and manifest is None)
-        return embedder
+            embedder = Embedder(checkpoint, device.value, dtype.value)
+            _say_which_model(checkpoint, is_first_choice=model is None and manifest is None)
+            return embedder
 
-    if manifest is None:
-        opened = Store.create(directory, _new_manifest(load_embedder(), window_s or _WINDOW_S, hop_s))
-    else:
-        opened = Store.open(directory, read_only=False)
-    with opened, _progress(sum(clip.size_bytes for clip in plan.to_embed)) as on_progress:
+        if opened is None:
+            new = _new_manifest(load_embedder(), window_s or _WINDOW_S, hop_s)
+            opened = stack.enter_context(Store.create(directory, new))
+        stack.enter_context(_termination_interrupts())
+        on_progress = stack.enter_context(_progress(sum(clip.size_bytes for clip in plan.to_embed)))
         summary = run_index(plan, opened, load_embedder, on_progress=on_progress, on_problem=_say_problem)
     _say_summary(summary, directory, time.monotonic() - started_s)
     if summary.is_interrupted:
@@ -172,16 +183,6 @@ def _refuse_other_windows(directory: Path, manifest: Manifest, window_s: float |
         )
 
 
-def _held_clips(directory: Path, manifest: Manifest | None) -> dict[Path, Clip]:
-    from pe_search.store import Store
-
-    if manifest is None:
-        return {}
-    # Opened for writing, so that a store whose making was cut short gets its catalog.
-    with Store.open(directory, read_only=False) as opened:
-        return opened.clips()
-
-
 def _new_manifest(embedder: Embedder, window_s: float, hop_s: float | None) -> Manifest:
     from pe_search.audio import SAMPLE_RATE_HZ
     from pe_search.store import Manifest
@@ -212,7 +213,14 @@ def _say_which_model(checkpoint: Checkpoint, *, is_first_choice: bool) -> None:
 
 
 def _say_problem(problem: Problem) -> None:
-    say(f"pe-search: left out {problem.path}: {problem.reason}")
+    say(f"pe-search: {problem.path}: {problem.reason}")
+
+
+def _say_nothing_to_do(plan: Plan, paths: list[Path]) -> None:
+    for problem in plan.problems:
+        _say_problem(problem)
+    if not plan.problems:
+        say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
 
 
 def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float) -> None:
@@ -231,6 +239,20 @@ def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float) -> No
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Take SIGTERM for Ctrl-C, so that what is finished is kept then too."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip, Match
 from pe_search.store.catalog import CATALOG_FILE, Catalog, Holdings
 from pe_search.store.index import Index
+from pe_search.store.lock import WriterLock
 from pe_search.store.manifest import Manifest, read_manifest, write_manifest
 
 # How much wider to look when clips that show once, or equal scores, leave the answer open.
@@ -24,6 +25,8 @@ _WIDENING = 4
 class Store:
     """An open store. Use `Store.open` or `Store.create`, in a `with` statement.
 
+    Any number of processes may read a store while one writes to it; a reader sees the last commit.
+
     Attributes:
         directory: Where it is.
         manifest: What its embeddings have in common.
@@ -32,7 +35,14 @@ class Store:
     def __init__(self, directory: Path, manifest: Manifest, *, read_only: bool) -> None:
         self.directory = directory
         self.manifest = manifest
-        self._catalog = Catalog(directory, manifest.dimension, read_only=read_only)
+        self._lock = None if read_only else WriterLock(directory)
+        if self._lock is not None:
+            self._lock.acquire()
+        try:
+            self._catalog = Catalog(directory, manifest.dimension, read_only=read_only)
+        except StoreError:
+            self._let_go()
+            raise
         self._index: tuple[int, Index] | None = None
 
     @classmethod
@@ -40,7 +50,8 @@ class Store:
         """Open an existing store.
 
         Raises:
-            StoreError: If there is none, or it is damaged or of a newer format.
+            StoreError: If there is none, it is damaged or of a newer format, or, for writing, another process is
+                writing to it.
         """
         return cls(directory, read_manifest(directory), read_only=read_only)
 
@@ -70,6 +81,11 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self._catalog.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
 
     def holdings(self) -> Holdings:
         """Count clips, windows and seconds of audio."""

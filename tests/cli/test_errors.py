@@ -108,7 +108,7 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "a missing path": (
         lambda scene: ["index", "nope\x1b[31m\n", "--model", scene.checkpoint, "--store", scene.new],
-        r"left out {cwd}/nope\\x1b\[31m\\n: No such file or directory",
+        r"{cwd}/nope\\x1b\[31m\\n: No such file or directory",
     ),
     "a store in a file": (
         lambda scene: scene.index(store=scene.sounds / "a.wav"),
@@ -326,7 +326,10 @@ def test_no_arguments_are_answered_with_help_and_exit_status_2(run_cli):
 @pytest.mark.parametrize(
     ("verb", "options"),
     [
-        ("index", ["--model", "--revision", "--window", "--hop", "--device", "--dtype", "--store", "-h, --help"]),
+        (
+            "index",
+            ["--model", "--revision", "--window", "--hop", "--device", "--dtype", "--prune", "--store", "-h, --help"],
+        ),
         (
             "query",
             [

@@ -17,6 +17,7 @@ import pytest
 from pe_search.pe_audio import checkpoint as checkpoint_module
 from pe_search.pe_audio import embedder as embedder_module
 from pe_search.pe_audio.checkpoint import find_checkpoint
+from pe_search.store import Store
 from tests.cli.conftest import invoke
 from tests.made_up import make_checkpoint, noise, write_audio
 
@@ -118,14 +119,19 @@ def test_a_folder_that_lost_its_last_clip_empties_the_store(index, sounds, tmp_p
     index()
     for path in [*sounds.rglob("*.wav")]:
         path.unlink()
-    assert re.fullmatch(summary(0, tmp_path / "store", removed=3), index())
+    assert "--prune takes them out" in index(status=2)
+    assert clips_in(tmp_path / "store") == {"a.wav", "b.wav", "c.wav"}
+    assert re.fullmatch(summary(0, tmp_path / "store", removed=3), index("--prune"))
     assert invoke("query", "rain", "--store", tmp_path / "store").status == 1
 
 
 def test_a_folder_that_is_gone_keeps_its_clips_in_the_store(index, sounds, tmp_path):
     index()
     sounds.rename(tmp_path / "unplugged")
-    assert index(status=2) == f"pe-search: left out {sounds}: No such file or directory\n"
+    assert index(status=2) == (
+        f"pe-search: {sounds}: nothing is left here, so the 3 clips that the store holds are kept in case a disk is "
+        "not mounted; --prune takes them out\n"
+    )
     assert clips_in(tmp_path / "store") == {"a.wav", "b.wav", "c.wav"}
 
 
@@ -167,8 +173,8 @@ def test_a_bad_file_is_named_once_and_the_rest_is_indexed(index, sounds, tmp_pat
     (sounds / "aa.wav").write_text("no audio")
     (sounds / "empty.flac").touch()
     bad, empty, last = index(status=2).splitlines(keepends=True)
-    assert bad == f"pe-search: left out {sounds}/aa.wav: can't be read as audio: Format not recognised\n"
-    assert empty == f"pe-search: left out {sounds}/empty.flac: the file is empty\n"
+    assert bad == f"pe-search: {sounds}/aa.wav: can't be read as audio: Format not recognised\n"
+    assert empty == f"pe-search: {sounds}/empty.flac: the file is empty\n"
     assert re.fullmatch(summary(3, tmp_path / "store", left_out=2), last)
     assert clips_in(tmp_path / "store") == {"a.wav", "b.wav", "c.wav"}
 
@@ -191,7 +197,7 @@ def test_bad_files_alone_make_a_store_with_nothing_in_it(plain_checkpoint, tmp_p
 
 def test_a_path_that_is_not_there_costs_the_others_nothing(index, tmp_path):
     missing, last = index(tmp_path / "nope", status=2).splitlines(keepends=True)
-    assert missing == f"pe-search: left out {tmp_path}/nope: No such file or directory\n"
+    assert missing == f"pe-search: {tmp_path}/nope: No such file or directory\n"
     assert re.fullmatch(summary(3, tmp_path / "store", left_out=1), last)
 
 
@@ -208,7 +214,7 @@ def test_a_path_that_is_not_there_costs_the_others_nothing(index, tmp_path):
 def test_the_name_of_a_bad_file_is_harmless_on_stderr(index, sounds, name, shown):
     (sounds / os.fsdecode(name)).write_text("no audio")
     line, _summary = index(status=2).splitlines()
-    assert line == f"pe-search: left out {sounds}/{shown}: can't be read as audio: Format not recognised"
+    assert line == f"pe-search: {sounds}/{shown}: can't be read as audio: Format not recognised"
 
 
 def test_no_colour_and_no_progress_bar_in_a_pipe(index, monkeypatch):
@@ -381,6 +387,24 @@ def test_ctrl_c_keeps_what_is_embedded_and_the_next_run_goes_on(index, sounds, t
 def test_ctrl_c_while_the_model_loads_leaves_no_traceback(index, monkeypatch):
     monkeypatch.setattr(embedder_module, "load_tower", lambda *_: signal.raise_signal(signal.SIGINT))
     assert index(status=130) == ""
+
+
+def test_termination_is_taken_for_ctrl_c(index, monkeypatch, tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(embedder_module.Embedder, "embed_windows", lambda *_: signal.raise_signal(signal.SIGTERM))
+    assert index(status=130) == ("Interrupted. This run put 0 clips into the store; run the same command to go on.\n")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_second_writer_is_told_of_the_first_and_a_reader_is_not_kept_waiting(index, tmp_path):
+    index()
+    with Store.open(tmp_path / "store", read_only=False):
+        assert index(status=2) == (
+            f"pe-search: Another process (id {os.getpid()}) is writing to the store at {tmp_path}/store; wait until it "
+            "has finished, or stop it.\n"
+        )
+        assert invoke("status", "--store", tmp_path / "store").status == 0
+    assert index(status=0)
 
 
 @pytest.mark.slow

@@ -1,0 +1,58 @@
+"""One writer at a time: a lock that the system lets go of when its holder ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pe_search.errors import StoreError
+
+
+class WriterLock:
+    """The right to write to a store, held by one process at a time.
+
+    Args:
+        directory: The store's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = FileLock(directory / "writer.lock")
+        # Not in the lock file itself, which every process that tries for the lock empties.
+        self._holder = directory / "writer.pid"
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            StoreError: If another process holds it, or the store can't be written to.
+        """
+        try:
+            self._lock.acquire(timeout=0)
+            self._holder.write_text(f"{os.getpid()}\n", encoding="ascii")
+        except Timeout:
+            raise StoreError(
+                f"Another process{self._holder_in_words()} is writing to the store at {self._directory}; wait until it "
+                "has finished, or stop it."
+            ) from None
+        except OSError as error:
+            self._lock.release()
+            raise StoreError(
+                f"The store at {self._directory} can't be written to: {error.strerror or error}."
+            ) from error
+
+    def release(self) -> None:
+        """Let go of the lock, if it is held."""
+        if self._lock.is_locked:
+            with suppress(OSError):
+                self._holder.unlink(missing_ok=True)
+            self._lock.release()
+
+    def _holder_in_words(self) -> str:
+        try:
+            return f" (id {int(self._holder.read_text(encoding='ascii'))})"
+        except (OSError, ValueError):
+            return ""
