@@ -18,7 +18,9 @@ from pe_search.errors import AudioError
 _LOWEST_RATE_HZ = 1_000
 _HIGHEST_RATE_HZ = 768_000
 _MOST_CHANNELS = 256
+# A block is a second long, or shorter where many channels would make it large.
 _BLOCK_S = 1.0
+_NUMBERS_PER_BLOCK = 4_000_000
 _HEADERLESS = "can't be read as audio: it has no header"
 
 
@@ -79,7 +81,7 @@ class ClipReader:
             AudioError: If the file breaks off, holds no audio, or holds samples that are not finite numbers.
         """
         rate_hz = self._file.samplerate
-        frames_per_block = max(1, round(_BLOCK_S * rate_hz))
+        frames_per_block = min(round(_BLOCK_S * rate_hz), _NUMBERS_PER_BLOCK // self._file.channels)
         resampler = None
         if rate_hz != SAMPLE_RATE_HZ:
             resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
