@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.messages import say
+from pe_search.cli.messages import counted, say
 from pe_search.cli.options import StoreOption, expanded, store_directory
 from pe_search.cli.render import clock
 from pe_search.errors import StoreError
@@ -225,20 +225,18 @@ def _say_nothing_to_do(plan: Plan, paths: list[Path]) -> None:
 
 def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float) -> None:
     if summary.is_interrupted:
-        say(f"Interrupted. This run put {_count(summary.clips, 'clip')} into the store; run the same command to go on.")
+        say(
+            f"Interrupted. This run put {counted(summary.clips, 'clip')} into the store; run the same command to go on."
+        )
         return
     parts = [
-        f"{_count(summary.clips, 'clip')} embedded ({_count(summary.windows, 'window')}, "
+        f"{counted(summary.clips, 'clip')} embedded ({counted(summary.windows, 'window')}, "
         f"{summary.audio_s / 3600:.2f} hours) in {elapsed_s:.1f} s",
         f"{summary.unchanged:,} unchanged",
         f"{summary.removed:,} removed",
         f"{len(summary.problems):,} left out",
     ]
     say(f"{', '.join(parts)}. Store: {directory}")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @contextmanager

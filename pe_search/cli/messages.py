@@ -22,6 +22,11 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else _escaped(character) for character in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things in words: `1 clip`, `2,000 clips`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def shown_path(path: Path) -> str:
     """A path for people: relative to the working directory if it is below it."""
     try:

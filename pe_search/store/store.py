@@ -160,6 +160,13 @@ class Store:
         ]
         return sorted(matches, key=lambda match: (-match.score, bytes(match.path), match.start_s))
 
+    def rebuild_index(self) -> None:
+        """Make the index again from the catalog, whatever is on disk."""
+        for path in self.directory.glob("index-*.faiss"):
+            path.unlink(missing_ok=True)
+        self._index = None
+        self._fresh_index()
+
     def _fresh_index(self) -> Index:
         generation = self._catalog.generation
         if self._index is not None and self._index[0] == generation:

@@ -314,7 +314,14 @@ def test_help_names_every_command(run_cli, args):
     outcome = run_cli(*args)
     assert (outcome.status, outcome.err) == (0, "")
     commands = outcome.out.decode().split("Commands:\n")[1]
-    assert [line.split()[0] for line in commands.splitlines()] == ["index", "query", "status", "models"]
+    assert [line.split()[0] for line in commands.splitlines()] == [
+        "index",
+        "query",
+        "status",
+        "remove",
+        "rebuild",
+        "models",
+    ]
 
 
 def test_no_arguments_are_answered_with_help_and_exit_status_2(run_cli):

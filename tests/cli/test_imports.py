@@ -38,7 +38,16 @@ def loaded_by():
 
 @pytest.mark.parametrize(
     "args",
-    [["--help"], ["index", "--help"], ["query", "--help"], ["status", "--help"], ["models", "--help"], ["--version"]],
+    [
+        ["--help"],
+        ["index", "--help"],
+        ["query", "--help"],
+        ["status", "--help"],
+        ["remove", "--help"],
+        ["rebuild", "--help"],
+        ["models", "--help"],
+        ["--version"],
+    ],
     ids=" ".join,
 )
 def test_help_loads_nothing_heavy(loaded_by, args):
