@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from transformers import PeAudioModel
 
 from tests.made_up import LAYOUTS, make_checkpoint
+
+# A shell gives its background jobs a Ctrl-C that is ignored, and some tests send one.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Nothing here may reach a network, and a test must not depend on what this machine has in its caches.
 os.environ["HF_HUB_OFFLINE"] = "1"

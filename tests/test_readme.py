@@ -33,7 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "picks").mkdir()
     for folder in ("Samples", "Recordings/2024"):
         (home / folder).mkdir(parents=True)
-        shutil.copy(home / "sounds" / "rain.flac", home / folder)
+        shutil.copy(home / "sounds" / "weather" / "rain.flac", home / folder)
     assert run("pe-search index ./sounds", home).returncode == 0
     return home
 
