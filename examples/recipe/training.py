@@ -1,0 +1,460 @@
+"""Training: the text tower warmed up on captions alone, then both towers together on mixtures.
+
+Progress is counted in steps (`steps`: the same run every time but for BPE dropout, which cannot be seeded) or in
+minutes of work (`minutes`: as far as the machine gets). The text tower goes to `text_tower.pt` in the work folder once
+it is warmed up, the whole state to `training_state.pt` every few minutes; `resume` goes on from what is there.
+"""
+
+import copy
+import ctypes
+import logging
+import math
+import queue
+import random
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import PeAudioFeatureExtractor, PeAudioModel, PreTrainedTokenizerFast
+
+from recipe import captions
+from recipe.architecture import FRAMES_PER_S, SAMPLE_RATE_HZ, checkpoint_config
+from recipe.frontend import (
+    LINEAR_BLOCKS,
+    Augmentation,
+    FilterBank,
+    audio_embeddings,
+    freeze_filter_bank,
+    initialise_audio,
+    text_embeddings,
+)
+from recipe.held_out import PLAIN
+from recipe.mixing import Batch, Mixer, MixingPlan
+from recipe.objective import CaptionBatch, draw_captions, losses, overlap_matrix, targets
+from recipe.pool import Source
+from recipe.tokenizer import encode, train_tokenizer
+
+log = logging.getLogger("train_builtin")
+
+DRUM_CONCEPTS = (
+    *("kick", "snare", "closed_hat", "open_hat", "clap", "tom", "crash", "ride", "rimshot"),
+    *("cowbell", "shaker", "tambourine", "conga", "tabla", "drum_loop"),
+)
+STATE_FILE = "training_state.pt"
+TEXT_FILE = "text_tower.pt"
+TEXT_PARTS = ("text_model.", "text_audio_head.")
+
+
+@dataclass
+class Schedule:
+    """How long and how hard. Exactly one of `minutes` and `steps` is given."""
+
+    minutes: float | None = None
+    steps: int | None = None
+    text_steps: int = 2_000
+    tokenizer_captions: int = 60_000
+    seconds_per_step: float = 192.0
+    most_windows: int = 96
+    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 10.0)
+    learning_rate: float = 1.5e-3
+    warm_up_steps: int = 60
+    weight_decay: float = 0.1
+    ema_decay: float = 0.997
+    frame_weight: float = 1.0
+    gradient_clip: float = 2.0
+    vocabulary_size: int = 5_000
+    merge_dropout: float = 0.1
+    bfloat16: bool = True
+    plan: MixingPlan = field(default_factory=lambda: MixingPlan(favoured=tuple(PLAIN), drums=DRUM_CONCEPTS))
+    augmentation: dict[str, float] = field(
+        default_factory=lambda: {
+            "equaliser_db": 3.5,
+            "band_mask": 5,
+            "band_limit": 0.15,
+            "frame_mask": 0.25,
+            "dropout": 0.1,
+            "layer_drop": 0.05,
+        }
+    )
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.steps is None):
+            raise ValueError("give either minutes or steps")
+
+    def progress(self, step: int, elapsed_s: float) -> float:
+        """Share of the training that is done, 0–1."""
+        if self.steps is not None:
+            return step / self.steps
+        assert self.minutes is not None
+        return elapsed_s / (60 * self.minutes)
+
+
+@dataclass
+class Trained:
+    """The averaged weights, and how much training is in them."""
+
+    model: PeAudioModel
+    tokenizer: PreTrainedTokenizerFast
+    steps: int
+    elapsed_s: float
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep what is freed: else every large tensor is fresh memory whose pages must be mapped again.
+
+    That takes longer than the arithmetic of the activations. Elsewhere than on Linux this does nothing.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):
+            trim_threshold, mmap_max = -1, -4  # names of mallopt's parameters in malloc.h
+            libc.mallopt(mmap_max, 0)
+            libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+# ---- text
+
+
+def draw_tokenizer(schedule: Schedule, seed: int) -> PreTrainedTokenizerFast:
+    """A tokenizer for what the caption grammar says."""
+    rng = random.Random(seed)
+    count = schedule.tokenizer_captions
+
+    def drawn() -> Iterator[str]:
+        for _ in range(count):
+            yield captions.caption(rng.choice(captions.CONCEPTS), rng)
+        for _ in range(count // 10):
+            yield captions.mixture_caption(rng.sample(captions.CONCEPTS, 2), rng)
+            yield captions.unrelated_caption(rng)
+
+    return train_tokenizer(drawn(), schedule.vocabulary_size)
+
+
+def initialise_text(model: PeAudioModel, generator: torch.Generator) -> None:
+    """Random weights of a size that lets a shallow tower tell words apart from the first step."""
+    with torch.no_grad():
+        for name, parameter in model.text_model.named_parameters():
+            if parameter.ndim == 2:
+                deviation = 0.5 if "embeddings" in name else parameter.shape[1] ** -0.5
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
+        head = model.text_audio_head.proj.weight
+        head.copy_(torch.randn(head.shape, generator=generator) * 0.3 * head.shape[1] ** -0.5)
+
+
+def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int) -> None:
+    """Teach the text tower which captions say the same, against one free vector for each concept.
+
+    The vectors are thrown away afterwards; the tower then starts the joint training with concepts well apart.
+    """
+    rng = random.Random(seed + 1)
+    concepts = list(captions.CONCEPTS)
+    index = {concept: i for i, concept in enumerate(concepts)}
+    generator = torch.Generator().manual_seed(seed)
+    size = model.text_audio_head.proj.weight.shape[0]
+    prototypes = nn.Parameter(functional.normalize(torch.randn(len(concepts), size, generator=generator), dim=1))
+    weights = [*model.text_model.parameters(), *model.text_audio_head.parameters()]
+    optimizer = torch.optim.AdamW(
+        [{"params": weights, "weight_decay": 0.05}, {"params": [prototypes], "weight_decay": 0.0}], lr=1.5e-3
+    )
+    for step in range(schedule.text_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 1.5e-3 * min(1.0, step / 30) * _cosine(step / schedule.text_steps)
+        texts, truth = [], torch.zeros(192, len(concepts))
+        for row in range(144):
+            concept = rng.choice(list(PLAIN)) if rng.random() < 0.3 else rng.choice(concepts)
+            texts.append(captions.caption(concept, rng))
+            truth[row, index[concept]] = 1
+        for row in range(144, 176):
+            pair = rng.sample(concepts, 2)
+            texts.append(captions.mixture_caption(pair, rng))
+            truth[row, [index[concept] for concept in pair]] = 0.5
+        texts += [captions.unrelated_caption(rng) for _ in range(16)]
+        truth[176:] = 1 / len(concepts)
+        token_ids, mask = encode(tokenizer, texts, schedule.merge_dropout if rng.random() < 0.6 else 0.0)
+        with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
+            embeddings = text_embeddings(model, token_ids, mask, groups=4).float()
+        norms = embeddings.norm(dim=1)
+        logits = 12 * functional.normalize(embeddings, dim=1) @ functional.normalize(prototypes, dim=1).T
+        loss = -(truth * functional.log_softmax(logits, 1)).sum(1).mean() + 0.02 * ((norms - 4) ** 2).mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        if step % 100 == 99:
+            log.info("captions %d/%d: loss %.3f", step + 1, schedule.text_steps, loss.item())
+
+
+# ---- batches
+
+
+class Batches:
+    """Draws batches in a second thread, a few ahead. `elapsed_s` is set by the training, for the schedule."""
+
+    def __init__(
+        self, mixer: Mixer, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int, step: int
+    ) -> None:
+        self._mixer, self._tokenizer, self._schedule = mixer, tokenizer, schedule
+        self._rng = random.Random(seed * 1_000_003 + step)
+        self._step = step
+        self.elapsed_s = 0.0
+        self._queue: queue.Queue[tuple[Batch, CaptionBatch, Tensor, Tensor] | BaseException] = queue.Queue(3)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def draw(self) -> tuple[Batch, CaptionBatch, Tensor, Tensor]:
+        """The next batch, its captions, their token ids and their mask."""
+        drawn = self._queue.get()
+        if isinstance(drawn, BaseException):
+            raise drawn
+        return drawn
+
+    def stop(self) -> None:
+        """End the thread; what it drew ahead is lost."""
+        self._stopped.set()
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=0.1)
+            except queue.Empty:
+                continue
+
+    def _work(self) -> None:
+        schedule, rng = self._schedule, self._rng
+        try:
+            while not self._stopped.is_set():
+                # Single sounds first: what is in a mixture can only be told apart once it is known alone.
+                progress = schedule.progress(self._step, self.elapsed_s)
+                self._mixer.plan.mixed = schedule.plan.mixed * min(1.0, progress / 0.1)
+                self._step += 1
+                frames = max(1, round(rng.choice(list(schedule.lengths_s)) * rng.uniform(0.75, 1.0) * FRAMES_PER_S))
+                size = min(schedule.most_windows, max(8, round(schedule.seconds_per_step * FRAMES_PER_S / frames)))
+                batch = self._mixer.batch(size, frames)
+                drawn = draw_captions(self._mixer.concepts, self._mixer.plan.favoured, batch.pairs, rng)
+                dropout = schedule.merge_dropout if rng.random() < 0.6 else 0.0
+                self._queue.put((batch, drawn, *encode(self._tokenizer, drawn.texts, dropout)))
+        except Exception as error:
+            self._queue.put(error)
+
+
+# ---- both towers
+
+
+def _parameter_groups(model: PeAudioModel, schedule: Schedule) -> list[dict[str, Any]]:
+    """The detectors learn slowly, the warmed-up text tower at 0.4, vectors and scalars without decay."""
+    encoder = model.audio_encoder.embedder.dac_encoder
+    detectors = {id(p) for block in encoder.block[: LINEAR_BLOCKS + 2] for p in block.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        rate = 1.0
+        if id(parameter) in detectors:
+            rate = 0.3
+        elif name.startswith(TEXT_PARTS):
+            rate = 0.4
+        plain = parameter.ndim < 2 or id(parameter) in detectors
+        groups.setdefault((rate, 0.0 if plain else schedule.weight_decay), []).append(parameter)
+    return [
+        {"params": parameters, "lr": 0.0, "rate": rate * schedule.learning_rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
+
+
+def _cosine(progress: float) -> float:
+    return 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+def _start_clips(mixer: Mixer, count: int = 64, seconds: float = 3.0) -> Tensor:
+    samples = int(seconds * FRAMES_PER_S) * SAMPLE_RATE_HZ // FRAMES_PER_S
+    clips = [mixer.place(mixer.draw_clip(mixer.draw_concept(short=False))[0], samples) for _ in range(count)]
+    return torch.from_numpy(np.stack(clips))
+
+
+def train(
+    sources: Sequence[Source],
+    schedule: Schedule,
+    work: Path,
+    seed: int,
+    device: str = "cpu",
+    resume: bool = False,
+    score: Callable[[PeAudioModel, PreTrainedTokenizerFast], dict[str, float]] | None = None,
+    score_every_s: float = 240.0,
+    state_every_s: float = 180.0,
+) -> Trained:
+    """Train on `sources`; `score` is called on the averaged weights now and then and its result logged."""
+    work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    concepts = [c for c in captions.CONCEPTS if any(source.concept == c for source in sources)]
+    state = _load_state(work) if resume else None
+    step, elapsed_s = (state["step"], state["elapsed_s"]) if state else (0, 0.0)
+    mixer = Mixer(sources, concepts, np.random.default_rng([seed, step]), copy.copy(schedule.plan))
+
+    warmed_up = resume and (work / TEXT_FILE).exists()
+    if not warmed_up:
+        draw_tokenizer(schedule, seed).save_pretrained(work / "tokenizer")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
+    model = PeAudioModel(checkpoint_config(len(tokenizer)))
+    model.text_model.set_attn_implementation("eager")  # the fused one is slow on short texts in 16 bits
+    if state:
+        model.load_state_dict(state["model"])
+    else:
+        if warmed_up:
+            text_tower = torch.load(work / TEXT_FILE, weights_only=True)
+            model.load_state_dict(text_tower, strict=False)
+        else:
+            initialise_text(model, generator)
+            warm_up_text(model, tokenizer, schedule, seed)
+            text_tower = {name: value for name, value in model.state_dict().items() if name.startswith(TEXT_PARTS)}
+            torch.save(text_tower, work / TEXT_FILE)
+        initialise_audio(model, _start_clips(mixer), generator)
+        with torch.no_grad():
+            model.text_audio_logit_scale.fill_(1.0)
+            model.text_audio_logit_bias.fill_(-4.0)
+    freeze_filter_bank(model)
+    bank = FilterBank.of(model)
+    averaged = copy.deepcopy(model).requires_grad_(False)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, schedule), betas=(0.9, 0.98))
+    if state:
+        averaged.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+    log.info("%d concepts, %d sources, %d tokens", len(concepts), len(sources), len(tokenizer))
+
+    model.to(device).train()
+    averaged.to(device).eval()
+    augmentation = Augmentation(**schedule.augmentation, generator=generator)  # type: ignore[arg-type]
+    overlaps = overlap_matrix(concepts)
+    batches = Batches(mixer, tokenizer, schedule, seed, step)
+    sums: dict[str, float] = {}
+    last, last_score, last_state = time.monotonic(), elapsed_s, elapsed_s
+    try:
+        while (progress := schedule.progress(step, elapsed_s)) < 1:
+            rate = min(1.0, (step + 1) / schedule.warm_up_steps) * _cosine(progress)
+            for group in optimizer.param_groups:
+                group["lr"] = group["rate"] * rate
+            parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule, device)
+            step += 1
+            decay = min(schedule.ema_decay, 1 - 1 / (step / 4 + 2))
+            with torch.no_grad():
+                for slow, fast in zip(averaged.parameters(), model.parameters(), strict=True):
+                    slow.lerp_(fast, 1 - decay)
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + value
+            now = time.monotonic()
+            elapsed_s += now - last
+            last = now
+            batches.elapsed_s = elapsed_s
+            if step % 50 == 0:
+                means = " ".join(f"{name} {value / 50:.3f}" for name, value in sums.items())
+                log.info("step %d, %.0f s: %s", step, elapsed_s, means)
+                sums.clear()
+            if elapsed_s - last_state > state_every_s:
+                _save_state(work, model, averaged, optimizer, step, elapsed_s)
+                last_state = elapsed_s
+            if score is not None and elapsed_s - last_score > score_every_s:
+                log.info("held out: %s", score(averaged, tokenizer))
+                last_score = elapsed_s
+                last = time.monotonic()
+    finally:
+        batches.stop()
+    _save_state(work, model, averaged, optimizer, step, elapsed_s)
+    return Trained(averaged.cpu(), tokenizer, step, elapsed_s)
+
+
+def _step(
+    model: PeAudioModel,
+    bank: FilterBank,
+    optimizer: torch.optim.Optimizer,
+    batches: Batches,
+    overlaps: np.ndarray[Any, np.dtype[np.bool_]],
+    augmentation: Augmentation,
+    schedule: Schedule,
+    device: str,
+) -> dict[str, float]:
+    batch, drawn, token_ids, mask = batches.draw()
+    truth = targets(batch, drawn, overlaps)
+    with torch.autocast(device, torch.bfloat16, enabled=schedule.bfloat16):
+        audio = audio_embeddings(model, bank, torch.from_numpy(batch.waveforms).to(device), augmentation)
+        text = text_embeddings(model, token_ids.to(device), mask.to(device), groups=6)
+    parts = losses(
+        audio.float(),
+        text.float(),
+        model.text_audio_logit_scale,
+        model.text_audio_logit_bias,
+        truth,
+        schedule.frame_weight,
+    )
+    optimizer.zero_grad()
+    parts.total.backward()  # type: ignore[no-untyped-call]
+    norm = nn.utils.clip_grad_norm_(model.parameters(), schedule.gradient_clip)
+    optimizer.step()
+    return {name: float(value.detach()) for name, value in (*vars(parts).items(), ("gradient", norm))}
+
+
+# ---- on disk
+
+
+def _save_state(
+    work: Path,
+    model: PeAudioModel,
+    averaged: PeAudioModel,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    elapsed_s: float,
+) -> None:
+    partial = work / f"{STATE_FILE}.partial"
+    state = {
+        "model": model.state_dict(),
+        "averaged": averaged.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "elapsed_s": elapsed_s,
+    }
+    torch.save(state, partial)
+    partial.replace(work / STATE_FILE)
+
+
+def _load_state(work: Path) -> dict[str, Any] | None:
+    file = work / STATE_FILE
+    if not file.exists():
+        return None
+    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    return state
+
+
+def save_checkpoint(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
+    """Write a PE Audio checkpoint directory, weights as 16-bit floats; an old one is replaced at the end.
+
+    `config.json` says float32, so that readers compute in that precision unless told otherwise.
+    """
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    half = copy.deepcopy(model).half()
+    half.save_pretrained(partial)
+    config = copy.deepcopy(model.config)
+    config.dtype = "float32"
+    config.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    PeAudioFeatureExtractor().save_pretrained(partial)
+    for file in partial.iterdir():
+        file.chmod(0o644)  # safetensors files come out readable by their owner alone
+    if out.exists():
+        for file in out.iterdir():
+            if file.is_file() and not (partial / file.name).exists():
+                shutil.copy2(file, partial / file.name)
+        old = out.with_name(f".{out.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        out.rename(old)
+        partial.rename(out)
+        shutil.rmtree(old)
+    else:
+        partial.rename(out)

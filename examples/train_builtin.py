@@ -1,0 +1,91 @@
+"""Train the built-in checkpoint: labelled clips and synthesised sounds in, a PE Audio checkpoint directory out.
+
+    python examples/train_builtin.py --data sounds --out checkpoint --minutes 60
+
+`--data` is a folder of labelled clips (sub-folder name = concept, see `recipe/recordings.py`). Scratch files (the
+pool of prepared clips, the training state) go to `--work`, which `--resume` reads again.
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+import torch
+from recipe import calibration, captions, scoring
+from recipe.concepts_file import write_concepts
+from recipe.pool import open_pool
+from recipe.recordings import find_recordings
+from recipe.synthesis import SYNTHESISERS
+from recipe.training import Schedule, keep_freed_memory, save_checkpoint, train
+from transformers import PeAudioModel, PreTrainedTokenizerFast
+
+log = logging.getLogger("train_builtin")
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, action="append", required=True, help="folder of labelled clips; repeatable"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
+    parser.add_argument("--work", type=Path, default=Path("train-work"), help="scratch folder (some GB)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, help="time for the joint training (default 60)")
+    length.add_argument("--steps", type=int, help="instead of a time: steps, for a run that can be repeated")
+    parser.add_argument("--text-steps", type=int, default=2_000, help="steps on captions alone")
+    parser.add_argument("--hold-out-fold", type=int, help="keep this fold of the ten recorded concepts for scoring")
+    parser.add_argument("--hold-out-kit", action="append", default=[], help="keep this kit (file-name prefix) as well")
+    parser.add_argument(
+        "--calibration",
+        type=float,
+        nargs=2,
+        metavar=("FACTOR", "SHIFT"),
+        help="change of the logits, as a run with a fold held out prints it",
+    )
+    parser.add_argument("--sounds-each", type=int, default=40, help="synthesised sounds for each concept")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--resume", action="store_true", help="go on from the state in --work")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train, save, and score if anything was held out."""
+    options = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    minutes = options.minutes if options.minutes or options.steps else 60.0
+    schedule = Schedule(minutes=minutes, steps=options.steps, text_steps=options.text_steps)
+
+    recordings = [r for folder in options.data for r in find_recordings(folder, captions.CONCEPTS)]
+    kept = [r for r in recordings if _held_out(r.fold, r.concept, r.kit, options)]
+    used = [r for r in recordings if r not in set(kept)]
+    log.info("%d recordings to train on, %d kept for scoring", len(used), len(kept))
+    sources = open_pool(used, SYNTHESISERS, options.sounds_each, options.work / "pool", options.seed)
+
+    def score(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
+        return scoring.score(model, tokenizer, kept)
+
+    trained = train(
+        sources, schedule, options.work, options.seed, options.device, options.resume, score if kept else None
+    )
+    if options.calibration:
+        calibration.apply(trained.model, *options.calibration)
+    save_checkpoint(trained.model, trained.tokenizer, options.out)
+    write_concepts(options.out, sources)
+    log.info("%s: %d steps in %.0f s", options.out, trained.steps, trained.elapsed_s)
+    if kept:
+        log.info("held out: %s", score(trained.model, trained.tokenizer))
+        log.info("--calibration %.3f %.3f", *scoring.calibration_of(trained.model, trained.tokenizer, kept))
+
+
+def _held_out(fold: int, concept: str, kit: str, options: argparse.Namespace) -> bool:
+    return kit in options.hold_out_kit or (fold == options.hold_out_fold and concept in scoring.TEN)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,385 @@
+"""Training: its forward pass, mixtures, objective, and a checkpoint from a handful of made-up clips."""
+
+import copy
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import train_builtin
+from recipe import calibration, captions, held_out, scoring
+from recipe.architecture import FRAME_SAMPLES, SAMPLE_RATE_HZ, checkpoint_config
+from recipe.frontend import Augmentation, FilterBank, audio_embeddings, band_centres_hz, initialise_audio
+from recipe.mixing import ABSENT, ACTIVE, Mixer, MixingPlan, frame_activity, loudness, presence
+from recipe.objective import draw_captions, losses, overlap_matrix, targets
+from recipe.pool import Source, in_room, open_pool
+from recipe.recordings import find_recordings, sonic_pi_concept
+from recipe.tokenizer import encode, train_tokenizer
+from recipe.training import Schedule, save_checkpoint, train
+from transformers import AutoTokenizer, PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Steps this small gain nothing from a second thread, and lose much when another test runs beside."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def tone(frequency_hz: float, seconds: float, level: float = 0.3) -> np.ndarray:
+    time_s = np.arange(int(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    return (level * np.sin(2 * np.pi * frequency_hz * time_s)).astype(np.float32)
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    return (0.1 * np.random.default_rng(seed).standard_normal(int(seconds * SAMPLE_RATE_HZ))).astype(np.float32)
+
+
+def source(concept: str, *clips: np.ndarray) -> Source:
+    return Source(concept, f"made/{concept}", False, clips=[clip.astype(np.float16) for clip in clips])
+
+
+@pytest.fixture(scope="module")
+def model() -> PeAudioModel:
+    torch.manual_seed(0)
+    model = PeAudioModel(checkpoint_config(300)).eval()
+    clips = torch.from_numpy(np.stack([noise(1.0, seed) for seed in range(4)]))
+    initialise_audio(model, clips, torch.Generator().manual_seed(0))
+    return model
+
+
+# ---- held-out wording
+
+
+@pytest.mark.parametrize(
+    ("caption", "held"),
+    [
+        ("Cock-a-doodle-doo!", True),
+        ("the sound of a CAMPFIRE burning at night", True),
+        ("monsoon", True),
+        ("monsoons", False),
+        ("a campfire is burning", False),
+        ("rain", False),
+    ],
+)
+def test_held_out_wording_is_found_as_whole_words(caption: str, held: bool) -> None:
+    assert held_out.is_held_out(caption) is held
+
+
+def test_plain_prompts_are_not_held_out() -> None:
+    assert not any(held_out.is_held_out(prompt) for prompt in held_out.PLAIN.values())
+    assert set(held_out.HELD_OUT) == set(held_out.PLAIN) <= set(captions.CONCEPTS)
+
+
+# ---- recordings
+
+
+@pytest.mark.parametrize(
+    ("stem", "concept"),
+    [
+        ("bd_808", "kick"),
+        ("drum_cymbal_open", "open_hat"),
+        ("drum_cymbal_pedal", "closed_hat"),
+        ("hat_zild", "closed_hat"),
+        ("drum_splash_soft", "crash"),
+        ("elec_snare", "snare"),
+        ("misc_crow", "crow"),
+        ("loop_weirdo", None),
+    ],
+)
+def test_sonic_pi_file_names(stem: str, concept: str | None) -> None:
+    assert sonic_pi_concept(stem) == concept
+
+
+def test_folders_are_concepts_and_takes_share_a_fold(tmp_path: Path) -> None:
+    for name in ("rain/3-15-A.wav", "person_sneeze/gale-A.wav", "person_sneeze/gale-B.wav", "misc/other.wav"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        soundfile.write(file, noise(0.1), SAMPLE_RATE_HZ)
+    found = find_recordings(tmp_path, captions.CONCEPTS)
+    assert [r.concept for r in found] == ["sneeze", "sneeze", "rain"]
+    assert found[0].fold == found[1].fold and found[2].fold == 3
+
+
+# ---- mixtures
+
+
+def test_loudness_is_that_of_the_event_not_of_the_silence_around_it() -> None:
+    event = tone(500, 1.0)
+    window = np.concatenate([event, np.zeros(2 * len(event), np.float32)])
+    assert loudness(window) == pytest.approx(0.3 / np.sqrt(2), rel=0.02)
+
+
+def test_activity_follows_the_event() -> None:
+    samples = np.zeros(20 * FRAME_SAMPLES, np.float32)
+    samples[5 * FRAME_SAMPLES : 9 * FRAME_SAMPLES] = tone(800, 4 * FRAME_SAMPLES / SAMPLE_RATE_HZ)
+    assert np.flatnonzero(frame_activity(samples) == ACTIVE).tolist() == [5, 6, 7, 8]
+
+
+def test_presence_falls_from_9_to_21_db_below_the_loudest() -> None:
+    assert [presence(db) for db in (0, -9, -15, -21, -40)] == [1, 1, 0.5, 0, 0]
+
+
+def test_mixture_has_the_levels_and_times_it_says() -> None:
+    swell = np.hanning(SAMPLE_RATE_HZ // 2).astype(np.float32)  # no clicks, which sound at every frequency
+    low, high = tone(200, 0.5) * swell, tone(5_000, 0.5) * swell
+    plan = MixingPlan(mixed=1.0, third=0.0, nothing=0.0, noise=0.0)
+    mixer = Mixer([source("hum", low), source("tone", high)], ["hum", "tone"], np.random.default_rng(3), plan)
+    checked = 0
+    for _ in range(60):
+        samples, heard, noise_db = mixer.window(3 * SAMPLE_RATE_HZ)
+        assert noise_db is None and len(samples) == 3 * SAMPLE_RATE_HZ
+        if {concept for concept, _, _ in heard} != {"hum", "tone"} or np.abs(samples).max() == 1:
+            continue
+        spectrum = np.fft.rfft(samples)
+        edge = 2_000 * 3  # bins are a third of a hertz wide
+        parts = {
+            "hum": np.fft.irfft(np.where(np.arange(len(spectrum)) < edge, spectrum, 0)),
+            "tone": np.fft.irfft(np.where(np.arange(len(spectrum)) >= edge, spectrum, 0)),
+        }
+        (first, top_db, _), (second, level_db, _) = heard
+        ratio_db = 20 * np.log10(loudness(parts[second]) / loudness(parts[first]))
+        assert top_db == 0 and ratio_db == pytest.approx(level_db, abs=1.5)
+        for concept, _, activity in heard:
+            energy = (parts[concept].reshape(-1, FRAME_SAMPLES) ** 2).mean(1)
+            assert (energy[activity == ACTIVE] > 0.004 * energy.max()).all()
+            assert (energy[activity == ABSENT] < 0.01 * energy.max()).all()
+        checked += 1
+    assert checked > 20
+
+
+def test_batch_tells_what_is_heard() -> None:
+    mixer = Mixer(
+        [source("hum", tone(100, 2.0)), source("white_noise", noise(2.0))],
+        ["hum", "white_noise", "snare"],
+        np.random.default_rng(0),
+        MixingPlan(nothing=0.0, noise=0.0),
+    )
+    batch = mixer.batch(16, 50)
+    assert batch.waveforms.shape == (16, 50 * FRAME_SAMPLES) and np.abs(batch.waveforms).max() <= 1
+    assert batch.share.sum(1) == pytest.approx(np.ones(16))
+    assert not batch.heard[:, 2].any() and (batch.frames[:, :, 2] == ABSENT).all()
+    assert ((batch.frames == ACTIVE).any(1) <= (batch.heard > 0)).all()
+
+
+def test_room_keeps_the_energy() -> None:
+    dry = tone(700, 0.5)
+    wet = in_room(dry, np.random.default_rng(1))
+    assert len(wet) > len(dry)
+    assert float((wet**2).sum()) == pytest.approx(float((dry**2).sum()), rel=1e-3)
+
+
+def test_pool_is_made_once(tmp_path: Path) -> None:
+    file = tmp_path / "data" / "rain" / "1-1-A.wav"
+    file.parent.mkdir(parents=True)
+    soundfile.write(file, noise(0.3), 44_100)
+    recordings = find_recordings(tmp_path / "data", ["rain"])
+    first = open_pool(recordings, {"beep": a_beep}, 3, tmp_path / "cache", seed=0, workers=1)
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    again = open_pool(recordings, {"beep": a_beep}, 3, tmp_path / "cache", seed=0, workers=1)
+    assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
+    assert [len(s.clips) for s in first] == [len(s.clips) for s in again] == [9, 3]
+    assert first[0].recorded and not first[1].recorded
+
+
+def a_beep(rng: np.random.Generator) -> np.ndarray:
+    return tone(rng.uniform(500, 2_000), 0.2)
+
+
+# ---- the network
+
+
+@pytest.mark.parametrize("frames", [1, 2, 10, 50])
+def test_training_forward_is_upstreams(model: PeAudioModel, frames: int) -> None:
+    waveforms = torch.from_numpy(np.stack([noise(frames / 25, seed) for seed in range(3)]))
+    with torch.no_grad():
+        upstream = model.audio_encoder(input_values=waveforms[:, None])
+        clip, of_frames = model.audio_head(upstream.pooler_output), model.audio_head(upstream.last_hidden_state)
+        bank = FilterBank.of(model)
+    ours = audio_embeddings(model, bank, waveforms)
+    assert ours.shape == (3, 1 + frames, 192) and ours.requires_grad
+    size = float(clip.norm(dim=1).mean())
+    assert float((ours[:, 0] - clip).detach().abs().max()) < 1e-5 * size
+    assert float((ours[:, 1:] - of_frames).detach().abs().max()) < 1e-5 * size
+
+
+def test_bands_hear_their_frequency(model: PeAudioModel) -> None:
+    bank = FilterBank.of(model)
+    for band, centre_hz in enumerate(band_centres_hz()):
+        energy = bank.signals(model, torch.from_numpy(tone(float(centre_hz), 0.2))[None]).pow(2).mean((0, 2))
+        assert abs(int(energy.argmax()) - band) <= 1
+
+
+def test_augmentation_changes_the_embedding_and_is_seeded(model: PeAudioModel) -> None:
+    waveforms = torch.from_numpy(noise(0.4))[None]
+
+    def augmented(seed: int) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return audio_embeddings(
+            model, FilterBank.of(model), waveforms, Augmentation(3.0, 4, 0.2, 0.2, 0.1, 0.1, generator)
+        ).detach()
+
+    assert torch.equal(augmented(1), augmented(1))
+    assert not torch.allclose(augmented(1), audio_embeddings(model, FilterBank.of(model), waveforms))
+
+
+# ---- the objective
+
+
+def test_perfect_scores_cost_little_and_wrong_ones_much() -> None:
+    concepts = ["hum", "white_noise", "snare"]
+    clips = [source("hum", tone(100, 1.0)), source("white_noise", noise(1.0)), source("snare", noise(0.1))]
+    mixer = Mixer(clips, concepts, np.random.default_rng(0), MixingPlan(mixed=0.0, nothing=0.0, noise=0.0))
+    batch = mixer.batch(12, 25)
+    drawn = draw_captions(concepts, (), batch.pairs, random.Random(0), unrelated=3)
+    truth = targets(batch, drawn, overlap_matrix(concepts))
+    assert truth.heard.shape == (12, 9) and truth.frames.shape == (12, 25, 9)
+    text = torch.eye(9)
+    right = torch.cat([truth.heard[:, None], truth.frames.float()], 1)
+    scale, bias = torch.tensor(20.0), torch.tensor(-10.0)
+    good = losses(right, text, scale, bias, truth)
+    bad = losses(1 - right, text, scale, bias, truth)
+    for name in ("audio_to_text", "sigmoid", "frames"):
+        assert float(getattr(good, name)) < 0.01 < 1.0 < float(getattr(bad, name))
+    # A caption that fits a third of the windows cannot pick one of them.
+    assert float(good.text_to_audio) == pytest.approx(np.log(4), abs=0.4)
+
+
+def test_overlapping_concepts_are_no_negatives() -> None:
+    concepts = ["applause", "clapping", "snare"]
+    mixer = Mixer(
+        [source("applause", noise(1.0))],
+        concepts,
+        np.random.default_rng(0),
+        MixingPlan(nothing=0.0, noise=0.0),
+    )
+    batch = mixer.batch(4, 25)
+    drawn = draw_captions(concepts, (), [], random.Random(0), unrelated=1)
+    known = targets(batch, drawn, overlap_matrix(concepts)).known
+    assert known[:, [0, 2, 3, 5, 6]].all() and not known[:, [1, 4]].any()
+
+
+# ---- scores
+
+
+def test_measures() -> None:
+    scores, relevant = torch.tensor([0.9, 0.8, 0.7, 0.1]), torch.tensor([1, 0, 1, 0])
+    assert scoring.average_precision(scores, relevant) == pytest.approx((1 + 2 / 3) / 2)
+    assert scoring.area_under_roc(scores, relevant) == pytest.approx(0.75)
+    assert scoring.area_under_roc(torch.ones(4), relevant) == pytest.approx(0.5)
+    assert scoring.calibration_error(torch.full((10,), 0.75), torch.tensor([1] * 6 + [0] * 4)) == pytest.approx(0.15)
+
+
+# ---- from clips to a checkpoint
+
+
+def test_merge_dropout_is_switched_off_again() -> None:
+    tokenizer = train_tokenizer(["a dog barking", "rain on the roof"] * 20, 320)
+    plain = encode(tokenizer, ["a dog barking"])[0]
+    encode(tokenizer, ["a dog barking"], merge_dropout=0.9)
+    assert torch.equal(encode(tokenizer, ["A DOG  barking"])[0][:, :3], plain[:, :3])
+    assert torch.equal(encode(tokenizer, ["a dog barking"])[0], plain)
+
+
+@pytest.fixture
+def clips(tmp_path: Path) -> list[Source]:
+    return [
+        source("rain", noise(2.0, 1), noise(2.0, 2)),
+        source("beep", tone(1_000, 0.2), tone(1_500, 0.2)),
+        source("kick", tone(60, 0.3)),
+    ]
+
+
+def short_schedule(steps: int) -> Schedule:
+    return Schedule(
+        steps=steps,
+        text_steps=2,
+        tokenizer_captions=300,
+        seconds_per_step=4.0,
+        most_windows=8,
+        lengths_s=(0.3, 1.0),
+        merge_dropout=0.0,
+        vocabulary_size=400,
+    )
+
+
+def test_two_steps_end_in_a_checkpoint_that_upstream_opens(clips: list[Source], tmp_path: Path) -> None:
+    trained = train(clips, short_schedule(2), tmp_path / "work", seed=0)
+    assert trained.steps == 2
+    out = tmp_path / "checkpoint"
+    out.mkdir()
+    (out / "README.md").write_text("the card stays")
+    save_checkpoint(trained.model, trained.tokenizer, out)
+    for kind in (PeAudioModel, PeAudioFrameLevelModel):
+        model, report = kind.from_pretrained(out, output_loading_info=True)
+        assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
+        assert model.dtype == torch.float32
+    assert (out / "README.md").read_text() == "the card stays"
+    assert sum(file.stat().st_size for file in out.iterdir()) < 12_000_000
+    extractor = PeAudioFeatureExtractor.from_pretrained(out)
+    assert (extractor.sampling_rate, extractor.hop_length) == (SAMPLE_RATE_HZ, FRAME_SAMPLES)
+    tokenizer = AutoTokenizer.from_pretrained(out)
+    inputs = tokenizer(["rain", "a beep"], padding=True, return_tensors="pt", return_token_type_ids=False)
+    audio = extractor(noise(0.3), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
+    with torch.no_grad():
+        frames = model(**inputs, input_values=audio["input_values"]).logits_audio_text
+    assert frames.shape == (1, 2, 8) and torch.isfinite(frames).all()
+
+
+def test_training_is_repeatable_and_resumes(clips: list[Source], tmp_path: Path) -> None:
+    first = train(clips, short_schedule(2), tmp_path / "a", seed=5)
+    second = train(clips, short_schedule(2), tmp_path / "b", seed=5)
+    for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+    longer = train(clips, short_schedule(3), tmp_path / "a", seed=5, resume=True)
+    assert longer.steps == 3
+
+
+def test_broken_batches_stop_the_training(clips: list[Source], tmp_path: Path) -> None:
+    schedule = short_schedule(2)
+    schedule.lengths_s = ()
+    with pytest.raises(IndexError):
+        train(clips, schedule, tmp_path, seed=0)
+
+
+def test_schedule_wants_one_length() -> None:
+    with pytest.raises(ValueError, match="either minutes or steps"):
+        Schedule()
+
+
+def test_calibration_finds_factor_and_shift(model: PeAudioModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    right = torch.randn(20_000, generator=generator) * 3
+    truth = torch.rand(20_000, generator=generator) < right.sigmoid()
+    factor, shift = calibration.fit((right - 1) / 2, truth)
+    assert factor == pytest.approx(2, rel=0.1) and shift == pytest.approx(1, rel=0.15)
+    changed = copy.deepcopy(model)
+    calibration.apply(changed, factor, shift)
+    before = 0.7 * model.text_audio_logit_scale + model.text_audio_logit_bias
+    after = 0.7 * changed.text_audio_logit_scale + changed.text_audio_logit_bias
+    torch.testing.assert_close(after, factor * before + shift)
+
+
+def test_command_trains_from_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for concept in ("rain", "dog_bark"):
+        for fold in (1, 2):
+            file = tmp_path / "data" / concept / f"{fold}-10-A.wav"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(file, noise(1.0, fold), 44_100)
+    monkeypatch.setattr(train_builtin, "SYNTHESISERS", {})
+    monkeypatch.setattr(train_builtin, "Schedule", lambda **_: short_schedule(2))
+    out = tmp_path / "checkpoint"
+    folders = ["--data", str(tmp_path / "data"), "--work", str(tmp_path / "work"), "--out", str(out)]
+    train_builtin.main([*folders, "--steps", "2", "--threads", "1", "--calibration", "0.5", "1.0"])
+    concepts = json.loads((out / "concepts.json").read_text())
+    assert [(entry["concept"], entry["recordings"]) for entry in concepts] == [
+        ("dog_bark", {"data": 2}),
+        ("rain", {"data": 2}),
+    ]
+    assert PeAudioModel.from_pretrained(out).text_audio_logit_bias.item() == pytest.approx(-1.0, abs=0.1)
