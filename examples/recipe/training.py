@@ -160,10 +160,10 @@ def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedu
     index = {concept: i for i, concept in enumerate(concepts)}
     generator = torch.Generator().manual_seed(seed)
     size = model.text_audio_head.proj.weight.shape[0]
-    prototypes = nn.Parameter(functional.normalize(torch.randn(len(concepts), size, generator=generator), dim=1))
+    anchors = nn.Parameter(functional.normalize(torch.randn(len(concepts), size, generator=generator), dim=1))
     weights = [*model.text_model.parameters(), *model.text_audio_head.parameters()]
     optimizer = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": 0.05}, {"params": [prototypes], "weight_decay": 0.0}], lr=1.5e-3
+        [{"params": weights, "weight_decay": 0.05}, {"params": [anchors], "weight_decay": 0.0}], lr=1.5e-3
     )
     for step in range(schedule.text_steps):
         for group in optimizer.param_groups:
@@ -183,7 +183,7 @@ def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedu
         with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
             embeddings = text_embeddings(model, token_ids, mask, groups=4).float()
         norms = embeddings.norm(dim=1)
-        logits = 12 * functional.normalize(embeddings, dim=1) @ functional.normalize(prototypes, dim=1).T
+        logits = 12 * functional.normalize(embeddings, dim=1) @ functional.normalize(anchors, dim=1).T
         loss = -(truth * functional.log_softmax(logits, 1)).sum(1).mean() + 0.02 * ((norms - 4) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
