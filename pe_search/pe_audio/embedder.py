@@ -21,8 +21,8 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 # far larger than any cache already.
 _BATCH_S = {"cpu": 10.0, "mps": 60.0, "cuda": 160.0}
 
-# The activations of a narrower encoder are small anyway; upstream's own runs it a little faster.
-_TILED_FROM_CHANNELS = 16
+# The activations of a narrower encoder are small anyway; upstream's own runs it a little faster than tiles do.
+_WIDE_FROM_CHANNELS = 16
 
 
 class Embedder:
@@ -116,8 +116,13 @@ class Embedder:
         if self._audio_tower is None:
             tower = load_tower(AudioTower, self.checkpoint, self._dtype).to(self.device)
             front = tower.audio_encoder.embedder
-            if self.device.type == "cpu" and front.dac_encoder.conv1.out_channels >= _TILED_FROM_CHANNELS:
-                front.dac_encoder = TiledDacEncoder(front.dac_encoder)
+            if self.device.type == "cpu":
+                if front.dac_encoder.conv1.out_channels >= _WIDE_FROM_CHANNELS:
+                    front.dac_encoder = TiledDacEncoder(front.dac_encoder)
+                else:
+                    # A second thread gains nothing on operations this small, and on a machine that is busy with
+                    # something else each wait for it costs more than the work.
+                    torch.set_num_threads(1)
             self._audio_tower = tower
         return self._audio_tower
 

@@ -70,6 +70,18 @@ def test_a_wide_encoder_runs_in_tiles_and_equals_upstream(tmp_path, windows):
     assert isinstance(embedder._audio_tower.audio_encoder.embedder.dac_encoder, TiledDacEncoder)
 
 
+@pytest.mark.parametrize(("dac_channels", "threads"), [(2, 1), (16, 2)])
+def test_a_narrow_encoder_keeps_to_one_thread(tmp_path, dac_channels, threads):
+    make_checkpoint(tmp_path, dac_channels=dac_channels)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        Embedder(find_checkpoint(str(tmp_path)), device="cpu").embed_windows([noise(0.04)])
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_embedding_does_not_depend_on_its_neighbours(plain_checkpoint, windows):
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     together = embedder.embed_windows(windows)
