@@ -10,6 +10,7 @@ trains on three folds and scores on the fourth, for each of the four, and prints
 import argparse
 import json
 import logging
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import torch
 import train_builtin
 from recipe import captions, scoring
 from recipe.recordings import FOLDS, find_recordings
-from recipe.training import keep_freed_memory
+from recipe.training import STATE_FILE, TEXT_FILE, keep_freed_memory
 from transformers import AutoTokenizer, PeAudioModel
 
 
@@ -31,23 +32,21 @@ def score_checkpoint(checkpoint: Path, data: list[Path], fold: int, kits: list[s
 
 
 def cross_validate(options: argparse.Namespace) -> dict[int, dict[str, float]]:
-    """Train once for each fold without it, and score on it."""
+    """Train once for each fold without it, and score on it. All start from one text tower, which hears no audio."""
     results = {}
+    text: Path | None = None
     for fold in FOLDS:
-        out = options.work / f"fold-{fold}"
-        arguments = [
-            "--out",
-            str(out),
-            "--work",
-            str(options.work / f"work-{fold}"),
-            "--hold-out-fold",
-            str(fold),
-        ]
-        for folder in options.data:
-            arguments += ["--data", str(folder)]
-        for kit in options.kit:
-            arguments += ["--hold-out-kit", kit]
-        train_builtin.main([*arguments, "--minutes", str(options.minutes), "--seed", str(options.seed)])
+        out, work = options.work / f"fold-{fold}", options.work / f"work-{fold}"
+        if not out.exists():
+            if text and not (work / TEXT_FILE).exists():
+                shutil.copytree(text, work, ignore=shutil.ignore_patterns(STATE_FILE), dirs_exist_ok=True)
+            arguments = ["--out", out, "--work", work, "--pool", options.work / "pool", "--hold-out-fold", fold]
+            arguments += ["--seed", options.seed, "--threads", options.threads, "--resume"]
+            arguments += ["--steps", options.steps] if options.steps else ["--minutes", options.minutes]
+            arguments += [part for folder in options.data for part in ("--data", folder)]
+            arguments += [part for kit in options.kit for part in ("--hold-out-kit", kit)]
+            train_builtin.main([str(argument) for argument in arguments])
+        text = work
         results[fold] = score_checkpoint(out, options.data, fold, options.kit, options.seed)
     return results
 
@@ -74,8 +73,13 @@ def main(arguments: list[str] | None = None) -> None:
     what.add_argument("--cross-validate", action="store_true", help="train and score on each fold in turn")
     parser.add_argument("--fold", type=int, default=4, help="fold to score a checkpoint on")
     parser.add_argument("--kit", action="append", default=[], help="kit (file-name prefix) to score drums on")
-    parser.add_argument("--minutes", type=float, default=25.0, help="training time for each fold")
-    parser.add_argument("--work", type=Path, default=Path("cross-validation"), help="scratch folder")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--minutes", type=float, default=25.0, help="training time for each fold")
+    length.add_argument("--steps", type=int, help="instead of a time: steps for each fold")
+    parser.add_argument(
+        "--work", type=Path, default=Path("cross-validation"), help="scratch folder; a second run goes on"
+    )
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)

@@ -1,6 +1,6 @@
 """Train the built-in checkpoint: labelled clips and synthesised sounds in, a PE Audio checkpoint directory out.
 
-    python examples/train_builtin.py --data sounds --out checkpoint --minutes 60
+    python examples/train_builtin.py --data sounds --out checkpoint --minutes 100
 
 `--data` is a folder of labelled clips (sub-folder name = concept, see `recipe/recordings.py`). Scratch files (the
 pool of prepared clips, the training state) go to `--work`, which `--resume` reads again.
@@ -31,8 +31,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, required=True, help="checkpoint directory to write")
     parser.add_argument("--work", type=Path, default=Path("train-work"), help="scratch folder (some GB)")
+    parser.add_argument("--pool", type=Path, help="folder of prepared clips, to share among runs (default: WORK/pool)")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--minutes", type=float, help="time for the joint training (default 60)")
+    length.add_argument("--minutes", type=float, help="time for the joint training (default 100)")
     length.add_argument("--steps", type=int, help="instead of a time: steps, for a run that can be repeated")
     parser.add_argument("--text-steps", type=int, default=2_000, help="steps on captions alone")
     parser.add_argument("--hold-out-fold", type=int, help="keep this fold of the ten recorded concepts for scoring")
@@ -44,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar=("FACTOR", "SHIFT"),
         help="change of the logits, as a run with a fold held out prints it",
     )
-    parser.add_argument("--sounds-each", type=int, default=40, help="synthesised sounds for each concept")
+    parser.add_argument("--sounds-each", type=int, default=32, help="synthesised sounds for each concept")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
@@ -58,14 +59,14 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    minutes = options.minutes if options.minutes or options.steps else 60.0
+    minutes = options.minutes if options.minutes or options.steps else 100.0
     schedule = Schedule(minutes=minutes, steps=options.steps, text_steps=options.text_steps)
 
     recordings = [r for folder in options.data for r in find_recordings(folder, captions.CONCEPTS)]
     kept = [r for r in recordings if _held_out(r.fold, r.concept, r.kit, options)]
     used = [r for r in recordings if r not in set(kept)]
     log.info("%d recordings to train on, %d kept for scoring", len(used), len(kept))
-    sources = open_pool(used, SYNTHESISERS, options.sounds_each, options.work / "pool", options.seed)
+    sources = open_pool(used, SYNTHESISERS, options.sounds_each, options.pool or options.work / "pool", options.seed)
 
     def score(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
         return scoring.score(model, tokenizer, kept)

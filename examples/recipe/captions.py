@@ -452,7 +452,7 @@ def _caption(words: _Words, rng: random.Random) -> str:
         return words.plain if rng.random() < 0.75 else words.name
     # Short lists are drawn from less often, so that nothing in them is learnt by heart.
     draw = rng.random()
-    if draw < (part := min(0.36, 0.0012 * len(words.phrases))):
+    if draw < (part := min(0.30, 0.0010 * len(words.phrases))):
         phrase = _pick(words.phrases, rng)
         return rng.choice(_AROUND_TAG).format(phrase) if draw < 0.15 * part else phrase
     draw = rng.random()

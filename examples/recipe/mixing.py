@@ -79,7 +79,7 @@ class MixingPlan:
     """How windows are drawn: shares of the concept groups and odds of the changes."""
 
     favoured: Sequence[str] = ()
-    favoured_share: float = 0.55
+    favoured_share: float = 0.6
     drums: Sequence[str] = ()
     drums_share: float = 0.15
     drums_share_when_short: float = 0.4

@@ -64,12 +64,12 @@ class Schedule:
     tokenizer_captions: int = 60_000
     seconds_per_step: float = 192.0
     most_windows: int = 96
-    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 10.0)
+    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 7.5, 10.0)
     learning_rate: float = 1.5e-3
     warm_up_steps: int = 60
     weight_decay: float = 0.1
     ema_decay: float = 0.997
-    frame_weight: float = 1.0
+    frame_weight: float = 1.5
     gradient_clip: float = 2.0
     vocabulary_size: int = 5_000
     merge_dropout: float = 0.1
