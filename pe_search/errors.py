@@ -20,12 +20,14 @@ class AudioError(PeSearchError):
     Args:
         path: The file.
         reason: Why it can't be read, without the path: both are shown side by side.
+        may_pass: Whether it may be readable another time though it hasn't changed, as when a permission is missing.
     """
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path, reason: str, *, may_pass: bool = False) -> None:
         super().__init__(f"{path}: {reason}")
         self.path = path
         self.reason = reason
+        self.may_pass = may_pass
 
 
 class CheckpointError(PeSearchError):

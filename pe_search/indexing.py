@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -14,16 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.find import find_clips
+from pe_search.audio.hashing import content_digest, unchanged
 from pe_search.audio.read import ClipReader
 from pe_search.audio.windows import cut_windows
 from pe_search.errors import AudioError
-from pe_search.records import Clip, IndexSummary, Problem
+from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
 from pe_search.store import Store
+from pe_search.store.catalog import LARGEST_VALUE
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
 _COMMIT_EVERY_S = 5.0
 # Windows wait until they could fill this many of the embedder's batches, so that those of one length meet.
 _BATCHES_TO_GATHER = 3
+_TOO_LARGE = "its samples are too large to embed"
 
 
 class WindowEmbedder(Protocol):
@@ -42,31 +45,40 @@ class Plan:
     """What an index run has to do.
 
     Attributes:
-        to_embed: Clips that are new or changed.
+        to_read: Clips that are new or changed.
         to_remove: Paths of clips that the store holds under the given folders, and that are gone.
+        to_forget: Paths of clips that were left out before, and that are gone.
         unchanged: Number of clips that the store already holds as they are.
+        left_out_before: Number of clips that were left out as they are, so that it would be in vain to try again.
         problems: Folders and files that couldn't be looked at.
     """
 
-    to_embed: tuple[Clip, ...]
+    to_read: tuple[Clip, ...]
     to_remove: tuple[Path, ...]
+    to_forget: tuple[Path, ...]
     unchanged: int
+    left_out_before: int
     problems: tuple[Problem, ...]
 
 
-def plan_index(paths: Iterable[Path], held: Mapping[Path, Clip], *, prune: bool = False) -> Plan:
+def plan_index(
+    paths: Iterable[Path], held: Mapping[Path, Clip], left_out: Iterable[LeftOut] = (), *, prune: bool = False
+) -> Plan:
     """Compare what is on disk with what a store holds. No clip is opened.
 
     Args:
         paths: Folders and files to index. What the store holds from elsewhere is left alone.
         held: The store's clips by path.
+        left_out: What it remembers of clips that were left out.
         prune: Whether clips are gone even if nothing at all is left under one of the paths. Without it that is a
             problem, and they are kept: a disk may not be mounted.
     """
     roots = [Path(os.path.abspath(path)) for path in paths]
     problems: list[Problem] = []
     found = {clip.path: clip for clip in find_clips(roots, problems.append)}
-    to_embed = tuple(clip for clip in found.values() if held.get(clip.path) != clip)
+    hopeless = {one.clip.path: one.clip for one in left_out}
+    unchanged = sum(held.get(clip.path) == clip for clip in found.values())
+    to_read = tuple(clip for clip in found.values() if held.get(clip.path) != clip and hopeless.get(clip.path) != clip)
     # What couldn't be looked at isn't known to be gone.
     unseen = {problem.path for problem in problems}
     for root in roots:
@@ -78,10 +90,20 @@ def plan_index(paths: Iterable[Path], held: Mapping[Path, Clip], *, prune: bool 
             if not prune:
                 unseen.add(root)
                 problems.append(Problem(root, _nothing_left(lost)))
-    to_remove = tuple(
-        path for path in held if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
+    to_remove, to_forget = (
+        tuple(
+            path for path in known if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
+        )
+        for known in (held, hopeless)
     )
-    return Plan(to_embed, to_remove, len(found) - len(to_embed), tuple(problems))
+    return Plan(
+        to_read=to_read,
+        to_remove=to_remove,
+        to_forget=to_forget,
+        unchanged=unchanged,
+        left_out_before=len(found) - len(to_read) - unchanged,
+        problems=tuple(problems),
+    )
 
 
 def _nothing_left(lost: int) -> str:
@@ -110,22 +132,26 @@ def run_index(
     run = _Run(store, load_embedder, on_progress, on_problem)
     is_interrupted = False
     for problem in plan.problems:
-        run.leave_out(problem)
+        run.report(problem)
     try:
-        store.replace_clips([], plan.to_remove)
-        for clip in plan.to_embed:
+        store.commit(removed=(*plan.to_remove, *plan.to_forget))
+        for clip in plan.to_read:
             run.read(clip)
         run.embed()
     except KeyboardInterrupt:
         is_interrupted = True
     run.commit()
+    if not is_interrupted:
+        store.drop_unused_contents()
     store.refresh_index()
     return IndexSummary(
         clips=run.clips,
         windows=run.windows,
         audio_s=run.audio_s,
+        recognised=run.recognised,
         unchanged=plan.unchanged,
         removed=len(plan.to_remove),
+        left_out_before=plan.left_out_before,
         problems=tuple(run.problems),
         is_interrupted=is_interrupted,
     )
@@ -133,13 +159,14 @@ def run_index(
 
 @dataclass(slots=True)
 class _Reading:
-    """A clip on its way: read up to somewhere, embedded up to somewhere."""
+    """A content on its way: read up to somewhere, embedded up to somewhere; with the clips that have it."""
 
-    clip: Clip
+    digest: bytes
+    clips: list[Clip] = field(default_factory=list)
     times: list[tuple[float, float]] = field(default_factory=list)
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
     is_read: bool = False
-    is_left_out: bool = False
+    is_dropped: bool = False
 
 
 class _Run:
@@ -155,50 +182,83 @@ class _Run:
         self.clips = 0
         self.windows = 0
         self.audio_s = 0.0
+        self.recognised = 0
         self.problems: list[Problem] = []
         self._store = store
         self._embedder = cache(load_embedder)
         self._on_progress = on_progress
         self._on_problem = on_problem
-        self._uncommitted: list[_Reading] = []
+        self._uncommitted: dict[bytes, _Reading] = {}
+        self._recognised: list[tuple[Clip, bytes]] = []
+        self._left_out: list[LeftOut] = []
         self._gathered: list[tuple[_Reading, NDArray[np.float32]]] = []
         self._gathered_s = 0.0
         self._embedded_s = 0.0
         self._bytes_read = 0.0
         self._last_commit_s = time.monotonic()
 
-    def leave_out(self, problem: Problem) -> None:
+    @cached_property
+    def _held(self) -> set[bytes]:
+        """The digests of all contents that need not be embedded any more."""
+        return self._store.digests()
+
+    def report(self, problem: Problem) -> None:
         self.problems.append(problem)
         self._on_problem(problem)
 
+    def leave_out(self, clip: Clip, reason: str) -> None:
+        """Report a clip, and remember it as it is."""
+        self._left_out.append(LeftOut(clip, reason))
+        self.report(Problem(clip.path, reason))
+
     def read(self, clip: Clip) -> None:
-        """Read a clip and gather its windows, embedding whenever enough of them have come together."""
-        reading = _Reading(clip)
-        self._uncommitted.append(reading)
+        """Read a clip and gather its windows, unless its content is known; embed whenever enough have come together."""
+        bytes_before = self._bytes_read
+        reading: _Reading | None = None
+        try:
+            with unchanged(clip.path):
+                digest = content_digest(clip.path)
+                if not (digest in self._held or digest in self._uncommitted):
+                    reading = self._uncommitted[digest] = _Reading(digest)
+                    self._gather(reading, clip)
+        except AudioError as error:
+            if reading is not None:
+                self._drop(reading)
+            if error.may_pass:
+                self.report(Problem(error.path, error.reason))
+            else:
+                self.leave_out(clip, error.reason)
+        else:
+            if reading is not None:
+                reading.is_read = True
+            if digest in self._held:
+                self._recognised.append((clip, digest))
+            elif digest in self._uncommitted:
+                self._uncommitted[digest].clips.append(clip)
+            else:
+                self.leave_out(clip, _TOO_LARGE)
+        self._bytes_read = bytes_before + clip.size_bytes
+        self._commit_if_due()
+
+    def _gather(self, reading: _Reading, clip: Clip) -> None:
         bytes_before = self._bytes_read
         manifest = self._store.manifest
-        try:
-            with ClipReader(clip.path) as reader:
-                for window in cut_windows(reader.blocks(), manifest.window_s, manifest.hop_s):
-                    reading.times.append((window.start_s, window.end_s))
-                    self._gathered.append((reading, window.samples))
-                    self._gathered_s += window.end_s - window.start_s
-                    # The header may lie about the length, so the share is held at one.
-                    share = window.end_s / max(reader.header_duration_s, window.end_s)
-                    self._bytes_read = bytes_before + clip.size_bytes * share
-                    if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
-                        self.embed()
-                    if reading.is_left_out:
-                        break
-        except AudioError as error:
-            reading.is_left_out = True
-            self.leave_out(Problem(error.path, error.reason))
-        reading.is_read = True
-        self._bytes_read = bytes_before + clip.size_bytes
+        with ClipReader(clip.path) as reader:
+            for window in cut_windows(reader.blocks(), manifest.window_s, manifest.hop_s):
+                reading.times.append((window.start_s, window.end_s))
+                self._gathered.append((reading, window.samples))
+                self._gathered_s += window.end_s - window.start_s
+                # The header may lie about the length, so the share is held at one.
+                share = window.end_s / max(reader.header_duration_s, window.end_s)
+                self._bytes_read = bytes_before + clip.size_bytes * share
+                if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
+                    self.embed()
+                if reading.is_dropped:
+                    break
 
     def embed(self) -> None:
         """Embed what is gathered; commit if it is time."""
-        gathered = [(reading, samples) for reading, samples in self._gathered if not reading.is_left_out]
+        gathered = [(reading, samples) for reading, samples in self._gathered if not reading.is_dropped]
         self._gathered.clear()
         self._gathered_s = 0.0
         if gathered:
@@ -206,30 +266,43 @@ class _Run:
             for (reading, samples), embedding in zip(gathered, embeddings, strict=True):
                 reading.embeddings.append(embedding)
                 self._embedded_s += len(samples) / self._store.manifest.sample_rate_hz
-                if not (reading.is_left_out or np.isfinite(embedding).all()):
-                    reading.is_left_out = True
-                    self.leave_out(Problem(reading.clip.path, "its samples are too large to embed"))
+                if not (reading.is_dropped or (np.abs(embedding) <= LARGEST_VALUE).all()):
+                    self._drop(reading)
+                    for clip in reading.clips:
+                        self.leave_out(clip, _TOO_LARGE)
         self._on_progress(self._bytes_read, self._embedded_s)
+        self._commit_if_due()
+
+    def _drop(self, reading: _Reading) -> None:
+        reading.is_dropped = True
+        self._uncommitted.pop(reading.digest, None)
+
+    def _commit_if_due(self) -> None:
         if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:
             self.commit()
 
     def commit(self) -> None:
-        """Commit every clip that is read and embedded to its end, and forget what was held of clips left out."""
-        finished: list[_Reading] = []
-        unfinished: list[_Reading] = []
-        for reading in self._uncommitted:
-            is_finished = reading.is_read and len(reading.embeddings) == len(reading.times)
-            if not reading.is_left_out:
-                (finished if is_finished else unfinished).append(reading)
-        self._store.replace_clips(
-            [(reading.clip, reading.times, np.stack(reading.embeddings)) for reading in finished],
-            removed=[reading.clip.path for reading in self._uncommitted if reading.is_left_out],
+        """Commit every content that is read and embedded to its end, and all that is known of clips."""
+        finished = [
+            reading
+            for reading in self._uncommitted.values()
+            if reading.is_read and len(reading.embeddings) == len(reading.times)
+        ]
+        self._store.commit(
+            contents=[Content(reading.digest, reading.times, np.stack(reading.embeddings)) for reading in finished],
+            clips=[*((clip, reading.digest) for reading in finished for clip in reading.clips), *self._recognised],
+            left_out=self._left_out,
         )
-        self._uncommitted = unfinished
+        for reading in finished:
+            del self._uncommitted[reading.digest]
+            self._held.add(reading.digest)
         self._last_commit_s = time.monotonic()
         self.clips += len(finished)
         self.windows += sum(len(reading.times) for reading in finished)
         self.audio_s += sum(reading.times[-1][1] for reading in finished)
+        self.recognised += len(self._recognised) + sum(len(reading.clips) - 1 for reading in finished)
+        self._recognised.clear()
+        self._left_out.clear()
 
 
 def _is_under(path: Path, folders: Set[Path]) -> bool:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Clip", "Hit", "IndexSummary", "Match", "Problem", "Window"]
+__all__ = ["Clip", "Content", "Hit", "IndexSummary", "LeftOut", "Match", "Problem", "Window"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,29 @@ class Window:
     start_s: float
     end_s: float
     samples: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the bytes of a file hold, embedded. Clips of the same bytes have one content between them.
+
+    Attributes:
+        digest: Tells it from all others; made from the file's bytes alone.
+        times: Start and end of each window, at least one.
+        embeddings: float32 of shape (windows, dimension).
+    """
+
+    digest: bytes
+    times: Sequence[tuple[float, float]]
+    embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A clip that can't be indexed until its file changes, and why."""
+
+    clip: Clip
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +106,20 @@ class IndexSummary:
         clips: Clips embedded by this run.
         windows: Windows embedded by this run.
         audio_s: Seconds of audio embedded by this run.
+        recognised: Clips that are new or were touched, whose content the store has from another time or place.
         unchanged: Clips that the store already held as they are on disk.
         removed: Clips that left the store, their files being gone.
-        problems: Clips that were left out.
+        left_out_before: Clips that an earlier run left out, and that haven't changed since.
+        problems: Clips that this run left out.
         is_interrupted: Whether the run was stopped before its end.
     """
 
     clips: int
     windows: int
     audio_s: float
+    recognised: int
     unchanged: int
     removed: int
+    left_out_before: int
     problems: tuple[Problem, ...]
     is_interrupted: bool

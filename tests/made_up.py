@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,10 @@ from transformers import (
     PeAudioVideoConfig,
     PreTrainedTokenizerFast,
 )
+
+from pe_search.records import Clip, Content
+from pe_search.store import Store
+from pe_search.store.catalog import Catalog
 
 LAYOUTS = ("pe_audio", "pe_audio_video", "frame_level")
 
@@ -159,6 +164,24 @@ def write_audio(path: Path, samples: NDArray[np.float32], rate_hz: int = 48_000,
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, samples, rate_hz, subtype=subtype)
     return path
+
+
+def put_clips(
+    place: Store | Catalog,
+    clips: Iterable[tuple[Clip, Sequence[tuple[float, float]], NDArray[np.float32]]],
+    removed: Iterable[Path] = (),
+) -> None:
+    """Put clips into a store, each with the times and embeddings of its windows; those that equal have one content.
+
+    As a run does, it takes out afterwards what no clip has any more.
+    """
+    contents, pairs = [], []
+    for clip, times, embeddings in clips:
+        digest = hashlib.blake2b(repr((times, np.asarray(embeddings).tolist())).encode()).digest()
+        contents.append(Content(digest, times, embeddings))
+        pairs.append((clip, digest))
+    place.commit(contents=contents, clips=pairs, removed=removed)
+    place.drop_unused_contents()
 
 
 class FakeEmbedder:

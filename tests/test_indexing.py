@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from pe_search import indexing
 from pe_search.indexing import Plan, plan_index, run_index
-from pe_search.records import Clip, IndexSummary, Problem
-from pe_search.store import Manifest, Store
+from pe_search.records import Clip, IndexSummary, LeftOut, Problem
+from pe_search.store import Holdings, Manifest, Store
 from tests.made_up import FakeEmbedder, noise, write_audio
 
 RATE_HZ = 48_000
@@ -75,7 +76,7 @@ def index(
     prune: bool = False,
     **callbacks: Callable[..., None],
 ) -> IndexSummary:
-    return run_index(plan_index(roots, store.clips(), prune=prune), store, load, **callbacks)
+    return run_index(plan_index(roots, store.clips(), store.left_out(), prune=prune), store, load, **callbacks)
 
 
 def contents(store: Store) -> Contents:
@@ -96,7 +97,7 @@ def expected(path: Path, samples: NDArray[np.float32], *starts_s: float, window_
     windows = {}
     for start_s in starts_s:
         start, end = round(start_s * RATE_HZ), round((start_s + window_s) * RATE_HZ)
-        vector = np.array(FakeEmbedder.vector(samples[start:end]), np.float32)
+        vector = np.array(FakeEmbedder.vector(samples[start:end]), np.float16)
         windows[str(path), start_s, min(end, len(samples)) / RATE_HZ] = tuple(vector.tolist())
     return windows
 
@@ -119,7 +120,15 @@ def test_every_window_of_every_clip_is_embedded_and_kept_with_its_times(store, s
         **expected(sounds / "deep/down/short.flac", np.round(short * 2**23).astype(np.float32) / 2**23, 0.0),
     }
     assert summary == IndexSummary(
-        clips=2, windows=5, audio_s=3.5, unchanged=0, removed=0, problems=(), is_interrupted=False
+        clips=2,
+        windows=5,
+        audio_s=3.5,
+        recognised=0,
+        unchanged=0,
+        removed=0,
+        left_out_before=0,
+        problems=(),
+        is_interrupted=False,
     )
 
 
@@ -151,7 +160,7 @@ def test_the_windows_of_a_clip_keep_their_times_however_they_are_gathered(store,
 
 def test_windows_of_many_clips_go_to_the_embedder_together(store, sounds):
     for number in range(40):
-        write_levels(sounds / f"{number}.wav", 0.5)
+        write_levels(sounds / f"{number}.wav", number / 64)
     embedder = FakeEmbedder()
     embedder.batch_s = 10.0
     index(store, sounds, load=lambda: embedder)
@@ -159,8 +168,8 @@ def test_windows_of_many_clips_go_to_the_embedder_together(store, sounds):
 
 
 def test_any_name_that_a_file_can_have(store, sounds):
-    for name in (b"\xff.wav", b"new\nline.wav", b"x" * 251 + b".wav"):
-        write_levels(sounds / "plain.wav", 0.5).rename(sounds / os.fsdecode(name))
+    for level, name in enumerate((b"\xff.wav", b"new\nline.wav", b"x" * 251 + b".wav")):
+        write_levels(sounds / "plain.wav", level / 4).rename(sounds / os.fsdecode(name))
     assert index(store, sounds).clips == 3
     assert {os.fsencode(path.name) for path in store.clips()} == {b"\xff.wav", b"new\nline.wav", b"x" * 251 + b".wav"}
     assert index(store, sounds, load=no_embedder).unchanged == 3
@@ -197,7 +206,7 @@ def test_a_clip_with_a_time_that_64_bits_cannot_hold_does_not_stop_the_others(st
 
 def test_nothing_to_index(store, sounds):
     summary = index(store, sounds, load=no_embedder)
-    assert summary == IndexSummary(0, 0, 0.0, 0, 0, (), is_interrupted=False)
+    assert summary == IndexSummary(0, 0, 0.0, 0, 0, 0, 0, (), is_interrupted=False)
     assert contents(store) == {}
 
 
@@ -210,7 +219,7 @@ def test_a_second_run_embeds_nothing(store, sounds):
     index(store, sounds)
     before = contents(store)
     summary = index(store, sounds, load=no_embedder)
-    assert summary == IndexSummary(0, 0, 0.0, 3, 0, (), is_interrupted=False)
+    assert summary == IndexSummary(0, 0, 0.0, 0, 3, 0, 0, (), is_interrupted=False)
     assert contents(store) == before
 
 
@@ -253,17 +262,68 @@ def test_what_is_gone_leaves_the_store_and_no_embedder_is_loaded(store, sounds):
     (sounds / "b/1.wav").unlink()
     (sounds / "b").rmdir()
     summary = index(store, sounds, load=no_embedder)
-    assert summary == IndexSummary(0, 0, 0.0, 1, 2, (), is_interrupted=False)
+    assert summary == IndexSummary(0, 0, 0.0, 0, 1, 2, 0, (), is_interrupted=False)
     assert set(contents(store)) == {(str(sounds / "c/1.wav"), 0.0, 1.0)}
 
 
-def test_a_clip_that_was_renamed_goes_and_comes(store, sounds):
-    write_levels(sounds / "a.wav", 0.5)
+def test_a_clip_that_was_moved_or_touched_keeps_its_embeddings(store, sounds):
+    for name, level in (("a", 0.5), ("b", 0.25), ("c", 0.125)):
+        write_levels(sounds / f"{name}.wav", level)
     index(store, sounds)
-    (sounds / "a.wav").rename(sounds / "b.wav")
-    summary = index(store, sounds)
-    assert (summary.clips, summary.removed) == (1, 1)
-    assert paths(store) == {"b.wav"}
+    (file,) = store.directory.glob("index-*")
+    (sounds / "a.wav").rename(sounds / "z.wav")
+    os.utime(sounds / "b.wav", ns=(1, 1))
+    summary = index(store, sounds, load=no_embedder)
+    assert (summary.clips, summary.recognised, summary.unchanged, summary.removed) == (0, 2, 1, 1)
+    levels = {Path(path).name: vector[0] for (path, _, _), vector in contents(store).items()}
+    assert levels == {"b.wav": 0.25, "c.wav": 0.125, "z.wav": 0.5}
+    assert [*store.directory.glob("index-*")] == [file], "no window has changed, so neither has the index"
+    assert index(store, sounds, load=no_embedder).unchanged == 3
+
+
+def test_clips_that_take_each_others_names_keep_their_embeddings(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    write_levels(sounds / "b.wav", 0.25)
+    index(store, sounds)
+    (sounds / "a.wav").rename(sounds / "c")
+    (sounds / "b.wav").rename(sounds / "a.wav")
+    (sounds / "c").rename(sounds / "b.wav")
+    for time_ns, name in enumerate("ab"):
+        os.utime(sounds / f"{name}.wav", ns=(1, time_ns))
+    assert index(store, sounds, load=no_embedder).recognised == 2
+    levels = {Path(path).name: vector[0] for (path, _, _), vector in contents(store).items()}
+    assert levels == {"a.wav": 0.25, "b.wav": 0.5}
+
+
+@pytest.mark.parametrize("commit_every_s", [0.0, 5.0])
+@pytest.mark.parametrize("batch_s", [0.5, 100.0])
+def test_clips_of_the_same_bytes_are_embedded_once_and_all_found(store, sounds, monkeypatch, commit_every_s, batch_s):
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", commit_every_s)
+    for name in ("a", "c", "deep/a", "deep/z"):
+        write_levels(sounds / f"{name}.wav", 0.5, 0.25)
+    write_levels(sounds / "b.wav", 0.125)
+    embedder = FakeEmbedder()
+    embedder.batch_s = batch_s
+    summary = index(store, sounds, load=lambda: embedder)
+    assert (summary.clips, summary.recognised, summary.windows, embedder.windows_embedded) == (2, 3, 3, 3)
+    assert store.holdings() == Holdings(clips=5, contents=2, windows=9, audio_s=9.0, left_out=0)
+    assert {path.relative_to(sounds) for path in store.clips()} == {
+        Path(f"{name}.wav") for name in ("a", "b", "c", "deep/a", "deep/z")
+    }
+    assert len(contents(store)) == 9
+    (sounds / "a.wav").unlink()
+    index(store, sounds, load=no_embedder)
+    assert store.holdings() == Holdings(clips=4, contents=2, windows=7, audio_s=7.0, left_out=0)
+
+
+def test_embeddings_that_no_clip_has_any_more_go(store, sounds):
+    for level, name in enumerate("abc"):
+        write_levels(sounds / f"{name}.wav", level / 4)
+    index(store, sounds)
+    (sounds / "a.wav").unlink()
+    os.utime(write_levels(sounds / "b.wav", 0.75), ns=(1, 1))
+    index(store, sounds)
+    assert len(store.digests()) == 2
 
 
 def test_what_is_held_from_elsewhere_is_left_alone(store, sounds):
@@ -288,7 +348,7 @@ def test_a_root_that_is_missing_keeps_what_is_held_of_it(store, sounds):
         "--prune takes them out"
     )
     problem = Problem(sounds / "disk", reason)
-    assert summary == IndexSummary(0, 0, 0.0, 1, 0, (problem,), is_interrupted=False)
+    assert summary == IndexSummary(0, 0, 0.0, 0, 1, 0, 0, (problem,), is_interrupted=False)
     assert set(store.clips()) == {sounds / "disk/1.wav", sounds / "here/1.wav"}
 
 
@@ -351,14 +411,14 @@ def test_a_plan_opens_no_clip(sounds, monkeypatch):
     monkeypatch.setattr(indexing, "ClipReader", pytest.fail)
     (sounds / "words.wav").write_text("no audio")
     plan = plan_index([sounds], {})
-    assert [clip.path for clip in plan.to_embed] == [sounds / "words.wav"]
+    assert [clip.path for clip in plan.to_read] == [sounds / "words.wav"]
     assert (plan.to_remove, plan.unchanged, plan.problems) == ((), 0, ())
 
 
 def test_a_plan_compares_what_is_there_with_what_is_held(sounds):
-    for name in ("new", "same", "touched"):
+    for name in ("bad", "mended", "new", "same", "touched"):
         write_levels(sounds / f"{name}.wav", 0.5)
-    found = {clip.path.stem: clip for clip in plan_index([sounds], {}).to_embed}
+    found = {clip.path.stem: clip for clip in plan_index([sounds], {}).to_read}
     held = {
         clip.path: clip
         for clip in (
@@ -368,9 +428,22 @@ def test_a_plan_compares_what_is_there_with_what_is_held(sounds):
             Clip(sounds.with_name("sounds.bak") / "gone.wav", 1, 1),
         )
     }
-    plan = plan_index([sounds], held)
-    assert plan == Plan(
-        to_embed=(found["new"], found["touched"]), to_remove=(sounds / "gone.wav",), unchanged=1, problems=()
+    left_out = [
+        LeftOut(clip, "bad")
+        for clip in (
+            found["bad"],
+            Clip(found["mended"].path, found["mended"].size_bytes + 1, found["mended"].modified_ns),
+            Clip(sounds / "bad and gone.wav", 1, 1),
+            Clip(sounds.with_name("sounds.bak") / "bad and gone.wav", 1, 1),
+        )
+    ]
+    assert plan_index([sounds], held, left_out) == Plan(
+        to_read=(found["mended"], found["new"], found["touched"]),
+        to_remove=(sounds / "gone.wav",),
+        to_forget=(sounds / "bad and gone.wav",),
+        unchanged=1,
+        left_out_before=1,
+        problems=(),
     )
 
 
@@ -417,8 +490,8 @@ def test_a_clip_that_turns_bad_after_much_of_it_was_embedded_is_left_out_whole(
     samples = noise(30.0)
     samples[-1] = np.nan
     write_audio(sounds / "b.wav", samples)
-    for name in "ac":
-        write_levels(sounds / f"{name}.wav", 0.5)
+    for level, name in enumerate("ac"):
+        write_levels(sounds / f"{name}.wav", level / 4)
     embedder = FakeEmbedder()
     embedder.batch_s = 1.0
     summary = index(store, sounds, load=lambda: embedder)
@@ -429,39 +502,131 @@ def test_a_clip_that_turns_bad_after_much_of_it_was_embedded_is_left_out_whole(
     assert len(contents(store)) == 2
 
 
-def test_a_clip_that_has_become_unreadable_leaves_the_store_and_is_reported_by_each_run(store, sounds):
+def test_a_clip_that_has_become_unreadable_leaves_the_store_and_is_tried_again_when_it_has_changed(store, sounds):
     write_levels(sounds / "a.wav", 0.5)
     write_levels(sounds / "b.wav", 0.25)
     index(store, sounds)
     (sounds / "a.wav").write_text("words")
-    for _ in range(3):
-        summary = index(store, sounds)
-        assert summary == IndexSummary(0, 0, 0.0, 1, 0, (Problem(sounds / "a.wav", NO_AUDIO),), is_interrupted=False)
-        assert set(contents(store)) == {(str(sounds / "b.wav"), 0.0, 1.0)}
+    problem = Problem(sounds / "a.wav", NO_AUDIO)
+    assert index(store, sounds) == IndexSummary(0, 0, 0.0, 0, 1, 0, 0, (problem,), is_interrupted=False)
+    status = (sounds / "a.wav").stat()
+    left_out = [LeftOut(Clip(sounds / "a.wav", 5, status.st_mtime_ns), NO_AUDIO)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "content_digest", pytest.fail)
+        for _ in range(2):
+            assert index(store, sounds) == IndexSummary(0, 0, 0.0, 0, 1, 0, 1, (), is_interrupted=False)
+            assert set(contents(store)) == {(str(sounds / "b.wav"), 0.0, 1.0)}
+            assert store.left_out() == left_out
+    os.utime(sounds / "a.wav", ns=(1, 1))
+    assert index(store, sounds).problems == (problem,)
     write_levels(sounds / "a.wav", 0.125)
     summary = index(store, sounds)
-    assert (summary.clips, summary.unchanged, summary.problems) == (1, 1, ())
+    assert (summary.clips, summary.unchanged, summary.left_out_before, summary.problems) == (1, 1, 0, ())
     assert paths(store) == {"a.wav", "b.wav"}
+    assert store.left_out() == []
 
 
-def test_a_clip_that_goes_between_plan_and_run_leaves_the_store(store, sounds):
+def test_a_clip_that_was_left_out_is_forgotten_when_it_is_gone(store, sounds):
+    for name in ("a/1.wav", "b/1.wav", "b/2.wav"):
+        (sounds / name).parent.mkdir(exist_ok=True)
+        (sounds / name).write_text("words")
+    index(store, sounds)
+    (sounds / "a/1.wav").unlink()
+    (sounds / "b/2.wav").unlink()
+    index(store, sounds / "a")
+    assert [one.clip.path for one in store.left_out()] == [sounds / "b/1.wav", sounds / "b/2.wav"]
+    index(store, sounds)
+    assert [one.clip.path for one in store.left_out()] == [sounds / "b/1.wav"]
+
+
+def test_an_interrupted_run_remembers_what_it_left_out(store, sounds):
+    (sounds / "a.wav").write_text("words")
+    write_levels(sounds / "b.wav", 0.5)
+    assert index(store, sounds, load=interrupt).is_interrupted
+    assert [one.clip.path.name for one in store.left_out()] == ["a.wav"]
+
+
+def refuse_to_open(path: Path, *_: object) -> int:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def test_a_clip_that_cannot_be_opened_is_tried_again_though_it_has_not_changed_and_keeps_what_is_held(
+    store, sounds, monkeypatch
+):
     write_levels(sounds / "a.wav", 0.5)
+    index(store, sounds)
+    before = contents(store)
+    os.utime(sounds / "a.wav", ns=(1, 1))
+    problem = Problem(sounds / "a.wav", "Permission denied")
+    with monkeypatch.context() as patch:
+        patch.setattr("pe_search.audio.hashing.os.open", refuse_to_open)
+        for _ in range(2):
+            assert index(store, sounds).problems == (problem,)
+            assert (contents(store), store.left_out()) == (before, [])
+    assert index(store, sounds, load=no_embedder).recognised == 1
+
+
+def test_a_clip_that_goes_between_plan_and_run_leaves_the_store_with_the_next(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    write_levels(sounds / "b.wav", 0.25)
     index(store, sounds)
     os.utime(sounds / "a.wav", ns=(1, 1))
     plan = plan_index([sounds], store.clips())
     (sounds / "a.wav").unlink()
-    summary = run_index(plan, store, FakeEmbedder)
+    summary = run_index(plan, store, no_embedder)
     assert summary.problems == (Problem(sounds / "a.wav", "No such file or directory"),)
-    assert store.clips() == {}
+    assert index(store, sounds, load=no_embedder).removed == 1
+    assert paths(store) == {"b.wav"}
 
 
-def test_a_clip_that_changes_between_plan_and_run_is_embedded_again_by_the_next(store, sounds):
+def test_a_clip_that_changes_between_plan_and_run_is_looked_at_again_by_the_next(store, sounds):
     write_levels(sounds / "a.wav", 0.5)
     plan = plan_index([sounds], store.clips())
     write_levels(sounds / "a.wav", 0.25, 0.25)
     run_index(plan, store, FakeEmbedder)
-    assert index(store, sounds).clips == 1
+    assert index(store, sounds, load=no_embedder).recognised == 1
     assert index(store, sounds, load=no_embedder).unchanged == 1
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+@pytest.mark.parametrize("change", ["grows", "is replaced", "vanishes", "is spoiled"])
+def test_a_clip_that_changes_while_it_is_read_is_tried_again_by_the_next_run(
+    store, sounds, monkeypatch, change, is_new
+):
+    path = write_levels(sounds / "a.wav", 0.5, 0.5)
+    write_levels(sounds / "b.wav", 0.25)
+    if not is_new:
+        write_levels(sounds / "0.wav", 0.5, 0.5)
+    digest = indexing.content_digest
+
+    def digest_and_then_a_change(read: Path) -> bytes:
+        found = digest(read)
+        if read == path:
+            status = path.stat()
+            if change == "grows":
+                with path.open("ab") as file:
+                    file.write(b"more")
+            elif change == "is replaced":
+                os.utime(write_levels(sounds / ".new.wav", 0.125, 0.125), ns=(1, status.st_mtime_ns))
+                os.replace(sounds / ".new.wav", path)
+            elif change == "vanishes":
+                path.unlink()
+            else:
+                path.write_text("words")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "content_digest", digest_and_then_a_change)
+        summary = index(store, sounds)
+    reason = "changed while it was read; the next run tries again"
+    assert summary.problems == (Problem(path, "No such file or directory" if change == "vanishes" else reason),)
+    assert paths(store) == {"b.wav"} if is_new else {"0.wav", "b.wav"}
+    assert store.left_out() == []
+    levels = {"grows": 0.5, "is replaced": 0.125}
+    again = index(store, sounds)
+    assert [problem.path for problem in again.problems] == ([path] if change == "is spoiled" else [])
+    found = {vector[0] for (name, _, _), vector in contents(store).items() if name == str(path)}
+    assert found == ({levels[change]} if change in levels else set())
 
 
 class Fragile(FakeEmbedder):
@@ -487,7 +652,7 @@ def test_embeddings_that_are_not_finite_are_left_out(store, sounds, value, batch
     embedder.batch_s = batch_s
     summary = index(store, sounds, load=lambda: embedder)
     problem = Problem(sounds / "b.wav", "its samples are too large to embed")
-    assert summary == IndexSummary(2, 3, 3.0, 0, 0, (problem,), is_interrupted=False)
+    assert summary == IndexSummary(2, 3, 3.0, 0, 0, 0, 0, (problem,), is_interrupted=False)
     assert {place[0] for place in contents(store)} == {str(sounds / "a.wav"), str(sounds / "c.wav")}
     assert np.isfinite(list(contents(store).values())).all()
 
@@ -583,12 +748,12 @@ def interrupt(*_: object) -> FakeEmbedder:
 
 
 def test_an_interruption_while_the_model_is_loaded(store, library):
-    write_levels(library / "z.wav", 0.5)
+    write_levels(library / "z.wav", 0.0)
     index(store, library / "z.wav")
     (library / "z.wav").unlink()
     summary = index(store, library, load=interrupt)
     # What is gone has left already; nothing else has changed.
-    assert summary == IndexSummary(0, 0, 0.0, 0, 1, (), is_interrupted=True)
+    assert summary == IndexSummary(0, 0, 0.0, 0, 0, 1, 0, (), is_interrupted=True)
     assert store.clips() == {}
     assert index(store, library).clips == 5
 
@@ -605,7 +770,7 @@ def test_an_interrupted_run_keeps_the_old_embeddings_of_a_clip_that_it_did_not_r
     index(store, library)
     before = contents(store)
     for name in ("b", "e"):
-        os.utime(write_levels(library / f"{name}.wav", *[-0.5] * 5), ns=(1, 1))
+        os.utime(write_levels(library / f"{name}.wav", *[-0.5 if name == "b" else -0.25] * 5), ns=(1, 1))
     assert index(store, library, load=lambda: Interrupting(at_call=3)).is_interrupted
     after = contents(store)
     for place, row in before.items():
@@ -636,7 +801,7 @@ def test_a_reader_finds_clips_while_the_run_goes_on(store, library, monkeypatch)
         index(store, library, load=lambda: embedder, on_progress=lambda *_: seen.append(len(reader.clips())))
         assert contents(reader) == contents(store)
     # Progress is told before what it tells of is committed, and once more at the end.
-    assert seen == [0, 1, 1, 2, 4, 4]
+    assert seen == [0, 1, 1, 2, 4, 5]
 
 
 # Progress
@@ -691,6 +856,7 @@ STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("write"), NAMES, st.integers(1, 4)),
         st.tuples(st.just("spoil"), NAMES, st.just(0)),
+        st.tuples(st.just("copy"), NAMES, st.just(0)),
         st.tuples(st.just("delete"), NAMES, st.just(0)),
         st.tuples(st.just("index"), st.sampled_from([".", "c", "a.wav"]), st.just(0)),
         st.tuples(st.just("interrupt"), st.just("."), st.integers(1, 3)),
@@ -714,6 +880,9 @@ def test_after_whatever_has_happened_a_run_leaves_what_a_fresh_store_would_hold(
             elif what == "spoil":
                 path.write_bytes(b"words")
                 os.utime(path, ns=(number, number))
+            elif what == "copy":
+                shutil.copy(write_audio(home / "same.wav", noise(0.03)), path)
+                os.utime(path, ns=(number, number))
             elif what == "delete":
                 path.unlink(missing_ok=True)
             elif what == "index":
@@ -726,5 +895,8 @@ def test_after_whatever_has_happened_a_run_leaves_what_a_fresh_store_would_hold(
         fresh = index(new, sounds)
         assert contents(old) == contents(new)
         assert old.clips() == new.clips()
-        assert first.problems == fresh.problems
-        assert first.clips + first.unchanged == fresh.clips
+        assert old.left_out() == new.left_out()
+        assert old.holdings() == new.holdings()
+        assert old.digests() == new.digests()
+        assert len(first.problems) + first.left_out_before == len(fresh.problems)
+        assert first.clips + first.recognised + first.unchanged == fresh.clips + fresh.recognised

@@ -37,8 +37,10 @@ def test_the_public_names_of_the_package():
         "AudioError",
         "CheckpointError",
         "Clip",
+        "Content",
         "Hit",
         "IndexSummary",
+        "LeftOut",
         "Match",
         "PeSearchError",
         "Problem",
@@ -103,7 +105,20 @@ def test_all_records_are_listed():
     defined = {
         name for name, kind in vars(records).items() if inspect.isclass(kind) and kind.__module__ == records.__name__
     }
-    assert set(records.__all__) == defined == {"Clip", "Hit", "IndexSummary", "Match", "Problem", "Window"}
+    assert (
+        set(records.__all__)
+        == defined
+        == {
+            "Clip",
+            "Content",
+            "Hit",
+            "IndexSummary",
+            "LeftOut",
+            "Match",
+            "Problem",
+            "Window",
+        }
+    )
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -151,6 +166,7 @@ def test_an_audio_error_has_path_and_reason_apart_and_both_in_its_message():
     error = errors.AudioError(Path("/s/a.wav"), "the file is empty")
     assert (error.path, error.reason) == (Path("/s/a.wav"), "the file is empty")
     assert str(error) == "/s/a.wav: the file is empty"
+    assert not error.may_pass
 
 
 def test_of_a_foreign_error_the_first_line_is_told_or_its_kind():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pe_search.records import Clip, Hit
 from pe_search.searching import probability, search
 from pe_search.store import Manifest, Store
-from tests.made_up import FakeEmbedder
+from tests.made_up import FakeEmbedder, put_clips
 
 MANIFEST = Manifest(
     model="builtin",
@@ -39,13 +39,16 @@ EMBEDDINGS = {
 def store(tmp_path) -> Iterator[Store]:
     """Three clips with embeddings that are easy to multiply."""
     with Store.create(tmp_path / "store", MANIFEST) as opened:
-        opened.replace_clips(
+        put_clips(
+            opened,
             (
-                Clip(Path(path), 1, 1),
-                [(10.0 * row, 10.0 * row + 10.0) for row in range(len(vectors))],
-                np.array(vectors, np.float32),
-            )
-            for path, vectors in EMBEDDINGS.items()
+                (
+                    Clip(Path(path), 1, 1),
+                    [(10.0 * row, 10.0 * row + 10.0) for row in range(len(vectors))],
+                    np.array(vectors, np.float32),
+                )
+                for path, vectors in EMBEDDINGS.items()
+            ),
         )
         yield opened
 

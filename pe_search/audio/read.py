@@ -43,7 +43,7 @@ class ClipReader:
             # As bytes, because soundfile can't encode the surrogates of a name that is not UTF-8.
             self._file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
         except (OSError, RuntimeError) as error:
-            raise AudioError(path, _reason(error, path)) from error
+            raise _unreadable(error, path) from error
         except TypeError as error:  # what soundfile makes of a name that ends in .raw
             raise AudioError(path, _HEADERLESS) from error
         # soundfile seeks after each block to where it is already. MP3 and Opus then lose their place, and the clip
@@ -106,21 +106,21 @@ class ClipReader:
         try:
             block: NDArray[np.float32] = self._file.read(frames, dtype="float32", always_2d=True)
         except (OSError, RuntimeError) as error:
-            raise AudioError(self.path, _reason(error, self.path)) from error
+            raise _unreadable(error, self.path) from error
         return block
 
 
-def _reason(error: Exception, path: Path) -> str:
+def _unreadable(error: Exception, path: Path) -> AudioError:
     """What libsndfile says, without the file's name in front, which the error line gives already."""
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        return AudioError(path, error.strerror, may_pass=True)
     try:
         with path.open("rb") as file:
             if not file.read(1):
-                return "the file is empty"
+                return AudioError(path, "the file is empty")
     except OSError as blocked:
-        return blocked.strerror or str(blocked)
+        return AudioError(path, blocked.strerror or str(blocked), may_pass=True)
     text = getattr(error, "error_string", str(error)).strip().rstrip(".")
     if text.startswith("File does not exist"):  # what libsndfile says of an MP3 in which it finds no frame
         text = "Format not recognised"
-    return f"can't be read as audio: {text}"
+    return AudioError(path, f"can't be read as audio: {text}")

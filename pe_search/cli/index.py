@@ -104,8 +104,9 @@ def index(
 
     Every format that libsndfile reads is found by its extension; hidden files are passed over. Only what is new or
     has changed is embedded, and what is gone from the given folders leaves the store, so run it again as often as you
-    like. Exit status: 0 if all went well, 1 if there is no audio there, 2 if a clip had to be left out, 130 if
-    interrupted: what was finished is kept, and the same command goes on.
+    like. A clip that can't be read is left out, and tried again only when its file has changed. Exit status: 0 if all
+    went well, 1 if there is no audio there, 2 if this run had to leave a clip out, 130 if interrupted: what was
+    finished is kept, and the same command goes on.
 
     \b
         pe-search index ./sounds
@@ -126,8 +127,9 @@ def index(
         opened = None
         if manifest is not None:
             opened = stack.enter_context(Store.open(directory, read_only=False))
-        plan = plan_index([expanded(path) for path in paths], opened.clips() if opened else {}, prune=prune)
-        if not (plan.to_embed or plan.to_remove or plan.unchanged):
+        held, left_out = (opened.clips(), opened.left_out()) if opened else ({}, [])
+        plan = plan_index([expanded(path) for path in paths], held, left_out, prune=prune)
+        if not (plan.to_read or plan.to_remove or plan.to_forget or plan.unchanged or plan.left_out_before):
             _say_nothing_to_do(plan, paths)
             raise typer.Exit(2 if plan.problems else 1)
 
@@ -147,7 +149,7 @@ def index(
             new = _new_manifest(load_embedder(), window_s or _WINDOW_S, hop_s)
             opened = stack.enter_context(Store.create(directory, new))
         stack.enter_context(_termination_interrupts())
-        on_progress = stack.enter_context(_progress(sum(clip.size_bytes for clip in plan.to_embed)))
+        on_progress = stack.enter_context(_progress(sum(clip.size_bytes for clip in plan.to_read)))
         summary = run_index(plan, opened, load_embedder, on_progress=on_progress, on_problem=_say_problem)
     _say_summary(summary, directory, time.monotonic() - started_s)
     if summary.is_interrupted:
@@ -232,9 +234,15 @@ def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float) -> No
     parts = [
         f"{counted(summary.clips, 'clip')} embedded ({counted(summary.windows, 'window')}, "
         f"{summary.audio_s / 3600:.2f} hours) in {elapsed_s:.1f} s",
+        *([f"{summary.recognised:,} recognised"] if summary.recognised else []),
         f"{summary.unchanged:,} unchanged",
         f"{summary.removed:,} removed",
         f"{len(summary.problems):,} left out",
+        *(
+            [f"{summary.left_out_before:,} left out before (see `pe-search status --problems`)"]
+            if summary.left_out_before
+            else []
+        ),
     ]
     say(f"{', '.join(parts)}. Store: {directory}")
 

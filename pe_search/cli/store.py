@@ -32,7 +32,8 @@ def remove(
         roots = {Path(os.path.abspath(expanded(path))) for path in paths}
         removed = [clip for clip in opened.clips() if not roots.isdisjoint((clip, *clip.parents))]
         if removed:
-            opened.replace_clips([], removed)
+            opened.commit(removed=removed)
+            opened.drop_unused_contents()
             opened.refresh_index()
     say(f"{counted(len(removed), 'clip')} removed.")
     if not removed:

@@ -1,11 +1,11 @@
-"""The SQLite file that holds clips, windows and embeddings."""
+"""The SQLite file that holds clips, contents, windows and embeddings."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,50 +13,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip
+from pe_search.records import Clip, Content, LeftOut
 
 CATALOG_FILE = "catalog.sqlite3"
+# The largest number that an embedding may have in it, because it is kept as float16.
+LARGEST_VALUE = float(np.finfo(np.float16).max)
 
+# Any change of this text is another format: a catalog with other tables, or with anything beside them, is refused.
+#
+# A clip is a file; a content is what its bytes hold, and two clips of the same bytes have one content between them.
 # Paths are kept as the bytes that the file system has, since names need not be UTF-8; they also sort by bytes.
-# An embedding is little-endian float32. `generation` grows with each commit that changes what can be found; it starts
-# at the time of making, so that an index left over from a catalog that was deleted is never taken for a fresh one.
-# The id of a window that is gone is never given to another, so that an index made earlier can't point at the wrong one.
+# An embedding is little-endian float16. `generation` grows with each commit that adds windows or takes some away; it
+# starts at the time of making, so that an index left over from a catalog that was deleted is never taken for a fresh
+# one. The id of a window that is gone is never given to another, so that an index made earlier can't point at the wrong
+# one.
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS clips (
+CREATE TABLE contents (
     id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE,
-    size_bytes INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL,
+    digest BLOB NOT NULL UNIQUE,
     duration_s REAL NOT NULL
 );
-CREATE TABLE IF NOT EXISTS windows (
+CREATE TABLE windows (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    clip_id INTEGER NOT NULL REFERENCES clips(id) ON DELETE CASCADE,
+    content_id INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
     start_s REAL NOT NULL,
     end_s REAL NOT NULL,
     embedding BLOB NOT NULL
 );
-CREATE INDEX IF NOT EXISTS windows_by_clip ON windows(clip_id);
-CREATE TABLE IF NOT EXISTS state (generation INTEGER NOT NULL);
-INSERT INTO state SELECT 1000 * CAST(strftime('%s', 'now') AS INTEGER) WHERE NOT EXISTS (SELECT 1 FROM state);
+CREATE INDEX windows_by_content ON windows(content_id);
+CREATE TABLE clips (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    content_id INTEGER NOT NULL REFERENCES contents(id)
+);
+CREATE INDEX clips_by_content ON clips(content_id);
+CREATE TABLE left_out (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE state (generation INTEGER NOT NULL);
+INSERT INTO state SELECT 1000 * CAST(strftime('%s', 'now') AS INTEGER);
 """
 _BUSY_TIMEOUT_S = 30.0
 # SQLite's own bound on the variables of one statement has been higher than this since version 3.32.
 _IDS_PER_STATEMENT = 10_000
+# No value that pe-search writes comes near these; one from elsewhere could ask for any amount of memory or time.
+_LONGEST_VALUE_BYTES = 1 << 20
+_LATEST_S = 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """How much a catalog holds."""
+    """How much a catalog holds.
+
+    Attributes:
+        clips: Files.
+        contents: Different ones among them.
+        windows: Windows of all clips; those of a content count for each clip that has it.
+        audio_s: Seconds of audio of all clips.
+        left_out: Clips that are known, and couldn't be indexed.
+    """
 
     clips: int
+    contents: int
     windows: int
     audio_s: float
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True)
 class WindowPlace:
-    """Where a window is: its clip, and its times."""
+    """Where a window is: one clip that has it, and its times."""
 
     path: Path
     start_s: float
@@ -72,7 +103,8 @@ class Catalog:
         read_only: Whether to refuse to write, so that a store on a read-only disk can be searched.
 
     Raises:
-        StoreError: If the file is missing (read-only) or no catalog.
+        StoreError: If the file is missing (read-only) or no catalog. So do all methods if it is damaged, or the disk
+            is full; then nothing of that commit is kept.
     """
 
     def __init__(self, directory: Path, dimension: int, *, read_only: bool) -> None:
@@ -86,12 +118,30 @@ class Catalog:
                 is_at_rest = not (os.access(directory, os.W_OK) or self._has_log())
                 access = "immutable=1" if is_at_rest else "mode=ro"
                 self._db = sqlite3.connect(f"{self.path.as_uri()}?{access}", uri=True, timeout=_BUSY_TIMEOUT_S)
-                self._db.execute("SELECT generation FROM state")
             else:
                 self._db = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA foreign_keys = ON")
-                self._db.executescript(_SCHEMA)
+            try:
+                self._make_ready(read_only=read_only)
+            except BaseException:
+                self._db.close()
+                raise
+
+    def _make_ready(self, *, read_only: bool) -> None:
+        # A file from someone else is only ever data: no function in its schema runs, and no value is taken on faith.
+        self._db.execute("PRAGMA trusted_schema = OFF")
+        self._db.execute("PRAGMA cell_size_check = ON")
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+        schema = _schema_of(self._db)
+        if not (schema or read_only):
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
+        elif schema != _expected_schema():
+            raise StoreError(f"The catalog {self.path} can't be used: pe-search didn't make its tables.")
+        if not read_only:
+            self._db.execute("PRAGMA journal_mode = WAL")
+            # A commit is on the disk when it is done, whatever happens to the power, on macOS too.
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.execute("PRAGMA fullfsync = ON")
+            self._db.execute("PRAGMA foreign_keys = ON")
 
     def close(self) -> None:
         """Close the file."""
@@ -104,94 +154,158 @@ class Catalog:
 
     @property
     def generation(self) -> int:
-        """A number that grows with each commit that changes what can be found."""
+        """A number that grows with each commit that adds windows or takes some away."""
         with self._explaining():
             return int(self._db.execute("SELECT generation FROM state").fetchone()[0])
 
     def holdings(self) -> Holdings:
         """Count what is there."""
         with self._explaining():
-            clips, audio_s = self._db.execute("SELECT count(*), total(duration_s) FROM clips").fetchone()
-            windows = self._db.execute("SELECT count(*) FROM windows").fetchone()[0]
-        return Holdings(clips, windows, audio_s)
+            clips, contents, audio_s = self._db.execute(
+                "SELECT count(*), count(DISTINCT content_id), total(duration_s) "
+                "FROM clips JOIN contents ON contents.id = content_id"
+            ).fetchone()
+            windows = self._db.execute(
+                "SELECT count(*) FROM clips JOIN windows ON windows.content_id = clips.content_id"
+            ).fetchone()[0]
+            left_out = self._db.execute("SELECT count(*) FROM left_out").fetchone()[0]
+        return Holdings(clips, contents, windows, audio_s, left_out)
 
     def clips(self) -> dict[Path, Clip]:
         """All clips by path."""
         with self._explaining():
-            rows = self._db.execute("SELECT path, size_bytes, modified_ns FROM clips").fetchall()
-        return {(path := _path(name)): Clip(path, size, modified) for name, size, modified in rows}
+            rows = self._db.execute("SELECT path, size_bytes, modified_ns FROM clips")
+            return {clip.path: clip for clip in (_clip(*row) for row in rows)}
 
-    def replace_clips(
+    def left_out(self) -> list[LeftOut]:
+        """What was left out, in order of path."""
+        with self._explaining():
+            rows = self._db.execute("SELECT path, size_bytes, modified_ns, reason FROM left_out ORDER BY path")
+            return [LeftOut(_clip(*row), str(reason)) for *row, reason in rows]
+
+    def digests(self) -> set[bytes]:
+        """The digests of all contents, those that no clip has any more among them."""
+        with self._explaining():
+            return {digest for (digest,) in self._db.execute("SELECT digest FROM contents")}
+
+    def commit(
         self,
-        clips: Iterable[tuple[Clip, Sequence[tuple[float, float]], NDArray[np.float32]]],
+        *,
+        contents: Iterable[Content] = (),
+        clips: Iterable[tuple[Clip, bytes]] = (),
+        left_out: Iterable[LeftOut] = (),
         removed: Iterable[Path] = (),
     ) -> None:
-        """Add clips, in place of what was held under their paths, and remove others: all in one commit.
+        """Write all of this, or nothing of it if it fails.
 
         Args:
-            clips: Each with the start and end in seconds of its windows, at least one, and with their embeddings,
-                float32 of shape (windows, dimension).
-            removed: Paths of clips that go.
+            contents: What is new. One whose digest is held already stays as it was.
+            clips: Each with the digest of its content. It takes the place of what was held under its path.
+            left_out: Clips that leave the catalog, if they were in it, and are remembered with their reasons.
+            removed: Paths of clips that go, and of such as were left out and are forgotten.
         """
         with self._explaining(), self._db:
-            before = self._db.total_changes
-            self._db.executemany("DELETE FROM clips WHERE path = ?", ((_name(path),) for path in removed))
-            for clip, times, embeddings in clips:
-                self._db.execute("DELETE FROM clips WHERE path = ?", (_name(clip.path),))
-                clip_id = self._db.execute(
-                    "INSERT INTO clips (path, size_bytes, modified_ns, duration_s) VALUES (?, ?, ?, ?)",
-                    (_name(clip.path), clip.size_bytes, clip.modified_ns, times[-1][1]),
-                ).lastrowid
-                self._db.executemany(
-                    "INSERT INTO windows (clip_id, start_s, end_s, embedding) VALUES (?, ?, ?, ?)",
-                    (
-                        (clip_id, start_s, end_s, embedding.astype("<f4").tobytes())
-                        for (start_s, end_s), embedding in zip(times, embeddings, strict=True)
-                    ),
+            for path in removed:
+                self._db.execute("DELETE FROM clips WHERE path = ?", (_name(path),))
+                self._db.execute("DELETE FROM left_out WHERE path = ?", (_name(path),))
+            if sum(self._add(content) for content in contents):
+                self._grow_generation()
+            for clip, digest in clips:
+                self._db.execute("DELETE FROM left_out WHERE path = ?", (_name(clip.path),))
+                self._db.execute(
+                    "INSERT INTO clips (path, size_bytes, modified_ns, content_id) "
+                    "VALUES (?, ?, ?, (SELECT id FROM contents WHERE digest = ?)) ON CONFLICT (path) DO UPDATE SET "
+                    "size_bytes = excluded.size_bytes, modified_ns = excluded.modified_ns, "
+                    "content_id = excluded.content_id",
+                    (_name(clip.path), clip.size_bytes, clip.modified_ns, digest),
                 )
-            if self._db.total_changes > before:
-                self._db.execute("UPDATE state SET generation = generation + 1")
+            for one in left_out:
+                clip = one.clip
+                self._db.execute("DELETE FROM clips WHERE path = ?", (_name(clip.path),))
+                self._db.execute(
+                    "REPLACE INTO left_out (path, size_bytes, modified_ns, reason) VALUES (?, ?, ?, ?)",
+                    (_name(clip.path), clip.size_bytes, clip.modified_ns, one.reason),
+                )
 
-    def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _add(self, content: Content) -> bool:
+        """Add a content; tell whether it is new."""
+        with np.errstate(over="ignore"):
+            embeddings = np.asarray(content.embeddings).astype("<f2")
+        if not np.isfinite(embeddings).all():
+            raise StoreError(f"The catalog {self.path} holds no embedding with values beyond {LARGEST_VALUE:g}.")
+        row = self._db.execute(
+            "INSERT INTO contents (digest, duration_s) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
+            (content.digest, content.times[-1][1]),
+        )
+        if row.rowcount == 0:
+            return False
+        self._db.executemany(
+            "INSERT INTO windows (content_id, start_s, end_s, embedding) VALUES (?, ?, ?, ?)",
+            (
+                (row.lastrowid, start_s, end_s, embedding.tobytes())
+                for (start_s, end_s), embedding in zip(content.times, embeddings, strict=True)
+            ),
+        )
+        return True
+
+    def drop_unused_contents(self) -> None:
+        """Delete the contents that no clip has any more.
+
+        Apart from `commit`, so that a clip that was moved finds its content again, though its old place was removed
+        before its new one was read.
+        """
+        with self._explaining(), self._db:
+            unused = self._db.execute(
+                "DELETE FROM contents WHERE NOT EXISTS (SELECT 1 FROM clips WHERE content_id = contents.id)"
+            )
+            if unused.rowcount:
+                self._grow_generation()
+
+    def _grow_generation(self) -> None:
+        self._db.execute("UPDATE state SET generation = generation + 1")
+
+    def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """All window ids, ascending, and their embeddings: shapes (windows,) and (windows, dimension)."""
         with self._explaining(), self._db:
             # One transaction, so that both statements see the same windows, whatever is committed in between.
             self._db.execute("BEGIN")
             count = self._db.execute("SELECT count(*) FROM windows").fetchone()[0]
             ids = np.empty(count, np.int64)
-            vectors = np.empty((count, self._dimension), np.float32)
+            vectors = np.empty((count, self._dimension), np.float16)
             rows = self._db.execute("SELECT id, embedding FROM windows ORDER BY id")
             for row, (window_id, embedding) in enumerate(rows):
                 ids[row] = window_id
-                vectors[row] = np.frombuffer(embedding, "<f4").reshape(self._dimension)
+                vectors[row] = np.frombuffer(embedding, "<f2").reshape(self._dimension)
+            if not np.isfinite(vectors).all():
+                raise ValueError("an embedding is not finite")
         return ids, vectors
 
-    def places(self, window_ids: Sequence[int]) -> dict[int, WindowPlace]:
-        """Where the given windows are."""
-        places: dict[int, WindowPlace] = {}
+    def places(self, window_ids: Sequence[int], under: Path | None = None) -> dict[int, list[WindowPlace]]:
+        """Where the given windows are: in every clip that has their content, or in those at or below a path."""
+        places: dict[int, list[WindowPlace]] = {}
+        condition, bounds = _under(under)
         with self._explaining():
             for first in range(0, len(window_ids), _IDS_PER_STATEMENT):
                 some = window_ids[first : first + _IDS_PER_STATEMENT]
                 rows = self._db.execute(
-                    "SELECT windows.id, path, start_s, end_s FROM windows JOIN clips ON clips.id = clip_id "
-                    f"WHERE windows.id IN ({','.join('?' * len(some))})",
-                    [int(window_id) for window_id in some],
+                    "SELECT windows.id, path, start_s, end_s "
+                    "FROM windows JOIN clips ON clips.content_id = windows.content_id "
+                    f"WHERE windows.id IN ({','.join('?' * len(some))}) AND {condition}",
+                    [*(int(window_id) for window_id in some), *bounds],
                 )
                 for window_id, name, start_s, end_s in rows:
-                    places[window_id] = WindowPlace(_path(name), start_s, end_s)
+                    place = WindowPlace(_path(name), _seconds(start_s), _seconds(end_s))
+                    places.setdefault(window_id, []).append(place)
         return places
 
     def window_ids_under(self, path: Path) -> NDArray[np.int64]:
         """Ids, ascending, of the windows of the clip at a path or of all clips below it."""
-        name = _name(path)
-        below = name.rstrip(b"/") + b"/"
-        # The byte after "/" bounds everything that begins with the folder's name and a slash.
-        beyond = below[:-1] + bytes([below[-1] + 1])
+        condition, bounds = _under(path)
         with self._explaining():
             rows = self._db.execute(
-                "SELECT windows.id FROM windows JOIN clips ON clips.id = clip_id "
-                "WHERE path = ? OR (path >= ? AND path < ?) ORDER BY windows.id",
-                (name, below, beyond),
+                "SELECT DISTINCT windows.id FROM windows JOIN clips ON clips.content_id = windows.content_id "
+                f"WHERE {condition} ORDER BY windows.id",
+                bounds,
             ).fetchall()
         return np.array([row[0] for row in rows], np.int64)
 
@@ -205,13 +319,50 @@ class Catalog:
             yield
         except sqlite3.Error as error:
             raise StoreError(f"The catalog {self.path} can't be used: {error}") from error
-        except ValueError as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise StoreError(f"The catalog {self.path} is damaged: {error}") from error
+
+
+def _schema_of(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    """Everything that a database has: kind, name, and the statement that made it if there was one."""
+    rows = db.execute("SELECT type, name, ifnull(sql, '') FROM sqlite_master")
+    return {tuple(" ".join(str(column).split()) for column in row) for row in rows}
+
+
+def _expected_schema() -> set[tuple[str, ...]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(_SCHEMA)
+        return _schema_of(db)
+
+
+def _under(path: Path | None) -> tuple[str, list[bytes]]:
+    """A condition for the clip at a path and those below it, and what its question marks stand for."""
+    if path is None:
+        return "TRUE", []
+    name = _name(path)
+    below = name.rstrip(b"/") + b"/"
+    # The byte after "/" bounds everything that begins with the folder's name and a slash.
+    beyond = below[:-1] + bytes([below[-1] + 1])
+    return "(path = ? OR (path >= ? AND path < ?))", [name, below, beyond]
+
+
+def _clip(name: object, size_bytes: object, modified_ns: object) -> Clip:
+    if not (isinstance(size_bytes, int) and isinstance(modified_ns, int)):
+        raise ValueError("a size or time is not a whole number")
+    return Clip(_path(name), size_bytes, modified_ns)
 
 
 def _name(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def _path(name: bytes) -> Path:
+def _path(name: object) -> Path:
+    if not isinstance(name, bytes) or b"\0" in name:
+        raise ValueError("a path is none")
     return Path(os.fsdecode(name))
+
+
+def _seconds(value: object) -> float:
+    if not (isinstance(value, float) and 0 <= value < _LATEST_S):
+        raise ValueError("a time is none")
+    return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Match
+from pe_search.records import Clip, Content, LeftOut, Match
 from pe_search.store.catalog import CATALOG_FILE, Catalog, Holdings
 from pe_search.store.index import Index
 from pe_search.store.lock import WriterLock
@@ -50,7 +50,7 @@ class Store:
         """Open an existing store.
 
         Raises:
-            StoreError: If there is none, it is damaged or of a newer format, or, for writing, another process is
+            StoreError: If there is none, it is damaged or of another format, or, for writing, another process is
                 writing to it.
         """
         return cls(directory, read_manifest(directory), read_only=read_only)
@@ -88,12 +88,20 @@ class Store:
             self._lock.release()
 
     def holdings(self) -> Holdings:
-        """Count clips, windows and seconds of audio."""
+        """Count clips, contents, windows and seconds of audio."""
         return self._catalog.holdings()
 
     def clips(self) -> dict[Path, Clip]:
         """All clips by path."""
         return self._catalog.clips()
+
+    def left_out(self) -> list[LeftOut]:
+        """What was left out, in order of path."""
+        return self._catalog.left_out()
+
+    def digests(self) -> set[bytes]:
+        """The digests of all contents whose embeddings are held."""
+        return self._catalog.digests()
 
     def size_bytes(self) -> int:
         """Bytes on disk."""
@@ -103,19 +111,30 @@ class Store:
         """When embeddings were last committed, in seconds since the epoch."""
         return self._catalog.written_at_s()
 
-    def replace_clips(
+    def commit(
         self,
-        clips: Iterable[tuple[Clip, Sequence[tuple[float, float]], NDArray[np.float32]]],
+        *,
+        contents: Iterable[Content] = (),
+        clips: Iterable[tuple[Clip, bytes]] = (),
+        left_out: Iterable[LeftOut] = (),
         removed: Iterable[Path] = (),
     ) -> None:
-        """Add clips, in place of what was held under their paths, and remove others: all in one commit.
+        """Write all of this, or nothing of it if it fails.
 
         Args:
-            clips: Each with the start and end in seconds of its windows, and with their embeddings, float32 of shape
-                (windows, dimension).
-            removed: Paths of clips that go.
+            contents: What is new. One whose digest is held already stays as it was.
+            clips: Each with the digest of its content. It takes the place of what was held under its path.
+            left_out: Clips that leave the store, if they were in it, and are remembered with their reasons.
+            removed: Paths of clips that go, and of such as were left out and are forgotten.
+
+        Raises:
+            StoreError: If the disk is full or can't be written to.
         """
-        self._catalog.replace_clips(clips, removed)
+        self._catalog.commit(contents=contents, clips=clips, left_out=left_out, removed=removed)
+
+    def drop_unused_contents(self) -> None:
+        """Delete the embeddings of contents that no clip has any more; until then a moved clip finds its own again."""
+        self._catalog.drop_unused_contents()
 
     def refresh_index(self) -> None:
         """Make the index on disk agree with the catalog, so that no query has to."""
@@ -141,7 +160,7 @@ class Store:
         while available and k > 0:
             wanted = min(wanted, available)
             scores, ids = index.search(query, wanted, among)
-            matches = self._in_order(scores, ids)
+            matches = self._in_order(scores, ids, under)
             if not all_windows:
                 matches = _best_per_clip(matches)
             # Nothing that was not fetched can score above the last that was, so beyond it the answer is settled.
@@ -150,13 +169,13 @@ class Store:
             wanted *= _WIDENING
         return []
 
-    def _in_order(self, scores: NDArray[np.float32], ids: NDArray[np.int64]) -> list[Match]:
-        places = self._catalog.places([int(window_id) for window_id in ids])
+    def _in_order(self, scores: NDArray[np.float32], ids: NDArray[np.int64], under: Path | None) -> list[Match]:
+        places = self._catalog.places([int(window_id) for window_id in ids], under)
         matches = [
             Match(place.path, place.start_s, place.end_s, float(score))
             for score, window_id in zip(scores, ids, strict=True)
-            # A window that left the catalog after the index was made has no place any more.
-            if (place := places.get(int(window_id))) is not None
+            # Every clip with the same content has the window; one that left after the index was made has no place.
+            for place in places.get(int(window_id), ())
         ]
         return sorted(matches, key=lambda match: (-match.score, bytes(match.path), match.start_s))
 
@@ -174,7 +193,8 @@ class Store:
         path = self.directory / f"index-{generation}.faiss"
         index = Index.read(path, self.manifest.dimension)
         if index is None:
-            index = Index.build(*self._catalog.embeddings())
+            ids, embeddings = self._catalog.embeddings()
+            index = Index.build(ids, embeddings.astype(np.float32))
             # A store on a read-only or full disk is searched all the same.
             with suppress(OSError):
                 index.write(path)

@@ -62,9 +62,9 @@ def gone_checkpoint(scene: Scene) -> list[object]:
     return ["query", "rain", "--store", scene.store]
 
 
-def of_another_format(scene: Scene) -> list[object]:
+def of_another_format(scene: Scene, version: int) -> list[object]:
     manifest = scene.store / "manifest.json"
-    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": 1_000}))
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format_version": version}))
     return ["status", "--store", scene.store]
 
 
@@ -192,9 +192,14 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
         lambda scene: scene.index("--window", 1.28, "--hop", 1.28, store=scene.store),
         r"The store at {store} has windows of 1\.28 s every 0\.64 s; index into another store .*",
     ),
+    "an older store": (
+        lambda scene: of_another_format(scene, 1),
+        r"The store at {store} has format 1, which this pe-search reads no more; index again into a new store "
+        r"\(--store\)\.",
+    ),
     "a newer store": (
-        of_another_format,
-        r"The store at {store} has format 1000; this pe-search reads up to 1\. Upgrade pe-search\.",
+        lambda scene: of_another_format(scene, 1_000),
+        r"The store at {store} has format 1000; this pe-search reads up to 2\. Upgrade pe-search\.",
     ),
     "a damaged manifest": (
         lambda scene: damaged(scene, "manifest.json", "query"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pe_search.cli.index import _LONGEST_WINDOW_S
 from pe_search.errors import StoreError
 from pe_search.store import FORMAT_VERSION, Manifest, read_manifest_if_any
 from pe_search.store.manifest import read_manifest, write_manifest
@@ -56,7 +57,7 @@ def test_the_file_is_json_with_the_fields_of_the_manifest(tmp_path):
 
 def test_the_format_version_is_written_without_being_asked_for(tmp_path):
     write_manifest(tmp_path, MANIFEST)
-    assert json.loads((tmp_path / "manifest.json").read_text())["format_version"] == FORMAT_VERSION == 1
+    assert json.loads((tmp_path / "manifest.json").read_text())["format_version"] == FORMAT_VERSION == 2
 
 
 def test_a_model_may_be_at_a_path_that_is_not_ascii_or_not_utf8(tmp_path):
@@ -135,7 +136,7 @@ def test_a_field_too_many(tmp_path):
     assert "'colour'" in message
 
 
-NUMBERS = [name for name in FIELDS if name not in ("model", "revision")]
+NUMBERS = [name for name in FIELDS if name not in ("model", "revision", "embedding_dtype")]
 
 
 @pytest.mark.parametrize(
@@ -149,6 +150,11 @@ NUMBERS = [name for name in FIELDS if name not in ("model", "revision")]
         *((name, float(value)) for name in ("window_s", "hop_s") for value in ("0", "-1", "nan", "inf")),
         *((name, float(value)) for name in ("logit_scale", "logit_bias") for value in ("nan", "inf", "-inf")),
         ("hop_s", 10.5),
+        ("window_s", 30.5),
+        ("dimension", 16_385),
+        ("sample_rate_hz", 768_001),
+        *((name, value) for name in ("logit_scale", "logit_bias") for value in (1e7, -(10**400))),
+        *(("embedding_dtype", value) for value in (7, "float32", "")),
     ],
 )
 def test_a_field_whose_value_makes_no_sense(tmp_path, name, value):
@@ -160,5 +166,35 @@ def test_a_field_whose_value_makes_no_sense(tmp_path, name, value):
 def test_a_newer_format_says_so_whatever_its_fields(tmp_path, changes):
     write_fields(tmp_path, format_version=FORMAT_VERSION + 1, **changes)
     assert refusal(tmp_path) == (
-        f"The store at {tmp_path} has format 2; this pe-search reads up to 1. Upgrade pe-search."
+        f"The store at {tmp_path} has format 3; this pe-search reads up to 2. Upgrade pe-search."
     )
+
+
+@pytest.mark.parametrize("changes", [{}, {"dimension": ..., "embedding_dtype": ...}])
+def test_an_older_format_says_so_whatever_its_fields(tmp_path, changes):
+    write_fields(tmp_path, format_version=1, **changes)
+    assert refusal(tmp_path) == (
+        f"The store at {tmp_path} has format 1, which this pe-search reads no more; index again into a new store "
+        "(--store)."
+    )
+
+
+def test_the_longest_window_is_that_of_the_command_line(tmp_path):
+    write_fields(tmp_path, window_s=_LONGEST_WINDOW_S)
+    assert read_manifest(tmp_path).window_s == _LONGEST_WINDOW_S
+
+
+@pytest.mark.parametrize("content", [b"[" * 50_000, b'{"model": "' + b"x" * 70_000 + b'"}'])
+def test_a_file_that_is_deep_or_long_is_refused(tmp_path, content):
+    (tmp_path / "manifest.json").write_bytes(content)
+    assert refusal(tmp_path).startswith(f"{tmp_path / 'manifest.json'} can't be read: ")
+
+
+def test_a_full_disk_leaves_no_draft(tmp_path, monkeypatch):
+    def refuse(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="No space left"):
+        write_manifest(tmp_path, MANIFEST)
+    assert list(tmp_path.iterdir()) == []

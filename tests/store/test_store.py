@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip, Match
 from pe_search.store import Holdings, Manifest, Store
 from pe_search.store.index import Index
+from tests.made_up import put_clips
 
 MANIFEST = Manifest(
     model="builtin",
@@ -39,7 +41,7 @@ def entry(path: str, vectors: Sequence[Vector]):
 
 
 def put(store: Store, clips: dict[str, Sequence[Vector]], removed: Iterable[str] = ()) -> None:
-    store.replace_clips([entry(path, vectors) for path, vectors in clips.items()], [Path(path) for path in removed])
+    put_clips(store, [entry(path, vectors) for path, vectors in clips.items()], [Path(path) for path in removed])
 
 
 def found(store: Store, query: Vector, k: int = 10, **options) -> list[tuple[str, float, float]]:
@@ -159,6 +161,20 @@ def test_many_clips_of_many_windows_with_scores_of_any_size(scratch, seed, all_w
                 assert found(scratch, query, k, under=where, all_windows=all_windows) == expected
 
 
+@pytest.mark.parametrize("all_windows", [True, False])
+def test_clips_of_the_same_content_are_all_found_in_order_of_path(tmp_path, all_windows):
+    with Store.create(tmp_path, MANIFEST) as store:
+        put(store, {f"/{folder}/{name}.wav": [(1, 0)] for folder in "ts" for name in "cab"} | {"/s/x.wav": [(2, 0)]})
+        assert store.holdings() == Holdings(7, 2, 7, 70.0, 0)
+        names = ["/s/a.wav", "/s/b.wav", "/s/c.wav", "/t/a.wav", "/t/b.wav", "/t/c.wav"]
+        expected = [("/s/x.wav", 0.0, 2.0), *((name, 0.0, 1.0) for name in names)]
+        for k in range(1, 9):
+            assert found(store, (1, 0), k, all_windows=all_windows) == expected[:k]
+        assert found(store, (1, 0), 2, under=Path("/t"), all_windows=all_windows) == expected[4:6]
+        put(store, {}, removed=names[:5])
+        assert found(store, (1, 0), all_windows=all_windows) == [expected[0], expected[6]]
+
+
 def test_one_clip_of_many_good_windows_does_not_crowd_out_the_others(tmp_path):
     with Store.create(tmp_path, MANIFEST) as store:
         put(store, {"/long.wav": [(9, 0)] * 500, "/a.wav": [(1, 0)], "/b.wav": [(2, 0)]})
@@ -191,7 +207,7 @@ def test_one_clip(tmp_path, all_windows):
 
 def test_a_match_tells_path_times_and_score(tmp_path):
     with Store.create(tmp_path, MANIFEST) as store:
-        store.replace_clips([(Clip(Path("/a.wav"), 1, 2), [(2.5, 12.5)], np.array([[0.5, 2]], np.float32))])
+        put_clips(store, [(Clip(Path("/a.wav"), 1, 2), [(2.5, 12.5)], np.array([[0.5, 2]], np.float32))])
         assert store.best_matches(np.array([2, 1], np.float32), 1) == [Match(Path("/a.wav"), 2.5, 12.5, 3.0)]
 
 
@@ -203,7 +219,7 @@ def test_none_are_asked_for(directory):
 def test_an_empty_store_has_no_match(tmp_path):
     with Store.create(tmp_path, MANIFEST) as store:
         assert found(store, (1, 0)) == found(store, (1, 0), under=Path("/"), all_windows=True) == []
-        assert store.holdings() == Holdings(0, 0, 0.0)
+        assert store.holdings() == Holdings(0, 0, 0, 0.0, 0)
         assert store.clips() == {}
 
 
@@ -222,7 +238,7 @@ def test_a_store_that_is_opened_again_holds_what_was_put_in(directory):
         with Store.open(directory, read_only=read_only) as store:
             assert store.manifest == MANIFEST
             assert store.directory == directory
-            assert store.holdings() == Holdings(2, 3, 30.0)
+            assert store.holdings() == Holdings(2, 2, 3, 30.0, 0)
             assert set(store.clips()) == {Path("/s/a.wav"), Path("/s/b.wav")}
             assert found(store, (1, 0)) == ALONG
 
@@ -235,7 +251,7 @@ def test_there_is_no_store(tmp_path):
 
 def test_a_store_of_a_newer_format_is_not_opened(directory):
     text = (directory / "manifest.json").read_text()
-    (directory / "manifest.json").write_text(text.replace('"format_version": 1', '"format_version": 2'))
+    (directory / "manifest.json").write_text(text.replace('"format_version": 2', '"format_version": 3'))
     before = {file: file.read_bytes() for file in directory.iterdir()}
     for read_only in (True, False):
         with pytest.raises(StoreError, match="Upgrade pe-search"):
@@ -248,7 +264,7 @@ def test_a_store_without_its_catalog_is_not_read_but_can_be_filled_again(directo
     with pytest.raises(StoreError, match=r"catalog\.sqlite3 can't be used"):
         Store.open(directory)
     with Store.open(directory, read_only=False) as store:
-        assert store.holdings() == Holdings(0, 0, 0.0)
+        assert store.holdings() == Holdings(0, 0, 0, 0.0, 0)
         # Least of all is the index of the catalog that was there taken for the new one's.
         assert found(store, (1, 0)) == []
         put(store, {"/s/c.wav": [(5, 0)]})
@@ -415,7 +431,7 @@ def test_a_store_on_a_read_only_disk_is_searched(directory, monkeypatch):
     monkeypatch.setattr(Path, "open", open_to_read)
     with Store.open(directory) as store:
         assert found(store, (1, 0)) == ALONG
-        assert store.holdings() == Holdings(2, 3, 30.0)
+        assert store.holdings() == Holdings(2, 2, 3, 30.0, 0)
         with pytest.raises(StoreError, match="readonly"):
             put(store, {"/s/c.wav": [(1, 0)]})
     monkeypatch.undo()
@@ -482,10 +498,11 @@ def test_what_a_writer_removes_during_a_search_is_left_out_and_the_next_best_mov
 def test_windows_that_a_writer_adds_during_a_search_under_a_folder_do_no_harm(directory, monkeypatch):
     with Store.open(directory, read_only=False) as writer, Store.open(directory) as reader:
         fresh_index = Store._fresh_index
+        number = itertools.count(4)
 
         def fresh_index_and_then_a_commit(store):
             index = fresh_index(store)
-            put(writer, {"/new/1.wav": [(5, 0)] * 3, "/s/a.wav": [(4, 0)]})
+            put(writer, {"/new/1.wav": [(5, next(number))] * 3, "/s/a.wav": [(next(number), 0)]})
             return index
 
         monkeypatch.setattr(Store, "_fresh_index", fresh_index_and_then_a_commit)

@@ -1,0 +1,58 @@
+"""Tell the content of a file from that of every other, whatever its name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pe_search.errors import AudioError
+
+
+def content_digest(path: Path) -> bytes:
+    """BLAKE2b of all bytes of a file, 32 bytes long.
+
+    Raises:
+        AudioError: If it can't be read, or is no regular file.
+    """
+    try:
+        # A pipe that took the file's place would otherwise keep the reader waiting for a writer.
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise AudioError(path, "not a regular file", may_pass=True)
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).digest()
+    except OSError as error:
+        raise AudioError(path, error.strerror or str(error), may_pass=True) from error
+
+
+@contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """See to it that all that is read of a file inside the `with` block is of the same bytes.
+
+    Raises:
+        AudioError: If the file changed or was replaced meanwhile; in place of whatever else went wrong with it.
+    """
+    before = _state(path)
+    try:
+        yield
+    except AudioError as error:
+        if _state(path) != before:
+            raise _changed(path) from error
+        raise
+    if _state(path) != before:
+        raise _changed(path)
+
+
+def _changed(path: Path) -> AudioError:
+    return AudioError(path, "changed while it was read; the next run tries again", may_pass=True)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise AudioError(path, error.strerror or str(error), may_pass=True) from error
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
