@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pe_search.cli.messages import printable
 from pe_search.cli.options import StoreOption, store_directory
+from pe_search.records import LeftOut
+
+if TYPE_CHECKING:
+    from pe_search.store import Holdings
 
 
 class StatusFormat(StrEnum):
@@ -22,12 +27,21 @@ class StatusFormat(StrEnum):
 
 def status(
     status_format: Annotated[StatusFormat, typer.Option("--format", help="How to print it.")] = StatusFormat.TEXT,
+    problems: Annotated[
+        bool, typer.Option("--problems", help="List the clips that were left out, and why, instead.")
+    ] = False,
     store: StoreOption = None,
 ) -> None:
-    """Show what the store holds, and what it was made with."""
+    """Show what the store holds, and what it was made with.
+
+    Exit status: 0; with --problems 1 if there are none.
+    """
     from pe_search.store import Store
 
     with Store.open(store_directory(store)) as opened:
+        if problems:
+            _write_problems(opened.left_out(), status_format)
+            return
         manifest = opened.manifest
         holdings = opened.holdings()
         written_at = datetime.fromtimestamp(opened.written_at_s(), UTC)
@@ -41,8 +55,10 @@ def status(
             "window_s": manifest.window_s,
             "hop_s": manifest.hop_s,
             "clips": holdings.clips,
+            "contents": holdings.contents,
             "windows": holdings.windows,
             "audio_s": holdings.audio_s,
+            "left_out": holdings.left_out,
             "size_bytes": size_bytes,
             "written_at": written_at.isoformat(timespec="seconds"),
         }
@@ -50,17 +66,41 @@ def status(
         return
     rows = {
         "store": printable(str(opened.directory)),
-        "checkpoint": f"{printable(manifest.model)}, revision {manifest.revision}",
+        "checkpoint": f"{printable(manifest.model)}, revision {printable(manifest.revision)}",
         "window": f"{manifest.window_s:g} s, every {manifest.hop_s:g} s",
-        "clips": f"{holdings.clips:,}",
+        "clips": f"{holdings.clips:,}{_different(holdings)}",
         "windows": f"{holdings.windows:,}",
         "hours": f"{holdings.audio_s / 3600:,.2f}",
+        **({"left out": f"{holdings.left_out:,}, see --problems"} if holdings.left_out else {}),
         "on disk": _megabytes(size_bytes),
         "written": written_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     }
     width = max(map(len, rows))
     for name, value in rows.items():
         typer.echo(f"{name:<{width}}  {value}")
+
+
+def _different(holdings: Holdings) -> str:
+    return f", {holdings.contents:,} different" if holdings.contents < holdings.clips else ""
+
+
+def _write_problems(left_out: Sequence[LeftOut], status_format: StatusFormat) -> None:
+    if status_format is StatusFormat.JSON:
+        facts = [
+            {
+                "path": str(one.clip.path),
+                "size_bytes": one.clip.size_bytes,
+                "modified_ns": one.clip.modified_ns,
+                "reason": one.reason,
+            }
+            for one in left_out
+        ]
+        typer.echo(json.dumps(facts, indent=2))
+    else:
+        for one in left_out:
+            typer.echo(printable(f"{one.clip.path}: {one.reason}"))
+    if not left_out:
+        raise typer.Exit(1)
 
 
 def _megabytes(size_bytes: int) -> str:

@@ -20,7 +20,8 @@ def remove(
 ) -> None:
     """Take clips out of the store. The files themselves are left alone, and need not exist any more.
 
-    Exit status: 0 if something was taken out, 1 if the store holds nothing there, 2 on an error.
+    A clip that was left out is forgotten, so that the next `pe-search index` tries it again. Exit status: 0 if
+    something was taken out or forgotten, 1 if the store knows of nothing there, 2 on an error.
 
     \b
         pe-search remove ./sounds/rejects
@@ -30,13 +31,19 @@ def remove(
 
     with Store.open(store_directory(store), read_only=False) as opened:
         roots = {Path(os.path.abspath(expanded(path))) for path in paths}
-        removed = [clip for clip in opened.clips() if not roots.isdisjoint((clip, *clip.parents))]
-        if removed:
-            opened.commit(removed=removed)
+        removed, forgotten = (
+            [path for path in known if not roots.isdisjoint((path, *path.parents))]
+            for known in (opened.clips(), [one.clip.path for one in opened.left_out()])
+        )
+        if removed or forgotten:
+            opened.commit(removed=[*removed, *forgotten])
             opened.drop_unused_contents()
             opened.refresh_index()
-    say(f"{counted(len(removed), 'clip')} removed.")
-    if not removed:
+    said = f"{counted(len(removed), 'clip')} removed"
+    if forgotten:
+        said += f", {counted(len(forgotten), 'problem')} forgotten"
+    say(f"{said}.")
+    if not (removed or forgotten):
         raise typer.Exit(1)
 
 

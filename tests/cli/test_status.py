@@ -7,10 +7,12 @@ import os
 import re
 import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from pe_search.pe_audio.checkpoint import find_checkpoint
+from tests.made_up import noise, write_audio
 
 
 @pytest.fixture
@@ -34,6 +36,8 @@ def test_json_has_exactly_these_facts(run_cli, library, revision):
         "window_s": 1.28,
         "hop_s": 0.64,
         "clips": 14,
+        "contents": 14,
+        "left_out": 0,
         "windows": 20,
         "audio_s": pytest.approx(11 * 1.28 + 0.5 + 3.2 + 3.0),
         "size_bytes": size_bytes,
@@ -55,6 +59,65 @@ def test_text_has_a_line_for_each_fact(run_cli, library, revision):
         f"on disk     {size_mb:.1f} MB",
     ]
     assert re.fullmatch(r"written     \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", written)
+
+
+@pytest.fixture
+def troubled(run_cli, library, tmp_path) -> Path:
+    """A store with one clip twice, and two clips that were left out."""
+    folder = tmp_path / "sounds"
+    write_audio(folder / "a.wav", noise(0.2))
+    shutil.copy(folder / "a.wav", folder / "b.wav")
+    (folder / "empty.wav").touch()
+    os.utime(folder / "empty.wav", ns=(1, 2**40))
+    (folder / os.fsdecode(b"\x1b[31m\n\xff.wav")).write_text("words")
+    store = tmp_path / "store"
+    assert run_cli("index", folder, "--model", library.checkpoint, "--store", store).status == 2
+    return store
+
+
+def test_copies_and_what_was_left_out_are_counted(run_cli, troubled):
+    facts = json.loads(run_cli("status", "--format", "json", "--store", troubled).out)
+    assert {name: facts[name] for name in ("clips", "contents", "windows", "left_out")} == {
+        "clips": 2,
+        "contents": 1,
+        "windows": 2,
+        "left_out": 2,
+    }
+    lines = run_cli("status", "--store", troubled).out.decode().splitlines()
+    assert lines[3:7] == [
+        "clips       2, 1 different",
+        "windows     2",
+        "hours       0.00",
+        "left out    2, see --problems",
+    ]
+
+
+def test_problems_are_listed_with_their_reasons(run_cli, troubled, tmp_path):
+    outcome = run_cli("status", "--problems", "--store", troubled)
+    odd, empty = tmp_path / "sounds" / os.fsdecode(b"\x1b[31m\n\xff.wav"), tmp_path / "sounds" / "empty.wav"
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.decode().splitlines() == [
+        rf"{tmp_path}/sounds/\x1b[31m\n\xff.wav: can't be read as audio: Format not recognised",
+        f"{empty}: the file is empty",
+    ]
+    facts = json.loads(run_cli("status", "--problems", "--format", "json", "--store", troubled).out)
+    assert facts[0]["path"] == str(odd)
+    assert facts[1] == {"path": str(empty), "size_bytes": 0, "modified_ns": 2**40, "reason": "the file is empty"}
+
+
+def test_no_problems_are_exit_status_1(run_cli, library):
+    assert run_cli("status", "--problems", "--store", library.store).status == 1
+    outcome = run_cli("status", "--problems", "--format", "json", "--store", library.store)
+    assert (outcome.status, outcome.out, outcome.err) == (1, b"[]\n", "")
+
+
+def test_what_was_left_out_is_forgotten_by_remove(run_cli, troubled, tmp_path):
+    outcome = run_cli("remove", tmp_path / "sounds" / "empty.wav", "--store", troubled)
+    assert (outcome.status, outcome.err) == (0, "0 clips removed, 1 problem forgotten.\n")
+    assert len(run_cli("status", "--problems", "--store", troubled).out.splitlines()) == 1
+    outcome = run_cli("index", tmp_path / "sounds", "--store", troubled)
+    assert outcome.status == 2
+    assert outcome.err.startswith(f"pe-search: {tmp_path}/sounds/empty.wav: the file is empty\n")
 
 
 def test_looking_changes_nothing(run_cli, library):
