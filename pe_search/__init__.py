@@ -1,7 +1,7 @@
 """pe-search finds sounds by what they sound like, with PE Audio embeddings in a FAISS store."""
 
 from pe_search.errors import AudioError, CheckpointError, PeSearchError, StoreError
-from pe_search.records import Clip, Content, Hit, IndexSummary, LeftOut, Match, Problem, Window
+from pe_search.records import Clip, Content, Hit, IndexSummary, LeftOut, Match, Problem, Verification, Window
 
 __version__ = "0.1.0"
 
@@ -17,6 +17,7 @@ __all__ = [
     "PeSearchError",
     "Problem",
     "StoreError",
+    "Verification",
     "Window",
     "__version__",
 ]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Clip", "Content", "Hit", "IndexSummary", "LeftOut", "Match", "Problem", "Window"]
+__all__ = ["Clip", "Content", "Hit", "IndexSummary", "LeftOut", "Match", "Problem", "Verification", "Window"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +123,28 @@ class IndexSummary:
     left_out_before: int
     problems: tuple[Problem, ...]
     is_interrupted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How far embeddings that were made again are from those that the store holds.
+
+    Attributes:
+        clips: Clips that were compared.
+        windows: Their windows.
+        largest_difference: Of a number of an embedding.
+        largest_relative: Length of the difference of two embeddings, as a share of the held one's length.
+        smallest_cosine: Of a held embedding and the one made again.
+        gone: Clips whose files are no longer there.
+        changed: Clips whose files hold other bytes now.
+        problems: Clips that can't be embedded again, though their bytes are the same.
+    """
+
+    clips: int
+    windows: int
+    largest_difference: float
+    largest_relative: float
+    smallest_cosine: float
+    gone: tuple[Path, ...]
+    changed: tuple[Path, ...]
+    problems: tuple[Problem, ...]

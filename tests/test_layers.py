@@ -17,13 +17,14 @@ IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
 # Each part of the package, and what it may import of the others.
 GROUND = {"errors", "records"}
 MIDDLE = {"audio", "pe_audio", "store"}
-UPPER = {"indexing", "searching"}
+UPPER = {"indexing", "searching", "verifying"}
 BELOW = {
     "errors": set(),
     "records": set(),
     "": GROUND,  # pe_search/__init__.py
     **dict.fromkeys(MIDDLE, GROUND),
     **dict.fromkeys(UPPER, MIDDLE | GROUND),
+    "verifying": {"indexing", *MIDDLE, *GROUND},
     "cli": {"", *UPPER, *MIDDLE, *GROUND},
     "__main__": {"cli"},
 }
@@ -133,6 +134,12 @@ def test_only_audio_imports_soundfile_and_soxr():
 
 def test_only_the_catalog_imports_sqlite():
     assert importers_of("sqlite3") == {"store/catalog.py"}
+
+
+def test_only_the_export_imports_pyarrow_and_only_once_it_is_needed():
+    assert importers_of("pyarrow") == {"store/export.py"}
+    tree = ast.parse((PACKAGE / "store/export.py").read_text(encoding="utf-8"))
+    assert "pyarrow" not in [alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names]
 
 
 def test_only_the_command_line_imports_typer_and_rich():

@@ -45,6 +45,7 @@ def test_the_public_names_of_the_package():
         "PeSearchError",
         "Problem",
         "StoreError",
+        "Verification",
         "Window",
         "__version__",
     ]
@@ -116,6 +117,7 @@ def test_all_records_are_listed():
             "LeftOut",
             "Match",
             "Problem",
+            "Verification",
             "Window",
         }
     )
@@ -140,11 +142,14 @@ def test_records_of_the_same_values_are_equal_and_hash_alike(record):
     assert pickle.loads(pickle.dumps(record(*values))) == record(*values)
 
 
+RATIOS = ("score", "probability", "largest_difference", "largest_relative", "smallest_cosine")
+
+
 @pytest.mark.parametrize("record", RECORDS)
 def test_a_name_says_the_unit_of_seconds_bytes_and_nanoseconds(record):
     for field in dataclasses.fields(record):
         if field.type == "float":
-            assert field.name.endswith("_s") or field.name in ("score", "probability")
+            assert field.name.endswith("_s") or field.name in RATIOS
         if field.name.startswith(("size", "modified")):
             assert field.name.endswith(("_bytes", "_ns"))
 

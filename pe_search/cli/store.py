@@ -1,15 +1,21 @@
-"""`pe-search remove` and `pe-search rebuild`: looking after a store."""
+"""`pe-search remove`, `merge`, `export`, `verify` and `rebuild`: looking after a store."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pe_search.cli.messages import counted, say
 from pe_search.cli.options import StoreOption, expanded, store_directory
+
+if TYPE_CHECKING:
+    from pe_search.pe_audio.embedder import Embedder
+
+# float16 keeps 11 bits of a number, which is 0.05 % at most; bfloat16, which a model may be run in, keeps 8.
+_MOST_DRIFT = 0.05
 
 
 def remove(
@@ -44,6 +50,106 @@ def remove(
         said += f", {counted(len(forgotten), 'problem')} forgotten"
     say(f"{said}.")
     if not (removed or forgotten):
+        raise typer.Exit(1)
+
+
+def merge(
+    other: Annotated[str, typer.Argument(metavar="OTHER_STORE", help="The store to take over; it is only read.")],
+    store: StoreOption = None,
+) -> None:
+    """Take over the clips of another store, with their embeddings.
+
+    Both stores must be made with the same checkpoint, windows and hop. Of a clip that both hold, the one whose file was
+    modified later stays. A merge that is cut short goes on with the same command.
+
+    \b
+        pe-search merge ./laptop.store
+        pe-search merge /mnt/nas/sounds.store --store ./all.store
+    """
+    from pe_search.store import Store
+    from pe_search.store.merge import merge
+
+    with (
+        Store.open(store_directory(other)) as opened_other,
+        Store.open(store_directory(store), read_only=False) as opened,
+    ):
+        clips = merge(opened, opened_other)
+    say(f"{counted(clips, 'clip')} came in. Store: {opened.directory}")
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write: FILE.parquet or FILE.npz.")],
+    store: StoreOption = None,
+) -> None:
+    """Write path, start, end and embedding of every window for other programs.
+
+    An .npz holds the arrays path, start_s, end_s and embedding, one row for each window, and the store's manifest as
+    JSON; `numpy.load` reads it without pickle. A .parquet has the same columns, and the manifest in its metadata; it
+    needs pyarrow. The file is written whole or not at all.
+
+    \b
+        pe-search export windows.npz
+        pe-search export windows.parquet --store ./birds.store
+    """
+    from pe_search.store import Store
+    from pe_search.store.export import EXPORT_SUFFIXES, export
+
+    if file.suffix.lower() not in EXPORT_SUFFIXES:
+        raise typer.BadParameter("must end with .parquet or .npz.", param_hint="FILE")
+    with Store.open(store_directory(store)) as opened:
+        windows = export(opened, expanded(file))
+    say(f"{counted(windows, 'window')} written to {file}")
+
+
+def verify(
+    sample: Annotated[
+        int, typer.Option("--sample", min=1, metavar="N", help="How many clips to embed again; always the same ones.")
+    ] = 20,
+    store: StoreOption = None,
+) -> None:
+    """Embed some clips again on this machine, and show how far they come out from what the store holds.
+
+    A little drift is no harm: the store keeps embeddings as float16, and each machine and each --dtype rounds in its
+    own way. Clips whose files are gone, or hold other bytes now, are told apart and not compared. Exit status: 0 if all
+    that was compared agrees to within 5 % of an embedding's length, 1 if it doesn't, 2 if nothing could be compared.
+
+    \b
+        pe-search verify
+        pe-search verify --sample 200 --store ./birds.store
+    """
+    from pe_search.store import Store
+    from pe_search.verifying import verify
+
+    with Store.open(store_directory(store)) as opened:
+
+        def load_embedder() -> Embedder:
+            from pe_search.pe_audio.checkpoint import find_same_checkpoint
+            from pe_search.pe_audio.embedder import Embedder
+
+            return Embedder(find_same_checkpoint(opened.manifest.model, opened.manifest.revision))
+
+        found = verify(opened, load_embedder, sample)
+    for path in found.gone:
+        say(f"pe-search: {path}: is gone")
+    for path in found.changed:
+        say(f"pe-search: {path}: has changed since it was indexed")
+    for problem in found.problems:
+        say(f"pe-search: {problem.path}: {problem.reason}")
+    if not found.clips:
+        say("pe-search: Nothing could be compared.")
+        raise typer.Exit(2)
+    rows = {
+        "compared": f"{counted(found.clips, 'clip')}, {counted(found.windows, 'window')}",
+        "largest difference": f"{found.largest_difference:.3g} in one number, "
+        f"{found.largest_relative:.3%} of an embedding's length",
+        "smallest cosine": f"{found.smallest_cosine:.6f}",
+        "gone": f"{len(found.gone):,}",
+        "changed": f"{len(found.changed):,}",
+    }
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        typer.echo(f"{name:<{width}}  {value}")
+    if found.problems or not found.largest_relative <= _MOST_DRIFT:
         raise typer.Exit(1)
 
 

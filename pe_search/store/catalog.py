@@ -188,6 +188,35 @@ class Catalog:
         with self._explaining():
             return {digest for (digest,) in self._db.execute("SELECT digest FROM contents")}
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let everything that is read in the `with` block be of one moment, whatever a writer commits meanwhile."""
+        with self._explaining():
+            self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.rollback()
+
+    def content(self, path: Path) -> Content | None:
+        """The content of the clip at a path, or None if there is no such clip. Its embeddings are float32."""
+        with self._explaining():
+            rows = self._db.execute(
+                "SELECT digest, start_s, end_s, embedding FROM clips JOIN contents ON contents.id = clips.content_id "
+                "JOIN windows ON windows.content_id = contents.id WHERE path = ? ORDER BY windows.id",
+                (_name(path),),
+            ).fetchall()
+            if not rows:
+                return None
+            embeddings = np.stack([self._embedding(row[3]) for row in rows])
+            return Content(rows[0][0], [(_seconds(row[1]), _seconds(row[2])) for row in rows], embeddings)
+
+    def _embedding(self, value: bytes) -> NDArray[np.float32]:
+        embedding = np.frombuffer(value, "<f2").reshape(self._dimension).astype(np.float32)
+        if not np.isfinite(embedding).all():
+            raise ValueError("an embedding is not finite")
+        return embedding
+
     def commit(
         self,
         *,

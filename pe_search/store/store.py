@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -102,6 +102,22 @@ class Store:
     def digests(self) -> set[bytes]:
         """The digests of all contents whose embeddings are held."""
         return self._catalog.digests()
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Let all catalog reads in the `with` block be of one moment, whatever a writer commits meanwhile."""
+        return self._catalog.snapshot()
+
+    def embedded_clips(self, is_wanted: Callable[[Clip], bool] = lambda _clip: True) -> Iterator[tuple[Clip, Content]]:
+        """All clips that are wanted, in order of path, each with its content; to be used inside a `snapshot`."""
+        for clip in sorted(filter(is_wanted, self.clips().values()), key=lambda clip: bytes(clip.path)):
+            content = self.content(clip.path)
+            if content is None:
+                raise StoreError(f"The catalog of {self.directory} is damaged: {clip.path} has no windows.")
+            yield clip, content
+
+    def content(self, path: Path) -> Content | None:
+        """The content of the clip at a path, or None if there is no such clip."""
+        return self._catalog.content(path)
 
     def size_bytes(self) -> int:
         """Bytes on disk."""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 
+import numpy as np
 import pytest
+from pyarrow import parquet
 
-from tests.cli.conftest import invoke
+from tests.cli.conftest import HOP_S, WINDOW_S, invoke
+from tests.made_up import noise, write_audio
 
 
 @pytest.fixture
@@ -60,3 +64,93 @@ def test_rebuilding_replaces_an_index_that_is_wrong(store):
     assert outcome.err.startswith("Index of ")
     assert index.read_bytes() == good
     assert paths(store) == before
+
+
+# Merge
+
+
+@pytest.fixture
+def other(library, tmp_path):
+    """A store of the same kind with two clips of its own."""
+    for seed in range(2):
+        write_audio(tmp_path / "more" / f"{seed}.wav", noise(0.5, 100 + seed))
+    args = ("index", tmp_path / "more", "--model", library.checkpoint, "--window", WINDOW_S, "--hop", HOP_S)
+    assert invoke(*args, "--store", tmp_path / "other").status == 0
+    return tmp_path / "other"
+
+
+def test_merging_brings_in_the_others_clips_once(store, other, tmp_path):
+    before = set(paths(store))
+    outcome = invoke("merge", other, "--store", store)
+    assert (outcome.status, outcome.out, outcome.err) == (0, b"", f"2 clips came in. Store: {store}\n")
+    assert set(paths(store)) == before | {str(tmp_path / "more" / f"{seed}.wav") for seed in range(2)}
+    assert invoke("merge", other, "--store", store).err == f"0 clips came in. Store: {store}\n"
+
+
+def test_merging_what_does_not_fit_or_is_not_there_is_one_line(store, other, tmp_path):
+    manifest = json.loads((other / "manifest.json").read_text())
+    (other / "manifest.json").write_text(json.dumps(manifest | {"hop_s": 0.32}))
+    outcome = invoke("merge", other, "--store", store)
+    assert outcome.status == 2
+    assert outcome.err == (
+        f"pe-search: The store at {other} doesn't fit the one at {store}: its hop_s is 0.32, not 0.64.\n"
+    )
+    outcome = invoke("merge", tmp_path / "none", "--store", store)
+    assert (outcome.status, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith(f"pe-search: There is no store at {tmp_path}/none;")
+
+
+# Export
+
+
+@pytest.mark.parametrize("suffix", ["npz", "parquet"])
+def test_exporting_writes_every_window(store, tmp_path, suffix):
+    outcome = invoke("export", tmp_path / f"out.{suffix}", "--store", store)
+    assert (outcome.status, outcome.out, outcome.err) == (0, b"", f"20 windows written to {tmp_path}/out.{suffix}\n")
+    if suffix == "npz":
+        with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
+            assert set(found["path"]) == set(paths(store))
+            assert found["embedding"].shape == (20, 32)
+    else:
+        assert parquet.read_table(tmp_path / "out.parquet").num_rows == 20
+
+
+def test_exporting_to_something_else_is_refused(store, tmp_path):
+    outcome = invoke("export", tmp_path / "out.csv", "--store", store)
+    assert outcome.status == 2
+    assert "must end with .parquet or .npz" in outcome.err
+    assert not (tmp_path / "out.csv").exists()
+
+
+# Verify
+
+
+def test_verifying_agrees_on_the_machine_that_embedded(store):
+    outcome = invoke("verify", "--store", store)
+    assert (outcome.status, outcome.err) == (0, "")
+    lines = dict(re.split("  +", line, maxsplit=1) for line in outcome.out.decode().splitlines())
+    assert lines["compared"] == "14 clips, 20 windows"
+    assert re.fullmatch(r"\S+ in one number, 0\.0\d\d% of an embedding's length", lines["largest difference"])
+    assert float(lines["smallest cosine"]) >= 0.99999
+    assert (lines["gone"], lines["changed"]) == ("0", "0")
+    assert b"compared            2 clips, " in invoke("verify", "--sample", 2, "--store", store).out
+
+
+def test_verifying_embeddings_that_are_wrong_is_exit_status_1(store):
+    with sqlite3.connect(store / "catalog.sqlite3") as db:
+        db.execute("UPDATE windows SET embedding = ?", (np.ones(32, "<f2").tobytes(),))
+    db.close()
+    assert invoke("verify", "--store", store).status == 1
+
+
+def test_verifying_when_nothing_is_there_any_more_is_exit_status_2(store):
+    with sqlite3.connect(store / "catalog.sqlite3") as db:
+        db.execute("DELETE FROM clips WHERE id > 2")
+        db.execute("UPDATE clips SET path = CAST('/gone/' || id AS BLOB)")
+    db.close()
+    outcome = invoke("verify", "--store", store)
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert (
+        outcome.err
+        == "pe-search: /gone/1: is gone\npe-search: /gone/2: is gone\npe-search: Nothing could be compared.\n"
+    )

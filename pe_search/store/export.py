@@ -1,0 +1,151 @@
+"""Write what a store holds for other programs: Parquet or NumPy's npz. The only importer of pyarrow."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import zipfile
+from array import array
+from collections.abc import Callable, Iterator
+from itertools import repeat
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from pe_search.errors import StoreError
+from pe_search.store.store import Store
+
+EXPORT_SUFFIXES = (".npz", ".parquet")
+
+_ROWS_AT_ONCE = 8_192
+
+
+def export(store: Store, file: Path) -> int:
+    """Write all windows, in order of path and time: `path`, `start_s`, `end_s`, `embedding`; and the manifest.
+
+    An npz holds an array of each, of shapes (windows,) and (windows, dimension), and `manifest` as JSON. Parquet has a
+    column of each, and `manifest` among its metadata; there bytes of a path that are not UTF-8 come out as `\\\\xff`.
+    Times are float64, embeddings float32.
+
+    Args:
+        store: Is only read.
+        file: Ends with one of `EXPORT_SUFFIXES`. It is written whole or not at all, in place of what was there.
+
+    Returns:
+        The number of windows.
+
+    Raises:
+        StoreError: If the file can't be written, or pyarrow is missing for Parquet.
+    """
+    write = _parquet_writer() if file.suffix.lower() == ".parquet" else _write_npz
+    draft = file.with_name(f"{file.name}.new")
+    try:
+        with store.snapshot(), draft.open("wb") as out:
+            windows = write(store, out)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(draft, file)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise StoreError(f"{file} can't be written: {error.strerror or error}.") from error
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return windows
+
+
+def _manifest_json(store: Store) -> str:
+    return json.dumps(dataclasses.asdict(store.manifest))
+
+
+def _write_npz(store: Store, out: IO[bytes]) -> int:
+    windows, dimension = store.holdings().windows, store.manifest.dimension
+    # Each clip's path once, with the number of its windows, so that memory doesn't grow with the length of the clips.
+    paths: list[tuple[str, int]] = []
+    starts_s, ends_s = array("d"), array("d")
+    with zipfile.ZipFile(out, "w") as archive:
+
+        def write(name: str, rows: Iterator[NDArray[np.generic]], dtype: str, *shape: int) -> None:
+            member = zipfile.ZipInfo(f"{name}.npy")
+            if name == "path":  # every name is there as often as its clip has windows
+                member.compress_type = zipfile.ZIP_DEFLATED
+            header = {"descr": dtype, "fortran_order": False, "shape": shape}
+            with archive.open(member, "w", force_zip64=True) as entry:
+                npy.write_array_header_1_0(entry, header)
+                for some in rows:
+                    entry.write(np.ascontiguousarray(some, dtype).tobytes())
+
+        def embeddings() -> Iterator[NDArray[np.float32]]:
+            for clip, content in store.embedded_clips():
+                paths.append((str(clip.path), len(content.times)))
+                starts_s.extend(start_s for start_s, _ in content.times)
+                ends_s.extend(end_s for _, end_s in content.times)
+                yield content.embeddings
+
+        def names() -> Iterator[NDArray[np.str_]]:
+            for path, count in paths:
+                yield np.full(count, path)
+
+        write("embedding", embeddings(), "<f4", windows, dimension)
+        longest = max((len(path) for path, _ in paths), default=1)
+        write("path", names(), f"<U{longest}", windows)
+        write("start_s", iter([np.frombuffer(starts_s)]), "<f8", windows)
+        write("end_s", iter([np.frombuffer(ends_s)]), "<f8", windows)
+        text = _manifest_json(store)
+        write("manifest", iter([np.array(text)]), f"<U{len(text)}")
+    return windows
+
+
+def _parquet_writer() -> Callable[[Store, IO[bytes]], int]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError as error:
+        raise StoreError(
+            "Parquet needs pyarrow, which is not installed: `pip install 'pe-search[parquet]'`, or export to .npz."
+        ) from error
+
+    def write(store: Store, out: IO[bytes]) -> int:
+        dimension = store.manifest.dimension
+        schema = pyarrow.schema(
+            [
+                pyarrow.field("path", pyarrow.string(), nullable=False),
+                pyarrow.field("start_s", pyarrow.float64(), nullable=False),
+                pyarrow.field("end_s", pyarrow.float64(), nullable=False),
+                pyarrow.field("embedding", pyarrow.list_(pyarrow.float32(), dimension), nullable=False),
+            ],
+            metadata={"manifest": _manifest_json(store)},
+        )
+        windows = 0
+        with parquet.ParquetWriter(out, schema) as writer:
+            for paths, times, embeddings in _row_groups(store):
+                columns = [
+                    pyarrow.array(paths, pyarrow.string()),
+                    pyarrow.array([start_s for start_s, _ in times], pyarrow.float64()),
+                    pyarrow.array([end_s for _, end_s in times], pyarrow.float64()),
+                    pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(embeddings.ravel()), dimension),
+                ]
+                writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
+                windows += len(paths)
+        return windows
+
+    return write
+
+
+def _row_groups(store: Store) -> Iterator[tuple[list[str], list[tuple[float, float]], NDArray[np.float32]]]:
+    paths: list[str] = []
+    times: list[tuple[float, float]] = []
+    embeddings: list[NDArray[np.float32]] = []
+    for clip, content in store.embedded_clips():
+        paths.extend(repeat(os.fsencode(clip.path).decode("utf-8", "backslashreplace"), len(content.times)))
+        times.extend(content.times)
+        embeddings.append(content.embeddings)
+        if len(paths) >= _ROWS_AT_ONCE:
+            yield paths, times, np.concatenate(embeddings)
+            paths, times, embeddings = [], [], []
+    if paths:
+        yield paths, times, np.concatenate(embeddings)

@@ -1,0 +1,81 @@
+"""Take over what another store holds."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from pe_search.errors import StoreError
+from pe_search.records import Clip, Content
+from pe_search.store.manifest import Manifest
+from pe_search.store.store import Store
+
+# What is committed at once: enough to be quick, little enough to be held in memory and to be lost when it is cut short.
+_WINDOWS_PER_COMMIT = 4_096
+
+
+def merge(store: Store, other: Store) -> int:
+    """Put the clips of another store into a store, with their embeddings.
+
+    Of a clip that both hold, the one whose file was modified later stays. What is committed when a merge is cut short
+    needs not be done again, and a second merge changes nothing.
+
+    Args:
+        store: Opened for writing.
+        other: Is only read.
+
+    Returns:
+        The number of clips that came in.
+
+    Raises:
+        StoreError: If the two were made with another checkpoint or other windows, or are the same.
+    """
+    _refuse_misfits(store, other)
+    clips = 0
+    with other.snapshot():
+        held = store.clips()
+        known = store.digests()
+        for batch in _batches(_arrivals(other, held)):
+            new = {content.digest: content for _, content in batch if content.digest not in known}
+            store.commit(contents=new.values(), clips=[(clip, content.digest) for clip, content in batch])
+            known |= new.keys()
+            clips += len(batch)
+        known_paths = held.keys() | {one.clip.path for one in store.left_out()} | other.clips().keys()
+        store.commit(left_out=[one for one in other.left_out() if one.clip.path not in known_paths])
+    store.drop_unused_contents()
+    store.refresh_index()
+    return clips
+
+
+def _refuse_misfits(store: Store, other: Store) -> None:
+    if store.directory.samefile(other.directory):
+        raise StoreError(f"The store at {other.directory} can't be merged into itself.")
+    for field in dataclasses.fields(Manifest):
+        ours, theirs = (getattr(one.manifest, field.name) for one in (store, other))
+        if ours != theirs:
+            raise StoreError(
+                f"The store at {other.directory} doesn't fit the one at {store.directory}: its {field.name} is "
+                f"{theirs}, not {ours}."
+            )
+
+
+def _arrivals(other: Store, held: dict[Path, Clip]) -> Iterator[tuple[Clip, Content]]:
+    def comes_in(clip: Clip) -> bool:
+        ours = held.get(clip.path)
+        return ours is None or ours.modified_ns < clip.modified_ns
+
+    return other.embedded_clips(comes_in)
+
+
+def _batches(clips: Iterator[tuple[Clip, Content]]) -> Iterator[list[tuple[Clip, Content]]]:
+    batch: list[tuple[Clip, Content]] = []
+    windows = 0
+    for clip, content in clips:
+        batch.append((clip, content))
+        windows += len(content.times)
+        if windows >= _WINDOWS_PER_COMMIT:
+            yield batch
+            batch, windows = [], 0
+    if batch:
+        yield batch

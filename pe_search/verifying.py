@@ -1,0 +1,105 @@
+"""Clips are embedded again, and what comes out is held against what the store has."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.audio.hashing import content_digest, unchanged
+from pe_search.audio.read import ClipReader
+from pe_search.audio.windows import cut_windows
+from pe_search.errors import AudioError
+from pe_search.indexing import WindowEmbedder
+from pe_search.records import Problem, Verification
+from pe_search.store import Manifest, Store
+
+# The same clips each time, so that two machines, or two versions, can be compared by what they say.
+_SEED = 0
+
+
+def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int) -> Verification:
+    """Embed a sample of clips again and compare them with the store, which is only read.
+
+    Args:
+        store: Whose clips are taken.
+        load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
+        clips: How many clips; all if the store has no more.
+    """
+    embedder = cache(load_embedder)
+    paths = sorted(store.clips(), key=bytes)
+    sample = sorted(random.Random(_SEED).sample(paths, min(clips, len(paths))), key=bytes)
+    gone: list[Path] = []
+    changed: list[Path] = []
+    problems: list[Problem] = []
+    held: list[NDArray[np.float32]] = []
+    again: list[NDArray[np.float32]] = []
+    for path in sample:
+        content = store.content(path)
+        if content is None or _is_gone(path):
+            gone.append(path)
+            continue
+        try:
+            with unchanged(path):
+                if content_digest(path) != content.digest:
+                    changed.append(path)
+                    continue
+                embeddings = np.concatenate([*_embed(path, store.manifest, embedder)])
+        except AudioError as error:
+            problems.append(Problem(error.path, error.reason))
+            continue
+        if len(embeddings) != len(content.embeddings):
+            reason = f"has {len(embeddings)} windows now, and {len(content.embeddings)} in the store"
+            problems.append(Problem(path, reason))
+            continue
+        held.append(content.embeddings)
+        again.append(embeddings)
+    drift = _drift(np.concatenate(held), np.concatenate(again)) if held else (0.0, 0.0, 1.0)
+    return Verification(
+        len(held), sum(map(len, held)), *drift, gone=tuple(gone), changed=tuple(changed), problems=tuple(problems)
+    )
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _embed(path: Path, manifest: Manifest, embedder: Callable[[], WindowEmbedder]) -> Iterator[NDArray[np.float32]]:
+    """A clip's embeddings, as many at a time as the embedder takes at once."""
+    samples: list[NDArray[np.float32]] = []
+    gathered_s = 0.0
+    with ClipReader(path) as reader:
+        for window in cut_windows(reader.blocks(), manifest.window_s, manifest.hop_s):
+            samples.append(window.samples)
+            gathered_s += window.end_s - window.start_s
+            if gathered_s >= embedder().batch_s:
+                yield embedder().embed_windows(samples)
+                samples, gathered_s = [], 0.0
+    if samples:
+        yield embedder().embed_windows(samples)
+
+
+def _drift(held: NDArray[np.float32], again: NDArray[np.float32]) -> tuple[float, float, float]:
+    """Largest difference of a number, largest difference of an embedding as a share of its length, smallest cosine."""
+    one, other = held.astype(np.float64), again.astype(np.float64)
+    lengths = np.linalg.norm(one, axis=1), np.linalg.norm(other, axis=1)
+    # An embedding of zeros has no direction; it agrees with another of zeros.
+    least = np.finfo(np.float64).tiny
+    differences = np.linalg.norm(other - one, axis=1)
+    cosines = np.where(
+        (lengths[0] == 0) & (lengths[1] == 0),
+        1.0,
+        (one * other).sum(axis=1) / np.maximum(lengths[0] * lengths[1], least),
+    )
+    relative = np.where(differences == 0, 0.0, differences / np.maximum(lengths[0], least))
+    return float(np.abs(other - one).max()), float(relative.max()), float(cosines.min())
