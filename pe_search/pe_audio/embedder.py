@@ -12,14 +12,19 @@ from transformers import AutoTokenizer
 
 from pe_search.errors import CheckpointError, PeSearchError, first_line
 from pe_search.pe_audio.checkpoint import Checkpoint
-from pe_search.pe_audio.dac import TiledDacEncoder
+from pe_search.pe_audio.quick import make_quick
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_tower
 
+_SAMPLE_RATE_HZ = 48_000
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-# Audio that goes through the model at once. On a CPU more only costs memory: the DAC encoder's activations of 10 s are
-# far larger than any cache already.
-_BATCH_S = {"cpu": 10.0, "mps": 60.0, "cuda": 160.0}
+# Audio that goes through the model at once on a CPU: the transformer then fetches its weights for two windows, the DAC
+# encoder takes one after the other anyway.
+_CPU_BATCH_S = 20.0
+_MPS_BATCH_S = 60.0
+_LONGEST_CUDA_BATCH_S = 600.0
+# Activations of the DAC encoder's size that are alive at once, with room for what the allocator can't use.
+_ACTIVATIONS_AT_ONCE = 6
 
 # The activations of a narrower encoder are small anyway; upstream's own runs it a little faster than tiles do.
 _WIDE_FROM_CHANNELS = 16
@@ -31,7 +36,8 @@ class Embedder:
     Args:
         checkpoint: From `find_checkpoint`.
         device: `auto`, `cpu`, `cuda` or `mps`; `auto` takes the first of cuda, mps and cpu that is there.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`; `auto` is float32.
+        dtype: `auto`, `float32`, `bfloat16` or `float16`; `auto` is bfloat16 where the device multiplies it faster and
+            the checkpoint is large enough to gain by that, else float32.
 
     Raises:
         PeSearchError: If the device is not there.
@@ -41,18 +47,23 @@ class Embedder:
     def __init__(self, checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto") -> None:
         self.checkpoint = checkpoint
         self.device = _pick_device(device)
-        self._dtype = _DTYPES["float32" if dtype == "auto" else dtype]
         config = load_config(checkpoint)
+        self._channels: int = config.audio_config.dac_config.encoder_hidden_size
+        self._is_wide = self._channels >= _WIDE_FROM_CHANNELS
+        self.dtype = _pick_dtype(self.device, self._is_wide) if dtype == "auto" else dtype
+        self._dtype = _DTYPES[self.dtype]
         self.dimension: int = config.text_config.hidden_size
         self._samples_per_frame: int = config.audio_config.dac_config.hop_length
+        self._batch_s = 0.0
         self._audio_tower: AudioTower | None = None
         self._text_tower: TextTower | None = None
         self._tokenizer: Any = None
 
     @property
     def batch_s(self) -> float:
-        """Seconds of audio that the device takes at once."""
-        return _BATCH_S[self.device.type]
+        """Seconds of audio that the device takes at once, by its free memory when the audio tower was loaded."""
+        self._load_audio_tower()
+        return self._batch_s
 
     @property
     def logit_scale(self) -> float:
@@ -79,10 +90,26 @@ class Embedder:
         padded = [_pad_to_frames(window, self._samples_per_frame) for window in windows]
         for rows in self._batches([len(window) for window in padded]):
             batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
-            with torch.inference_mode():
-                output = tower(batch.to(self.device, self._dtype))
-            embeddings[rows] = output.float().cpu().numpy()
+            embeddings[rows] = self._embed(tower, batch).float().cpu().numpy()
         return embeddings
+
+    @torch.inference_mode()
+    def _embed(self, tower: AudioTower, batch: torch.Tensor) -> torch.Tensor:
+        """Embed a batch, in halves if it is more than the GPU's memory holds; so are all that come after."""
+        try:
+            output: torch.Tensor = tower(batch.to(self.device, self._dtype))
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise PeSearchError(
+                    "One window is more than the GPU's free memory holds; end what else runs there, or take --device "
+                    "cpu or, for a new store, a shorter --window."
+                ) from error
+        else:
+            return output
+        torch.cuda.empty_cache()
+        half = len(batch) // 2
+        self._batch_s = min(self._batch_s, half * batch.shape[-1] / _SAMPLE_RATE_HZ)
+        return torch.cat([self._embed(tower, batch[:half]), self._embed(tower, batch[half:])])
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts on the CPU in float32, whatever the audio tower runs on: they are few and short.
@@ -102,7 +129,7 @@ class Embedder:
         start = 0
         while start < len(rows):
             length = lengths[rows[start]]
-            most = max(1, int(self.batch_s * 48_000 / length))
+            most = max(1, int(self.batch_s * _SAMPLE_RATE_HZ / length))
             stop = start
             while stop < len(rows) and stop - start < most and lengths[rows[stop]] == length:
                 stop += 1
@@ -115,14 +142,13 @@ class Embedder:
     def _load_audio_tower(self) -> AudioTower:
         if self._audio_tower is None:
             tower = load_tower(AudioTower, self.checkpoint, self._dtype).to(self.device)
-            front = tower.audio_encoder.embedder
-            if self.device.type == "cpu":
-                if front.dac_encoder.conv1.out_channels >= _WIDE_FROM_CHANNELS:
-                    front.dac_encoder = TiledDacEncoder(front.dac_encoder)
-                else:
-                    # A second thread gains nothing on operations this small, and on a machine that is busy with
-                    # something else each wait for it costs more than the work.
-                    torch.set_num_threads(1)
+            if self._is_wide:
+                make_quick(tower)
+            elif self.device.type == "cpu":
+                # A second thread gains nothing on operations this small, and on a machine that is busy with something
+                # else each wait for it costs more than the work.
+                torch.set_num_threads(1)
+            self._batch_s = _pick_batch_s(self.device, self._channels * self._dtype.itemsize)
             self._audio_tower = tower
         return self._audio_tower
 
@@ -156,3 +182,23 @@ def _pick_device(name: str) -> torch.device:
     if not has[name]:
         raise PeSearchError(f"This machine has no {name} device that torch can use; leave --device out.")
     return torch.device(name)
+
+
+def _pick_dtype(device: torch.device, is_wide: bool) -> str:
+    if device.type == "cuda":
+        is_quick = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        # torch knows what the processor has, but tells only itself.
+        asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+        is_quick = device.type == "cpu" and any(ask() for ask in asked if ask is not None)
+    return "bfloat16" if is_quick and is_wide else "float32"
+
+
+def _pick_batch_s(device: torch.device, bytes_per_sample: int) -> float:
+    """Seconds of audio whose activations the device has room for; `bytes_per_sample` is one activation's."""
+    if device.type == "cpu":
+        return _CPU_BATCH_S
+    if device.type == "mps":
+        return _MPS_BATCH_S
+    free_bytes, _ = torch.cuda.mem_get_info(device)
+    return min(_LONGEST_CUDA_BATCH_S, free_bytes / (_ACTIVATIONS_AT_ONCE * bytes_per_sample * _SAMPLE_RATE_HZ))

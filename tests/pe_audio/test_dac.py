@@ -32,7 +32,8 @@ def make_encoder(strides: list[int]) -> PeAudioDacEncoder:
 @pytest.mark.parametrize("frames", [1, 2, 5])
 @pytest.mark.parametrize("strides", STRIDES)
 def test_tiles_give_what_the_whole_gives(strides, frames, numbers_per_tile, monkeypatch):
-    monkeypatch.setattr(dac, "_NUMBERS_PER_TILE", numbers_per_tile)
+    monkeypatch.setitem(dac._NUMBERS_PER_TILE, "cpu", numbers_per_tile)
+    monkeypatch.setattr(dac, "_LEAST_OUTPUTS", 1)
     encoder = make_encoder(STRIDES[strides])
     waveforms = torch.randn(2, 1, 1920 * frames, dtype=torch.float64)
     expected = encoder(waveforms)
@@ -42,7 +43,8 @@ def test_tiles_give_what_the_whole_gives(strides, frames, numbers_per_tile, monk
 
 
 def test_small_tiles_are_many(monkeypatch):
-    monkeypatch.setattr(dac, "_NUMBERS_PER_TILE", 200)
+    monkeypatch.setitem(dac._NUMBERS_PER_TILE, "cpu", 200)
+    monkeypatch.setattr(dac, "_LEAST_OUTPUTS", 1)
     tiles = []
     original = dac._Block._tile
     monkeypatch.setattr(dac._Block, "_tile", lambda *arguments: tiles.append(arguments[2:]) or original(*arguments))

@@ -64,10 +64,69 @@ def test_equals_upstream_for_every_layout_window_by_window(checkpoint_of_each_la
 
 def test_a_wide_encoder_runs_in_tiles_and_equals_upstream(tmp_path, windows):
     model = make_checkpoint(tmp_path, dac_channels=16)
-    embedder = Embedder(find_checkpoint(str(tmp_path)), device="cpu")
-    expected = [upstream_forward(model, window, TEXTS)["audio"] for window in windows]
-    np.testing.assert_allclose(embedder.embed_windows(windows), expected, atol=1e-4)
+    embedder = Embedder(find_checkpoint(str(tmp_path)), device="cpu", dtype="float32")
+    expected = np.array([upstream_forward(model, window, TEXTS)["audio"] for window in windows])
+    differences = np.abs(embedder.embed_windows(windows) - expected).max(axis=1)
+    assert (differences / np.linalg.norm(expected, axis=1)).max() < 1e-5
     assert isinstance(embedder._audio_tower.audio_encoder.embedder.dac_encoder, TiledDacEncoder)
+
+
+def test_a_wide_encoder_in_bfloat16_is_close_to_upstream_in_float32(tmp_path, windows):
+    model = make_checkpoint(tmp_path, dac_channels=16)
+    embedder = Embedder(find_checkpoint(str(tmp_path)), device="cpu", dtype="bfloat16")
+    expected = np.array([upstream_forward(model, window, TEXTS)["audio"] for window in windows])
+    rough = embedder.embed_windows(windows)
+    cosines = (expected * rough).sum(1) / np.linalg.norm(expected, axis=1) / np.linalg.norm(rough, axis=1)
+    assert cosines.min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("has_bfloat16", "dac_channels", "dtype"), [(True, 16, "bfloat16"), (True, 2, "float32"), (False, 16, "float32")]
+)
+def test_bfloat16_is_taken_where_it_pays(tmp_path, monkeypatch, has_bfloat16, dac_channels, dtype):
+    make_checkpoint(tmp_path, dac_channels=dac_channels)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    checkpoint = find_checkpoint(str(tmp_path))
+    assert Embedder(checkpoint, device="cpu").dtype == dtype
+    assert Embedder(checkpoint, device="cpu", dtype="float16").dtype == "float16"
+
+
+def test_a_batch_that_is_too_large_is_halved_and_so_are_later_ones(plain_checkpoint):
+    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
+    windows = [noise(1, seed=seed) for seed in range(11)]
+    expected = embedder.embed_windows(windows)
+    sizes = []
+
+    def refuse_more_than_three(_module, inputs):
+        sizes.append(len(inputs[0]))
+        if len(inputs[0]) > 3:
+            raise torch.OutOfMemoryError
+
+    embedder._audio_tower.register_forward_pre_hook(refuse_more_than_three)
+    np.testing.assert_allclose(embedder.embed_windows(windows), expected, atol=1e-5)
+    assert sizes == [11, 5, 2, 3, 6, 3, 3]
+    sizes.clear()
+    embedder.embed_windows(windows)
+    assert sizes == [2, 2, 2, 2, 2, 1]
+
+
+def test_a_window_that_is_too_large_alone(plain_checkpoint):
+    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
+
+    def refuse(_module, _inputs):
+        raise torch.OutOfMemoryError
+
+    embedder._load_audio_tower().register_forward_pre_hook(refuse)
+    with pytest.raises(PeSearchError, match="--device cpu"):
+        embedder.embed_windows([noise(1), noise(1)])
+
+
+@pytest.mark.parametrize(("free_gb", "batch_s"), [(1, 27.13), (40, 600.0)])
+def test_a_gpu_takes_as_much_as_its_memory_holds(monkeypatch, free_gb, batch_s):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (free_gb * 10**9, 80 * 10**9))
+    # 64 channels of two bytes, 48,000 of each a second, six activations of that size.
+    assert embedder_module._pick_batch_s(torch.device("cuda"), 128) == pytest.approx(batch_s, abs=0.01)
 
 
 @pytest.mark.parametrize(("dac_channels", "threads"), [(2, 1), (16, 2)])
@@ -94,7 +153,7 @@ def test_an_embedding_does_not_depend_on_its_neighbours(plain_checkpoint, window
 
 
 def test_only_windows_of_one_length_go_through_together(plain_checkpoint, windows, monkeypatch):
-    monkeypatch.setitem(embedder_module._BATCH_S, "cpu", 2.0)
+    monkeypatch.setattr(embedder_module, "_CPU_BATCH_S", 2.0)
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     shapes = []
     tower = embedder._load_audio_tower()
