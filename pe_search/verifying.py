@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +15,22 @@ from pe_search.audio.hashing import content_digest, unchanged
 from pe_search.audio.read import ClipReader
 from pe_search.audio.windows import cut_windows
 from pe_search.errors import AudioError
-from pe_search.indexing import WindowEmbedder
 from pe_search.records import Problem, Verification
 from pe_search.store import Manifest, Store
 
 # The same clips each time, so that two machines, or two versions, can be compared by what they say.
 _SEED = 0
+
+
+class WindowEmbedder(Protocol):
+    """What verifying asks of an embedder."""
+
+    @property
+    def batch_s(self) -> float:
+        """Seconds of audio that are embedded at once."""
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Windows to embeddings of shape (windows, dimension)."""
 
 
 def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int) -> Verification:

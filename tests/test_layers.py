@@ -24,7 +24,6 @@ BELOW = {
     "": GROUND,  # pe_search/__init__.py
     **dict.fromkeys(MIDDLE, GROUND),
     **dict.fromkeys(UPPER, MIDDLE | GROUND),
-    "verifying": {"indexing", *MIDDLE, *GROUND},
     "cli": {"", *UPPER, *MIDDLE, *GROUND},
     "__main__": {"cli"},
 }
@@ -132,8 +131,8 @@ def test_only_audio_imports_soundfile_and_soxr():
     assert importers_of("soundfile", "soxr") == {"audio/formats.py", "audio/read.py"}
 
 
-def test_only_the_catalog_imports_sqlite():
-    assert importers_of("sqlite3") == {"store/catalog.py"}
+def test_only_the_catalog_and_its_salvage_import_sqlite():
+    assert importers_of("sqlite3") == {"store/catalog.py", "store/salvage.py"}
 
 
 def test_only_the_export_imports_pyarrow_and_only_once_it_is_needed():

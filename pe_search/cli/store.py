@@ -154,14 +154,23 @@ def verify(
 
 
 def rebuild(store: StoreOption = None) -> None:
-    """Make the store's index again from its catalog.
+    """Make the store's index again from its catalog, and the catalog from what can be read of it if it is damaged.
 
-    This is never needed in ordinary use, because an index that is missing or out of date is made again by itself. It
-    helps where a disk has damaged the index without making it unreadable.
+    The index is never in need of this in ordinary use, because one that is missing or out of date is made again by
+    itself. It helps where a disk has damaged the index without making it unreadable. Of a damaged catalog, the clips
+    that can still be read with all their windows are saved, and it is kept beside the new one.
     """
     from pe_search.store import Store
+    from pe_search.store.salvage import salvage_if_damaged
 
-    with Store.open(store_directory(store), read_only=False) as opened:
+    directory = store_directory(store)
+    salvage = salvage_if_damaged(directory)
+    with Store.open(directory, read_only=False) as opened:
         opened.rebuild_index()
         windows = opened.holdings().windows
+    if salvage is not None:
+        say(
+            f"{counted(salvage.clips, 'clip')} saved from the damaged catalog, which is now {salvage.damaged}; index "
+            "your folders again to embed what is missing."
+        )
     say(f"Index of {counted(windows, 'window')} made.")

@@ -131,10 +131,10 @@ class Catalog:
         self._db.execute("PRAGMA trusted_schema = OFF")
         self._db.execute("PRAGMA cell_size_check = ON")
         self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
-        schema = _schema_of(self._db)
+        schema = schema_of(self._db)
         if not (schema or read_only):
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
-        elif schema != _expected_schema():
+        elif schema != expected_schema():
             raise StoreError(f"The catalog {self.path} can't be used: pe-search didn't make its tables.")
         if not read_only:
             self._db.execute("PRAGMA journal_mode = WAL")
@@ -175,13 +175,13 @@ class Catalog:
         """All clips by path."""
         with self._explaining():
             rows = self._db.execute("SELECT path, size_bytes, modified_ns FROM clips")
-            return {clip.path: clip for clip in (_clip(*row) for row in rows)}
+            return {clip.path: clip for clip in (clip_of(*row) for row in rows)}
 
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
         with self._explaining():
             rows = self._db.execute("SELECT path, size_bytes, modified_ns, reason FROM left_out ORDER BY path")
-            return [LeftOut(_clip(*row), str(reason)) for *row, reason in rows]
+            return [LeftOut(clip_of(*row), str(reason)) for *row, reason in rows]
 
     def digests(self) -> set[bytes]:
         """The digests of all contents, those that no clip has any more among them."""
@@ -208,14 +208,8 @@ class Catalog:
             ).fetchall()
             if not rows:
                 return None
-            embeddings = np.stack([self._embedding(row[3]) for row in rows])
-            return Content(rows[0][0], [(_seconds(row[1]), _seconds(row[2])) for row in rows], embeddings)
-
-    def _embedding(self, value: bytes) -> NDArray[np.float32]:
-        embedding = np.frombuffer(value, "<f2").reshape(self._dimension).astype(np.float32)
-        if not np.isfinite(embedding).all():
-            raise ValueError("an embedding is not finite")
-        return embedding
+            embeddings = np.stack([embedding_of(row[3], self._dimension) for row in rows])
+            return Content(rows[0][0], [(seconds_of(row[1]), seconds_of(row[2])) for row in rows], embeddings)
 
     def commit(
         self,
@@ -323,7 +317,7 @@ class Catalog:
                     [*(int(window_id) for window_id in some), *bounds],
                 )
                 for window_id, name, start_s, end_s in rows:
-                    place = WindowPlace(_path(name), _seconds(start_s), _seconds(end_s))
+                    place = WindowPlace(path_of(name), seconds_of(start_s), seconds_of(end_s))
                     places.setdefault(window_id, []).append(place)
         return places
 
@@ -347,21 +341,35 @@ class Catalog:
         try:
             yield
         except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code == sqlite3.SQLITE_FULL:
+                raise StoreError(
+                    f"The disk is full, so {self.path} can't be written to. All that was committed before is kept: "
+                    "make room, and run the same command again."
+                ) from error
+            if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+                raise self._damaged(str(error)) from error
             raise StoreError(f"The catalog {self.path} can't be used: {error}") from error
         except (ValueError, TypeError, OverflowError) as error:
-            raise StoreError(f"The catalog {self.path} is damaged: {error}") from error
+            raise self._damaged(str(error)) from error
+
+    def _damaged(self, reason: str) -> StoreError:
+        return StoreError(
+            f"The catalog {self.path} is damaged: {reason}. `pe-search rebuild` saves what can still be read of it."
+        )
 
 
-def _schema_of(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+def schema_of(db: sqlite3.Connection) -> set[tuple[str, ...]]:
     """Everything that a database has: kind, name, and the statement that made it if there was one."""
     rows = db.execute("SELECT type, name, ifnull(sql, '') FROM sqlite_master")
     return {tuple(" ".join(str(column).split()) for column in row) for row in rows}
 
 
-def _expected_schema() -> set[tuple[str, ...]]:
+def expected_schema() -> set[tuple[str, ...]]:
+    """What `schema_of` a catalog is."""
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(_SCHEMA)
-        return _schema_of(db)
+        return schema_of(db)
 
 
 def _under(path: Path | None) -> tuple[str, list[bytes]]:
@@ -375,23 +383,40 @@ def _under(path: Path | None) -> tuple[str, list[bytes]]:
     return "(path = ? OR (path >= ? AND path < ?))", [name, below, beyond]
 
 
-def _clip(name: object, size_bytes: object, modified_ns: object) -> Clip:
+def clip_of(name: object, size_bytes: object, modified_ns: object) -> Clip:
+    """A clip, of what the catalog has for it.
+
+    Raises:
+        ValueError: If that makes no sense. So do the other functions that take what a catalog has.
+    """
     if not (isinstance(size_bytes, int) and isinstance(modified_ns, int)):
         raise ValueError("a size or time is not a whole number")
-    return Clip(_path(name), size_bytes, modified_ns)
+    return Clip(path_of(name), size_bytes, modified_ns)
 
 
 def _name(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def _path(name: object) -> Path:
+def path_of(name: object) -> Path:
+    """A path, of the bytes that it is kept as."""
     if not isinstance(name, bytes) or b"\0" in name:
         raise ValueError("a path is none")
     return Path(os.fsdecode(name))
 
 
-def _seconds(value: object) -> float:
+def embedding_of(value: object, dimension: int) -> NDArray[np.float32]:
+    """An embedding of shape (dimension,), of the bytes that it is kept as."""
+    if not isinstance(value, bytes) or len(value) != 2 * dimension:
+        raise ValueError("an embedding has another length")
+    embedding = np.frombuffer(value, "<f2").astype(np.float32)
+    if not np.isfinite(embedding).all():
+        raise ValueError("an embedding is not finite")
+    return embedding
+
+
+def seconds_of(value: object) -> float:
+    """A time in seconds."""
     if not (isinstance(value, float) and 0 <= value < _LATEST_S):
         raise ValueError("a time is none")
     return value

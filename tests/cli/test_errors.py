@@ -207,11 +207,18 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "a damaged catalog at query": (
         lambda scene: damaged(scene, "catalog.sqlite3", "query"),
-        r"The catalog {store}/catalog\.sqlite3 can't be used: file is not a database",
+        r"The catalog {store}/catalog\.sqlite3 is damaged: file is not a database\. `pe-search rebuild` saves what can "
+        r"still be read of it\.",
+    ),
+    "a damaged catalog at rebuild": (
+        lambda scene: damaged(scene, "catalog.sqlite3", "rebuild"),
+        r"Nothing can be saved of the catalog {store}/catalog\.sqlite3: file is not a database\. Delete the store, and "
+        r"index again\.",
     ),
     "a damaged catalog at status": (
         lambda scene: damaged(scene, "catalog.sqlite3", "status"),
-        r"The catalog {store}/catalog\.sqlite3 can't be used: file is not a database",
+        r"The catalog {store}/catalog\.sqlite3 is damaged: file is not a database\. `pe-search rebuild` saves what can "
+        r"still be read of it\.",
     ),
 }
 
@@ -324,6 +331,9 @@ def test_help_names_every_command(run_cli, args):
         "query",
         "status",
         "remove",
+        "merge",
+        "export",
+        "verify",
         "rebuild",
         "models",
     ]
@@ -356,7 +366,8 @@ def test_no_arguments_are_answered_with_help_and_exit_status_2(run_cli):
                 "-h, --help",
             ],
         ),
-        ("status", ["--format", "--store", "-h, --help"]),
+        ("status", ["--format", "--problems", "--store", "-h, --help"]),
+        ("verify", ["--sample", "--store", "-h, --help"]),
     ],
 )
 @pytest.mark.parametrize("help_option", ["--help", "-h"])

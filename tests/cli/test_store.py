@@ -154,3 +154,23 @@ def test_verifying_when_nothing_is_there_any_more_is_exit_status_2(store):
         outcome.err
         == "pe-search: /gone/1: is gone\npe-search: /gone/2: is gone\npe-search: Nothing could be compared.\n"
     )
+
+
+def test_rebuilding_saves_what_can_be_read_of_a_damaged_catalog(store):
+    before = paths(store)
+    with sqlite3.connect(store / "catalog.sqlite3") as db:
+        db.execute("UPDATE windows SET embedding = x'00' WHERE id = 1")
+        (lost,) = db.execute("SELECT path FROM clips WHERE content_id = 1").fetchone()
+    db.close()
+    for index in store.glob("index-*"):
+        index.unlink()
+    outcome = invoke("query", "rain", "--store", store)
+    assert outcome.status == 2
+    assert outcome.err.endswith("`pe-search rebuild` saves what can still be read of it.\n")
+    outcome = invoke("rebuild", "--store", store)
+    assert outcome.status == 0
+    assert outcome.err.splitlines()[0] == (
+        f"13 clips saved from the damaged catalog, which is now {store}/catalog.sqlite3.damaged; index your folders "
+        "again to embed what is missing."
+    )
+    assert paths(store) == [path for path in before if os.fsencode(path) != lost]
