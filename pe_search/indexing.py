@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.audio.find import find_clips
-from pe_search.audio.hashing import content_digest, unchanged
-from pe_search.audio.read import ClipReader
-from pe_search.audio.windows import cut_windows
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
 from pe_search.store import Store
@@ -129,15 +128,17 @@ def run_index(
             that are embedded.
         on_problem: Called with each clip that is left out, as soon as it is known.
     """
-    run = _Run(store, load_embedder, on_progress, on_problem)
+    run = _Run(store, store.digests() if plan.to_read else set(), load_embedder, on_progress, on_problem)
     is_interrupted = False
     for problem in plan.problems:
         run.report(problem)
     try:
         store.commit(removed=(*plan.to_remove, *plan.to_forget))
-        for clip in plan.to_read:
-            run.read(clip)
-        run.embed()
+        manifest = store.manifest
+        with closing(read_ahead(plan.to_read, manifest.window_s, manifest.hop_s, run.is_held)) as clips:
+            for ahead in clips:
+                run.take(ahead)
+            run.embed()
     except KeyboardInterrupt:
         is_interrupted = True
     run.commit()
@@ -175,6 +176,7 @@ class _Run:
     def __init__(
         self,
         store: Store,
+        held: set[bytes],
         load_embedder: Callable[[], WindowEmbedder],
         on_progress: Callable[[float, float], None],
         on_problem: Callable[[Problem], None],
@@ -188,6 +190,8 @@ class _Run:
         self._embedder = cache(load_embedder)
         self._on_progress = on_progress
         self._on_problem = on_problem
+        # The digests of all contents that need not be embedded any more, and what is on its way.
+        self._held = held
         self._uncommitted: dict[bytes, _Reading] = {}
         self._recognised: list[tuple[Clip, bytes]] = []
         self._left_out: list[LeftOut] = []
@@ -196,11 +200,6 @@ class _Run:
         self._embedded_s = 0.0
         self._bytes_read = 0.0
         self._last_commit_s = time.monotonic()
-
-    @cached_property
-    def _held(self) -> set[bytes]:
-        """The digests of all contents that need not be embedded any more."""
-        return self._store.digests()
 
     def report(self, problem: Problem) -> None:
         self.problems.append(problem)
@@ -211,16 +210,22 @@ class _Run:
         self._left_out.append(LeftOut(clip, reason))
         self.report(Problem(clip.path, reason))
 
-    def read(self, clip: Clip) -> None:
-        """Read a clip and gather its windows, unless its content is known; embed whenever enough have come together."""
+    def is_held(self, digest: bytes) -> bool:
+        """Whether a content need not be embedded any more; called from other threads."""
+        return digest in self._held
+
+    def take(self, ahead: ClipAhead) -> None:
+        """Gather a clip's windows, unless its content is known; embed whenever enough have come together."""
+        clip = ahead.clip
         bytes_before = self._bytes_read
         reading: _Reading | None = None
         try:
-            with unchanged(clip.path):
-                digest = content_digest(clip.path)
-                if not (digest in self._held or digest in self._uncommitted):
-                    reading = self._uncommitted[digest] = _Reading(digest)
-                    self._gather(reading, clip)
+            digest = ahead.digest()
+            if digest in self._held or digest in self._uncommitted:
+                ahead.skip_windows()
+            else:
+                reading = self._uncommitted[digest] = _Reading(digest)
+                self._gather(reading, ahead)
         except AudioError as error:
             if reading is not None:
                 self._drop(reading)
@@ -240,21 +245,17 @@ class _Run:
         self._bytes_read = bytes_before + clip.size_bytes
         self._commit_if_due()
 
-    def _gather(self, reading: _Reading, clip: Clip) -> None:
+    def _gather(self, reading: _Reading, ahead: ClipAhead) -> None:
         bytes_before = self._bytes_read
-        manifest = self._store.manifest
-        with ClipReader(clip.path) as reader:
-            for window in cut_windows(reader.blocks(), manifest.window_s, manifest.hop_s):
-                reading.times.append((window.start_s, window.end_s))
-                self._gathered.append((reading, window.samples))
-                self._gathered_s += window.end_s - window.start_s
-                # The header may lie about the length, so the share is held at one.
-                share = window.end_s / max(reader.header_duration_s, window.end_s)
-                self._bytes_read = bytes_before + clip.size_bytes * share
-                if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
-                    self.embed()
-                if reading.is_dropped:
-                    break
+        for window in ahead.windows():
+            reading.times.append((window.start_s, window.end_s))
+            self._gathered.append((reading, window.samples))
+            self._gathered_s += window.end_s - window.start_s
+            self._bytes_read = bytes_before + ahead.clip.size_bytes * ahead.share_read
+            if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
+                self.embed()
+            if reading.is_dropped:
+                break
 
     def embed(self) -> None:
         """Embed what is gathered; commit if it is time."""

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_search import indexing
+from pe_search.audio import ahead
 from pe_search.indexing import Plan, plan_index, run_index
 from pe_search.records import Clip, IndexSummary, LeftOut, Problem
 from pe_search.store import Holdings, Manifest, Store
@@ -299,8 +300,11 @@ def test_clips_that_take_each_others_names_keep_their_embeddings(store, sounds):
 @pytest.mark.parametrize("batch_s", [0.5, 100.0])
 def test_clips_of_the_same_bytes_are_embedded_once_and_all_found(store, sounds, monkeypatch, commit_every_s, batch_s):
     monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", commit_every_s)
-    for name in ("a", "c", "deep/a", "deep/z"):
-        write_levels(sounds / f"{name}.wav", 0.5, 0.25)
+    write_levels(sounds / "a.wav", 0.5, 0.25)
+    (sounds / "deep").mkdir(exist_ok=True)
+    for name in ("c", "deep/a", "deep/z"):
+        # Written anew, it could hold the time of another second.
+        shutil.copy(sounds / "a.wav", sounds / f"{name}.wav")
     write_levels(sounds / "b.wav", 0.125)
     embedder = FakeEmbedder()
     embedder.batch_s = batch_s
@@ -408,7 +412,7 @@ def test_the_store_is_left_with_an_index_that_no_query_has_to_make(store, sounds
 
 
 def test_a_plan_opens_no_clip(sounds, monkeypatch):
-    monkeypatch.setattr(indexing, "ClipReader", pytest.fail)
+    monkeypatch.setattr(ahead, "content_digest", pytest.fail)
     (sounds / "words.wav").write_text("no audio")
     plan = plan_index([sounds], {})
     assert [clip.path for clip in plan.to_read] == [sounds / "words.wav"]
@@ -512,7 +516,7 @@ def test_a_clip_that_has_become_unreadable_leaves_the_store_and_is_tried_again_w
     status = (sounds / "a.wav").stat()
     left_out = [LeftOut(Clip(sounds / "a.wav", 5, status.st_mtime_ns), NO_AUDIO)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(indexing, "content_digest", pytest.fail)
+        patch.setattr(ahead, "content_digest", pytest.fail)
         for _ in range(2):
             assert index(store, sounds) == IndexSummary(0, 0, 0.0, 0, 1, 0, 1, (), is_interrupted=False)
             assert set(contents(store)) == {(str(sounds / "b.wav"), 0.0, 1.0)}
@@ -597,10 +601,10 @@ def test_a_clip_that_changes_while_it_is_read_is_tried_again_by_the_next_run(
     write_levels(sounds / "b.wav", 0.25)
     if not is_new:
         write_levels(sounds / "0.wav", 0.5, 0.5)
-    digest = indexing.content_digest
+    digest = ahead.content_digest
 
-    def digest_and_then_a_change(read: Path) -> bytes:
-        found = digest(read)
+    def digest_and_then_a_change(read: Path, on_block: Callable[[], None]) -> bytes:
+        found = digest(read, on_block)
         if read == path:
             status = path.stat()
             if change == "grows":
@@ -616,7 +620,7 @@ def test_a_clip_that_changes_while_it_is_read_is_tried_again_by_the_next_run(
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(indexing, "content_digest", digest_and_then_a_change)
+        patch.setattr(ahead, "content_digest", digest_and_then_a_change)
         summary = index(store, sounds)
     reason = "changed while it was read; the next run tries again"
     assert summary.problems == (Problem(path, "No such file or directory" if change == "vanishes" else reason),)
@@ -727,14 +731,14 @@ def test_an_interrupted_run_keeps_what_it_finished_and_the_next_one_does_the_res
 
 
 def test_an_interruption_while_a_clip_is_read(store, library, monkeypatch):
-    reader = indexing.ClipReader
+    reader = ahead.ClipReader
 
     def interrupted(path):
         if path.stem == "c":
             raise KeyboardInterrupt
         return reader(path)
 
-    monkeypatch.setattr(indexing, "ClipReader", interrupted)
+    monkeypatch.setattr(ahead, "ClipReader", interrupted)
     embedder = Interrupting(at_call=99)
     assert index(store, library, load=lambda: embedder).is_interrupted
     # The last windows of b were gathered and never embedded.
