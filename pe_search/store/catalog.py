@@ -112,36 +112,43 @@ class Catalog:
         self._log = self.path.with_name(f"{CATALOG_FILE}-wal")
         self._dimension = dimension
         with self._explaining():
-            if read_only:
-                # Readers of a write-ahead log share a file beside it. Where none can be made and there is no log, there
-                # is no writer either; where there is one, it must be read, because it holds the latest commits.
-                is_at_rest = not (os.access(directory, os.W_OK) or self._has_log())
-                access = "immutable=1" if is_at_rest else "mode=ro"
-                self._db = sqlite3.connect(f"{self.path.as_uri()}?{access}", uri=True, timeout=_BUSY_TIMEOUT_S)
-            else:
-                self._db = sqlite3.connect(self.path, timeout=_BUSY_TIMEOUT_S)
-            try:
-                self._make_ready(read_only=read_only)
-            except BaseException:
-                self._db.close()
-                raise
+            self._db = self._open_to_read() if read_only else self._open(str(self.path), read_only=False)
 
-    def _make_ready(self, *, read_only: bool) -> None:
-        # A file from someone else is only ever data: no function in its schema runs, and no value is taken on faith.
-        self._db.execute("PRAGMA trusted_schema = OFF")
-        self._db.execute("PRAGMA cell_size_check = ON")
-        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
-        schema = schema_of(self._db)
-        if not (schema or read_only):
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
-        elif schema != expected_schema():
-            raise StoreError(f"The catalog {self.path} can't be used: pe-search didn't make its tables.")
-        if not read_only:
-            self._db.execute("PRAGMA journal_mode = WAL")
-            # A commit is on the disk when it is done, whatever happens to the power, on macOS too.
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("PRAGMA fullfsync = ON")
-            self._db.execute("PRAGMA foreign_keys = ON")
+    def _open_to_read(self) -> sqlite3.Connection:
+        # Readers of a write-ahead log share a file beside it. Where none can be made and there is no log, there is no
+        # writer either; where there is one, it must be read, because it holds the latest commits.
+        address = self.path.as_uri()
+        if os.access(self.path.parent, os.W_OK) or self._has_log():
+            try:
+                return self._open(f"{address}?mode=ro", read_only=True)
+            except sqlite3.OperationalError as error:
+                # On a full disk that file can't be made either.
+                if self._has_log() or _code(error) not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+                    raise
+        return self._open(f"{address}?mode=ro&immutable=1", read_only=True)
+
+    def _open(self, name: str, *, read_only: bool) -> sqlite3.Connection:
+        db = sqlite3.connect(name, uri=read_only, timeout=_BUSY_TIMEOUT_S)
+        try:
+            # A file from someone else is only ever data: no function in its schema runs, no value is taken on faith.
+            db.execute("PRAGMA trusted_schema = OFF")
+            db.execute("PRAGMA cell_size_check = ON")
+            db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+            schema = schema_of(db)
+            if not (schema or read_only):
+                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
+            elif schema != expected_schema():
+                raise StoreError(f"The catalog {self.path} can't be used: pe-search didn't make its tables.")
+            if not read_only:
+                db.execute("PRAGMA journal_mode = WAL")
+                # A commit is on the disk when it is done, whatever happens to the power, on macOS too.
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA fullfsync = ON")
+                db.execute("PRAGMA foreign_keys = ON")
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def close(self) -> None:
         """Close the file."""
@@ -341,7 +348,7 @@ class Catalog:
         try:
             yield
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            code = _code(error)
             if code == sqlite3.SQLITE_FULL:
                 raise StoreError(
                     f"The disk is full, so {self.path} can't be written to. All that was committed before is kept: "
@@ -357,6 +364,11 @@ class Catalog:
         return StoreError(
             f"The catalog {self.path} is damaged: {reason}. `pe-search rebuild` saves what can still be read of it."
         )
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary code for an error, or 0 for one of Python's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def schema_of(db: sqlite3.Connection) -> set[tuple[str, ...]]:

@@ -39,7 +39,7 @@ class WriterLock:
                 "has finished, or stop it."
             ) from None
         except OSError as error:
-            self._lock.release()
+            self.release()
             raise StoreError(
                 f"The store at {self._directory} can't be written to: {error.strerror or error}."
             ) from error

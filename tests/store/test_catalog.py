@@ -509,6 +509,16 @@ def test_only_functions_that_old_versions_of_sqlite_have(tmp_path, monkeypatch):
     assert called == {"count", "ifnull", "strftime", "total"}
 
 
+def test_a_catalog_on_a_full_disk_is_read(tmp_path, catalog):
+    put_clips(catalog, [entry("/s/a.wav", 1)])
+    catalog.close()
+    # Where SQLite would make the file that readers share; on a full disk it fails there with another error.
+    (tmp_path / f"{CATALOG_FILE}-shm").mkdir()
+    reader = Catalog(tmp_path, 2, read_only=True)
+    assert held(reader) == [("/s/a.wav", 0.0, 1.0, [1, 1])]
+    reader.close()
+
+
 # A reader beside a writer
 
 

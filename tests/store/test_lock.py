@@ -76,3 +76,18 @@ def test_a_store_that_can_not_be_written_to(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="can't be written to"):
         WriterLock(tmp_path / "file").acquire()
+
+
+def test_a_full_disk_leaves_the_lock_free(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        (tmp_path / "writer.pid").touch()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pe_search.store.lock.Path.write_text", refuse)
+        with pytest.raises(StoreError, match="can't be written to: No space left on device"):
+            WriterLock(tmp_path).acquire()
+    assert not (tmp_path / "writer.pid").exists()
+    lock = WriterLock(tmp_path)
+    lock.acquire()
+    lock.release()
