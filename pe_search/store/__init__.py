@@ -6,6 +6,6 @@ Beside them lie the texts that the store was asked before, with their embeddings
 from pe_search.store.catalog import Holdings
 from pe_search.store.manifest import FORMAT_VERSION, Manifest, read_manifest_if_any
 from pe_search.store.store import Store
-from pe_search.store.texts import RememberedTexts
+from pe_search.store.texts import TEXTS_FILE, RememberedTexts
 
-__all__ = ["FORMAT_VERSION", "Holdings", "Manifest", "RememberedTexts", "Store", "read_manifest_if_any"]
+__all__ = ["FORMAT_VERSION", "TEXTS_FILE", "Holdings", "Manifest", "RememberedTexts", "Store", "read_manifest_if_any"]
