@@ -97,7 +97,7 @@ def test_the_first_run_with_a_checkpoint_exports_its_text_tower(index, plain_che
 
 def test_exports_are_kept_in_the_users_cache_directory_unless_told(index, tmp_path, monkeypatch):
     monkeypatch.delenv("PE_SEARCH_CACHE")
-    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name, appauthor: tmp_path / "of-the-user" / name)
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name, **_options: tmp_path / "of-the-user" / name)
     index()
     assert len(list((tmp_path / "of-the-user" / "pe-search" / "text-towers").iterdir())) == 1
 
