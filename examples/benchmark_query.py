@@ -6,7 +6,7 @@
 Makes a store of 320 clips and one of a million windows, with made-up embeddings, and a checkpoint with random weights
 whose text tower has the size of pe-av-large's. All rows are run in turn, again and again, so that what else the
 machine does falls on all alike; the medians of their times are printed, and what they are relative to one another.
-Then it asks one store in every way (torch, exported, remembered) and ends with status 1 if the hits differ.
+Then it asks one store in every way (torch, compiled, remembered) and ends with status 1 if the hits differ.
 """
 
 import argparse
@@ -26,9 +26,9 @@ import torch
 from transformers import PeAudioConfig, PeAudioModel
 
 from pe_search.pe_audio.checkpoint import Checkpoint, find_checkpoint
+from pe_search.pe_audio.compile import compile_text_tower
+from pe_search.pe_audio.compiled import open_compiled
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.pe_audio.export import export_text_tower
-from pe_search.pe_audio.exported import open_export
 from pe_search.records import Clip
 from pe_search.store import TEXTS_FILE, Manifest, Store
 
@@ -130,29 +130,29 @@ def make_large(directory: Path) -> Checkpoint:
 def rows_for(store: Path, name: str, warm: Path, cold: Path, most_new: float, most_asked: float) -> list[Row]:
     """The ways to ask one store, compared with the imports."""
     return [
-        Row(f"new text by torch, {name}", query(store, "{text}"), cold),
-        Row(f"new text by export, {name}", query(store, "{text}"), warm, "import numpy, faiss", most_new),
+        Row(f"new text, torch, {name}", query(store, "{text}"), cold),
+        Row(f"new text, compiled, {name}", query(store, "{text}"), warm, "import numpy, faiss", most_new),
         Row(f"text asked before, {name}", query(store, TEXTS[0]), warm, "import numpy, faiss", most_asked),
     ]
 
 
 def differences(store: Path, warm: Path, cold: Path) -> list[str]:
-    """In what the hits differ that one store gives by torch, by export and from memory."""
+    """In what the hits differ that one store gives by torch, compiled and from memory."""
     (store / TEXTS_FILE).unlink(missing_ok=True)
     by_torch = run(query(store, *TEXTS), cold)
     (store / TEXTS_FILE).unlink()
-    by_export = run(query(store, *TEXTS), warm)
+    by_compiled = run(query(store, *TEXTS), warm)
     remembered = run(query(store, *TEXTS), warm)
     found = []
-    if remembered != by_export:
-        found.append("what is remembered gives other bytes than the export")
-    hits = [[json.loads(line) for line in lines.splitlines()] for lines in (by_torch, by_export)]
+    if remembered != by_compiled:
+        found.append("what is remembered gives other bytes than the compiled tower")
+    hits = [[json.loads(line) for line in lines.splitlines()] for lines in (by_torch, by_compiled)]
     places = [[(h["query"], h["rank"], h["path"], h["start_s"]) for h in way] for way in hits]
     scores = [np.array([h["score"] for h in way]) for way in hits]
     if places[0] != places[1]:
-        found.append("the export ranks otherwise than torch")
+        found.append("the compiled tower ranks otherwise than torch")
     elif np.abs(scores[0] - scores[1]).max() > 1e-4 * np.abs(scores[0]).max():
-        found.append("the export scores otherwise than torch")
+        found.append("the compiled tower scores otherwise than torch")
     return found
 
 
@@ -180,10 +180,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         warm, cold = folder / "warm", folder / "cold"
-        # A file where the cache's directory should be: no export can be made, so that torch is left.
+        # A file where the cache's directory should be: nothing can be compiled, so that torch is left.
         cold.write_text("")
         builtin = find_checkpoint("builtin")
-        export_text_tower(builtin, warm)
+        compile_text_tower(builtin, warm)
         small = make_store(folder / "small", builtin, FEW_CLIPS * WINDOWS_PER_CLIP)
         rows = [
             Row("import typer", ["-c", "import typer"], warm),
@@ -195,12 +195,12 @@ def main() -> None:
         rows += rows_for(big, f"{options.windows:,} windows", warm, cold, 3, 2)
         if not options.no_large:
             large = make_large(folder / "large")
-            export_text_tower(large, warm)
-            assert open_export(warm, large.name, large.revision) is not None
+            compile_text_tower(large, warm)
+            assert open_compiled(warm, large.name, large.revision) is not None
             store = make_store(folder / "of-large", large, FEW_CLIPS * WINDOWS_PER_CLIP)
-            by_torch, by_export, _ = rows_for(store, "large text tower", warm, cold, 0, 0)
-            by_export.beside, by_export.most = by_torch.what, 0.4
-            rows += [by_torch, by_export]
+            by_torch, by_compiled, _ = rows_for(store, "large text tower", warm, cold, 0, 0)
+            by_compiled.beside, by_compiled.most = by_torch.what, 0.4
+            rows += [by_torch, by_compiled]
         for row in rows:
             run([part.replace("{text}", "warming up") for part in row.argv], row.cache)
         for repeat in range(options.repeats):
@@ -211,7 +211,7 @@ def main() -> None:
     for line in found:
         print(f"different hits: {line}", file=sys.stderr)
     if not found:
-        print("\nThe hits by torch, by export and from memory are the same.")
+        print("\nThe hits of torch, of the compiled tower and from memory are the same.")
     sys.exit(1 if found else 0)
 
 

@@ -23,7 +23,7 @@ SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """One cache for all tests, so that each made-up checkpoint is exported once; the user's is left alone."""
+    """One cache for all tests, so that each made-up checkpoint is compiled once; the user's is left alone."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PE_SEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield

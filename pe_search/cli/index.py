@@ -139,13 +139,13 @@ def index(
 
         @cache
         def load_embedder() -> Embedder:
+            from pe_search.pe_audio.compile import compile_text_tower
             from pe_search.pe_audio.embedder import Embedder
-            from pe_search.pe_audio.export import export_text_tower
 
             embedder = Embedder(checkpoint, device.value, dtype.value)
             _say_which_model(checkpoint, is_first_choice=model is None and manifest is None)
             # Now, while the audio tower isn't there yet: each takes gigabytes where the checkpoint is large.
-            export_text_tower(checkpoint, cache_directory())
+            compile_text_tower(checkpoint, cache_directory())
             return embedder
 
         if opened is None:

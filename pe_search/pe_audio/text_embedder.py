@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_search.pe_audio.checkpoint import find_same_checkpoint
-from pe_search.pe_audio.exported import ExportedTextEmbedder, open_export
+from pe_search.pe_audio.compiled import CompiledTextEmbedder, open_compiled
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.embedder import Embedder
 
 
-def load_text_embedder(name: str, revision: str, cache: Path) -> ExportedTextEmbedder | Embedder:
-    """Open the export of a checkpoint's text tower; where there is none make it; where that can't be, take torch.
+def load_text_embedder(name: str, revision: str, cache: Path) -> CompiledTextEmbedder | Embedder:
+    """Open a checkpoint's compiled text tower; where there is none compile it; where that can't be, take torch.
 
     Args:
         name: As `Checkpoint.name` has it.
@@ -21,15 +21,15 @@ def load_text_embedder(name: str, revision: str, cache: Path) -> ExportedTextEmb
         cache: The user's cache directory for pe-search.
 
     Raises:
-        CheckpointError: If there is no export, and the checkpoint is gone, has changed or can't be loaded.
+        CheckpointError: If there is none, and the checkpoint is gone, has changed or can't be loaded.
     """
-    exported = open_export(cache, name, revision)
-    if exported is not None:
-        return exported
+    compiled = open_compiled(cache, name, revision)
+    if compiled is not None:
+        return compiled
     checkpoint = find_same_checkpoint(name, revision)
 
+    from pe_search.pe_audio.compile import compile_text_tower
     from pe_search.pe_audio.embedder import Embedder
-    from pe_search.pe_audio.export import export_text_tower
 
-    export_text_tower(checkpoint, cache)
-    return open_export(cache, name, revision) or Embedder(checkpoint, device="cpu")
+    compile_text_tower(checkpoint, cache)
+    return open_compiled(cache, name, revision) or Embedder(checkpoint, device="cpu")

@@ -18,7 +18,7 @@ import pytest
 from pe_search.pe_audio import checkpoint as checkpoint_module
 from pe_search.pe_audio import embedder as embedder_module
 from pe_search.pe_audio.checkpoint import find_checkpoint
-from pe_search.pe_audio.exported import open_export
+from pe_search.pe_audio.compiled import open_compiled
 from pe_search.store import Store
 from tests.cli.conftest import invoke
 from tests.made_up import make_checkpoint, noise, write_audio
@@ -89,13 +89,13 @@ def test_a_run_says_one_line_on_stderr_and_nothing_on_stdout(index, tmp_path):
     assert re.fullmatch(summary(3, tmp_path / "store"), index())
 
 
-def test_the_first_run_with_a_checkpoint_exports_its_text_tower(index, plain_checkpoint, empty_cache):
+def test_the_first_run_with_a_checkpoint_compiles_its_text_tower(index, plain_checkpoint, empty_cache):
     index()
     checkpoint = find_checkpoint(str(plain_checkpoint[0]))
-    assert open_export(empty_cache, checkpoint.name, checkpoint.revision) is not None
+    assert open_compiled(empty_cache, checkpoint.name, checkpoint.revision) is not None
 
 
-def test_exports_are_kept_in_the_users_cache_directory_unless_told(index, tmp_path, monkeypatch):
+def test_compiled_towers_are_kept_in_the_users_cache_directory_unless_told(index, tmp_path, monkeypatch):
     monkeypatch.delenv("PE_SEARCH_CACHE")
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda name, **_options: tmp_path / "of-the-user" / name)
     index()

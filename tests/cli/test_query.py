@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pe_search.pe_audio import compile as compile_module
 from pe_search.pe_audio import embedder as embedder_module
-from pe_search.pe_audio import export as export_module
 from pe_search.pe_audio.towers import load_tower
 from tests.cli.conftest import ODD_NAMES, TEXTS, Place
 from tests.made_up import edit_config, make_checkpoint, noise, write_audio
@@ -92,7 +92,7 @@ def loaded_towers(monkeypatch) -> list[str]:
         loaded.append(kind.__name__)
         return load_tower(kind, *args)
 
-    for module in (embedder_module, export_module):
+    for module in (embedder_module, compile_module):
         monkeypatch.setattr(module, "load_tower", recording)
     return loaded
 
@@ -113,7 +113,7 @@ def test_a_store_whose_index_run_was_here_needs_no_tower_of_torch(ask, loaded_to
 
 @pytest.mark.usefixtures("no_text_is_remembered", "empty_cache")
 def test_ctrl_c_is_exit_status_130_and_no_word(ask, monkeypatch):
-    monkeypatch.setattr(export_module, "load_tower", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(compile_module, "load_tower", lambda *_: signal.raise_signal(signal.SIGINT))
     assert ask("rain", status=130) == b""
 
 
@@ -122,19 +122,19 @@ def scores_of(jsonl: bytes) -> list[float]:
 
 
 @pytest.mark.usefixtures("no_text_is_remembered")
-def test_the_same_hits_come_from_torch_from_an_export_and_from_memory(ask, library, empty_cache):
+def test_the_same_hits_come_from_torch_from_a_compiled_tower_and_from_memory(ask, library, empty_cache):
     args = (*TEXTS, "unknown words", "-k", 100, "--all-windows", "--format", "jsonl")
-    # A file where the cache's directory should be: nothing can be exported, so that torch is left.
+    # A file where the cache's directory should be: nothing can be compiled, so that torch is left.
     empty_cache.write_text("")
     by_torch = ask(*args)
     (library.store / "texts.sqlite3").unlink()
     empty_cache.unlink()
-    by_export = ask(*args)
+    by_compiled = ask(*args)
     remembered = ask(*args)
 
-    assert remembered == by_export
-    assert places_of(hits_of(by_export)) == places_of(hits_of(by_torch))
-    np.testing.assert_allclose(scores_of(by_export), scores_of(by_torch), atol=1e-4)
+    assert remembered == by_compiled
+    assert places_of(hits_of(by_compiled)) == places_of(hits_of(by_torch))
+    np.testing.assert_allclose(scores_of(by_compiled), scores_of(by_torch), atol=1e-4)
     assert len(hits_of(by_torch)) == 4 * len(library.places)
 
 
@@ -160,8 +160,8 @@ def test_a_store_that_can_remember_nothing_is_searched_all_the_same(ask, library
         (library.store / file).rmdir()
 
 
-def test_an_export_answers_when_the_checkpoint_has_changed_or_is_gone(run_cli, tmp_path):
-    """The store's embeddings and the export are both of the revision that the store was made with."""
+def test_a_compiled_tower_answers_when_the_checkpoint_has_changed_or_is_gone(run_cli, tmp_path):
+    """The store's embeddings and the compiled tower are both of the revision that the store was made with."""
     make_checkpoint(tmp_path / "checkpoint")
     write_audio(tmp_path / "a.wav", noise(0.2))
     store = ("--store", tmp_path / "store")

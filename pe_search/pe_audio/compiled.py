@@ -1,16 +1,16 @@
-"""A checkpoint's text tower as `export` leaves it in the user's cache directory, at work without torch.
+"""A checkpoint's text tower as `compile` leaves it in the user's cache directory, at work without torch.
 
-Importing torch and transformers takes longer than all the rest of a query. An export holds the text tower as an ONNX
-graph, its weights beside it in a file that ONNX Runtime maps into memory, and the tokenizer with its truncation set.
+Importing torch and transformers takes longer than all the rest of a query. A compiled text tower is an ONNX graph, its
+weights beside it in a file that ONNX Runtime maps into memory, and the tokenizer with its truncation set.
 
-**What an export is checked for.** Its record has the SHA-256, the size and the modification time of each file. A file
-whose size and time are those of the record is taken as it is, so that no query reads gigabytes; one that has another
-time, as after copying the cache, is hashed, and what isn't intact is made again. That catches files cut short, left
-over, mixed up or edited. It is no guard against somebody who may write to the user's cache: they could write a record
-that fits, as they could change pe-search itself.
+**What it is checked for.** Its record has the SHA-256, the size and the modification time of each file. A file whose
+size and time are those of the record is taken as it is, so that no query reads gigabytes; one that has another time, as
+after copying the cache, is hashed, and what isn't intact is made again. That catches files cut short, left over, mixed
+up or edited. It is no guard against somebody who may write to the user's cache: they could write a record that fits, as
+they could change pe-search itself.
 
-**The checkpoint is not looked at.** An export is known by the checkpoint's name and revision, as the embeddings of a
-store are. So it fits the store whatever has become of the checkpoint's directory since.
+**The checkpoint is not looked at.** A compiled text tower is known by the checkpoint's name and revision, as the
+embeddings of a store are. So it fits the store whatever has become of the checkpoint's directory since.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ TOWER_FILE = "tower.onnx"
 WEIGHTS_FILE = "tower.weights"
 TOKENIZER_FILE = "tokenizer.json"
 
-_RECORD_FILE = "export.json"
-# Part of the name of an export's directory, so that exports of another format are never opened.
+_RECORD_FILE = "record.json"
+# Part of the name of the directory, so that those of another format are never opened.
 _FORMAT_VERSION = 1
 _TEXT_TOWERS = "text-towers"
 
@@ -42,7 +42,7 @@ _ONE_THREAD_BELOW_BYTES = 64_000_000
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What a file of an export was when it was made."""
+    """What a file was when it was made."""
 
     size_bytes: int
     modified_ns: int
@@ -50,14 +50,14 @@ class Seal:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportRecord:
-    """What an export is of, and what it consists of.
+class CompiledRecord:
+    """What a compiled text tower is of, and what it consists of.
 
     Attributes:
         checkpoint: The checkpoint's name.
         revision: The checkpoint's revision.
         files: The seal of each file by its name.
-        failure: Why no export is possible, and the torch tower is to be used; empty if there is one.
+        failure: Why it can't be compiled, so that torch is to be used; empty if it is.
     """
 
     checkpoint: str
@@ -66,11 +66,11 @@ class ExportRecord:
     failure: str = ""
 
 
-class ExportedTextEmbedder:
-    """The text tower of an export at work.
+class CompiledTextEmbedder:
+    """A compiled text tower at work.
 
     Args:
-        directory: The export's.
+        directory: Where its files are.
 
     Raises:
         Exception: Whatever the runtime makes of files that it can't open.
@@ -119,26 +119,26 @@ class ExportedTextEmbedder:
         return embeddings
 
 
-def open_export(cache: Path, name: str, revision: str) -> ExportedTextEmbedder | None:
-    """Open the export of a checkpoint's text tower, or return None where there is none that is intact.
+def open_compiled(cache: Path, name: str, revision: str) -> CompiledTextEmbedder | None:
+    """Open the compiled text tower of a checkpoint, or return None where there is none that is intact.
 
     Args:
         cache: The user's cache directory for pe-search.
         name: As `Checkpoint.name` has it.
         revision: As `Checkpoint.revision` has it.
     """
-    if not has_export(cache, name, revision):
+    if not _is_there(cache, name, revision):
         return None
     try:
-        return ExportedTextEmbedder(export_directory(cache, name, revision))
+        return CompiledTextEmbedder(compiled_directory(cache, name, revision))
     # A runtime of another version, or none on this kind of machine: torch does it then.
     except Exception:
         return None
 
 
-def has_export(cache: Path, name: str, revision: str) -> bool:
-    """Whether there is an export that is intact. Nothing of it is opened."""
-    directory = export_directory(cache, name, revision)
+def _is_there(cache: Path, name: str, revision: str) -> bool:
+    """Whether there is one that is intact. Nothing of it is opened."""
+    directory = compiled_directory(cache, name, revision)
     record = read_record(directory)
     return (
         record is not None
@@ -148,24 +148,24 @@ def has_export(cache: Path, name: str, revision: str) -> bool:
     )
 
 
-def export_directory(cache: Path, name: str, revision: str) -> Path:
-    """Where the export of a checkpoint is, if there is one."""
+def compiled_directory(cache: Path, name: str, revision: str) -> Path:
+    """Where the compiled text tower of a checkpoint is, if there is one."""
     identity = "\0".join((str(_FORMAT_VERSION), name, revision))
     return cache / _TEXT_TOWERS / hashlib.sha256(os.fsencode(identity)).hexdigest()[:32]
 
 
-def read_record(directory: Path) -> ExportRecord | None:
-    """Read an export's record, or return None where it is missing or damaged."""
+def read_record(directory: Path) -> CompiledRecord | None:
+    """Read a compiled text tower's record, or return None where it is missing or damaged."""
     try:
         fields = json.loads((directory / _RECORD_FILE).read_text(encoding="utf-8"))
         files = {Path(name).name: Seal(**seal) for name, seal in fields.pop("files").items()}
-        return ExportRecord(files=files, **fields)
+        return CompiledRecord(files=files, **fields)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
-def write_record(directory: Path, record: ExportRecord) -> None:
-    """Write an export's record whole or not at all.
+def write_record(directory: Path, record: CompiledRecord) -> None:
+    """Write a compiled text tower's record whole or not at all.
 
     Raises:
         OSError: If the directory can't be written to.
@@ -186,7 +186,7 @@ def seal(file: Path) -> Seal:
         return Seal(status.st_size, status.st_mtime_ns, hashlib.file_digest(stream, "sha256").hexdigest())
 
 
-def _is_intact(directory: Path, record: ExportRecord) -> bool:
+def _is_intact(directory: Path, record: CompiledRecord) -> bool:
     if not {TOWER_FILE, WEIGHTS_FILE, TOKENIZER_FILE} <= record.files.keys():
         return False
     resealed: dict[str, Seal] = {}

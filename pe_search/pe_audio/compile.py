@@ -1,8 +1,8 @@
-"""Export a checkpoint's text tower into the user's cache directory, in the form that `exported` opens without torch.
+"""Compile a checkpoint's text tower into the user's cache directory, to the form that `compiled` opens without torch.
 
 The tower is traced by torch's TorchScript exporter. The newer one (`dynamo=True`) takes ten to twenty times as long,
 and onnx and onnxscript beside torch; it is the one to change to when torch drops the other. Tracing follows the path
-that one text takes, and what depends on the text's length may be lost on the way: no export is kept that doesn't agree
+that one text takes, and what depends on the text's length may be lost on the way: nothing is kept that doesn't agree
 with the tower on texts of one token to many.
 
 ONNX Runtime then optimises the graph, once and for all, and moves the weights into a file of their own.
@@ -26,19 +26,19 @@ import torch
 
 from pe_search.errors import CheckpointError, first_line
 from pe_search.pe_audio.checkpoint import Checkpoint
-from pe_search.pe_audio.embedder import load_tokenizer
-from pe_search.pe_audio.exported import (
+from pe_search.pe_audio.compiled import (
     TOKENIZER_FILE,
     TOWER_FILE,
     WEIGHTS_FILE,
-    ExportedTextEmbedder,
-    ExportRecord,
-    export_directory,
-    open_export,
+    CompiledRecord,
+    CompiledTextEmbedder,
+    compiled_directory,
+    open_compiled,
     read_record,
     seal,
     write_record,
 )
+from pe_search.pe_audio.embedder import load_tokenizer
 from pe_search.pe_audio.towers import TextTower, load_tower
 
 _OPSET = 18
@@ -53,8 +53,8 @@ _DRAFT_PREFIX = "new-"
 _DRAFT_IS_LEFT_OVER_AFTER_S = 24 * 3600
 
 
-def export_text_tower(checkpoint: Checkpoint, cache: Path) -> None:
-    """Make sure that there is an export of a checkpoint's text tower, in place of one that is damaged.
+def compile_text_tower(checkpoint: Checkpoint, cache: Path) -> None:
+    """Make sure that a checkpoint's text tower is compiled, in place of one that is damaged.
 
     Where none is possible that is recorded, and not tried again; where the tower can't be loaded or the cache can't
     be written to, nothing is left behind. Any number of processes may do this at once.
@@ -63,9 +63,9 @@ def export_text_tower(checkpoint: Checkpoint, cache: Path) -> None:
         checkpoint: Whose text tower.
         cache: The user's cache directory for pe-search; made if need be.
     """
-    directory = export_directory(cache, checkpoint.name, checkpoint.revision)
+    directory = compiled_directory(cache, checkpoint.name, checkpoint.revision)
     earlier = read_record(directory)
-    if (earlier is not None and earlier.failure) or open_export(cache, checkpoint.name, checkpoint.revision):
+    if (earlier is not None and earlier.failure) or open_compiled(cache, checkpoint.name, checkpoint.revision):
         return
     with suppress(OSError, MemoryError, CheckpointError):
         directory.parent.mkdir(parents=True, exist_ok=True)
@@ -74,16 +74,16 @@ def export_text_tower(checkpoint: Checkpoint, cache: Path) -> None:
             dir=directory.parent, prefix=_DRAFT_PREFIX, ignore_cleanup_errors=True
         ) as temporary:
             # One level down, so that it has the permissions that the user gives new directories.
-            draft = Path(temporary) / "export"
+            draft = Path(temporary) / "compiled"
             draft.mkdir()
             failure = _write(draft, checkpoint)
             files = {} if failure else {file.name: seal(file) for file in draft.iterdir()}
-            write_record(draft, ExportRecord(checkpoint.name, checkpoint.revision, files, failure))
+            write_record(draft, CompiledRecord(checkpoint.name, checkpoint.revision, files, failure))
             _put_in_place(draft, directory)
 
 
 def _write(draft: Path, checkpoint: Checkpoint) -> str:
-    """Write the files of an export; returns why that is impossible, or nothing.
+    """Write the files of a compiled text tower; returns why that is impossible, or nothing.
 
     Raises:
         CheckpointError: If the tower or the tokenizer can't be loaded.
@@ -95,8 +95,8 @@ def _write(draft: Path, checkpoint: Checkpoint) -> str:
     try:
         _write_tokenizer(draft / TOKENIZER_FILE, tokenizer)
         _write_graph(draft, tower)
-        exported = ExportedTextEmbedder(draft)
-        return _disagreement(exported, tower, tokenizer)
+        compiled = CompiledTextEmbedder(draft)
+        return _disagreement(compiled, tower, tokenizer)
     except (OSError, MemoryError):
         raise
     # An exporter and a runtime, each with its own kinds of exception, on a model that may be of any kind.
@@ -147,18 +147,18 @@ def _write_graph(draft: Path, tower: TextTower) -> None:
         file.unlink()
 
 
-def _disagreement(exported: ExportedTextEmbedder, tower: TextTower, tokenizer: Any) -> str:
-    """Where the export and the tower disagree, if they do."""
+def _disagreement(compiled: CompiledTextEmbedder, tower: TextTower, tokenizer: Any) -> str:
+    """Where the compiled tower and torch's disagree, if they do."""
     for tokens in _tried_tokens(tower.config.text_config.vocab_size, tokenizer.model_max_length):
         with torch.inference_mode():
             input_ids = torch.tensor([tokens])
             expected = tower(input_ids, torch.ones_like(input_ids)).numpy()
         largest = max(1.0, float(np.abs(expected).max()))
-        if not np.allclose(exported.embed_tokens(tokens), expected, rtol=0, atol=_TOLERANCE * largest):
-            return f"the exported tower disagrees with torch's on a text of {len(tokens)} tokens"
+        if not np.allclose(compiled.embed_tokens(tokens), expected, rtol=0, atol=_TOLERANCE * largest):
+            return f"the compiled tower disagrees with torch's on a text of {len(tokens)} tokens"
     for text in _TRIED_TEXTS:
-        if exported.tokens(text) != tokenizer([text], truncation=True)["input_ids"][0]:
-            return f"the exported tokenizer disagrees with transformers' on {text[:40]!r}"
+        if compiled.tokens(text) != tokenizer([text], truncation=True)["input_ids"][0]:
+            return f"the compiled tokenizer disagrees with transformers' on {text[:40]!r}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""The exported text tower against torch's."""
+"""The compiled text tower against torch's."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from pe_search.pe_audio import export as export_module
-from pe_search.pe_audio import exported as exported_module
+from pe_search.pe_audio import compile as compile_module
+from pe_search.pe_audio import compiled as compiled_module
 from pe_search.pe_audio.checkpoint import Checkpoint, find_checkpoint
-from pe_search.pe_audio.embedder import Embedder
-from pe_search.pe_audio.export import export_text_tower
-from pe_search.pe_audio.exported import (
-    ExportedTextEmbedder,
-    export_directory,
-    open_export,
+from pe_search.pe_audio.compile import compile_text_tower
+from pe_search.pe_audio.compiled import (
+    CompiledTextEmbedder,
+    compiled_directory,
+    open_compiled,
     read_record,
 )
+from pe_search.pe_audio.embedder import Embedder
 from pe_search.pe_audio.text_embedder import load_text_embedder
 from pe_search.pe_audio.towers import TextTower, load_tower
 from tests.made_up import edit_config
@@ -45,8 +45,8 @@ def checkpoint(plain_checkpoint) -> Checkpoint:
 
 @pytest.fixture
 def cache(checkpoint, tmp_path) -> Path:
-    """A cache that holds the export of `checkpoint`."""
-    export_text_tower(checkpoint, tmp_path / "cache")
+    """A cache that holds the compiled text tower of `checkpoint`."""
+    compile_text_tower(checkpoint, tmp_path / "cache")
     return tmp_path / "cache"
 
 
@@ -59,22 +59,22 @@ def hashed(monkeypatch) -> list[str]:
         names.append(file.name)
         return seal(file)
 
-    seal = exported_module.seal
-    monkeypatch.setattr(exported_module, "seal", recording)
+    seal = compiled_module.seal
+    monkeypatch.setattr(compiled_module, "seal", recording)
     return names
 
 
-def opened(cache: Path, checkpoint: Checkpoint) -> ExportedTextEmbedder | None:
-    return open_export(cache, checkpoint.name, checkpoint.revision)
+def opened(cache: Path, checkpoint: Checkpoint) -> CompiledTextEmbedder | None:
+    return open_compiled(cache, checkpoint.name, checkpoint.revision)
 
 
 def directory_of(cache: Path, checkpoint: Checkpoint) -> Path:
-    return export_directory(cache, checkpoint.name, checkpoint.revision)
+    return compiled_directory(cache, checkpoint.name, checkpoint.revision)
 
 
-def assert_agrees(exported: ExportedTextEmbedder, embedder: Embedder, texts: list[str]) -> None:
+def assert_agrees(compiled: CompiledTextEmbedder, embedder: Embedder, texts: list[str]) -> None:
     expected = embedder.embed_texts(texts)
-    found = exported.embed_texts(texts)
+    found = compiled.embed_texts(texts)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
     # Ranked the same, whatever is ranked: random windows stand for any.
@@ -86,13 +86,13 @@ def assert_agrees(exported: ExportedTextEmbedder, embedder: Embedder, texts: lis
 
 def test_equals_torch_for_every_layout(checkpoint_of_each_layout, tmp_path):
     checkpoint = find_checkpoint(str(checkpoint_of_each_layout[0]))
-    export_text_tower(checkpoint, tmp_path)
+    compile_text_tower(checkpoint, tmp_path)
     assert_agrees(opened(tmp_path, checkpoint), Embedder(checkpoint, device="cpu"), TEXTS)
 
 
 def test_equals_torch_for_the_builtin_checkpoint(tmp_path):
     checkpoint = find_checkpoint("builtin")
-    export_text_tower(checkpoint, tmp_path)
+    compile_text_tower(checkpoint, tmp_path)
     concepts = json.loads((checkpoint.directory / "concepts.json").read_text())
     texts = [*TEXTS, *(concept["prompt"] for concept in concepts)]
     assert_agrees(opened(tmp_path, checkpoint), Embedder(checkpoint, device="cpu"), texts)
@@ -101,25 +101,25 @@ def test_equals_torch_for_the_builtin_checkpoint(tmp_path):
 @pytest.mark.parametrize("name", ["builtin", "plain"])
 def test_the_tokens_are_those_of_transformers(name, checkpoint, tmp_path):
     checkpoint = find_checkpoint("builtin") if name == "builtin" else checkpoint
-    export_text_tower(checkpoint, tmp_path)
-    exported = opened(tmp_path, checkpoint)
+    compile_text_tower(checkpoint, tmp_path)
+    compiled = opened(tmp_path, checkpoint)
     embedder = Embedder(checkpoint, device="cpu")
     embedder.embed_texts(["a"])
     for text in (*TEXTS, "", " ", "\n\t", "\0", "a" * 10_000):
-        assert exported.tokens(text) == embedder._tokenizer(text, truncation=True)["input_ids"]
-    assert len(exported.tokens("rain " * 1000)) == 64
+        assert compiled.tokens(text) == embedder._tokenizer(text, truncation=True)["input_ids"]
+    assert len(compiled.tokens("rain " * 1000)) == 64
 
 
 def test_a_text_alone_is_the_same_bit_for_bit(cache, checkpoint):
-    exported = opened(cache, checkpoint)
-    alone = np.concatenate([exported.embed_texts([text]) for text in TEXTS])
-    assert np.array_equal(exported.embed_texts(TEXTS), alone)
+    compiled = opened(cache, checkpoint)
+    alone = np.concatenate([compiled.embed_texts([text]) for text in TEXTS])
+    assert np.array_equal(compiled.embed_texts(TEXTS), alone)
 
 
-def test_an_export_is_a_graph_its_weights_a_tokenizer_and_a_record_of_them(cache, checkpoint):
+def test_it_is_a_graph_its_weights_a_tokenizer_and_a_record_of_them(cache, checkpoint):
     directory = directory_of(cache, checkpoint)
     assert {file.name for file in directory.iterdir()} == {
-        "export.json",
+        "record.json",
         "tower.onnx",
         "tower.weights",
         "tokenizer.json",
@@ -127,7 +127,7 @@ def test_an_export_is_a_graph_its_weights_a_tokenizer_and_a_record_of_them(cache
     record = read_record(directory)
     assert (record.checkpoint, record.revision, record.failure) == (checkpoint.name, checkpoint.revision, "")
     assert record.files == {
-        name: exported_module.seal(directory / name) for name in ("tower.onnx", "tower.weights", "tokenizer.json")
+        name: compiled_module.seal(directory / name) for name in ("tower.onnx", "tower.weights", "tokenizer.json")
     }
     assert list(directory.parent.iterdir()) == [directory]
 
@@ -139,7 +139,7 @@ def test_the_weights_lie_where_they_can_be_mapped(cache, checkpoint):
     assert words.numpy().tobytes() not in (directory / "tower.onnx").read_bytes()
 
 
-def test_each_revision_has_an_export_of_its_own(cache, checkpoint, tmp_path):
+def test_each_revision_has_one_of_its_own(cache, checkpoint, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(checkpoint.directory, copy)
     edit_config(copy, comment="another")
@@ -148,12 +148,12 @@ def test_each_revision_has_an_export_of_its_own(cache, checkpoint, tmp_path):
     assert opened(cache, dataclasses.replace(checkpoint, name=str(copy))) is None
 
 
-def test_an_export_that_is_as_it_was_made_is_not_hashed_again(cache, checkpoint, hashed):
+def test_one_that_is_as_it_was_made_is_not_hashed_again(cache, checkpoint, hashed):
     assert opened(cache, checkpoint) is not None
     assert hashed == []
 
 
-def test_a_copied_export_is_hashed_once(cache, checkpoint, hashed):
+def test_a_copied_one_is_hashed_once(cache, checkpoint, hashed):
     for file in directory_of(cache, checkpoint).iterdir():
         os.utime(file, ns=(1, 1))
     assert opened(cache, checkpoint) is not None
@@ -177,38 +177,38 @@ def edit_one_byte(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["tower.onnx", "tower.weights", "tokenizer.json"])
 @pytest.mark.parametrize("damage", [cut_short, edit_one_byte, Path.unlink], ids=lambda damage: damage.__name__)
-def test_a_damaged_export_is_not_used_but_made_again(cache, checkpoint, name, damage):
+def test_a_damaged_one_is_not_used_but_made_again(cache, checkpoint, name, damage):
     expected = opened(cache, checkpoint).embed_texts(TEXTS)
     damage(directory_of(cache, checkpoint) / name)
     assert opened(cache, checkpoint) is None
-    export_text_tower(checkpoint, cache)
+    compile_text_tower(checkpoint, cache)
     assert np.array_equal(opened(cache, checkpoint).embed_texts(TEXTS), expected)
     assert len(list((cache / "text-towers").iterdir())) == 1
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": {}}', '{"files": {"tower.onnx": {}}}'])
-def test_an_export_with_a_damaged_record_is_made_again(cache, checkpoint, content):
-    (directory_of(cache, checkpoint) / "export.json").write_text(content)
+def test_one_with_a_damaged_record_is_made_again(cache, checkpoint, content):
+    (directory_of(cache, checkpoint) / "record.json").write_text(content)
     assert opened(cache, checkpoint) is None
-    export_text_tower(checkpoint, cache)
+    compile_text_tower(checkpoint, cache)
     assert opened(cache, checkpoint) is not None
 
 
-def test_an_export_that_the_runtime_refuses_is_made_again(cache, checkpoint):
+def test_one_that_the_runtime_refuses_is_made_again(cache, checkpoint):
     """As after a runtime was replaced by an older one: the files are intact."""
     directory = directory_of(cache, checkpoint)
     (directory / "tower.onnx").write_bytes(b"of a later version")
     record = read_record(directory)
-    seal = exported_module.seal(directory / "tower.onnx")
-    exported_module.write_record(directory, dataclasses.replace(record, files=record.files | {"tower.onnx": seal}))
+    seal = compiled_module.seal(directory / "tower.onnx")
+    compiled_module.write_record(directory, dataclasses.replace(record, files=record.files | {"tower.onnx": seal}))
     assert opened(cache, checkpoint) is None
-    export_text_tower(checkpoint, cache)
+    compile_text_tower(checkpoint, cache)
     assert opened(cache, checkpoint) is not None
 
 
-def test_an_intact_export_is_left_alone(cache, checkpoint, monkeypatch):
-    monkeypatch.setattr(export_module, "load_tower", lambda *_: pytest.fail("loaded"))
-    export_text_tower(checkpoint, cache)
+def test_an_intact_one_is_left_alone(cache, checkpoint, monkeypatch):
+    monkeypatch.setattr(compile_module, "load_tower", lambda *_: pytest.fail("loaded"))
+    compile_text_tower(checkpoint, cache)
 
 
 class _LengthBound(TextTower):
@@ -218,15 +218,15 @@ class _LengthBound(TextTower):
         return super().forward(input_ids, attention_mask) + float(input_ids.shape[1])
 
 
-def test_a_tower_whose_export_disagrees_is_left_to_torch_and_not_tried_again(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(export_module, "load_tower", lambda _kind, *args: load_tower(_LengthBound, *args))
-    export_text_tower(checkpoint, tmp_path)
+def test_a_tower_that_compiles_to_another_is_left_to_torch_and_not_tried_again(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(compile_module, "load_tower", lambda _kind, *args: load_tower(_LengthBound, *args))
+    compile_text_tower(checkpoint, tmp_path)
     record = read_record(directory_of(tmp_path, checkpoint))
-    assert record.failure == "the exported tower disagrees with torch's on a text of 1 tokens"
+    assert record.failure == "the compiled tower disagrees with torch's on a text of 1 tokens"
     assert record.files == {}
     assert opened(tmp_path, checkpoint) is None
 
-    monkeypatch.setattr(export_module, "load_tower", lambda *_: pytest.fail("tried again"))
+    monkeypatch.setattr(compile_module, "load_tower", lambda *_: pytest.fail("tried again"))
     embedder = load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path)
     assert isinstance(embedder, Embedder)
 
@@ -236,7 +236,7 @@ def test_an_exporter_that_fails_is_recorded(checkpoint, tmp_path, monkeypatch):
         raise RuntimeError("no such operator\nand more")
 
     monkeypatch.setattr(torch.onnx, "export", fail)
-    export_text_tower(checkpoint, tmp_path)
+    compile_text_tower(checkpoint, tmp_path)
     assert read_record(directory_of(tmp_path, checkpoint)).failure == "no such operator"
 
 
@@ -244,9 +244,9 @@ def test_on_a_full_disk_nothing_is_left_and_it_is_tried_again_later(checkpoint, 
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as full:
         full.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=64_000_000))
-        export_text_tower(checkpoint, tmp_path)
+        compile_text_tower(checkpoint, tmp_path)
     assert list((tmp_path / "text-towers").iterdir()) == []
-    export_text_tower(checkpoint, tmp_path)
+    compile_text_tower(checkpoint, tmp_path)
     assert opened(tmp_path, checkpoint) is not None
 
 
@@ -256,15 +256,15 @@ def test_where_the_cache_can_not_be_written_to_torch_does_it(checkpoint, tmp_pat
     assert isinstance(embedder, Embedder)
 
 
-def test_a_query_makes_the_export_that_is_missing(checkpoint, tmp_path):
-    assert isinstance(load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path), ExportedTextEmbedder)
+def test_a_query_compiles_what_is_missing(checkpoint, tmp_path):
+    assert isinstance(load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path), CompiledTextEmbedder)
     assert opened(tmp_path, checkpoint) is not None
 
 
-def test_an_export_made_by_another_process_meanwhile_is_replaced_by_ours(checkpoint, cache, monkeypatch):
+def test_one_made_by_another_process_meanwhile_is_replaced_by_ours(checkpoint, cache, monkeypatch):
     """As if none had been there when this process looked."""
-    monkeypatch.setattr(export_module, "open_export", lambda *_: None)
-    export_text_tower(checkpoint, cache)
+    monkeypatch.setattr(compile_module, "open_compiled", lambda *_: None)
+    compile_text_tower(checkpoint, cache)
     assert opened(cache, checkpoint) is not None
     assert list((cache / "text-towers").iterdir()) == [directory_of(cache, checkpoint)]
 
@@ -272,8 +272,8 @@ def test_an_export_made_by_another_process_meanwhile_is_replaced_by_ours(checkpo
 def test_drafts_of_runs_that_were_killed_go_after_a_day(checkpoint, tmp_path):
     old, new = tmp_path / "text-towers" / "new-old", tmp_path / "text-towers" / "new-new"
     for draft in (old, new):
-        (draft / "export").mkdir(parents=True)
+        (draft / "compiled").mkdir(parents=True)
     os.utime(old, (1, 1))
-    export_text_tower(checkpoint, tmp_path)
+    compile_text_tower(checkpoint, tmp_path)
     assert not old.exists()
     assert new.exists()
