@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pe_search.records import Hit
-from pe_search.store import Manifest, Store
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from pe_search.store import Manifest, RememberedTexts, Store
 
 
 class TextEmbedder(Protocol):
@@ -20,6 +20,29 @@ class TextEmbedder(Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Texts to embeddings of shape (texts, dimension)."""
+
+
+class RememberingEmbedder:
+    """A text embedder that embeds only what the store was not asked before.
+
+    Args:
+        remembered: The store's.
+        load_embedder: Called once there is a new text; gives the embedder of the store's checkpoint.
+    """
+
+    def __init__(self, remembered: RememberedTexts, load_embedder: Callable[[], TextEmbedder]) -> None:
+        self._remembered = remembered
+        self._embedder = cache(load_embedder)
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Texts to embeddings of shape (texts, dimension)."""
+        embeddings = self._remembered.recall(texts)
+        new = [text for text in dict.fromkeys(texts) if text not in embeddings]
+        if new:
+            fresh = dict(zip(new, self._embedder().embed_texts(new), strict=True))
+            self._remembered.remember(fresh)
+            embeddings |= fresh
+        return np.stack([embeddings[text] for text in texts])
 
 
 def search(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache for all tests, so that each made-up checkpoint is compiled once; the user's is left alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PE_SEARCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, not yet made, in place of the one for all."""
+    monkeypatch.setenv("PE_SEARCH_CACHE", str(tmp_path / "empty-cache"))
+    return tmp_path / "empty-cache"
 
 
 @pytest.fixture(autouse=True)

@@ -123,7 +123,7 @@ def test_only_the_index_imports_faiss_and_only_once_it_is_needed():
 
 
 def test_only_pe_audio_imports_torch_and_what_comes_with_it():
-    found = importers_of("torch", "transformers", "safetensors", "huggingface_hub", "tokenizers")
+    found = importers_of("torch", "transformers", "safetensors", "huggingface_hub", "tokenizers", "onnxruntime")
     assert {file.split("/")[0] for file in found} == {"pe_audio"}
 
 
@@ -131,8 +131,8 @@ def test_only_audio_imports_soundfile_and_soxr():
     assert importers_of("soundfile", "soxr") == {"audio/formats.py", "audio/read.py"}
 
 
-def test_only_the_catalog_and_its_salvage_import_sqlite():
-    assert importers_of("sqlite3") == {"store/catalog.py", "store/salvage.py"}
+def test_only_the_catalog_its_salvage_and_the_remembered_texts_import_sqlite():
+    assert importers_of("sqlite3") == {"store/catalog.py", "store/salvage.py", "store/texts.py"}
 
 
 def test_only_the_export_imports_pyarrow_and_only_once_it_is_needed():

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_search.records import Clip, Hit
-from pe_search.searching import probability, search
+from pe_search.searching import RememberingEmbedder, probability, search
 from pe_search.store import Manifest, Store
 from tests.made_up import FakeEmbedder, put_clips
 
@@ -177,3 +177,39 @@ def test_a_higher_score_is_never_less_probable(scores):
     probabilities = [probability(score, MANIFEST) for score in sorted(scores)]
     assert probabilities == sorted(probabilities)
     assert 0 <= probabilities[0] <= probabilities[-1] <= 1
+
+
+class TextRecorder(FakeEmbedder):
+    """Records the texts that it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[str]] = []
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        self.asked.append(list(texts))
+        return super().embed_texts(texts)
+
+
+def test_only_new_texts_are_embedded_each_once_and_the_order_is_kept(store):
+    recorder = TextRecorder()
+    remembering = RememberingEmbedder(store.remembered_texts, lambda: recorder)
+    assert remembering.embed_texts(["1 0 0", "0 1 0", "1 0 0"]).tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
+    assert remembering.embed_texts(["0 0 1", "0 1 0", "1 0 0"]).tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+    assert recorder.asked == [["1 0 0", "0 1 0"], ["0 0 1"]]
+
+
+def test_the_embedder_is_loaded_for_a_new_text_only_and_once(store):
+    loads = []
+
+    def load() -> FakeEmbedder:
+        loads.append("loaded")
+        return FakeEmbedder()
+
+    RememberingEmbedder(store.remembered_texts, FakeEmbedder).embed_texts(["1 0 0"])
+    remembering = RememberingEmbedder(store.remembered_texts, load)
+    remembering.embed_texts(["1 0 0"])
+    assert loads == []
+    remembering.embed_texts(["1 0 0", "0 1 0"])
+    remembering.embed_texts(["0 0 1"])
+    assert loads == ["loaded"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.messages import counted, say
-from pe_search.cli.options import StoreOption, expanded, store_directory
+from pe_search.cli.options import StoreOption, a_number, cache_directory, expanded, store_directory
 from pe_search.cli.render import clock
 from pe_search.errors import StoreError
 from pe_search.records import IndexSummary, Problem
@@ -76,6 +76,7 @@ def index(
             metavar="S",
             min=_SHORTEST_WINDOW_S,
             max=_LONGEST_WINDOW_S,
+            callback=a_number,
             show_default=False,
             help="Seconds of audio per embedding, 30 at most. [default: 10]",
         ),
@@ -86,6 +87,7 @@ def index(
             "--hop",
             metavar="S",
             min=_SHORTEST_WINDOW_S,
+            callback=a_number,
             show_default=False,
             help="Seconds from one window to the next. [default: the window's length]",
         ),
@@ -139,10 +141,13 @@ def index(
 
         @cache
         def load_embedder() -> Embedder:
+            from pe_search.pe_audio.compile import compile_text_tower
             from pe_search.pe_audio.embedder import Embedder
 
             embedder = Embedder(checkpoint, device.value, dtype.value)
             _say_which_model(checkpoint, is_first_choice=model is None and manifest is None)
+            # Now, while the audio tower isn't there yet: each takes gigabytes where the checkpoint is large.
+            compile_text_tower(checkpoint, cache_directory())
             return embedder
 
         if opened is None:

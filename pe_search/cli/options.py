@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,13 @@ StoreOption = Annotated[
 ]
 
 
+def a_number(value: float | None) -> float | None:
+    """Refuse NaN, which lies in every range."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("nan is no number.")
+    return value
+
+
 def store_directory(chosen: str | None) -> Path:
     """The store to use: the chosen one, else the one in the user's data directory; absolute."""
     if chosen == "":
@@ -29,6 +37,16 @@ def store_directory(chosen: str | None) -> Path:
         from platformdirs import user_data_path
 
         return user_data_path("pe-search", appauthor=False) / "store"
+    return expanded(Path(chosen)).absolute()
+
+
+def cache_directory() -> Path:
+    """Where to keep what can be made again: $PE_SEARCH_CACHE, else the user's cache directory; absolute."""
+    chosen = os.environ.get("PE_SEARCH_CACHE")
+    if not chosen:
+        from platformdirs import user_cache_path
+
+        return user_cache_path("pe-search", appauthor=False)
     return expanded(Path(chosen)).absolute()
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.options import StoreOption, expanded, store_directory
+from pe_search.cli.options import StoreOption, a_number, cache_directory, expanded, store_directory
 from pe_search.cli.render import HitFormat, write_hits
 from pe_search.errors import StoreError
 
@@ -33,7 +33,10 @@ def query(
         bool, typer.Option("--all-windows", help="Show every window of a clip, not only its best.")
     ] = False,
     min_probability: Annotated[
-        float, typer.Option("--min-probability", min=0.0, max=1.0, metavar="P", help="Leave out hits below P.")
+        float,
+        typer.Option(
+            "--min-probability", min=0.0, max=1.0, metavar="P", callback=a_number, help="Leave out hits below P."
+        ),
     ] = 0.0,
     model: Annotated[
         str | None,
@@ -62,7 +65,9 @@ def query(
     if hit_format is None:
         hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else HitFormat.PATHS
 
-    from pe_search.pe_audio.checkpoint import canonical_name, find_same_checkpoint
+    from pe_search.pe_audio.checkpoint import canonical_name
+    from pe_search.pe_audio.text_embedder import load_text_embedder
+    from pe_search.searching import RememberingEmbedder, search
     from pe_search.store import Store
 
     with Store.open(store_directory(store)) as opened:
@@ -72,14 +77,13 @@ def query(
                 f"The store at {opened.directory} was made with {made_with}, and only that checkpoint can search it; "
                 f"index into another store (--store) to use {model}."
             )
-        checkpoint = find_same_checkpoint(made_with, opened.manifest.revision)
-
-        from pe_search.pe_audio.embedder import Embedder
-        from pe_search.searching import search
-
+        revision = opened.manifest.revision
+        embedder = RememberingEmbedder(
+            opened.remembered_texts, lambda: load_text_embedder(made_with, revision, cache_directory())
+        )
         answers = search(
             opened,
-            Embedder(checkpoint, device="cpu"),
+            embedder,
             texts,
             k,
             under=None if under is None else Path(os.path.abspath(expanded(under))),

@@ -155,11 +155,16 @@ class Embedder:
     def _load_text_tower(self) -> TextTower:
         if self._text_tower is None:
             self._text_tower = load_tower(TextTower, self.checkpoint, torch.float32)
-            self._tokenizer = _load_tokenizer(self.checkpoint, self._text_tower.config.text_config)
+            self._tokenizer = load_tokenizer(self.checkpoint, self._text_tower.config.text_config)
         return self._text_tower
 
 
-def _load_tokenizer(checkpoint: Checkpoint, text_config: Any) -> Any:
+def load_tokenizer(checkpoint: Checkpoint, text_config: Any) -> Any:
+    """Load the tokenizer of a checkpoint, told how long a text its text tower takes.
+
+    Raises:
+        CheckpointError: If it is missing or damaged.
+    """
     # AutoProcessor would want torchvision for the video half of an audio-video checkpoint.
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, local_files_only=True)

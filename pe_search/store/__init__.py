@@ -1,7 +1,11 @@
-"""The directory that holds what was embedded: a manifest, a catalog (the one source of truth) and a FAISS index."""
+"""The directory that holds what was embedded: a manifest, a catalog (the one source of truth) and a FAISS index.
+
+Beside them lie the texts that the store was asked before, with their embeddings.
+"""
 
 from pe_search.store.catalog import Holdings
 from pe_search.store.manifest import FORMAT_VERSION, Manifest, read_manifest_if_any
 from pe_search.store.store import Store
+from pe_search.store.texts import TEXTS_FILE, RememberedTexts
 
-__all__ = ["FORMAT_VERSION", "Holdings", "Manifest", "Store", "read_manifest_if_any"]
+__all__ = ["FORMAT_VERSION", "TEXTS_FILE", "Holdings", "Manifest", "RememberedTexts", "Store", "read_manifest_if_any"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,11 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, LeftOut, Match
 from pe_search.store.catalog import CATALOG_FILE, Catalog, Holdings
 from pe_search.store.index import Index
-from pe_search.store.lock import WriterLock
 from pe_search.store.manifest import Manifest, read_manifest, write_manifest
+from pe_search.store.texts import RememberedTexts
+
+if TYPE_CHECKING:
+    from pe_search.store.lock import WriterLock
 
 # How much wider to look when clips that show once, or equal scores, leave the answer open.
 _WIDENING = 4
@@ -30,14 +34,14 @@ class Store:
     Attributes:
         directory: Where it is.
         manifest: What its embeddings have in common.
+        remembered_texts: What it was asked before.
     """
 
     def __init__(self, directory: Path, manifest: Manifest, *, read_only: bool) -> None:
         self.directory = directory
         self.manifest = manifest
-        self._lock = None if read_only else WriterLock(directory)
-        if self._lock is not None:
-            self._lock.acquire()
+        self.remembered_texts = RememberedTexts(directory, manifest.model, manifest.revision, manifest.dimension)
+        self._lock = None if read_only else _locked(directory)
         try:
             self._catalog = Catalog(directory, manifest.dimension, read_only=read_only)
         except StoreError:
@@ -223,6 +227,15 @@ class Store:
         for path in (*self.directory.glob("index-*.faiss"), *self.directory.glob("index-*.new")):
             if path != current:
                 path.unlink(missing_ok=True)
+
+
+def _locked(directory: Path) -> WriterLock:
+    # A query, which takes no lock, shouldn't wait for what locks.
+    from pe_search.store.lock import WriterLock
+
+    lock = WriterLock(directory)
+    lock.acquire()
+    return lock
 
 
 def _best_per_clip(matches: Iterable[Match]) -> list[Match]:

@@ -10,7 +10,18 @@ import pytest
 from tests.cli.conftest import DEADLINE_S
 from tests.made_up import noise, write_audio
 
-HEAVY = ("faiss", "huggingface_hub", "numpy", "rich", "soundfile", "soxr", "torch", "transformers")
+HEAVY = (
+    "faiss",
+    "huggingface_hub",
+    "numpy",
+    "onnxruntime",
+    "rich",
+    "soundfile",
+    "soxr",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
 
 _PROGRAM = f"""
 import sys
@@ -71,6 +82,13 @@ def test_status_loads_neither_a_model_nor_an_index(loaded_by, library):
 
 def test_looking_for_a_store_that_is_not_there_loads_no_model(loaded_by, tmp_path):
     assert loaded_by("query", "rain", "--store", tmp_path, status=2) <= {"numpy"}
+
+
+def test_a_text_query_loads_neither_torch_nor_transformers(loaded_by, library):
+    (library.store / "texts.sqlite3").unlink(missing_ok=True)
+    query = ("query", "rain", "--format", "jsonl", "--store", library.store)
+    assert loaded_by(*query) == {"faiss", "numpy", "onnxruntime", "tokenizers"}
+    assert loaded_by(*query) == {"faiss", "numpy"}
 
 
 def test_indexing_again_loads_neither_a_model_nor_rich(loaded_by, run_cli, plain_checkpoint, tmp_path):

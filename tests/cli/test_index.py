@@ -12,11 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 from pe_search.pe_audio import checkpoint as checkpoint_module
 from pe_search.pe_audio import embedder as embedder_module
 from pe_search.pe_audio.checkpoint import find_checkpoint
+from pe_search.pe_audio.compiled import open_compiled
 from pe_search.store import Store
 from tests.cli.conftest import invoke
 from tests.made_up import make_checkpoint, noise, write_audio
@@ -97,6 +99,25 @@ def summary(
 
 def test_a_run_says_one_line_on_stderr_and_nothing_on_stdout(index, tmp_path):
     assert re.fullmatch(summary(3, tmp_path / "store"), index())
+
+
+def test_the_first_run_with_a_checkpoint_compiles_its_text_tower(index, plain_checkpoint, empty_cache):
+    index()
+    checkpoint = find_checkpoint(str(plain_checkpoint[0]))
+    assert open_compiled(empty_cache, checkpoint.name, checkpoint.revision) is not None
+
+
+def test_compiled_towers_are_kept_in_the_users_cache_directory_unless_told(index, tmp_path, monkeypatch):
+    monkeypatch.delenv("PE_SEARCH_CACHE")
+    monkeypatch.setattr(platformdirs, "user_cache_path", lambda name, **_options: tmp_path / "of-the-user" / name)
+    index()
+    assert len(list((tmp_path / "of-the-user" / "pe-search" / "text-towers").iterdir())) == 1
+
+
+def test_a_cache_that_can_not_be_written_to_is_no_trouble(index, empty_cache, tmp_path):
+    empty_cache.write_text("")
+    assert re.fullmatch(summary(3, tmp_path / "store"), index())
+    assert clips_in(tmp_path / "store") == {"a.wav", "b.wav", "c.wav"}
 
 
 def test_what_is_indexed_is_found(index, tmp_path):

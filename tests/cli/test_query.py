@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -13,8 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pe_search.pe_audio import compile as compile_module
 from pe_search.pe_audio import embedder as embedder_module
+from pe_search.pe_audio.towers import load_tower
 from tests.cli.conftest import ODD_NAMES, TEXTS, Place
+from tests.made_up import edit_config, make_checkpoint, noise, write_audio
 
 KEYS = ["query", "rank", "path", "start_s", "end_s", "score", "probability"]
 
@@ -73,22 +77,104 @@ def test_the_probability_is_the_sigmoid_of_the_scaled_and_shifted_score(ask, lib
         assert hit["probability"] == pytest.approx(sigmoid(hit["score"] * library.scale + library.bias), abs=1e-7)
 
 
-def test_a_query_loads_no_audio_tower(ask, monkeypatch):
+@pytest.fixture
+def no_text_is_remembered(library) -> None:
+    """Texts are remembered from one test to the next, because the library's store is the same."""
+    (library.store / "texts.sqlite3").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def loaded_towers(monkeypatch) -> list[str]:
+    """The kinds of towers that torch loads, as they are loaded."""
     loaded = []
-    load_tower = embedder_module.load_tower
 
     def recording(kind, *args):
         loaded.append(kind.__name__)
         return load_tower(kind, *args)
 
-    monkeypatch.setattr(embedder_module, "load_tower", recording)
+    for module in (embedder_module, compile_module):
+        monkeypatch.setattr(module, "load_tower", recording)
+    return loaded
+
+
+@pytest.mark.usefixtures("no_text_is_remembered", "empty_cache")
+def test_only_the_first_new_text_loads_a_tower_and_that_is_the_text_tower(ask, loaded_towers):
     ask("rain")
-    assert loaded == ["TextTower"]
+    assert loaded_towers == ["TextTower"]
+    ask("church bell")
+    assert loaded_towers == ["TextTower"]
 
 
+@pytest.mark.usefixtures("no_text_is_remembered")
+def test_a_store_whose_index_run_was_here_needs_no_tower_of_torch(ask, loaded_towers):
+    ask("rain")
+    assert loaded_towers == []
+
+
+@pytest.mark.usefixtures("no_text_is_remembered", "empty_cache")
 def test_ctrl_c_is_exit_status_130_and_no_word(ask, monkeypatch):
-    monkeypatch.setattr(embedder_module, "load_tower", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(compile_module, "load_tower", lambda *_: signal.raise_signal(signal.SIGINT))
     assert ask("rain", status=130) == b""
+
+
+def scores_of(jsonl: bytes) -> list[float]:
+    return [hit["score"] for hit in hits_of(jsonl)]
+
+
+@pytest.mark.usefixtures("no_text_is_remembered")
+def test_the_same_hits_come_from_torch_from_a_compiled_tower_and_from_memory(ask, library, empty_cache):
+    args = (*TEXTS, "unknown words", "-k", 100, "--all-windows", "--format", "jsonl")
+    # A file where the cache's directory should be: nothing can be compiled, so that torch is left.
+    empty_cache.write_text("")
+    by_torch = ask(*args)
+    (library.store / "texts.sqlite3").unlink()
+    empty_cache.unlink()
+    by_compiled = ask(*args)
+    remembered = ask(*args)
+
+    assert remembered == by_compiled
+    assert places_of(hits_of(by_compiled)) == places_of(hits_of(by_torch))
+    np.testing.assert_allclose(scores_of(by_compiled), scores_of(by_torch), atol=1e-4)
+    assert len(hits_of(by_torch)) == 4 * len(library.places)
+
+
+@pytest.mark.usefixtures("no_text_is_remembered")
+def test_a_text_is_the_same_bit_for_bit_whatever_is_asked_with_it(ask, library):
+    alone = ask("a dog barking", "--format", "jsonl")
+    (library.store / "texts.sqlite3").unlink()
+    together = ask("rain", "a dog barking", "the sound of a church bell in the sea", "--format", "jsonl")
+    assert alone in together
+
+
+@pytest.mark.usefixtures("no_text_is_remembered")
+@pytest.mark.parametrize("file", ["texts.sqlite3", "texts.sqlite3-journal"])
+def test_a_store_that_can_remember_nothing_is_searched_all_the_same(ask, library, file):
+    expected = ask("rain")
+    (library.store / "texts.sqlite3").unlink()
+    # A directory in its place can't be written to, not even by a superuser.
+    (library.store / file).mkdir()
+    try:
+        assert ask("rain") == expected
+        assert ask("rain") == expected
+    finally:
+        (library.store / file).rmdir()
+
+
+def test_a_compiled_tower_answers_when_the_checkpoint_has_changed_or_is_gone(run_cli, tmp_path):
+    """The store's embeddings and the compiled tower are both of the revision that the store was made with."""
+    make_checkpoint(tmp_path / "checkpoint")
+    write_audio(tmp_path / "a.wav", noise(0.2))
+    store = ("--store", tmp_path / "store")
+    assert run_cli("index", tmp_path / "a.wav", "--model", tmp_path / "checkpoint", *store).status == 0
+    expected = run_cli("query", "rain", "--format", "jsonl", *store)
+    assert expected.status == 0
+
+    edit_config(tmp_path / "checkpoint", comment="another")
+    (tmp_path / "store" / "texts.sqlite3").unlink()
+    assert run_cli("query", "rain", "--format", "jsonl", *store) == expected
+    shutil.rmtree(tmp_path / "checkpoint")
+    (tmp_path / "store" / "texts.sqlite3").unlink()
+    assert run_cli("query", "rain", "--format", "jsonl", *store) == expected
 
 
 @pytest.mark.parametrize("k", [1, 3, 14, 15, 10**12])

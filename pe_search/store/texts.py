@@ -1,0 +1,120 @@
+"""The texts that a store was asked before, with their embeddings: a small SQLite file of its own.
+
+Nothing depends on it: it may be deleted at any time, and a store on a read-only or full disk is searched all the same.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+TEXTS_FILE = "texts.sqlite3"
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS texts (
+    id INTEGER PRIMARY KEY,
+    checkpoint TEXT NOT NULL,
+    revision TEXT NOT NULL,
+    text TEXT NOT NULL,
+    embedding BLOB NOT NULL,
+    used_at_s INTEGER NOT NULL,
+    UNIQUE (checkpoint, revision, text)
+);
+CREATE INDEX IF NOT EXISTS texts_by_use ON texts(used_at_s, id);
+"""
+_MOST_TEXTS = 10_000
+_LONGEST_TEXT = 1_000
+# A text that is asked again is marked as used no more often than this, so that asking writes nothing as a rule.
+_USE_COUNTS_AFTER_S = 3_600
+# Nobody holds the file for longer than a row takes; a query doesn't wait for it in any case.
+_BUSY_TIMEOUT_S = 0.1
+_IS_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+class RememberedTexts:
+    """The texts that a store was asked before, at most 10,000 of them: those that were asked last.
+
+    Args:
+        directory: The store's.
+        checkpoint: The name of the checkpoint that embeds them.
+        revision: The checkpoint's revision.
+        dimension: Length of an embedding.
+    """
+
+    def __init__(self, directory: Path, checkpoint: str, revision: str, dimension: int) -> None:
+        self._path = directory / TEXTS_FILE
+        self._checkpoint = checkpoint
+        self._revision = revision
+        self._dimension = dimension
+
+    def recall(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The embeddings, of shape (dimension,), of those texts that are remembered."""
+        found: dict[str, NDArray[np.float32]] = {}
+        if not self._path.is_file():
+            return found
+        now_s = int(time.time())
+        long_unused: list[tuple[int, int]] = []
+        with self._forgiving(), closing(self._open(read_only=True)) as db:
+            for text in texts:
+                row = db.execute(
+                    "SELECT id, embedding, used_at_s FROM texts WHERE checkpoint = ? AND revision = ? AND text = ?",
+                    (self._checkpoint, self._revision, text),
+                ).fetchone()
+                embedding = None if row is None else self._embedding(row[1])
+                if embedding is not None:
+                    found[text] = embedding
+                    if abs(now_s - row[2]) > _USE_COUNTS_AFTER_S:
+                        long_unused.append((now_s, row[0]))
+        if long_unused:
+            with self._forgiving(), closing(self._open()) as db, db:
+                db.executemany("UPDATE texts SET used_at_s = ? WHERE id = ?", long_unused)
+        return found
+
+    def remember(self, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
+        """Remember texts by their embeddings of shape (dimension,), and forget those not asked for longest."""
+        rows = [
+            (self._checkpoint, self._revision, text, embedding.astype("<f4").tobytes(), int(time.time()))
+            for text, embedding in embeddings.items()
+            if len(text) <= _LONGEST_TEXT and np.isfinite(embedding).all()
+        ]
+        if not rows:
+            return
+        with self._forgiving(), closing(self._open()) as db, db:
+            db.executescript(_SCHEMA)
+            db.executemany(
+                "INSERT OR REPLACE INTO texts (checkpoint, revision, text, embedding, used_at_s) "
+                "VALUES (?, ?, ?, ?, ?)",
+                rows,
+            )
+            db.execute(
+                "DELETE FROM texts WHERE id IN "
+                "(SELECT id FROM texts ORDER BY used_at_s DESC, id DESC LIMIT -1 OFFSET ?)",
+                (_MOST_TEXTS,),
+            )
+
+    def _embedding(self, blob: object) -> NDArray[np.float32] | None:
+        if not isinstance(blob, bytes) or len(blob) != 4 * self._dimension:
+            return None
+        return np.frombuffer(blob, "<f4").astype(np.float32)
+
+    def _open(self, *, read_only: bool = False) -> sqlite3.Connection:
+        mode = "ro" if read_only else "rwc"
+        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_BUSY_TIMEOUT_S)
+
+    @contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Let no trouble with the file through; a file that is damaged goes, and the next query starts another."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) in _IS_DAMAGED:
+                with suppress(OSError):
+                    self._path.unlink()
+        except OSError:
+            pass

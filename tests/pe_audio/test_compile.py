@@ -1,0 +1,279 @@
+"""The compiled text tower against torch's."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pe_search.pe_audio import compile as compile_module
+from pe_search.pe_audio import compiled as compiled_module
+from pe_search.pe_audio.checkpoint import Checkpoint, find_checkpoint
+from pe_search.pe_audio.compile import compile_text_tower
+from pe_search.pe_audio.compiled import (
+    CompiledTextEmbedder,
+    compiled_directory,
+    open_compiled,
+    read_record,
+)
+from pe_search.pe_audio.embedder import Embedder
+from pe_search.pe_audio.text_embedder import load_text_embedder
+from pe_search.pe_audio.towers import TextTower, load_tower
+from tests.made_up import edit_config
+
+TEXTS = [
+    "a dog barking",
+    "rain",
+    "the sound of a church bell and a siren in the rain",
+    "unknown words",
+    "Été: 雨の音 🌧",
+    "[CLS] a [PAD] dog",
+    "waves of the sea " * 40,
+]
+
+
+@pytest.fixture
+def checkpoint(plain_checkpoint) -> Checkpoint:
+    return find_checkpoint(str(plain_checkpoint[0]))
+
+
+@pytest.fixture
+def cache(checkpoint, tmp_path) -> Path:
+    """A cache that holds the compiled text tower of `checkpoint`."""
+    compile_text_tower(checkpoint, tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def hashed(monkeypatch) -> list[str]:
+    """The names of the files that are hashed, as they are."""
+    names = []
+
+    def recording(file):
+        names.append(file.name)
+        return seal(file)
+
+    seal = compiled_module.seal
+    monkeypatch.setattr(compiled_module, "seal", recording)
+    return names
+
+
+def opened(cache: Path, checkpoint: Checkpoint) -> CompiledTextEmbedder | None:
+    return open_compiled(cache, checkpoint.name, checkpoint.revision)
+
+
+def directory_of(cache: Path, checkpoint: Checkpoint) -> Path:
+    return compiled_directory(cache, checkpoint.name, checkpoint.revision)
+
+
+def assert_agrees(compiled: CompiledTextEmbedder, embedder: Embedder, texts: list[str]) -> None:
+    expected = embedder.embed_texts(texts)
+    found = compiled.embed_texts(texts)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    # Ranked the same, whatever is ranked: random windows stand for any.
+    windows = np.random.default_rng(0).normal(size=(200, embedder.dimension)).astype(np.float32)
+    assert np.array_equal(np.argsort(windows @ found.T, axis=0), np.argsort(windows @ expected.T, axis=0))
+    # The parity above would mean nothing if everything came out alike.
+    assert np.ptp(expected, axis=0).max() > 0.1
+
+
+def test_equals_torch_for_every_layout(checkpoint_of_each_layout, tmp_path):
+    checkpoint = find_checkpoint(str(checkpoint_of_each_layout[0]))
+    compile_text_tower(checkpoint, tmp_path)
+    assert_agrees(opened(tmp_path, checkpoint), Embedder(checkpoint, device="cpu"), TEXTS)
+
+
+def test_equals_torch_for_the_builtin_checkpoint(tmp_path):
+    checkpoint = find_checkpoint("builtin")
+    compile_text_tower(checkpoint, tmp_path)
+    concepts = json.loads((checkpoint.directory / "concepts.json").read_text())
+    texts = [*TEXTS, *(concept["prompt"] for concept in concepts)]
+    assert_agrees(opened(tmp_path, checkpoint), Embedder(checkpoint, device="cpu"), texts)
+
+
+@pytest.mark.parametrize("name", ["builtin", "plain"])
+def test_the_tokens_are_those_of_transformers(name, checkpoint, tmp_path):
+    checkpoint = find_checkpoint("builtin") if name == "builtin" else checkpoint
+    compile_text_tower(checkpoint, tmp_path)
+    compiled = opened(tmp_path, checkpoint)
+    embedder = Embedder(checkpoint, device="cpu")
+    embedder.embed_texts(["a"])
+    for text in (*TEXTS, "", " ", "\n\t", "\0", "a" * 10_000):
+        assert compiled.tokens(text) == embedder._tokenizer(text, truncation=True)["input_ids"]
+    assert len(compiled.tokens("rain " * 1000)) == 64
+
+
+def test_a_text_alone_is_the_same_bit_for_bit(cache, checkpoint):
+    compiled = opened(cache, checkpoint)
+    alone = np.concatenate([compiled.embed_texts([text]) for text in TEXTS])
+    assert np.array_equal(compiled.embed_texts(TEXTS), alone)
+
+
+def test_it_is_a_graph_its_weights_a_tokenizer_and_a_record_of_them(cache, checkpoint):
+    directory = directory_of(cache, checkpoint)
+    assert {file.name for file in directory.iterdir()} == {
+        "record.json",
+        "tower.onnx",
+        "tower.weights",
+        "tokenizer.json",
+    }
+    record = read_record(directory)
+    assert (record.checkpoint, record.revision, record.failure) == (checkpoint.name, checkpoint.revision, "")
+    assert record.files == {
+        name: compiled_module.seal(directory / name) for name in ("tower.onnx", "tower.weights", "tokenizer.json")
+    }
+    assert list(directory.parent.iterdir()) == [directory]
+
+
+def test_the_weights_lie_where_they_can_be_mapped(cache, checkpoint):
+    directory = directory_of(cache, checkpoint)
+    words = load_tower(TextTower, checkpoint, torch.float32).text_model.embeddings.tok_embeddings.weight
+    assert words.numpy().tobytes() in (directory / "tower.weights").read_bytes()
+    assert words.numpy().tobytes() not in (directory / "tower.onnx").read_bytes()
+
+
+def test_each_revision_has_one_of_its_own(cache, checkpoint, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(checkpoint.directory, copy)
+    edit_config(copy, comment="another")
+    assert opened(cache, checkpoint) is not None
+    assert opened(cache, dataclasses.replace(checkpoint, revision=find_checkpoint(str(copy)).revision)) is None
+    assert opened(cache, dataclasses.replace(checkpoint, name=str(copy))) is None
+
+
+def test_one_that_is_as_it_was_made_is_not_hashed_again(cache, checkpoint, hashed):
+    assert opened(cache, checkpoint) is not None
+    assert hashed == []
+
+
+def test_a_copied_one_is_hashed_once(cache, checkpoint, hashed):
+    for file in directory_of(cache, checkpoint).iterdir():
+        os.utime(file, ns=(1, 1))
+    assert opened(cache, checkpoint) is not None
+    assert sorted(hashed) == ["tokenizer.json", "tower.onnx", "tower.weights"]
+    hashed.clear()
+    assert opened(cache, checkpoint) is not None
+    assert hashed == []
+
+
+def cut_short(file: Path) -> None:
+    with file.open("r+b") as stream:
+        stream.truncate(file.stat().st_size - 1)
+
+
+def edit_one_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(1, 1))
+
+
+@pytest.mark.parametrize("name", ["tower.onnx", "tower.weights", "tokenizer.json"])
+@pytest.mark.parametrize("damage", [cut_short, edit_one_byte, Path.unlink], ids=lambda damage: damage.__name__)
+def test_a_damaged_one_is_not_used_but_made_again(cache, checkpoint, name, damage):
+    expected = opened(cache, checkpoint).embed_texts(TEXTS)
+    damage(directory_of(cache, checkpoint) / name)
+    assert opened(cache, checkpoint) is None
+    compile_text_tower(checkpoint, cache)
+    assert np.array_equal(opened(cache, checkpoint).embed_texts(TEXTS), expected)
+    assert len(list((cache / "text-towers").iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": {}}', '{"files": {"tower.onnx": {}}}'])
+def test_one_with_a_damaged_record_is_made_again(cache, checkpoint, content):
+    (directory_of(cache, checkpoint) / "record.json").write_text(content)
+    assert opened(cache, checkpoint) is None
+    compile_text_tower(checkpoint, cache)
+    assert opened(cache, checkpoint) is not None
+
+
+def test_one_that_the_runtime_refuses_is_made_again(cache, checkpoint):
+    """As after a runtime was replaced by an older one: the files are intact."""
+    directory = directory_of(cache, checkpoint)
+    (directory / "tower.onnx").write_bytes(b"of a later version")
+    record = read_record(directory)
+    seal = compiled_module.seal(directory / "tower.onnx")
+    compiled_module.write_record(directory, dataclasses.replace(record, files=record.files | {"tower.onnx": seal}))
+    assert opened(cache, checkpoint) is None
+    compile_text_tower(checkpoint, cache)
+    assert opened(cache, checkpoint) is not None
+
+
+def test_an_intact_one_is_left_alone(cache, checkpoint, monkeypatch):
+    monkeypatch.setattr(compile_module, "load_tower", lambda *_: pytest.fail("loaded"))
+    compile_text_tower(checkpoint, cache)
+
+
+class _LengthBound(TextTower):
+    """A tower whose result depends on the length in a way that tracing loses."""
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        return super().forward(input_ids, attention_mask) + float(input_ids.shape[1])
+
+
+def test_a_tower_that_compiles_to_another_is_left_to_torch_and_not_tried_again(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(compile_module, "load_tower", lambda _kind, *args: load_tower(_LengthBound, *args))
+    compile_text_tower(checkpoint, tmp_path)
+    record = read_record(directory_of(tmp_path, checkpoint))
+    assert record.failure == "the compiled tower disagrees with torch's on a text of 1 tokens"
+    assert record.files == {}
+    assert opened(tmp_path, checkpoint) is None
+
+    monkeypatch.setattr(compile_module, "load_tower", lambda *_: pytest.fail("tried again"))
+    embedder = load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path)
+    assert isinstance(embedder, Embedder)
+
+
+def test_an_exporter_that_fails_is_recorded(checkpoint, tmp_path, monkeypatch):
+    def fail(*_args, **_options):
+        raise RuntimeError("no such operator\nand more")
+
+    monkeypatch.setattr(torch.onnx, "export", fail)
+    compile_text_tower(checkpoint, tmp_path)
+    assert read_record(directory_of(tmp_path, checkpoint)).failure == "no such operator"
+
+
+def test_on_a_full_disk_nothing_is_left_and_it_is_tried_again_later(checkpoint, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=64_000_000))
+        compile_text_tower(checkpoint, tmp_path)
+    assert list((tmp_path / "text-towers").iterdir()) == []
+    compile_text_tower(checkpoint, tmp_path)
+    assert opened(tmp_path, checkpoint) is not None
+
+
+def test_where_the_cache_can_not_be_written_to_torch_does_it(checkpoint, tmp_path):
+    (tmp_path / "cache").write_text("")
+    embedder = load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path / "cache")
+    assert isinstance(embedder, Embedder)
+
+
+def test_a_query_compiles_what_is_missing(checkpoint, tmp_path):
+    assert isinstance(load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path), CompiledTextEmbedder)
+    assert opened(tmp_path, checkpoint) is not None
+
+
+def test_one_made_by_another_process_meanwhile_is_replaced_by_ours(checkpoint, cache, monkeypatch):
+    """As if none had been there when this process looked."""
+    monkeypatch.setattr(compile_module, "open_compiled", lambda *_: None)
+    compile_text_tower(checkpoint, cache)
+    assert opened(cache, checkpoint) is not None
+    assert list((cache / "text-towers").iterdir()) == [directory_of(cache, checkpoint)]
+
+
+def test_drafts_of_runs_that_were_killed_go_after_a_day(checkpoint, tmp_path):
+    old, new = tmp_path / "text-towers" / "new-old", tmp_path / "text-towers" / "new-new"
+    for draft in (old, new):
+        (draft / "compiled").mkdir(parents=True)
+    os.utime(old, (1, 1))
+    compile_text_tower(checkpoint, tmp_path)
+    assert not old.exists()
+    assert new.exists()

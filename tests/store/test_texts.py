@@ -1,0 +1,120 @@
+"""The texts that a store was asked before."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pe_search.store import RememberedTexts
+from pe_search.store import texts as texts_module
+
+
+@pytest.fixture
+def remembered(tmp_path) -> RememberedTexts:
+    return RememberedTexts(tmp_path, "builtin", "c0ffee", 3)
+
+
+def vector(*numbers: float) -> np.ndarray:
+    return np.array(numbers, np.float32)
+
+
+def texts_in(directory: Path) -> list[str]:
+    with closing(sqlite3.connect(directory / "texts.sqlite3")) as db:
+        return [text for (text,) in db.execute("SELECT text FROM texts ORDER BY id")]
+
+
+def known(remembered: RememberedTexts, *texts: str) -> dict[str, list[float]]:
+    return {text: embedding.tolist() for text, embedding in remembered.recall(texts).items()}
+
+
+def test_what_was_remembered_comes_back_bit_for_bit(remembered):
+    embedding = np.random.default_rng(0).normal(size=3).astype(np.float32)
+    remembered.remember({"rain": embedding, "été 雨 🌧": vector(1, 2, 3)})
+    found = remembered.recall(["rain", "dog", "été 雨 🌧"])
+    assert list(found) == ["rain", "été 雨 🌧"]
+    assert found["rain"].dtype == np.float32
+    assert np.array_equal(found["rain"], embedding)
+
+
+def test_a_store_that_was_never_asked_has_no_file(remembered, tmp_path):
+    assert remembered.recall(["rain"]) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["Rain", "rain ", "rai", "rain\0", "r%"])
+def test_only_the_very_text_is_recalled(remembered, text):
+    remembered.remember({"rain": vector(1, 2, 3)})
+    assert known(remembered, text) == {}
+
+
+@pytest.mark.parametrize("other", [("small", "c0ffee", 3), ("builtin", "decaf", 3), ("builtin", "c0ffee", 4)], ids=str)
+def test_another_checkpoint_revision_or_dimension_recalls_nothing(remembered, tmp_path, other):
+    remembered.remember({"rain": vector(1, 2, 3)})
+    assert known(RememberedTexts(tmp_path, *other), "rain") == {}
+    assert known(remembered, "rain") == {"rain": [1, 2, 3]}
+
+
+def test_remembering_again_replaces(remembered, tmp_path):
+    remembered.remember({"rain": vector(1, 2, 3)})
+    remembered.remember({"rain": vector(4, 5, 6)})
+    assert known(remembered, "rain") == {"rain": [4, 5, 6]}
+    assert texts_in(tmp_path) == ["rain"]
+
+
+def test_those_asked_last_are_kept(remembered, tmp_path, monkeypatch):
+    monkeypatch.setattr(texts_module, "_MOST_TEXTS", 3)
+    now_s = [1_000_000.0]
+    monkeypatch.setattr(time, "time", lambda: now_s[0])
+    for text in "abc":
+        remembered.remember({text: vector(1, 2, 3)})
+        now_s[0] += 10_000
+    remembered.recall(["a"])
+    remembered.remember({"d": vector(1, 2, 3), "e": vector(1, 2, 3)})
+    assert sorted(texts_in(tmp_path)) == ["a", "d", "e"]
+
+
+def test_asking_again_soon_writes_nothing(remembered, tmp_path):
+    remembered.remember({"rain": vector(1, 2, 3)})
+    before = (tmp_path / "texts.sqlite3").stat().st_mtime_ns
+    assert known(remembered, "rain") == {"rain": [1, 2, 3]}
+    assert (tmp_path / "texts.sqlite3").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("embedding", [vector(1, np.nan, 3), vector(np.inf, 2, 3)], ids=str)
+def test_what_is_not_finite_is_not_remembered(remembered, tmp_path, embedding):
+    remembered.remember({"rain": embedding})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_long_text_is_not_remembered(remembered):
+    remembered.remember({"a" * 1000: vector(1, 2, 3), "a" * 1001: vector(1, 2, 3)})
+    assert list(remembered.recall(["a" * 1000, "a" * 1001])) == ["a" * 1000]
+
+
+def test_a_damaged_file_goes_and_the_next_text_starts_another(remembered, tmp_path):
+    (tmp_path / "texts.sqlite3").write_text("no such thing" * 1000)
+    assert known(remembered, "rain") == {}
+    remembered.remember({"rain": vector(1, 2, 3)})
+    assert known(remembered, "rain") == {"rain": [1, 2, 3]}
+
+
+def test_a_file_of_another_shape_is_no_trouble(remembered, tmp_path):
+    with closing(sqlite3.connect(tmp_path / "texts.sqlite3")) as db:
+        db.execute("CREATE TABLE texts (text TEXT)")
+    assert known(remembered, "rain") == {}
+    remembered.remember({"rain": vector(1, 2, 3)})
+
+
+def test_while_another_process_writes_nothing_is_remembered_and_nothing_waits(remembered, tmp_path):
+    remembered.remember({"rain": vector(1, 2, 3)})
+    with closing(sqlite3.connect(tmp_path / "texts.sqlite3", isolation_level=None)) as db:
+        db.execute("BEGIN EXCLUSIVE")
+        remembered.remember({"dog": vector(1, 2, 3)})
+        assert known(remembered, "rain") == {}
+        db.execute("ROLLBACK")
+    assert known(remembered, "rain", "dog") == {"rain": [1, 2, 3]}

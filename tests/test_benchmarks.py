@@ -1,0 +1,21 @@
+"""The benchmarks run, and what they say about hits holds; what they say about time is for whoever runs them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_queries_finds_the_same_hits_in_every_way():
+    command = [EXAMPLES / "benchmark_query.py", "--repeats", "1", "--windows", "100", "--no-large"]
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The hits of torch, of the compiled tower and from memory are the same." in done.stdout
+    for row in ("--help", "new text, compiled, 320 clips", "text asked before, 100 windows"):
+        assert f"| {row} |" in done.stdout
