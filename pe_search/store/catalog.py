@@ -133,6 +133,8 @@ class Catalog:
         self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
         schema = schema_of(self._db)
         if not (schema or read_only):
+            # Of 1,024 numbers, one row alone fits into a page of SQLite's usual size, and the rest of it lies waste.
+            self._db.execute("PRAGMA page_size = 16384")
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
         elif schema != expected_schema():
             raise StoreError(f"The catalog {self.path} can't be used: pe-search didn't make its tables.")
