@@ -20,6 +20,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Here, because pytest reads no conftest further down before it reads its options.
+    parser.addoption("--all-faults", action="store_true", help="inject as many faults as CONTRIBUTING.md tells of")
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's store, settings and checkpoints out of the tests, and the tests out of them."""

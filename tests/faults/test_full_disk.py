@@ -1,0 +1,144 @@
+"""A disk that is full costs one line, and nothing that was committed; when there is room again, the command goes on."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.faults.conftest import SOUNDS, Contents, Scene, calls_of, contents, file_kinds, one_of_each_kind
+from tests.faults.warm import BadDisk, Ended, Fault, Warm
+
+pytestmark = pytest.mark.slow
+
+IN_OWN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
+# What the system and SQLite say of a disk that is full or fails. Why it can't make a file, SQLite doesn't say.
+WHY = "No space left on device|Input/output error|database or disk is full|disk I/O error|unable to open database file"
+
+
+@pytest.fixture
+def faults(request: pytest.FixtureRequest) -> int:
+    return 50 if request.config.getoption("--all-faults") else 8
+
+
+def is_one_line_why(ended: Ended) -> bool:
+    return (ended.status, ended.out) == (2, b"") and bool(re.fullmatch(rf"pe-search: .*({WHY}).*\n", ended.err))
+
+
+def half_of(warm: Warm, scene: Scene, store: Path, scratch: Path) -> Contents:
+    """Make a store of some of a scene's clips."""
+    command = [SOUNDS / "drums" if arg == SOUNDS / "instruments" else arg for arg in scene.command]
+    ended = warm.run(*command, "--store", store)
+    assert ended.status == 0, ended.err
+    half = contents(store, scratch)
+    assert 0 < len(half.clips) < scene.clips
+    return half
+
+
+@pytest.mark.parametrize("is_begun", [False, True], ids=["new store", "store with clips"])
+def test_an_index_run_on_a_disk_that_fails_at_any_write(warm_with_bad_disk, few_clips, faults, tmp_path, is_begun):
+    warm = warm_with_bad_disk
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    store = disk / "store"
+    begun = tmp_path / "begun"
+    held = half_of(warm, few_clips, begun, tmp_path) if is_begun else Contents({}, {})
+    if is_begun:
+        shutil.copytree(begun, store)
+    _, calls = calls_of(warm, disk, *few_clips.command, "--store", store)
+    moments = one_of_each_kind(calls, Random(4))
+    for number in range(faults):
+        shutil.rmtree(store, ignore_errors=True)
+        if is_begun:
+            shutil.copytree(begun, store)
+        fault = BadDisk(disk, tmp_path / "log", (Fault.FULL, Fault.FAIL_ONCE)[number % 2], next(moments))
+        ended = warm.run(*few_clips.command, "--store", store, disk=fault)
+        after = contents(store, tmp_path)
+        assert after.has_all_of(held), fault
+        # What is only there for the sake of speed may be left undone without a word.
+        assert is_one_line_why(ended) or (ended.status == 0 and after.is_as(few_clips.whole)), (fault, ended)
+
+        again = warm.run(*few_clips.command, "--store", store)
+        assert again.status == 0, again.err
+        finished = contents(store, tmp_path)
+        assert finished.has_all_of(after)
+        assert finished.is_as(few_clips.whole)
+        assert file_kinds(store) == file_kinds(few_clips.store)
+
+
+def remove(store: Path) -> tuple[object, ...]:
+    return "remove", SOUNDS / "instruments", "--store", store
+
+
+def rebuild(store: Path) -> tuple[object, ...]:
+    return "rebuild", "--store", store
+
+
+@pytest.mark.parametrize("command", [remove, rebuild])
+def test_another_writer_on_a_disk_that_fails_at_any_write(
+    warm_with_bad_disk, few_clips, faults, tmp_path, command: Callable[[Path], tuple[object, ...]]
+):
+    warm = warm_with_bad_disk
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    store = disk / "store"
+    shutil.copytree(few_clips.store, store)
+    _, calls = calls_of(warm, disk, *command(store))
+    done = contents(store, tmp_path)
+    moments = one_of_each_kind(calls, Random(5))
+    for number in range(faults):
+        shutil.rmtree(store)
+        shutil.copytree(few_clips.store, store)
+        fault = BadDisk(disk, tmp_path / "log", (Fault.FULL, Fault.FAIL_ONCE)[number % 2], next(moments))
+        ended = warm.run(*command(store), disk=fault)
+        after = contents(store, tmp_path)
+        assert after in (few_clips.whole, done), fault
+        assert is_one_line_why(ended) or (ended.status == 0 and after == done), (fault, ended)
+
+        # A removal that was committed before the disk failed finds nothing more to take out.
+        assert warm.run(*command(store)).status == (1 if command is remove and after == done else 0)
+        assert contents(store, tmp_path) == done
+        assert warm.run("query", "rain", "--store", store).status == 0
+        assert file_kinds(store) == file_kinds(few_clips.store)
+
+
+@pytest.fixture(scope="module")
+def warm_with_small_disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    if shutil.which("unshare") is None or subprocess.run([*IN_OWN_NAMESPACE, "true"], check=False).returncode != 0:
+        pytest.skip("this system lets nobody but root mount a small disk")
+    process = Warm(tmp_path_factory.mktemp("warm"), launcher=IN_OWN_NAMESPACE)
+    yield process
+    process.close()
+
+
+def test_an_index_run_on_a_small_disk(warm_with_small_disk, few_clips, faults, tmp_path):
+    warm = warm_with_small_disk
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    seen_from_here = warm.root / disk.relative_to("/")
+    page_bytes = 4096
+    pages = sum(-(-file.stat().st_size // page_bytes) for file in few_clips.store.iterdir())
+    random = Random(6)
+    too_small = 0
+    for _ in range(faults):
+        # Up to where there may be room for everything, the write-ahead log included.
+        room = random.randrange(2, 3 * pages)
+        warm.mount(disk, f"size={room * page_bytes}")
+        ended = warm.run(*few_clips.command, "--store", disk / "store")
+        after = contents(seen_from_here / "store", tmp_path)
+        assert is_one_line_why(ended) or (ended.status == 0 and after.is_as(few_clips.whole)), (room, ended)
+        too_small += ended.status != 0
+
+        warm.mount(disk, f"remount,size={100 * pages * page_bytes}")
+        again = warm.run(*few_clips.command, "--store", disk / "store")
+        assert again.status == 0, again.err
+        finished = contents(seen_from_here / "store", tmp_path)
+        assert finished.has_all_of(after)
+        assert finished.is_as(few_clips.whole)
+        assert file_kinds(seen_from_here / "store") == file_kinds(few_clips.store)
+    assert too_small >= faults / 4, "the disk was hardly ever full"
