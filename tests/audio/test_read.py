@@ -346,6 +346,12 @@ def test_samples_that_are_not_finite(tmp_path, value, second, channels):
     assert refusal(path) == "holds samples that are not finite numbers (NaN or infinity)"
 
 
+@pytest.mark.filterwarnings("error")
+def test_samples_whose_mean_is_too_large_for_a_float(tmp_path):
+    path = write_audio(tmp_path / "a.wav", np.full((10, 2), np.finfo(np.float32).max, np.float32))
+    assert refusal(path) == "holds samples that are not finite numbers (NaN or infinity)"
+
+
 def test_what_comes_before_a_bad_sample_is_given_out_before_the_refusal(tmp_path):
     samples = noise(2.5)
     samples[-1] = np.nan
