@@ -86,6 +86,13 @@ def contents(store: Path, scratch: Path) -> Contents:
     return Contents(clips, {place: tuple(column[place] for column in columns) for place in columns[0]})
 
 
+def clips_embedded(ended: Ended) -> int:
+    """How many clips an index run says that it embedded."""
+    said = re.match(r"([\d,]+) clips? embedded ", ended.err)
+    assert said, ended.err
+    return int(said[1].replace(",", ""))
+
+
 def file_kinds(store: Path) -> set[str]:
     """The names of a store's files, without their numbers and without what SQLite keeps while a reader is there."""
     return {re.sub(r"\d+", "N", file.name) for file in store.iterdir() if not file.name.endswith(("-wal", "-shm"))}

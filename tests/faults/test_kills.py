@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +9,18 @@ from random import Random
 
 import pytest
 
-from tests.faults.conftest import NOTHING, SOUNDS, Contents, Scene, calls_of, contents, file_kinds, one_of_each_kind
-from tests.faults.warm import BadDisk, Ended, Fault, Warm
+from tests.faults.conftest import (
+    NOTHING,
+    SOUNDS,
+    Contents,
+    Scene,
+    calls_of,
+    clips_embedded,
+    contents,
+    file_kinds,
+    one_of_each_kind,
+)
+from tests.faults.warm import BadDisk, Fault, Warm
 
 pytestmark = pytest.mark.slow
 
@@ -28,12 +37,6 @@ def index_kills(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def other_kills(request: pytest.FixtureRequest) -> int:
     return 50 if request.config.getoption("--all-faults") else 8
-
-
-def clips_embedded(ended: Ended) -> int:
-    said = re.match(r"([\d,]+) clips? embedded ", ended.err)
-    assert said, ended.err
-    return int(said[1].replace(",", ""))
 
 
 def finish(warm: Warm, scene: Scene, store: Path, held: Contents, scratch: Path) -> None:
