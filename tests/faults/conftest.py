@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -47,6 +47,10 @@ class Contents:
             and self.windows.keys() == other.windows.keys()
             and bool((np.abs(self._matrix() - other._matrix()) < other.accuracy).all())
         )
+
+    def with_those_of(self, other: Contents) -> Contents:
+        """These and those of another."""
+        return Contents(self.clips | other.clips, self.windows | other.windows)
 
     @property
     def accuracy(self) -> float:
@@ -170,13 +174,32 @@ def many_clips(
 
 
 @pytest.fixture(scope="session")
-def few_clips(
+def scene_of(
     warm: Warm, plain_checkpoint: tuple[Path, PeAudioModel], tmp_path_factory: pytest.TempPathFactory
-) -> Scene:
-    """As many real clips as it takes to have several commits."""
-    paths = [SOUNDS / name for name in ("drums", "instruments")]
-    options = ["--model", plain_checkpoint[0], "--window", 1]
-    return _scene(warm, tmp_path_factory.mktemp("few"), "index", *paths, *options)
+) -> Callable[..., Scene]:
+    """Make a scene of some folders of example sounds, in windows so short that there are several commits."""
+
+    def make(*folders: str) -> Scene:
+        paths = [SOUNDS / folder for folder in folders]
+        options = ["--model", plain_checkpoint[0], "--window", 1]
+        return _scene(warm, tmp_path_factory.mktemp("some"), "index", *paths, *options)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def drums(scene_of: Callable[..., Scene]) -> Scene:
+    return scene_of("drums")
+
+
+@pytest.fixture(scope="session")
+def instruments(scene_of: Callable[..., Scene]) -> Scene:
+    return scene_of("instruments")
+
+
+@pytest.fixture(scope="session")
+def few_clips(scene_of: Callable[..., Scene]) -> Scene:
+    return scene_of("drums", "instruments")
 
 
 def one_of_each_kind(calls: Sequence[str], random: Random) -> Iterator[int]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from random import Random
 
 import pytest
 
-from tests.faults.conftest import SOUNDS, Contents, Scene, calls_of, contents, file_kinds, one_of_each_kind
+from tests.faults.conftest import NOTHING, SOUNDS, calls_of, contents, file_kinds, one_of_each_kind
 from tests.faults.warm import BadDisk, Ended, Fault, Warm
 
 pytestmark = pytest.mark.slow
@@ -30,32 +29,23 @@ def is_one_line_why(ended: Ended) -> bool:
     return (ended.status, ended.out) == (2, b"") and bool(re.fullmatch(rf"pe-search: .*({WHY}).*\n", ended.err))
 
 
-def half_of(warm: Warm, scene: Scene, store: Path, scratch: Path) -> Contents:
-    """Make a store of some of a scene's clips."""
-    command = [SOUNDS / "drums" if arg == SOUNDS / "instruments" else arg for arg in scene.command]
-    ended = warm.run(*command, "--store", store)
-    assert ended.status == 0, ended.err
-    half = contents(store, scratch)
-    assert 0 < len(half.clips) < scene.clips
-    return half
-
-
 @pytest.mark.parametrize("is_begun", [False, True], ids=["new store", "store with clips"])
-def test_an_index_run_on_a_disk_that_fails_at_any_write(warm_with_bad_disk, few_clips, faults, tmp_path, is_begun):
+def test_an_index_run_on_a_disk_that_fails_at_any_write(
+    warm_with_bad_disk, drums, few_clips, faults, tmp_path, is_begun
+):
     warm = warm_with_bad_disk
     disk = tmp_path / "disk"
     disk.mkdir()
     store = disk / "store"
-    begun = tmp_path / "begun"
-    held = half_of(warm, few_clips, begun, tmp_path) if is_begun else Contents({}, {})
+    held = drums.whole if is_begun else NOTHING
     if is_begun:
-        shutil.copytree(begun, store)
+        shutil.copytree(drums.store, store)
     _, calls = calls_of(warm, disk, *few_clips.command, "--store", store)
     moments = one_of_each_kind(calls, Random(4))
     for number in range(faults):
         shutil.rmtree(store, ignore_errors=True)
         if is_begun:
-            shutil.copytree(begun, store)
+            shutil.copytree(drums.store, store)
         fault = BadDisk(disk, tmp_path / "log", (Fault.FULL, Fault.FAIL_ONCE)[number % 2], next(moments))
         ended = warm.run(*few_clips.command, "--store", store, disk=fault)
         after = contents(store, tmp_path)
@@ -71,40 +61,40 @@ def test_an_index_run_on_a_disk_that_fails_at_any_write(warm_with_bad_disk, few_
         assert file_kinds(store) == file_kinds(few_clips.store)
 
 
-def remove(store: Path) -> tuple[object, ...]:
-    return "remove", SOUNDS / "instruments", "--store", store
-
-
-def rebuild(store: Path) -> tuple[object, ...]:
-    return "rebuild", "--store", store
-
-
-@pytest.mark.parametrize("command", [remove, rebuild])
+@pytest.mark.parametrize("verb", ["remove", "rebuild", "merge"])
 def test_another_writer_on_a_disk_that_fails_at_any_write(
-    warm_with_bad_disk, few_clips, faults, tmp_path, command: Callable[[Path], tuple[object, ...]]
+    warm_with_bad_disk, drums, instruments, few_clips, faults, tmp_path, verb
 ):
     warm = warm_with_bad_disk
     disk = tmp_path / "disk"
     disk.mkdir()
     store = disk / "store"
-    shutil.copytree(few_clips.store, store)
-    _, calls = calls_of(warm, disk, *command(store))
+    scene = drums if verb == "merge" else few_clips
+    argument = {"remove": [SOUNDS / "instruments"], "rebuild": [], "merge": [instruments.store]}[verb]
+    command = (verb, *argument, "--store", store)
+    shutil.copytree(scene.store, store)
+    _, calls = calls_of(warm, disk, *command)
     done = contents(store, tmp_path)
+    assert (done == scene.whole) == (verb == "rebuild")
     moments = one_of_each_kind(calls, Random(5))
     for number in range(faults):
         shutil.rmtree(store)
-        shutil.copytree(few_clips.store, store)
+        shutil.copytree(scene.store, store)
         fault = BadDisk(disk, tmp_path / "log", (Fault.FULL, Fault.FAIL_ONCE)[number % 2], next(moments))
-        ended = warm.run(*command(store), disk=fault)
+        ended = warm.run(*command, disk=fault)
         after = contents(store, tmp_path)
-        assert after in (few_clips.whole, done), fault
+        if verb == "merge":
+            assert after.has_all_of(scene.whole), fault
+            assert done.has_all_of(after), fault
+        else:
+            assert after in (scene.whole, done), fault
         assert is_one_line_why(ended) or (ended.status == 0 and after == done), (fault, ended)
 
         # A removal that was committed before the disk failed finds nothing more to take out.
-        assert warm.run(*command(store)).status == (1 if command is remove and after == done else 0)
+        assert warm.run(*command).status == (1 if verb == "remove" and after == done else 0)
         assert contents(store, tmp_path) == done
         assert warm.run("query", "rain", "--store", store).status == 0
-        assert file_kinds(store) == file_kinds(few_clips.store)
+        assert file_kinds(store) == file_kinds(scene.store)
 
 
 @pytest.fixture(scope="module")

@@ -94,18 +94,18 @@ def test_an_index_run_that_is_killed_at_any_write_loses_nothing(warm_with_bad_di
 
 
 def killed_copies(
-    warm: Warm, scene: Scene, kills: int, tmp_path: Path, command: Callable[[Path], tuple[object, ...]]
+    warm: Warm, original: Path, kills: int, tmp_path: Path, command: Callable[[Path], tuple[object, ...]]
 ) -> Iterator[tuple[Path, Contents]]:
     """Copies of a store in which a command was killed at one write after the other, each with what it then holds."""
     disk = tmp_path / "disk"
     disk.mkdir()
     store = disk / "store"
-    shutil.copytree(scene.store, store)
+    shutil.copytree(original, store)
     _, calls = calls_of(warm, disk, *command(store))
     moments = one_of_each_kind(calls, Random(3))
     for number in range(kills):
         shutil.rmtree(store)
-        shutil.copytree(scene.store, store)
+        shutil.copytree(original, store)
         fault = BadDisk(disk, tmp_path / "log", KILLS[number % len(KILLS)], next(moments))
         ended = warm.run(*command(store), disk=fault)
         assert ended.is_killed, (fault, ended)
@@ -113,20 +113,17 @@ def killed_copies(
 
 
 def test_a_removal_that_is_killed_is_done_or_not_and_can_be_done_again(
-    warm_with_bad_disk, few_clips, other_kills, tmp_path
+    warm_with_bad_disk, drums, few_clips, other_kills, tmp_path
 ):
-    whole = few_clips.whole
-    gone = SOUNDS / "instruments"
-    rest = Contents(
-        {path: clip for path, clip in whole.clips.items() if gone not in path.parents},
-        {place: embedding for place, embedding in whole.windows.items() if gone not in place[0].parents},
-    )
-    assert NOTHING != rest != whole
-
     def command(store: Path) -> tuple[object, ...]:
-        return "remove", gone, "--store", store
+        return "remove", SOUNDS / "instruments", "--store", store
 
-    for store, held in killed_copies(warm_with_bad_disk, few_clips, other_kills, tmp_path, command):
+    whole = few_clips.whole
+    rest = Contents(
+        {path: whole.clips[path] for path in drums.whole.clips},
+        {place: whole.windows[place] for place in drums.whole.windows},
+    )
+    for store, held in killed_copies(warm_with_bad_disk, few_clips.store, other_kills, tmp_path, command):
         assert held in (whole, rest)
         again = warm_with_bad_disk.run(*command(store))
         assert again.status == (0 if held == whole else 1), again.err
@@ -142,9 +139,26 @@ def test_a_rebuild_that_is_killed_changes_no_answer_and_can_be_done_again(
     def command(store: Path) -> tuple[object, ...]:
         return "rebuild", "--store", store
 
-    for store, held in killed_copies(warm_with_bad_disk, few_clips, other_kills, tmp_path, command):
+    for store, held in killed_copies(warm_with_bad_disk, few_clips.store, other_kills, tmp_path, command):
         assert held == few_clips.whole
         again = warm_with_bad_disk.run(*command(store))
         assert again.status == 0, again.err
         assert contents(store, tmp_path) == few_clips.whole
         assert file_kinds(store) == file_kinds(few_clips.store)
+
+
+def test_a_merge_that_is_killed_keeps_both_stores_and_can_be_done_again(
+    warm_with_bad_disk, drums, instruments, other_kills, tmp_path
+):
+    def command(store: Path) -> tuple[object, ...]:
+        return "merge", instruments.store, "--store", store
+
+    both = drums.whole.with_those_of(instruments.whole)
+    for store, held in killed_copies(warm_with_bad_disk, drums.store, other_kills, tmp_path, command):
+        assert held.has_all_of(drums.whole)
+        assert both.has_all_of(held)
+        again = warm_with_bad_disk.run(*command(store))
+        assert again.status == 0, again.err
+        assert contents(store, tmp_path) == both
+        assert contents(instruments.store, tmp_path) == instruments.whole
+        assert file_kinds(store) == file_kinds(drums.store)
