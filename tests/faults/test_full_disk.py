@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 IN_OWN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
 # What the system and SQLite say of a disk that is full or fails. Why it can't make a file, SQLite doesn't say.
-WHY = "No space left on device|Input/output error|database or disk is full|disk I/O error|unable to open database file"
+WHY = "The disk is full|No space left on device|Input/output error|disk I/O error|unable to open database file"
 
 
 @pytest.fixture
