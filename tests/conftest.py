@@ -21,6 +21,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    # Here, because pytest reads no conftest further down before it reads its options.
+    parser.addoption("--all-faults", action="store_true", help="inject as many faults as CONTRIBUTING.md tells of")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One cache for all tests, so that each made-up checkpoint is compiled once; the user's is left alone."""

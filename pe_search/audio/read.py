@@ -88,7 +88,8 @@ class ClipReader:
         is_empty = True
         while True:
             frames = self._read(frames_per_block)
-            mono = frames.mean(axis=1, dtype=np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # the next line tells of it
+                mono = frames.mean(axis=1, dtype=np.float32)
             if not np.isfinite(mono).all():
                 raise AudioError(self.path, "holds samples that are not finite numbers (NaN or infinity)")
             is_last = len(mono) < frames_per_block

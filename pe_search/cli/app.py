@@ -106,6 +106,20 @@ def _mend_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))  # noqa: SIM115
+    _move_stderr()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _move_stderr() -> None:
+    """Take stderr to another descriptor, so that libraries which write to the usual one by themselves are not heard.
+
+    libmpg123 does, several lines for each damaged MP3, and libsndfile has no way to tell it not to.
+    """
+    # Without a buffer, which would be flushed in vain on the way out if nobody reads any more.
+    own = io.FileIO(os.dup(sys.stderr.fileno()), "w")
+    sys.stderr = io.TextIOWrapper(own, encoding=sys.stderr.encoding, write_through=True)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    os.close(null)

@@ -69,6 +69,8 @@ def salvage_if_damaged(directory: Path) -> Salvage | None:
                 return None
             return _salvage(db, path, manifest)
     except sqlite3.Error as error:
+        if not _is_damage(error):
+            raise StoreError(f"The catalog {path} can't be used: {error}") from error
         raise StoreError(
             f"Nothing can be saved of the catalog {path}: {error}. Delete the store, and index again."
         ) from error
@@ -87,8 +89,19 @@ def _is_sound(db: sqlite3.Connection, dimension: int) -> bool:
             return False
         odd = "typeof(embedding) != 'blob' OR length(embedding) != ? OR typeof(start_s) != 'real' OR end_s < start_s"
         return bool(db.execute(f"SELECT count(*) = 0 FROM windows WHERE {odd}", (2 * dimension,)).fetchone()[0])
-    except sqlite3.DatabaseError:
-        return False
+    except sqlite3.DatabaseError as error:
+        if _is_damage(error):
+            return False
+        raise
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    # Not what a disk says that is full or can't be written to: for that, a sound catalog must not be put aside.
+    code = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in (
+        sqlite3.SQLITE_IOERR_READ,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+    )
 
 
 def _salvage(db: sqlite3.Connection, path: Path, manifest: Manifest) -> Salvage:

@@ -104,7 +104,7 @@ def test_links_are_followed_and_keep_their_own_names(tmp_path):
     (near / "file.wav").symlink_to(tmp_path / "far/a.wav")
     (near / "folder").symlink_to(tmp_path / "far")
     (near / "words.wav").symlink_to(tmp_path / "far/notes.txt")
-    assert names(near) == ["file.wav", "folder/a.wav", "words.wav"]
+    assert names(near) == ["file.wav", "words.wav", "folder/a.wav"]
     assert names(near, near / "folder") == ["folder/a.wav"]
 
 
@@ -122,11 +122,40 @@ def test_a_link_that_leads_back_up_is_not_followed(tmp_path):
     assert names(tmp_path) == ["a/b/1.wav"]
 
 
-def test_two_folders_that_link_to_each_other_are_walked_to_an_end(tmp_path):
-    make(tmp_path, "a/1.wav", "b/2.wav")
+def test_a_folder_is_walked_by_its_own_path_rather_than_by_a_link(tmp_path):
+    make(tmp_path, "a/1.wav", "b/2.wav", "b/c/3.wav")
     (tmp_path / "a/to-b").symlink_to(tmp_path / "b")
+    (tmp_path / "a/to-c").symlink_to(tmp_path / "b/c")
     (tmp_path / "b/to-a").symlink_to(tmp_path / "a")
-    assert names(tmp_path) == ["a/1.wav", "a/to-b/2.wav", "b/2.wav", "b/to-a/1.wav"]
+    assert names(tmp_path) == ["a/1.wav", "b/2.wav", "b/c/3.wav"]
+    assert names(tmp_path, tmp_path / "a") == ["a/1.wav", "a/to-b/2.wav", "a/to-b/c/3.wav"]
+
+
+def test_a_folder_outside_is_walked_by_the_first_link_that_leads_to_it(tmp_path):
+    make(tmp_path, "near/1.wav", "far/2.wav", "far/deep/3.wav")
+    for name, target in {"a": "far/deep", "b": "far", "c": "far", "d": "far/deep"}.items():
+        (tmp_path / "near" / name).symlink_to(tmp_path / target)
+    assert names(tmp_path, tmp_path / "near") == ["near/1.wav", "near/a/3.wav", "near/b/2.wav"]
+
+
+def test_each_root_is_walked_for_itself(tmp_path):
+    make(tmp_path, "far/1.wav", "a/2.wav", "b/3.wav")
+    for name in "ab":
+        (tmp_path / name / "far").symlink_to(tmp_path / "far")
+    assert names(tmp_path, tmp_path / "a", tmp_path / "b") == ["a/2.wav", "a/far/1.wav", "b/3.wav", "b/far/1.wav"]
+
+
+def test_folders_that_all_link_to_one_another_are_each_walked_once(tmp_path, monkeypatch):
+    folders = [f"{number:02}" for number in range(20)]
+    for name in folders:
+        make(tmp_path, f"{name}/a.wav")
+        for other in folders:
+            (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
+    scandir = os.scandir
+    scans: list[Path] = []
+    monkeypatch.setattr(os, "scandir", lambda folder: (scans.append(folder), scandir(folder))[1])
+    assert names(tmp_path) == [f"{name}/a.wav" for name in folders]
+    assert scans == [tmp_path, *(tmp_path / name for name in folders)]
 
 
 def test_a_dangling_link_is_a_problem_if_it_would_be_a_clip(tmp_path):

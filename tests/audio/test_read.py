@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -346,6 +347,12 @@ def test_samples_that_are_not_finite(tmp_path, value, second, channels):
     assert refusal(path) == "holds samples that are not finite numbers (NaN or infinity)"
 
 
+@pytest.mark.filterwarnings("error")
+def test_samples_whose_mean_is_too_large_for_a_float(tmp_path):
+    path = write_audio(tmp_path / "a.wav", np.full((10, 2), np.finfo(np.float32).max, np.float32))
+    assert refusal(path) == "holds samples that are not finite numbers (NaN or infinity)"
+
+
 def test_what_comes_before_a_bad_sample_is_given_out_before_the_refusal(tmp_path):
     samples = noise(2.5)
     samples[-1] = np.nan
@@ -373,6 +380,24 @@ def test_a_header_with_an_impossible_sample_rate(tmp_path, rate_hz):
 def test_a_header_with_an_absurd_number_of_channels(tmp_path):
     path = write_audio(tmp_path / "a.wav", np.zeros((10, 257), np.float32))
     assert refusal(path) == "its header gives 257 channels"
+
+
+def test_half_an_hour_that_is_tiny_on_disk_takes_no_more_memory_than_a_minute(tmp_path):
+    def peak_bytes(minutes: int) -> int:
+        path = tmp_path / f"{minutes}.flac"
+        with soundfile.SoundFile(path, "w", 8_000, 1, "PCM_16") as file:
+            for _ in range(minutes):
+                file.write(np.zeros(60 * 8_000, np.int16))
+        assert path.stat().st_size < 5_000 * minutes
+        tracemalloc.start()
+        with ClipReader(path) as reader:
+            assert sum(len(block) for block in reader.blocks()) == minutes * 60 * 48_000
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak
+
+    # Half an hour of 48 kHz would be 346 MB.
+    assert peak_bytes(30) < peak_bytes(1) + 100_000
 
 
 @pytest.mark.parametrize(
