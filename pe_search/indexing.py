@@ -143,7 +143,7 @@ def run_index(
     run.commit()
     if not is_interrupted:
         store.drop_unused_contents()
-    store.refresh_index()
+        store.refresh_index()
     return IndexSummary(
         clips=run.clips,
         windows=run.windows,
@@ -280,6 +280,7 @@ class _Run:
     def _commit_if_due(self) -> None:
         if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:
             self.commit()
+            self._store.keep_index_up()
 
     def commit(self) -> None:
         """Commit every content that is read and embedded to its end, and all that is known of clips."""

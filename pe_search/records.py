@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Clip", "Content", "Hit", "IndexSummary", "LeftOut", "Match", "Problem", "Verification", "Window"]
+__all__ = [
+    "Clip",
+    "Content",
+    "Hit",
+    "IndexSummary",
+    "LeftOut",
+    "Match",
+    "Problem",
+    "SearchEffort",
+    "Verification",
+    "Window",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +73,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A clip that was left out, and why."""
+    """A clip that was left out, and why; or another file that is amiss."""
 
     path: Path
     reason: str
@@ -76,6 +87,22 @@ class Match:
     start_s: float
     end_s: float
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEffort:
+    """How a store came to its answer.
+
+    Attributes:
+        is_exact: Whether no other window can be among the best; else some of those that are lie outside what was
+            searched, though hardly ever.
+        windows_searched: Windows whose scores were calculated.
+        windows: Windows that there are, or that were asked for.
+    """
+
+    is_exact: bool
+    windows_searched: int
+    windows: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ def search(
     under: Path | None = None,
     all_windows: bool = False,
     min_probability: float = 0.0,
+    exact: bool = False,
 ) -> Iterator[list[Hit]]:
     """Answer each query in turn with its hits, best first.
 
@@ -42,10 +43,11 @@ def search(
         under: A clip, or a folder that the clips must be below; absolute.
         all_windows: Whether a clip may show more than once, or only by its best window.
         min_probability: Hits below it are left out.
+        exact: Whether to go through all windows of the store, however many there are.
     """
     for query, embedding in zip(queries, embedder.embed_texts(queries), strict=True):
         hits: list[Hit] = []
-        for match in store.best_matches(embedding, k, under=under, all_windows=all_windows):
+        for match in store.best_matches(embedding, k, under=under, all_windows=all_windows, exact=exact):
             chance = probability(match.score, store.manifest)
             if chance >= min_probability:
                 hits.append(

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.messages import counted, say
+from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import StoreOption, expanded, store_directory
 from pe_search.cli.render import clock
 from pe_search.errors import StoreError
-from pe_search.records import IndexSummary, Problem
+from pe_search.records import IndexSummary
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -126,7 +126,7 @@ def index(
     with ExitStack() as stack:
         opened = None
         if manifest is not None:
-            opened = stack.enter_context(Store.open(directory, read_only=False))
+            opened = stack.enter_context(Store.open(directory, read_only=False, on_problem=say_problem))
         held, left_out = (opened.clips(), opened.left_out()) if opened else ({}, [])
         plan = plan_index([expanded(path) for path in paths], held, left_out, prune=prune)
         if not (plan.to_read or plan.to_remove or plan.to_forget or plan.unchanged or plan.left_out_before):
@@ -150,7 +150,7 @@ def index(
             opened = stack.enter_context(Store.create(directory, new))
         stack.enter_context(_termination_interrupts())
         on_progress = stack.enter_context(_progress(sum(clip.size_bytes for clip in plan.to_read)))
-        summary = run_index(plan, opened, load_embedder, on_progress=on_progress, on_problem=_say_problem)
+        summary = run_index(plan, opened, load_embedder, on_progress=on_progress, on_problem=say_problem)
     _say_summary(summary, directory, time.monotonic() - started_s)
     if summary.is_interrupted:
         raise typer.Exit(130)
@@ -214,13 +214,9 @@ def _say_which_model(checkpoint: Checkpoint, *, is_first_choice: bool) -> None:
         )
 
 
-def _say_problem(problem: Problem) -> None:
-    say(f"pe-search: {problem.path}: {problem.reason}")
-
-
 def _say_nothing_to_do(plan: Plan, paths: list[Path]) -> None:
     for problem in plan.problems:
-        _say_problem(problem)
+        say_problem(problem)
     if not plan.problems:
         say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
 

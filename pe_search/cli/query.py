@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.messages import say_problem
 from pe_search.cli.options import StoreOption, expanded, store_directory
 from pe_search.cli.render import HitFormat, write_hits
 from pe_search.errors import StoreError
@@ -35,6 +36,10 @@ def query(
     min_probability: Annotated[
         float, typer.Option("--min-probability", min=0.0, max=1.0, metavar="P", help="Leave out hits below P.")
     ] = 0.0,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Go through every window, also of a store so large that most can be passed over."),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="NAME", help="Refuse a store that was made with another checkpoint."),
@@ -65,7 +70,7 @@ def query(
     from pe_search.pe_audio.checkpoint import canonical_name, find_same_checkpoint
     from pe_search.store import Store
 
-    with Store.open(store_directory(store)) as opened:
+    with Store.open(store_directory(store), on_problem=say_problem) as opened:
         made_with = opened.manifest.model
         if model is not None and canonical_name(model) != made_with:
             raise StoreError(
@@ -85,6 +90,7 @@ def query(
             under=None if under is None else Path(os.path.abspath(expanded(under))),
             all_windows=all_windows,
             min_probability=min_probability,
+            exact=exact,
         )
         if write_hits(answers, hit_format, null=null) == 0:
             raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.messages import counted, say
+from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import StoreOption, expanded, store_directory
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def remove(
     """
     from pe_search.store import Store
 
-    with Store.open(store_directory(store), read_only=False) as opened:
+    with Store.open(store_directory(store), read_only=False, on_problem=say_problem) as opened:
         roots = {Path(os.path.abspath(expanded(path))) for path in paths}
         removed, forgotten = (
             [path for path in known if not roots.isdisjoint((path, *path.parents))]
@@ -165,7 +165,7 @@ def rebuild(store: StoreOption = None) -> None:
 
     directory = store_directory(store)
     salvage = salvage_if_damaged(directory)
-    with Store.open(directory, read_only=False) as opened:
+    with Store.open(directory, read_only=False, on_problem=say_problem) as opened:
         opened.rebuild_index()
         windows = opened.holdings().windows
     if salvage is not None:

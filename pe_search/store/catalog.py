@@ -23,10 +23,9 @@ LARGEST_VALUE = float(np.finfo(np.float16).max)
 #
 # A clip is a file; a content is what its bytes hold, and two clips of the same bytes have one content between them.
 # Paths are kept as the bytes that the file system has, since names need not be UTF-8; they also sort by bytes.
-# An embedding is little-endian float16. `generation` grows with each commit that adds windows or takes some away; it
-# starts at the time of making, so that an index left over from a catalog that was deleted is never taken for a fresh
-# one. The id of a window that is gone is never given to another, so that an index made earlier can't point at the wrong
-# one.
+# An embedding is little-endian float16. `identity` tells this catalog from any other, so that an index left over from
+# one that was deleted is never taken for its own. The id of a window that is gone is never given to another, so that an
+# index made earlier can't point at the wrong one, and every window that came after it was made has a higher id.
 _SCHEMA = """
 CREATE TABLE contents (
     id INTEGER PRIMARY KEY,
@@ -55,12 +54,13 @@ CREATE TABLE left_out (
     modified_ns INTEGER NOT NULL,
     reason TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE state (generation INTEGER NOT NULL);
-INSERT INTO state SELECT 1000 * CAST(strftime('%s', 'now') AS INTEGER);
+CREATE TABLE state (identity TEXT NOT NULL);
+INSERT INTO state SELECT lower(hex(randomblob(16)));
 """
 _BUSY_TIMEOUT_S = 30.0
 # SQLite's own bound on the variables of one statement has been higher than this since version 3.32.
 _IDS_PER_STATEMENT = 10_000
+_WINDOWS_AT_ONCE = 4_096
 # No value that pe-search writes comes near these; one from elsewhere could ask for any amount of memory or time.
 _LONGEST_VALUE_BYTES = 1 << 20
 _LATEST_S = 1e9
@@ -160,10 +160,10 @@ class Catalog:
         return max(file.stat().st_mtime for file in files)
 
     @property
-    def generation(self) -> int:
-        """A number that grows with each commit that adds windows or takes some away."""
+    def identity(self) -> str:
+        """What tells this catalog from any other."""
         with self._explaining():
-            return int(self._db.execute("SELECT generation FROM state").fetchone()[0])
+            return str(self._db.execute("SELECT identity FROM state").fetchone()[0])
 
     def holdings(self) -> Holdings:
         """Count what is there."""
@@ -238,8 +238,8 @@ class Catalog:
             for path in removed:
                 self._db.execute("DELETE FROM clips WHERE path = ?", (_name(path),))
                 self._db.execute("DELETE FROM left_out WHERE path = ?", (_name(path),))
-            if sum(self._add(content) for content in contents):
-                self._grow_generation()
+            for content in contents:
+                self._add(content)
             for clip, digest in clips:
                 self._db.execute("DELETE FROM left_out WHERE path = ?", (_name(clip.path),))
                 self._db.execute(
@@ -257,8 +257,7 @@ class Catalog:
                     (_name(clip.path), clip.size_bytes, clip.modified_ns, one.reason),
                 )
 
-    def _add(self, content: Content) -> bool:
-        """Add a content; tell whether it is new."""
+    def _add(self, content: Content) -> None:
         with np.errstate(over="ignore"):
             embeddings = np.asarray(content.embeddings).astype("<f2")
         if not np.isfinite(embeddings).all():
@@ -268,7 +267,7 @@ class Catalog:
             (content.digest, content.times[-1][1]),
         )
         if row.rowcount == 0:
-            return False
+            return
         self._db.executemany(
             "INSERT INTO windows (content_id, start_s, end_s, embedding) VALUES (?, ?, ?, ?)",
             (
@@ -276,7 +275,6 @@ class Catalog:
                 for (start_s, end_s), embedding in zip(content.times, embeddings, strict=True)
             ),
         )
-        return True
 
     def drop_unused_contents(self) -> None:
         """Delete the contents that no clip has any more.
@@ -285,30 +283,53 @@ class Catalog:
         before its new one was read.
         """
         with self._explaining(), self._db:
-            unused = self._db.execute(
+            self._db.execute(
                 "DELETE FROM contents WHERE NOT EXISTS (SELECT 1 FROM clips WHERE content_id = contents.id)"
             )
-            if unused.rowcount:
-                self._grow_generation()
 
-    def _grow_generation(self) -> None:
-        self._db.execute("UPDATE state SET generation = generation + 1")
+    def last_window_id(self) -> int:
+        """The highest id that a window ever had; 0 if there never was one."""
+        with self._explaining():
+            row = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'windows'").fetchone()
+            return int(row[0]) if row else 0
 
-    def embeddings(self) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-        """All window ids, ascending, and their embeddings: shapes (windows,) and (windows, dimension)."""
-        with self._explaining(), self._db:
-            # One transaction, so that both statements see the same windows, whatever is committed in between.
-            self._db.execute("BEGIN")
-            count = self._db.execute("SELECT count(*) FROM windows").fetchone()[0]
-            ids = np.empty(count, np.int64)
-            vectors = np.empty((count, self._dimension), np.float16)
-            rows = self._db.execute("SELECT id, embedding FROM windows ORDER BY id")
-            for row, (window_id, embedding) in enumerate(rows):
-                ids[row] = window_id
-                vectors[row] = np.frombuffer(embedding, "<f2").reshape(self._dimension)
-            if not np.isfinite(vectors).all():
-                raise ValueError("an embedding is not finite")
-        return ids, vectors
+    def window_count(self, *, after: int = 0) -> int:
+        """How many windows have a higher id, whether a clip has them any more or not."""
+        # Without a condition SQLite counts in its own index, which is far smaller than the table.
+        condition = "WHERE id > ?" if after else ""
+        with self._explaining():
+            rows = self._db.execute(f"SELECT count(*) FROM windows {condition}", (after,) if after else ())
+            return int(rows.fetchone()[0])
+
+    def embeddings(self, *, after: int = 0) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
+        """Ids, ascending, and embeddings of the windows with a higher id, some thousand at a time.
+
+        Yields:
+            Arrays of shape (windows,) and (windows, dimension).
+        """
+        with self._explaining():
+            rows = self._db.execute("SELECT id, embedding FROM windows WHERE id > ? ORDER BY id", (after,))
+            while some := rows.fetchmany(_WINDOWS_AT_ONCE):
+                yield self._decoded(some)
+
+    def embeddings_of(self, window_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        """As `embeddings`, of those of the given windows that are there, all at once."""
+        found: list[tuple[int, bytes]] = []
+        with self._explaining():
+            for first in range(0, len(window_ids), _IDS_PER_STATEMENT):
+                some = window_ids[first : first + _IDS_PER_STATEMENT]
+                marks = ",".join("?" * len(some))
+                found += self._db.execute(f"SELECT id, embedding FROM windows WHERE id IN ({marks})", some)
+            return self._decoded(found)
+
+    def _decoded(self, rows: Sequence[tuple[int, bytes]]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+        size_bytes = 2 * self._dimension
+        if any(len(embedding) != size_bytes for _, embedding in rows):
+            raise ValueError("an embedding has another length than the manifest says")
+        vectors = np.frombuffer(b"".join(embedding for _, embedding in rows), "<f2").reshape(len(rows), self._dimension)
+        if not np.isfinite(vectors).all():
+            raise ValueError("an embedding is not finite")
+        return np.array([window_id for window_id, _ in rows], np.int64), vectors
 
     def places(self, window_ids: Sequence[int], under: Path | None = None) -> dict[int, list[WindowPlace]]:
         """Where the given windows are: in every clip that has their content, or in those at or below a path."""

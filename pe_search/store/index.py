@@ -1,99 +1,331 @@
-"""The FAISS index of a store: exact inner products. The only importer of faiss."""
+"""The index of a store: its embeddings as one mapped array, in which FAISS's kernels search.
+
+The rows of the array are in lists. Up to some hundred thousand windows there is one list of them all, and a search goes
+through it from end to end. Past that there is a list for each of FAISS's k-means centroids, with the windows that are
+nearest to it, and an approximate search goes through those lists alone whose centroids have the highest inner products
+with the query. So both kinds of search calculate the same scores from the same array, and none need be ranked again.
+
+Nothing here is trusted. What a query uses of the file is checked against its size, and `Store` checks what it finds
+against the catalog.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BYTES_AT_ONCE = 1 << 20
+from pe_search.store.kernels import best_rows, cluster, nearest
+from pe_search.store.tensors import Tensor, map_tensors, write_tensors
+
+# From here on an exact search takes longer than a person waits for a key.
+LISTS_FROM = 250_000
+_LAYOUT = "pe-search index 1"
+# Windows that k-means sees for each list, and what is tried out to see how many lists a search must go through.
+_SAMPLES_PER_LIST = 64
+_TRIAL_QUERIES = 64
+_TRIAL_BEST = 100
+_TRIAL_RECALL = 0.995
+# A text is farther from the sounds it describes than these are from each other: it is like one of them with noise of
+# this many times its length.
+_TRIAL_NOISE = 2.0
+_SEED = 20_240_229
+_ROWS_AT_ONCE = 16_384
+
+Blocks = Iterable[tuple[NDArray[np.int64], NDArray[np.float16]]]
 
 
-class Index:
-    """An exact index from window ids to embeddings.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search of an index came to.
 
-    Build one with `Index.build` or `Index.read`.
+    Attributes:
+        scores: float32, best first.
+        ids: Of the windows.
+        searched: How many windows the search went through.
+        is_exact: Whether no other window can be among the best.
     """
 
-    def __init__(self, faiss_index: Any) -> None:
-        self._index = faiss_index
+    scores: NDArray[np.float32]
+    ids: NDArray[np.int64]
+    searched: int
+    is_exact: bool
 
-    @classmethod
-    def build(cls, ids: NDArray[np.int64], embeddings: NDArray[np.float32]) -> Index:
-        """Make an index of embeddings of shape (windows, dimension)."""
-        faiss = _faiss()
-        index = faiss.IndexIDMap(faiss.IndexFlatIP(embeddings.shape[1]))
-        index.add_with_ids(np.ascontiguousarray(embeddings), ids)
-        return cls(index)
 
-    @classmethod
-    def read(cls, path: Path, dimension: int) -> Index | None:
-        """Read an index, or return None where the file is missing, damaged or of other embeddings."""
-        faiss = _faiss()
-        if not path.is_file():
-            return None
-        try:
-            # Through a file, because faiss can't open a name that is not UTF-8.
-            with path.open("rb") as file:
-                index = faiss.read_index(faiss.PyCallbackIOReader(file.read, _BYTES_AT_ONCE))
-        except (OSError, RuntimeError, MemoryError):
-            return None
-        if not isinstance(index, faiss.IndexIDMap) or index.d != dimension:
-            return None
-        return cls(index)
+@dataclass(frozen=True, slots=True)
+class Index:
+    """A file of embeddings, mapped. Make one with `make_index`, open it with `open_index`.
 
-    def write(self, path: Path) -> None:
-        """Write the index whole or not at all.
+    Attributes:
+        ids: Window ids by row.
+        by_id: Rows in order of their ids.
+        vectors: float16 of shape (windows, dimension).
+        starts: First row of each list, and after them the number of windows.
+        centroids: float16 of shape (lists, dimension); of shape (0, dimension) if there is one list of all.
+        up_to: The last window id that it covers; whatever the catalog has up to it is here.
+        probes: How many lists to go through for the best hundred windows.
+        trained_on: How many windows there were when the centroids were made.
+    """
 
-        Raises:
-            OSError: If the disk is full or can't be written to.
-        """
-        draft = path.with_suffix(".new")
-        faiss = _faiss()
-        try:
-            with draft.open("wb") as file:
-                faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write, _BYTES_AT_ONCE))
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
-        os.replace(draft, path)
+    ids: NDArray[np.int64]
+    by_id: NDArray[np.int64]
+    vectors: NDArray[np.float16]
+    starts: NDArray[np.int64]
+    centroids: NDArray[np.float16]
+    up_to: int
+    probes: int
+    trained_on: int
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self.ids)
 
     def search(
-        self, query: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        *,
+        among: NDArray[np.int64] | None = None,
+        exact: bool = False,
+    ) -> Found:
         """The best windows for one query, best first.
 
         Args:
-            query: Shape (dimension,).
+            query: float32 of shape (dimension,).
             k: How many at most.
-            among: Window ids to choose from; all if None.
+            among: Window ids to choose from, ascending; all if None. The search is exact then.
+            exact: Whether to go through all windows whatever their number.
 
-        Returns:
-            Scores and window ids, both of shape (at most k,).
+        Raises:
+            ValueError: If the file turns out to be damaged.
         """
-        faiss = _faiss()
-        parameters = None
         if among is not None:
-            parameters = faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))
-        scores, ids = self._index.search(query[None], k, params=parameters)
-        found = ids[0] >= 0
-        return scores[0][found], ids[0][found]
+            try:
+                rows = np.sort(self._rows_of(among))
+                scores, best = _best_among(self.vectors, query, k, rows)
+            except IndexError as error:
+                raise ValueError("its windows are not where it says") from error
+            return Found(scores, self.ids[best], len(rows), is_exact=True)
+        lists = len(self.centroids)
+        # The more are wanted, the more lists they are spread over.
+        probes = math.ceil(self.probes * max(1.0, k / _TRIAL_BEST))
+        if exact or 2 * probes >= lists:
+            scores, best = best_rows(self.vectors, query, k)
+            return Found(scores, self.ids[best], len(self), is_exact=True)
+        _, nearby = best_rows(self.centroids, query, probes)
+        stretches = [(int(self.starts[which]), int(self.starts[which + 1])) for which in nearby]
+        scores, best = best_rows(self.vectors, query, k, stretches)
+        return Found(scores, self.ids[best], sum(stop - start for start, stop in stretches), is_exact=False)
+
+    def lists_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The list of each of the given windows, of shape (windows,); -1 for one that is not here."""
+        lists = np.full(len(ids), -1, np.int64)
+        places, is_here = self._look_up(ids)
+        lists[is_here] = np.searchsorted(self.starts, self.by_id[places[is_here]], side="right") - 1
+        return np.minimum(lists, len(self.starts) - 2)
+
+    def _rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+        places, is_here = self._look_up(ids)
+        return self.by_id[places[is_here]]
+
+    def _look_up(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Places of window ids in `by_id`, and whether they are there."""
+        places = np.searchsorted(self.ids, ids, sorter=self.by_id)
+        is_here = places < len(self)
+        is_here[is_here] = self.ids[self.by_id[places[is_here]]] == ids[is_here]
+        return places, is_here
 
 
-def _faiss() -> Any:
-    if sys.platform == "darwin":
-        # torch and faiss each bring an OpenMP runtime, and on macOS a process with both aborts or crashes inside the
-        # search: kyamagu/faiss-wheels#73, pytorch/pytorch#149201.
-        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
-    import faiss
+def make_index(
+    path: Path,
+    catalog_id: str,
+    windows: int,
+    dimension: int,
+    up_to: int,
+    blocks: Blocks,
+    *,
+    before: Index | None = None,
+    lists_from: int | None,
+) -> None:
+    """Write an index whole or not at all, with memory for a few thousand windows at a time.
 
-    if sys.platform == "darwin":
-        faiss.omp_set_num_threads(1)
-    return faiss
+    Args:
+        path: Of the file.
+        catalog_id: What the catalog is known by.
+        windows: How many the catalog has.
+        dimension: Of the embeddings.
+        up_to: The last window id of the catalog.
+        blocks: Ids, ascending, and embeddings of all windows.
+        before: The index that this one takes the place of; its centroids are used again while they fit.
+        lists_from: How many windows must be there for more than one list to be made; it never is if None.
+
+    Raises:
+        OSError: If the disk is full or can't be written to.
+    """
+    metadata = {"layout": _LAYOUT, "catalog": catalog_id, "up_to": str(up_to)}
+    if lists_from is None or windows < max(lists_from, 2):
+        _write(path, metadata, windows, dimension, blocks)
+        return
+    # In order of id first, because only then can rows be had in another order, and the sample from all over.
+    in_order = path.with_name(f"{path.name}.in-order.new")
+    try:
+        _write(in_order, metadata, windows, dimension, blocks)
+        plain = open_index(in_order, catalog_id, dimension)
+        assert plain is not None, "it has just been written"
+        _write_in_lists(path, metadata, plain, before)
+    finally:
+        in_order.unlink(missing_ok=True)
+
+
+def open_index(path: Path, catalog_id: str, dimension: int) -> Index | None:
+    """Map an index; return None where there is none, or one of another catalog. Nothing of its size is read.
+
+    Raises:
+        ValueError: If the file is damaged.
+        OSError: If it can't be read.
+    """
+    try:
+        tensors, metadata = map_tensors(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    if metadata.get("layout") != _LAYOUT:
+        raise ValueError("it is not laid out as an index")
+    if metadata.get("catalog") != catalog_id:
+        return None
+    try:
+        numbers: dict[str, Any] = {name: int(metadata[name]) for name in ("up_to", "probes", "trained_on")}
+        windows, lists = tensors["ids"].size, tensors["starts"].size - 1
+        shapes = {
+            "ids": (np.int64, (windows,)),
+            "by_id": (np.int64, (windows,)),
+            "vectors": (np.float16, (windows, dimension)),
+            "starts": (np.int64, (lists + 1,)),
+            "centroids": (np.float16, (lists if lists > 1 else 0, dimension)),
+        }
+        for name, (dtype, shape) in shapes.items():
+            if tensors[name].dtype != dtype or tensors[name].shape != shape:
+                raise ValueError(f"its {name} have the wrong shape")
+        index = Index(**{**numbers, **tensors})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"it lacks something, or has too much: {error}") from error
+    # A list that ended beyond the last row would have FAISS read beyond the end of the file.
+    starts = index.starts
+    if lists < 1 or starts[0] != 0 or starts[-1] != windows or (starts[1:] < starts[:-1]).any():
+        raise ValueError("its lists don't make up its windows")
+    if index.probes < 1:
+        raise ValueError("it has no number of lists to go through")
+    return index
+
+
+def _write(path: Path, metadata: dict[str, str], windows: int, dimension: int, blocks: Blocks) -> None:
+    """Write an index of one list, in order of id."""
+    ids: list[NDArray[np.int64]] = []
+
+    def vectors() -> Iterator[NDArray[np.float16]]:
+        for block_ids, block in blocks:
+            ids.append(block_ids)
+            yield block
+
+    _write_tensors(
+        path,
+        metadata | {"probes": "1", "trained_on": "0"},
+        (windows, dimension),
+        vectors=vectors(),
+        ids=lambda: np.concatenate([np.empty(0, np.int64), *ids]),
+        by_id=np.arange(windows),
+        starts=np.array([0, windows]),
+        centroids=np.empty((0, dimension), np.float16),
+    )
+
+
+def _write_in_lists(path: Path, metadata: dict[str, str], plain: Index, before: Index | None) -> None:
+    """Write an index with the rows of one that has them in order of id."""
+    windows, dimension = plain.vectors.shape
+    if before is not None and len(before.centroids) and windows < 2 * before.trained_on:
+        centroids, trained_on = before.centroids, before.trained_on
+        list_of = before.lists_of(plain.ids)
+    else:
+        random = np.random.default_rng(_SEED)
+        lists = max(2, math.isqrt(windows))
+        sample = np.sort(random.choice(windows, min(windows, _SAMPLES_PER_LIST * lists), replace=False))
+        centroids, trained_on = cluster(plain.vectors[sample].astype(np.float32), lists), windows
+        list_of = np.full(windows, -1, np.int64)
+    for first in range(0, windows, _ROWS_AT_ONCE):
+        rows = first + np.flatnonzero(list_of[first : first + _ROWS_AT_ONCE] < 0)
+        list_of[rows] = nearest(centroids, plain.vectors[rows].astype(np.float32))
+    order = np.argsort(list_of, kind="stable")
+    probes = (
+        before.probes
+        if before is not None and centroids is before.centroids
+        else _probes(plain.vectors, centroids, list_of)
+    )
+    _write_tensors(
+        path,
+        metadata | {"probes": str(probes), "trained_on": str(trained_on)},
+        (windows, dimension),
+        vectors=(plain.vectors[order[first : first + _ROWS_AT_ONCE]] for first in range(0, windows, _ROWS_AT_ONCE)),
+        ids=lambda: plain.ids[order],
+        by_id=np.argsort(order),
+        starts=np.searchsorted(list_of[order], np.arange(len(centroids) + 1)),
+        centroids=centroids,
+    )
+
+
+def _probes(vectors: NDArray[np.float16], centroids: NDArray[np.float16], list_of: NDArray[np.int64]) -> int:
+    """How many lists must be gone through to find nearly all of the best windows, tried out."""
+    random = np.random.default_rng(_SEED)
+    ranks = []
+    for row in random.choice(len(vectors), min(len(vectors), _TRIAL_QUERIES), replace=False):
+        sound = vectors[row].astype(np.float32)
+        noise = random.standard_normal(len(sound), np.float32)
+        query = sound + noise * (_TRIAL_NOISE * np.linalg.norm(sound) / np.linalg.norm(noise))
+        _, best = best_rows(vectors, query, _TRIAL_BEST)
+        _, lists = best_rows(centroids, query, len(centroids))
+        rank_of_list = np.empty(len(centroids), np.int64)
+        rank_of_list[lists] = np.arange(len(lists))
+        ranks.append(rank_of_list[list_of[best]])
+    return 1 + int(np.quantile(np.concatenate(ranks), _TRIAL_RECALL, method="higher"))
+
+
+def _write_tensors(
+    path: Path,
+    metadata: dict[str, str],
+    shape: tuple[int, int],
+    *,
+    vectors: Iterable[NDArray[np.float16]],
+    ids: Callable[[], NDArray[np.int64]],
+    by_id: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    centroids: NDArray[np.float16],
+) -> None:
+    windows, _ = shape
+    tensors = {
+        # First, so that they begin where a page does.
+        "vectors": Tensor("F16", shape, vectors),
+        "centroids": Tensor("F16", centroids.shape, [centroids]),
+        "starts": Tensor("I64", starts.shape, [starts]),
+        # Known only once the vectors are written.
+        "ids": Tensor("I64", (windows,), (make() for make in [ids])),
+        "by_id": Tensor("I64", (windows,), [by_id]),
+    }
+    write_tensors(path, tensors, metadata)
+
+
+def _best_among(
+    vectors: NDArray[np.float16], query: NDArray[np.float32], k: int, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `best_rows`, of some rows."""
+    scores: NDArray[np.float32] = np.empty(0, np.float32)
+    best: NDArray[np.int64] = np.empty(0, np.int64)
+    for first in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[first : first + _ROWS_AT_ONCE]
+        new_scores, new = best_rows(vectors[some], query, k)
+        scores = np.concatenate([scores, new_scores])
+        best = np.concatenate([best, some[new]])
+        kept = np.lexsort((best, -scores))[:k]
+        scores, best = scores[kept], best[kept]
+    return scores, best

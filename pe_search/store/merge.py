@@ -39,6 +39,7 @@ def merge(store: Store, other: Store) -> int:
         for batch in _batches(_arrivals(other, held)):
             new = {content.digest: content for _, content in batch if content.digest not in known}
             store.commit(contents=new.values(), clips=[(clip, content.digest) for clip, content in batch])
+            store.keep_index_up()
             known |= new.keys()
             clips += len(batch)
         known_paths = held.keys() | {one.clip.path for one in store.left_out()} | other.clips().keys()

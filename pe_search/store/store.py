@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
@@ -12,14 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, LeftOut, Match
+from pe_search.records import Clip, Content, LeftOut, Match, Problem, SearchEffort
 from pe_search.store.catalog import CATALOG_FILE, Catalog, Holdings
-from pe_search.store.index import Index
+from pe_search.store.finder import Finder
 from pe_search.store.lock import WriterLock
 from pe_search.store.manifest import Manifest, read_manifest, write_manifest
-
-# How much wider to look when clips that show once, or equal scores, leave the answer open.
-_WIDENING = 4
 
 
 class Store:
@@ -32,7 +29,9 @@ class Store:
         manifest: What its embeddings have in common.
     """
 
-    def __init__(self, directory: Path, manifest: Manifest, *, read_only: bool) -> None:
+    def __init__(
+        self, directory: Path, manifest: Manifest, *, read_only: bool, on_problem: Callable[[Problem], None]
+    ) -> None:
         self.directory = directory
         self.manifest = manifest
         self._lock = None if read_only else WriterLock(directory)
@@ -43,17 +42,28 @@ class Store:
         except StoreError:
             self._let_go()
             raise
-        self._index: tuple[int, Index] | None = None
+        self._finder = Finder(self._catalog, directory, manifest.dimension, on_problem)
 
     @classmethod
-    def open(cls, directory: Path, *, read_only: bool = True) -> Store:
+    def open(
+        cls,
+        directory: Path,
+        *,
+        read_only: bool = True,
+        on_problem: Callable[[Problem], None] = lambda _problem: None,
+    ) -> Store:
         """Open an existing store.
+
+        Args:
+            directory: Where it is.
+            read_only: Whether to let others write to it.
+            on_problem: Called when something is amiss that need not stop the work, as when the index is damaged.
 
         Raises:
             StoreError: If there is none, it is damaged or of another format, or, for writing, another process is
                 writing to it.
         """
-        return cls(directory, read_manifest(directory), read_only=read_only)
+        return cls(directory, read_manifest(directory), read_only=read_only, on_problem=on_problem)
 
     @classmethod
     def create(cls, directory: Path, manifest: Manifest) -> Store:
@@ -69,7 +79,7 @@ class Store:
             write_manifest(directory, manifest)
         except OSError as error:
             raise StoreError(f"A store can't be made at {directory}: {error.strerror or error}.") from error
-        return cls(directory, manifest, read_only=False)
+        return cls(directory, manifest, read_only=False, on_problem=lambda _problem: None)
 
     def __enter__(self) -> Store:
         return self
@@ -153,11 +163,29 @@ class Store:
         self._catalog.drop_unused_contents()
 
     def refresh_index(self) -> None:
-        """Make the index on disk agree with the catalog, so that no query has to."""
-        self._fresh_index()
+        """Make the index on disk agree with the catalog if much has changed, so that queries stay quick."""
+        self._finder.refresh()
+
+    def keep_index_up(self) -> None:
+        """Make the index again if so many windows came since that queries get slow; for the middle of a run."""
+        self._finder.keep_up()
+
+    def rebuild_index(self) -> None:
+        """Make the index again from the catalog, whatever is on disk.
+
+        Raises:
+            OSError: If the disk is full or can't be written to.
+        """
+        self._finder.rebuild()
 
     def best_matches(
-        self, query: NDArray[np.float32], k: int, *, under: Path | None = None, all_windows: bool = False
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        *,
+        under: Path | None = None,
+        all_windows: bool = False,
+        exact: bool = False,
     ) -> list[Match]:
         """The k best windows for an embedding, or the best window of each of the k best clips.
 
@@ -168,65 +196,11 @@ class Store:
             k: How many at most.
             under: A clip, or a folder that the clips must be below; absolute.
             all_windows: Whether a clip may show more than once.
+            exact: Whether to go through all windows, however many there are.
         """
-        index = self._fresh_index()
-        among = None if under is None else self._catalog.window_ids_under(under)
-        available = len(index) if among is None else len(among)
-        wanted = k
-        while available and k > 0:
-            wanted = min(wanted, available)
-            scores, ids = index.search(query, wanted, among)
-            matches = self._in_order(scores, ids, under)
-            if not all_windows:
-                matches = _best_per_clip(matches)
-            # Nothing that was not fetched can score above the last that was, so beyond it the answer is settled.
-            if wanted == available or (len(matches) >= k and matches[k - 1].score > scores[-1]):
-                return matches[:k]
-            wanted *= _WIDENING
-        return []
+        return self._finder.best_matches(query, k, under=under, all_windows=all_windows, exact=exact)
 
-    def _in_order(self, scores: NDArray[np.float32], ids: NDArray[np.int64], under: Path | None) -> list[Match]:
-        places = self._catalog.places([int(window_id) for window_id in ids], under)
-        matches = [
-            Match(place.path, place.start_s, place.end_s, float(score))
-            for score, window_id in zip(scores, ids, strict=True)
-            # Every clip with the same content has the window; one that left after the index was made has no place.
-            for place in places.get(int(window_id), ())
-        ]
-        return sorted(matches, key=lambda match: (-match.score, bytes(match.path), match.start_s))
-
-    def rebuild_index(self) -> None:
-        """Make the index again from the catalog, whatever is on disk."""
-        for path in self.directory.glob("index-*.faiss"):
-            path.unlink(missing_ok=True)
-        self._index = None
-        self._fresh_index()
-
-    def _fresh_index(self) -> Index:
-        generation = self._catalog.generation
-        if self._index is not None and self._index[0] == generation:
-            return self._index[1]
-        path = self.directory / f"index-{generation}.faiss"
-        index = Index.read(path, self.manifest.dimension)
-        if index is None:
-            ids, embeddings = self._catalog.embeddings()
-            index = Index.build(ids, embeddings.astype(np.float32))
-            # A store on a read-only or full disk is searched all the same.
-            with suppress(OSError):
-                index.write(path)
-                self._drop_other_indexes(path)
-        self._index = (generation, index)
-        return index
-
-    def _drop_other_indexes(self, current: Path) -> None:
-        # With the drafts of runs that were killed.
-        for path in (*self.directory.glob("index-*.faiss"), *self.directory.glob("index-*.new")):
-            if path != current:
-                path.unlink(missing_ok=True)
-
-
-def _best_per_clip(matches: Iterable[Match]) -> list[Match]:
-    best: dict[Path, Match] = {}
-    for match in matches:
-        best.setdefault(match.path, match)
-    return list(best.values())
+    @property
+    def last_search(self) -> SearchEffort | None:
+        """How `best_matches` came to its last answer."""
+        return self._finder.last_search

@@ -1,208 +1,295 @@
-"""The FAISS index against inner products worked out by hand."""
+"""The index against inner products worked out by hand and by brute force."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
+import dataclasses
+import json
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from pe_search.store import index as index_module
-from pe_search.store.index import Index
+from pe_search.store.index import Index, make_index, open_index
 
-VECTORS = np.array([[1, 0], [0, 1], [2, 2], [-1, 0], [0.5, 0.5]], np.float32)
-IDS = np.array([7, 3, 10, 2**40, 5], np.int64)
+VECTORS = np.array([[1, 0], [0, 1], [2, 2], [-1, 0], [0.5, 0.5]], np.float16)
+IDS = np.array([3, 5, 7, 10, 2**40], np.int64)
+
+
+def make(
+    path: Path,
+    ids: NDArray[np.int64] = IDS,
+    vectors: NDArray[np.float16] = VECTORS,
+    *,
+    before: Index | None = None,
+    lists_from: int | None = None,
+) -> Index:
+    """Make an index from blocks of three windows, and open it."""
+    blocks = ((ids[first : first + 3], vectors[first : first + 3]) for first in range(0, len(ids), 3))
+    up_to = int(ids[-1]) if len(ids) else 0
+    make_index(
+        path, "catalog", len(ids), vectors.shape[1], up_to, blocks, before=before, lists_from=lists_from
+    )  # fmt: skip
+    index = open_index(path, "catalog", vectors.shape[1])
+    assert index is not None
+    assert index.up_to == up_to
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    return index
+
+
+def clustered(windows: int, dimension: int = 16, clusters: int = 40) -> NDArray[np.float16]:
+    """Vectors around a few centres; small whole numbers, so that inner products are exact in any order of adding."""
+    random = np.random.default_rng(0)
+    centres = random.integers(-30, 30, (clusters, dimension))
+    noise = random.integers(-2, 3, (windows, dimension))
+    return (centres[random.integers(0, clusters, windows)] + noise).astype(np.float16)
 
 
 @pytest.fixture
-def index() -> Index:
-    return Index.build(IDS, VECTORS)
+def path(tmp_path) -> Path:
+    return tmp_path / "x"
+
+
+@pytest.fixture
+def index(path) -> Index:
+    return make(path)
 
 
 def pairs(index: Index, query: list[float], k: int, among: list[int] | None = None) -> list[tuple[float, int]]:
-    scores, ids = index.search(np.array(query, np.float32), k, None if among is None else np.array(among, np.int64))
-    assert scores.dtype == np.float32
-    assert ids.dtype == np.int64
-    return list(zip(scores.tolist(), ids.tolist(), strict=True))
+    found = index.search(
+        np.array(query, np.float32), k, among=None if among is None else np.array(among, np.int64)
+    )  # fmt: skip
+    assert found.is_exact
+    assert (found.scores.dtype, found.ids.dtype) == (np.float32, np.int64)
+    return list(zip(found.scores.tolist(), found.ids.tolist(), strict=True))
 
 
-def test_the_scores_are_plain_inner_products_best_first(index):
+def test_the_best_windows_by_their_plain_inner_products(index):
     assert len(index) == 5
-    assert pairs(index, [2, 1], 5) == [(6.0, 10), (2.0, 7), (1.5, 5), (1.0, 3), (-2.0, 2**40)]
-    assert pairs(index, [2, 1], 2) == [(6.0, 10), (2.0, 7)]
-
-
-def test_no_more_than_there_are(index):
+    assert pairs(index, [2, 1], 5) == [(6.0, 7), (2.0, 3), (1.5, 2**40), (1.0, 5), (-2.0, 10)]
+    assert pairs(index, [2, 1], 2) == [(6.0, 7), (2.0, 3)]
     assert len(pairs(index, [1, 0], 99)) == 5
 
 
 def test_only_among_the_given_windows(index):
-    assert pairs(index, [2, 1], 2, among=[3, 5, 2**40]) == [(1.5, 5), (1.0, 3)]
-    assert pairs(index, [2, 1], 9, among=[3, 2**40]) == [(1.0, 3), (-2.0, 2**40)]
-    # A window that came into the catalog after the index was made.
-    assert pairs(index, [2, 1], 9, among=[3, 999]) == [(1.0, 3)]
-    assert pairs(index, [2, 1], 9, among=[999]) == []
+    assert pairs(index, [2, 1], 2, among=[3, 5, 2**40]) == [(2.0, 3), (1.5, 2**40)]
+    # Windows that came into the catalog after the index was made.
+    assert pairs(index, [2, 1], 9, among=[4, 5, 2**41]) == [(1.0, 5)]
+    assert pairs(index, [2, 1], 9, among=[4]) == pairs(index, [2, 1], 9, among=[]) == []
+    found = index.search(np.array([2, 1], np.float32), 9, among=np.array([3, 5]))
+    assert (found.searched, found.is_exact) == (2, True)
 
 
-def test_an_index_of_nothing():
-    index = Index.build(np.empty(0, np.int64), np.empty((0, 2), np.float32))
+def test_an_index_of_nothing(path):
+    index = make(path, IDS[:0], VECTORS[:0])
     assert len(index) == 0
-    assert pairs(index, [1, 0], 3) == []
+    assert pairs(index, [1, 0], 3) == pairs(index, [1, 0], 3, among=[5]) == []
 
 
-def test_the_same_embedding_has_the_same_score_wherever_it_is():
-    # Equal scores are ordered by path; that needs them to be equal to the last bit.
-    random = np.random.default_rng(0)
-    for dimension in (2, 7, 64, 513, 1024):
-        vectors = random.standard_normal((203, dimension)).astype(np.float32)
-        twins = np.sort(random.choice(203, 50, replace=False))
-        vectors[twins] = vectors[twins[0]]
-        index = Index.build(np.arange(203), vectors)
-        query = random.standard_normal(dimension).astype(np.float32)
-        scores = set()
-        for k, among in ((203, None), (100, None), (203, twins), (60, np.arange(0, 203, 2))):
-            scores.update(score for score, place in zip(*index.search(query, k, among), strict=True) if place in twins)
-        assert len(scores) == 1
+def test_an_index_of_nothing_is_not_cut_into_lists(path):
+    assert len(make(path, IDS[:0], VECTORS[:0], lists_from=0)) == 0
+    assert len(make(path, IDS[:1], VECTORS[:1], lists_from=0)) == 1
 
 
-def test_scores_are_right_to_the_precision_of_a_float():
-    random = np.random.default_rng(1)
-    vectors = random.standard_normal((500, 256)).astype(np.float32)
-    query = random.standard_normal(256).astype(np.float32)
-    scores, ids = Index.build(np.arange(500), vectors).search(query, 500)
-    exact = vectors.astype(np.float64) @ query.astype(np.float64)
-    np.testing.assert_allclose(scores, exact[ids], rtol=1e-5, atol=1e-5)
-    assert (np.diff(scores) <= 0).all()
-    assert sorted(ids) == list(range(500))
+# Lists
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory) -> tuple[Index, NDArray[np.int64], NDArray[np.float16]]:
+    """An index of lists, and what it was made of."""
+    vectors = clustered(3_000)
+    ids = np.arange(3_000) * 2 + 1
+    return make(tmp_path_factory.mktemp("lists") / "x", ids, vectors, lists_from=3_000), ids, vectors
+
+
+def test_lists_are_made_from_some_number_on(path, lists):
+    assert lists[0].centroids.shape == (54, 16)
+    assert make(path, *lists[1:], lists_from=3_001).centroids.shape == (0, 16)
+    assert make(path, *lists[1:], lists_from=None).centroids.shape == (0, 16)
+
+
+def test_each_window_is_in_the_list_of_its_nearest_centroid(lists):
+    index, ids, vectors = lists
+    np.testing.assert_array_equal(index.ids[index.by_id], ids)
+    np.testing.assert_array_equal(index.vectors[index.by_id], vectors)
+    distances = ((vectors[:, None].astype(float) - index.centroids[None].astype(float)) ** 2).sum(axis=2)
+    chosen = distances[np.arange(len(ids)), index.lists_of(ids)]
+    np.testing.assert_allclose(chosen, distances.min(axis=1), rtol=1e-4)
+    assert index.lists_of(np.array([0, 2, 6_001])).tolist() == [-1, -1, -1]
+    assert np.bincount(index.lists_of(ids), minlength=54).tolist() == np.diff(index.starts).tolist()
+
+
+def test_the_same_windows_make_the_same_file(path, lists):
+    make(path, *lists[1:], lists_from=3_000)
+    first = path.read_bytes()
+    make(path, *lists[1:], lists_from=3_000)
+    assert path.read_bytes() == first
+
+
+def test_an_exact_search_goes_through_all_lists(lists):
+    index, _, vectors = lists
+    for query in np.random.default_rng(1).integers(-9, 9, (20, 16)).astype(np.float32):
+        products = vectors.astype(np.float32) @ query
+        found = index.search(query, 50, exact=True)
+        assert (found.searched, found.is_exact) == (3_000, True)
+        np.testing.assert_array_equal(found.scores, np.sort(products)[::-1][:50])
+        np.testing.assert_array_equal(found.scores, products[(found.ids - 1) // 2])
+
+
+def test_an_approximate_search_goes_through_few_and_finds_nearly_all_with_their_exact_scores(lists):
+    index, _, vectors = lists
+    assert index.probes < 27
+    shares = []
+    for row in range(0, 3_000, 30):
+        query = vectors[row].astype(np.float32)
+        products = vectors.astype(np.float32) @ query
+        found = index.search(query, 10)
+        assert not found.is_exact
+        assert len(found.ids) == 10
+        assert found.searched < 2_000
+        np.testing.assert_array_equal(found.scores, products[(found.ids - 1) // 2])
+        shares.append(np.isin(found.scores, np.sort(products)[-10:]).mean())
+    assert np.mean(shares) >= 0.99
+
+
+def test_the_more_are_wanted_the_more_lists_are_gone_through_up_to_all(lists):
+    index = dataclasses.replace(lists[0], probes=4)
+    query = lists[2][0].astype(np.float32)
+    searched = [index.search(query, k).searched for k in (1, 100, 200, 3_000)]
+    assert searched[0] == searched[1] < searched[2] < searched[3] == 3_000
+    assert index.search(query, 3_000).is_exact
+
+
+def test_among_the_given_windows_the_search_is_exact(lists):
+    index, ids, vectors = lists
+    query = np.arange(16, dtype=np.float32)
+    some = ids[5:2_900:7]
+    products = (vectors.astype(np.float32) @ query)[5:2_900:7]
+    found = index.search(query, 100, among=some)
+    assert (found.searched, found.is_exact) == (len(some), True)
+    np.testing.assert_array_equal(found.scores, np.sort(products)[::-1][:100])
+
+
+def test_what_has_no_clusters_is_searched_to_the_end(path):
+    # Text embeddings may lie anywhere; where lists don't help, nothing is lost by them.
+    vectors = np.random.default_rng(0).standard_normal((2_000, 64)).astype(np.float16)
+    index = make(path, np.arange(1, 2_001), vectors, lists_from=10)
+    assert index.search(vectors[0].astype(np.float32), 10).is_exact
+
+
+def test_centroids_are_kept_until_there_are_twice_as_many_windows(tmp_path, path, lists):
+    before, ids, vectors = lists
+    more = clustered(6_000)
+    more[:3_000] = vectors
+    more_ids = np.arange(6_000) * 2 + 1
+    # Some are gone, many have come.
+    rows = np.r_[100:5_999]
+    index = make(path, more_ids[rows], more[rows], before=before, lists_from=10)
+    np.testing.assert_array_equal(index.centroids, before.centroids)
+    assert (index.probes, index.trained_on) == (before.probes, 3_000)
+    afresh = make(path, more_ids[rows], more[rows], lists_from=10)
+    assert len(afresh.centroids) == 76
+    np.testing.assert_array_equal(index.lists_of(ids[100:]), before.lists_of(ids[100:]))
+    np.testing.assert_array_equal(index.vectors[index.by_id], more[rows])
+    again = make(path, more_ids, more, before=before, lists_from=10)
+    assert (len(again.centroids), again.trained_on) == (77, 6_000)
 
 
 # On disk
 
 
-def test_what_is_written_is_read(tmp_path, index):
-    index.write(tmp_path / "a.faiss")
-    again = Index.read(tmp_path / "a.faiss", 2)
-    assert pairs(again, [2, 1], 5) == pairs(index, [2, 1], 5)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.faiss"]
+def test_there_is_none(tmp_path, path):
+    assert open_index(path, "catalog", 2) is None
+    assert open_index(tmp_path / "gone" / "x", "catalog", 2) is None
 
 
-def test_it_is_written_over_what_was_there(tmp_path, index):
-    Index.build(IDS[:1], VECTORS[:1]).write(tmp_path / "a.faiss")
-    index.write(tmp_path / "a.faiss")
-    assert len(Index.read(tmp_path / "a.faiss", 2)) == 5
+def test_the_index_of_another_catalog_is_none(path, index):
+    assert open_index(path, "another", 2) is None
 
 
-def test_the_directory_may_have_a_name_that_is_not_utf8(tmp_path, index):
-    directory = tmp_path / os.fsdecode(b"\xff s")
-    directory.mkdir()
-    index.write(directory / "a.faiss")
-    assert len(Index.read(directory / "a.faiss", 2)) == 5
+def test_making_one_that_fails_leaves_what_was_there_and_no_draft(tmp_path, path, lists):
+    make(path)
+    before = path.read_bytes()
+
+    def blocks():
+        yield IDS[:1], VECTORS[:1]
+        raise OSError(28, "No space left on device")
+
+    for lists_from in (None, 2):
+        with pytest.raises(OSError, match="No space left"):
+            make_index(path, "catalog", 5, 2, 9, blocks(), lists_from=lists_from)
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
+    assert path.read_bytes() == before
 
 
-def test_there_is_none(tmp_path):
-    assert Index.read(tmp_path / "a.faiss", 2) is None
-    assert Index.read(tmp_path / "gone" / "a.faiss", 2) is None
-    assert Index.read(tmp_path, 2) is None
+def change(path: Path, name: str, values: NDArray[np.generic]) -> None:
+    """Write other values into one of the arrays of a file."""
+    content = bytearray(path.read_bytes())
+    start, end = json.loads(content[8:4096])[name]["data_offsets"]
+    assert values.nbytes == end - start
+    content[4096 + start : 4096 + end] = values.tobytes()
+    path.write_bytes(content)
 
 
-def test_an_index_of_another_dimension_is_none(tmp_path, index):
-    index.write(tmp_path / "a.faiss")
-    assert Index.read(tmp_path / "a.faiss", 3) is None
+@pytest.mark.parametrize("starts", [[0, 4], [0, 6], [1, 5], [0, -1], [-1, 5], [0, 2**62], [5, 0]])
+def test_a_list_that_ends_beyond_the_last_window_is_noticed(path, index, starts):
+    change(path, "starts", np.array(starts))
+    with pytest.raises(ValueError, match="lists"):
+        open_index(path, "catalog", 2)
 
 
-def test_an_index_of_another_kind_is_none(tmp_path):
-    flat = faiss.IndexFlatIP(2)
-    flat.add(VECTORS)
-    faiss.write_index(flat, str(tmp_path / "a.faiss"))
-    assert Index.read(tmp_path / "a.faiss", 2) is None
+def test_lists_that_overlap_are_noticed(path):
+    index = make(path, lists_from=5)
+    assert len(index.starts) == 3
+    for starts in ([0, 6, 5], [0, -1, 5], [0, 2**62, 5]):
+        change(path, "starts", np.array(starts))
+        with pytest.raises(ValueError, match="lists"):
+            open_index(path, "catalog", 2)
 
 
-def test_an_index_that_breaks_off_anywhere_is_none(tmp_path, index):
-    path = tmp_path / "a.faiss"
-    index.write(path)
+@pytest.mark.parametrize("by_id", [[0, 1, 2, 3, 99], [2**62] * 5, [-(2**62)] * 5, [-6, 1, 2, 3, 4]])
+def test_a_window_that_is_said_to_be_elsewhere_than_in_the_file_is_noticed_or_not_found(path, index, by_id):
+    change(path, "by_id", np.array(by_id))
+    damaged = open_index(path, "catalog", 2)
+    assert len(damaged.search(np.ones(2, np.float32), 9).ids) == 5
+    with pytest.raises(ValueError, match=r"."):
+        damaged.search(np.ones(2, np.float32), 9, among=IDS)
+
+
+def test_ids_and_numbers_that_make_no_sense_do_no_harm(path):
+    index = make(path, lists_from=5)
+    change(path, "ids", np.full(5, -(2**63)))
+    change(path, "vectors", np.full((5, 2), np.nan, np.float16))
+    change(path, "centroids", np.full((2, 2), np.nan, np.float16))
+    damaged = open_index(path, "catalog", 2)
+    for k in (1, 5):
+        assert damaged.search(np.ones(2, np.float32), k).ids.tolist() == []
+    assert damaged.search(np.ones(2, np.float32), 5, among=IDS).ids.tolist() == []
+    assert index.up_to == 2**40
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"layout": "pe-search index 1"', '"layout": "pe-search index 2"'),
+        ('"probes": "1"', '"probes": "0"'),
+        ('"probes": "1"', '"probes": "x"'),
+        ('"probes"', '"prober"'),
+        ('"up_to"', '"up-to"'),
+        ('"centroids"', '"centroid_"'),
+        ('"shape": [0, 2]', '"shape": [0, 3]'),
+        ('"shape": [5, 2]', '"shape": [2, 5]'),
+        ('"shape": [5, 2]', '"shape":   [10]'),
+    ],
+)
+def test_a_header_that_does_not_fit_is_noticed(path, index, old, new):
     content = path.read_bytes()
-    for kept in range(len(content)):
-        path.write_bytes(content[:kept])
-        assert Index.read(path, 2) is None, kept
+    assert old.encode() in content
+    path.write_bytes(content.replace(old.encode(), new.encode(), 1))
+    with pytest.raises(ValueError, match="it"):
+        open_index(path, "catalog", 2)
 
 
-@pytest.mark.parametrize("content", [b"words" * 100, bytes(200), b"\xff" * 200], ids=["words", "zeros", "ones"])
-def test_a_file_that_is_no_index_is_none(tmp_path, content):
-    (tmp_path / "a.faiss").write_bytes(content)
-    assert Index.read(tmp_path / "a.faiss", 2) is None
-
-
-def test_an_index_that_asks_for_more_memory_than_there_is_is_none(tmp_path, index, monkeypatch):
-    def ask_for_much(_):
-        raise MemoryError("std::bad_alloc")  # what faiss makes of a damaged count
-
-    index.write(tmp_path / "a.faiss")
-    monkeypatch.setattr(faiss, "read_index", ask_for_much)
-    assert Index.read(tmp_path / "a.faiss", 2) is None
-
-
-def test_writing_that_fails_leaves_what_was_there_and_no_draft(tmp_path, index, monkeypatch):
-    path = tmp_path / "a.faiss"
-    index.write(path)
-
-    class Full:
-        def __init__(self, write):
-            self.write = write
-
-        def __call__(self, chunk):
-            self.write(chunk[:10])
-            raise OSError(28, "No space left on device")
-
-    writer = faiss.PyCallbackIOWriter
-    monkeypatch.setattr(faiss, "PyCallbackIOWriter", lambda write, *options: writer(Full(write), *options))
-    with pytest.raises(OSError, match="No space left on device"):
-        Index.build(IDS[:1], VECTORS[:1]).write(path)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.faiss"]
-    assert len(Index.read(path, 2)) == 5
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_is_an_error_of_the_system(tmp_path, index):
-    (tmp_path / "a.new").symlink_to("/dev/full")
-    with pytest.raises(OSError, match="No space left on device"):
-        index.write(tmp_path / "a.faiss")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_directory_that_is_not_there_is_an_error_of_the_system(tmp_path, index):
-    with pytest.raises(FileNotFoundError):
-        index.write(tmp_path / "gone" / "a.faiss")
-
-
-# Two runtimes in one process
-
-
-def test_on_macos_one_thread_and_the_duplicate_runtime_is_allowed(monkeypatch):
-    threads = faiss.omp_get_max_threads()
-    monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setenv("KMP_DUPLICATE_LIB_OK", "")
-    monkeypatch.delenv("KMP_DUPLICATE_LIB_OK")
-    try:
-        assert index_module._faiss() is faiss
-        assert os.environ["KMP_DUPLICATE_LIB_OK"] == "TRUE"
-        assert faiss.omp_get_max_threads() == 1
-    finally:
-        faiss.omp_set_num_threads(threads)
-
-
-def test_elsewhere_threads_and_environment_are_left_alone(monkeypatch):
-    threads = faiss.omp_get_max_threads()
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.delenv("KMP_DUPLICATE_LIB_OK", raising=False)
-    assert index_module._faiss() is faiss
-    assert "KMP_DUPLICATE_LIB_OK" not in os.environ
-    assert faiss.omp_get_max_threads() == threads
-
-
-def test_faiss_is_imported_only_once_it_is_needed():
-    code = "import sys, pe_search.store; sys.exit('faiss' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_another_dimension_is_noticed(path, index):
+    with pytest.raises(ValueError, match="shape"):
+        open_index(path, "catalog", 3)

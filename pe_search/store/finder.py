@@ -1,0 +1,247 @@
+"""Find the best windows of a catalog: through the index for those that it covers, in the catalog for those since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.errors import StoreError
+from pe_search.records import Match, Problem, SearchEffort
+from pe_search.store.catalog import Catalog
+from pe_search.store.index import LISTS_FROM, Found, Index, make_index, open_index
+from pe_search.store.kernels import best_rows
+
+INDEX_FILE = "index.vectors"
+
+# How many windows to look for at first, for each match that is wanted; and how much wider to look when clips that show
+# once, or equal scores, or windows that are gone, leave the answer open.
+_WIDENING = 4
+_AT_LEAST = 64
+# Windows past the index are read from the catalog by each query. While a run adds more, the index is made again when
+# they are this many, or this share of what it covers; at the end of a run, at fewer.
+_TAIL_WHILE_WRITING = 5_000
+_TAIL_SHARE_WHILE_WRITING = 1 / 50
+_TAIL_AT_REST = 1_000
+_TAIL_SHARE_AT_REST = 1 / 100
+
+
+class _IndexDamagedError(StoreError):
+    """The index is not what the catalog says it should be."""
+
+
+class Finder:
+    """Answers queries for a store, and keeps its index.
+
+    The index covers the windows up to some id. Ids only ever grow, so whatever else is in the catalog has a higher one,
+    and is looked at there; and what the index covers but the catalog has no more is dropped when its place is looked
+    up. So an answer is always that of the last commit, however old the index is.
+
+    Args:
+        catalog: The store's.
+        directory: The store's.
+        dimension: Of the embeddings.
+        on_problem: Called when the index is damaged.
+    """
+
+    def __init__(
+        self, catalog: Catalog, directory: Path, dimension: int, on_problem: Callable[[Problem], None]
+    ) -> None:
+        self.last_search: SearchEffort | None = None
+        self._catalog = catalog
+        self._path = directory / INDEX_FILE
+        self._dimension = dimension
+        self._on_problem = on_problem
+        self._opened: Index | None = None
+        self._opened_state: tuple[int, int, int] | None = None
+        self._is_disk_full = False
+
+    def best_matches(
+        self, query: NDArray[np.float32], k: int, *, under: Path | None, all_windows: bool, exact: bool
+    ) -> list[Match]:
+        """As `Store.best_matches`."""
+        index = self._index()
+        if index is None and self._catalog.last_window_id() > _TAIL_WHILE_WRITING:
+            # Training can wait for the next run; somebody is waiting for this answer.
+            with suppress(OSError):
+                self._make(None, with_lists=False)
+            index = self._index()
+        try:
+            return self._best_matches(index, query, k, under, all_windows, exact)
+        except _IndexDamagedError as error:
+            return self._best_matches(self._mended(str(error)), query, k, under, all_windows, exact)
+
+    def refresh(self) -> None:
+        """Make the index again if many windows have come or gone since it was made.
+
+        A full disk is no error: queries find everything without it, only later.
+        """
+        self._is_disk_full = False
+        index = self._index()
+        if index is not None:
+            after = self._catalog.window_count(after=index.up_to)
+            gone = len(index) - (self._catalog.window_count() - after)
+            has_its_lists = len(index) < LISTS_FROM or len(index.centroids) > 0
+            if has_its_lists and max(after, gone) <= min(_TAIL_AT_REST, len(index) * _TAIL_SHARE_AT_REST):
+                return
+        with suppress(OSError):
+            self._make(index)
+
+    def keep_up(self) -> None:
+        """Make the index again if so many windows have come since it was made that queries get slow."""
+        index = self._index()
+        tail = self._catalog.last_window_id() - (0 if index is None else index.up_to)
+        covered = 0 if index is None else len(index)
+        if tail > max(_TAIL_WHILE_WRITING, covered * _TAIL_SHARE_WHILE_WRITING) and not self._is_disk_full:
+            try:
+                self._make(index)
+            except OSError:
+                self._is_disk_full = True
+
+    def rebuild(self) -> None:
+        """Make the index from the catalog alone.
+
+        Raises:
+            OSError: If the disk is full or can't be written to.
+        """
+        self._make(None)
+
+    def _best_matches(
+        self,
+        index: Index | None,
+        query: NDArray[np.float32],
+        k: int,
+        under: Path | None,
+        all_windows: bool,
+        exact: bool,
+    ) -> list[Match]:
+        # The index was opened before this, so that it can't lack what was taken out of the catalog only afterwards.
+        with self._catalog.snapshot():
+            up_to = 0 if index is None else index.up_to
+            if up_to > self._catalog.last_window_id():
+                raise _IndexDamagedError("it covers more windows than there ever were")
+            among = None if under is None else self._catalog.window_ids_under(under)
+            tail_scores, tail_ids = self._tail(query, up_to, among)
+            wanted = max(_WIDENING * k, _AT_LEAST)
+            while k > 0:
+                found = _search(index, query, wanted, among, exact)
+                scores = np.concatenate([found.scores, tail_scores])
+                ids = np.concatenate([found.ids, tail_ids])
+                best = np.lexsort((ids, -scores))[:wanted]
+                matches = self._in_order(scores[best], ids[best], under)
+                if not all_windows:
+                    matches = _best_per_clip(matches)
+                self.last_search = SearchEffort(
+                    is_exact=found.is_exact,
+                    windows_searched=found.searched + len(tail_ids),
+                    windows=(0 if index is None else len(index)) + len(tail_ids)
+                    if among is None
+                    else found.searched + len(tail_ids),
+                )
+                is_all = len(best) < wanted
+                # Nothing that was not fetched can score above the last that was, so beyond it the answer is settled.
+                is_settled = len(matches) >= k and (is_all or matches[k - 1][0].score > scores[best[-1]])
+                if is_settled or (is_all and found.is_exact):
+                    self._compare_with_catalog(query, [match for match in matches[:k] if match[1] <= up_to])
+                    return [match for match, _ in matches[:k]]
+                wanted *= _WIDENING
+        return []
+
+    def _tail(
+        self, query: NDArray[np.float32], up_to: int, among: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Scores and ids of all windows past the index."""
+        scores: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
+        ids: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+        for block_ids, block in self._catalog.embeddings(after=up_to):
+            if among is not None:
+                is_among = np.isin(block_ids, among)
+                block_ids, block = block_ids[is_among], block[is_among]
+            block_scores, rows = best_rows(block, query, len(block))
+            scores.append(block_scores)
+            ids.append(block_ids[rows])
+        return np.concatenate(scores), np.concatenate(ids)
+
+    def _in_order(
+        self, scores: NDArray[np.float32], ids: NDArray[np.int64], under: Path | None
+    ) -> list[tuple[Match, int]]:
+        """Matches with the ids of their windows, best first."""
+        places = self._catalog.places([int(window_id) for window_id in ids], under)
+        matches = [
+            (Match(place.path, place.start_s, place.end_s, float(score)), int(window_id))
+            for score, window_id in zip(scores, ids, strict=True)
+            # Every clip with the same content has the window; one that left after the index was made has no place.
+            for place in places.get(int(window_id), ())
+        ]
+        return sorted(matches, key=lambda match: (-match[0].score, bytes(match[0].path), match[0].start_s))
+
+    def _compare_with_catalog(self, query: NDArray[np.float32], matches: Iterable[tuple[Match, int]]) -> None:
+        score_of = {window_id: match.score for match, window_id in matches}
+        ids, vectors = self._catalog.embeddings_of(sorted(score_of))
+        scores, rows = best_rows(vectors, query, len(vectors))
+        if {int(ids[row]): float(score) for score, row in zip(scores, rows, strict=True)} != score_of:
+            raise _IndexDamagedError("it holds other embeddings than the catalog")
+
+    def _index(self) -> Index | None:
+        """The index as it is on disk now, mapped; None if there is none."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            self._opened = self._opened_state = None
+            return None
+        state = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if state != self._opened_state:
+            self._opened, self._opened_state = None, state
+            try:
+                self._opened = open_index(self._path, self._catalog.identity, self._dimension)
+            except (OSError, ValueError) as error:
+                return self._mended(str(error))
+        return self._opened
+
+    def _mended(self, reason: str) -> Index | None:
+        """An index in place of one that is damaged; None if none can be written."""
+        self._on_problem(Problem(self._path, f"the index is damaged ({reason}); it is made again from the catalog"))
+        self._opened = None
+        try:
+            self._make(None, with_lists=False)
+        except OSError as error:
+            self._on_problem(Problem(self._path, f"it can't be made again: {error.strerror or error}"))
+            return None
+        return self._index()
+
+    def _make(self, before: Index | None, *, with_lists: bool = True) -> None:
+        for draft in self._path.parent.glob(f"{INDEX_FILE}.*.new"):
+            # Of a process that was killed, or of a reader that can do without.
+            draft.unlink(missing_ok=True)
+        with self._catalog.snapshot():
+            make_index(
+                self._path,
+                self._catalog.identity,
+                self._catalog.window_count(),
+                self._dimension,
+                self._catalog.last_window_id(),
+                self._catalog.embeddings(after=0),
+                before=before,
+                lists_from=LISTS_FROM if with_lists else None,
+            )
+
+
+def _search(
+    index: Index | None, query: NDArray[np.float32], k: int, among: NDArray[np.int64] | None, exact: bool
+) -> Found:
+    if index is None:
+        return Found(np.empty(0, np.float32), np.empty(0, np.int64), 0, is_exact=True)
+    try:
+        return index.search(query, k, among=among, exact=exact)
+    except ValueError as error:
+        raise _IndexDamagedError(str(error)) from error
+
+
+def _best_per_clip(matches: Iterable[tuple[Match, int]]) -> list[tuple[Match, int]]:
+    best: dict[Path, tuple[Match, int]] = {}
+    for match, window_id in matches:
+        best.setdefault(match.path, (match, window_id))
+    return list(best.values())

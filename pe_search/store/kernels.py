@@ -1,0 +1,115 @@
+"""What FAISS does for the index: inner products at the speed of memory, and clustering. The only importer of faiss."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Enough rows for a thread that starting it is worth while.
+_ROWS_AT_ONCE = 8_192
+_ROUNDS = 10
+_SEED = 20_240_229
+
+
+def best_rows(
+    vectors: NDArray[np.float16],
+    query: NDArray[np.float32],
+    k: int,
+    stretches: Sequence[tuple[int, int]] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The rows with the highest inner products, best first, calculated in float32.
+
+    A row's score depends on the row and the query alone, to the last bit: not on where it is, nor on the others.
+
+    Args:
+        vectors: Shape (rows, dimension), contiguous; mapped ones are read where they lie.
+        query: Shape (dimension,).
+        k: How many at most. A row whose score is no number is never among them.
+        stretches: First row and the one past the last of each part to look at; all rows if None.
+
+    Returns:
+        Scores and rows, both of shape (at most k,).
+    """
+    faiss = _faiss()
+    dimension = vectors.shape[1]
+    # FAISS shares a search out by queries, and there is only one; so it's the rows that are shared out here.
+    threads = faiss.omp_get_max_threads()
+    parts = [(0, len(vectors))] if stretches is None else stretches
+    rows_at_once = max(_ROWS_AT_ONCE, sum(stop - start for start, stop in parts) // (4 * threads))
+    pieces = [
+        (first, min(first + rows_at_once, stop)) for start, stop in parts for first in range(start, stop, rows_at_once)
+    ]
+    query = np.ascontiguousarray(query, np.float32)
+    quantizer = faiss.ScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16)
+
+    def best_of(piece: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        start, stop = piece
+        heap = min(k, stop - start)
+        scores = np.full(heap, -np.inf, np.float32)
+        rows = np.full(heap, -1, np.int64)
+        codes = vectors[start:stop].view(np.uint8).reshape(-1)
+        scanner = quantizer.select_InvertedListScanner(faiss.METRIC_INNER_PRODUCT, None, True, None)
+        scanner.set_query(faiss.swig_ptr(query))
+        scanner.set_list(0, 0.0)
+        scanner.scan_codes(
+            stop - start, faiss.swig_ptr(codes), None, faiss.swig_ptr(scores), faiss.swig_ptr(rows), heap
+        )
+        found = rows >= 0
+        return scores[found], rows[found] + start
+
+    if not (pieces and k > 0):
+        return np.empty(0, np.float32), np.empty(0, np.int64)
+    if threads == 1 or len(pieces) == 1 or rows_at_once * len(pieces) <= _ROWS_AT_ONCE:
+        found = list(map(best_of, pieces))
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            found = list(pool.map(best_of, pieces))
+    scores = np.concatenate([scores for scores, _ in found])
+    rows = np.concatenate([rows for _, rows in found])
+    best = np.lexsort((rows, -scores))[:k]
+    return scores[best], rows[best]
+
+
+def cluster(vectors: NDArray[np.float32], clusters: int) -> NDArray[np.float16]:
+    """The centroids of k-means, of shape (clusters, dimension); the same vectors give the same ones.
+
+    Args:
+        vectors: Shape (at least clusters, dimension).
+        clusters: How many.
+    """
+    kmeans = _faiss().Kmeans(
+        vectors.shape[1],
+        clusters,
+        niter=_ROUNDS,
+        seed=_SEED,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(vectors),
+    )
+    kmeans.train(np.ascontiguousarray(vectors))
+    return np.asarray(kmeans.centroids, np.float16)
+
+
+def nearest(centroids: NDArray[np.float16], vectors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The row of the centroid that is nearest to each vector, of shape (vectors,)."""
+    index = _faiss().IndexFlatL2(centroids.shape[1])
+    index.add(np.asarray(centroids, np.float32))
+    rows: NDArray[np.int64] = index.search(np.ascontiguousarray(vectors), 1)[1][:, 0]
+    return rows
+
+
+def _faiss() -> Any:
+    if sys.platform == "darwin":
+        # torch and faiss each bring an OpenMP runtime, and on macOS a process with both aborts or crashes inside the
+        # search: kyamagu/faiss-wheels#73, pytorch/pytorch#149201.
+        os.environ.setdefault("KMP_DUPLICATE_LIB_OK", "TRUE")
+    import faiss
+
+    if sys.platform == "darwin":
+        faiss.omp_set_num_threads(1)
+    return faiss

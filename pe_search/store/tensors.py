@@ -1,0 +1,111 @@
+"""A file of named arrays in the layout of safetensors, written as a stream and read where it lies on the disk.
+
+The safetensors package reads such a file too, but copies what it reads, and writes only what is in memory as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DTYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "I64": np.dtype("<i8")}
+# The arrays begin here, on a page of their own.
+_HEADER_BYTES = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """An array on its way to the disk.
+
+    Attributes:
+        dtype: `F16` or `I64`.
+        shape: Of the whole.
+        parts: The whole, cut along its first axis; asked for only when it is written.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    parts: Iterable[NDArray[Any]]
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a file of arrays whole or not at all, and to the disk before it takes its name.
+
+    Raises:
+        OSError: If the disk is full or can't be written to.
+        ValueError: If the parts of a tensor don't make up its shape.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + _size_bytes(tensor.dtype, tensor.shape)
+        header[name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": (start, end)}
+    length = _HEADER_BYTES - 8
+    # Another process may be making the same file.
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        with draft.open("wb") as file:
+            file.write(length.to_bytes(8, "little"))
+            file.write(json.dumps(header).encode("ascii").ljust(length))
+            for name, tensor in tensors.items():
+                for part in tensor.parts:
+                    file.write(np.ascontiguousarray(part, _DTYPES[tensor.dtype]).reshape(-1).view(np.uint8).data)
+                if file.tell() != _HEADER_BYTES + header[name]["data_offsets"][1]:
+                    raise ValueError(f"the parts of {name} don't make up its shape")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def map_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The arrays of a file and its metadata. Nothing but the header is read; the arrays are read as they are used.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no such file, or not a whole one.
+        OSError: If it can't be read.
+    """
+    with path.open("rb") as file:
+        size_bytes = os.fstat(file.fileno()).st_size
+        if size_bytes < _HEADER_BYTES:
+            raise ValueError("it is too short")
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if int.from_bytes(mapped[:8], "little") != _HEADER_BYTES - 8:
+        raise ValueError("it does not begin as such a file does")
+    try:
+        header = json.loads(mapped[8:_HEADER_BYTES])
+        metadata = {str(key): str(value) for key, value in header.pop("__metadata__").items()}
+        arrays: dict[str, NDArray[Any]] = {}
+        end = 0
+        for name, entry in header.items():
+            shape = tuple(int(length) for length in entry["shape"])
+            start, end = end, end + _size_bytes(entry["dtype"], shape)
+            if min(shape) < 0 or list(entry["data_offsets"]) != [start, end] or end > size_bytes - _HEADER_BYTES:
+                raise ValueError(f"{name} is not where it should be")
+            values = np.frombuffer(mapped, _DTYPES[entry["dtype"]], int(np.prod(shape)), _HEADER_BYTES + start)
+            arrays[name] = values.reshape(shape)
+    except (AttributeError, KeyError, TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"its header is damaged: {error!r}") from error
+    if end != size_bytes - _HEADER_BYTES:
+        raise ValueError("its size is not what its header says")
+    return arrays, metadata
+
+
+def _size_bytes(dtype: str, shape: tuple[int, ...]) -> int:
+    size = _DTYPES[dtype].itemsize
+    for length in shape:
+        size *= length
+    return size

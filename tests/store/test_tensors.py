@@ -1,0 +1,186 @@
+"""A file of arrays: what is written is read, by safetensors too, and nothing that is damaged is."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors import safe_open
+
+from pe_search.store.tensors import Tensor, map_tensors, write_tensors
+
+HALVES = np.arange(12).reshape(4, 3).astype(np.float16)
+WHOLES = np.array([5, -1, 2**40])
+
+
+def write(path: Path, metadata: dict[str, str] | None = None) -> Path:
+    tensors = {
+        "halves": Tensor("F16", (4, 3), [HALVES[:1], HALVES[1:]]),
+        "wholes": Tensor("I64", (3,), iter([WHOLES])),
+        "none": Tensor("F16", (0, 3), []),
+    }
+    write_tensors(path, tensors, metadata or {"a": "b"})
+    return path
+
+
+def test_what_is_written_is_read(tmp_path):
+    arrays, metadata = map_tensors(write(tmp_path / "a"))
+    assert metadata == {"a": "b"}
+    assert list(arrays) == ["halves", "wholes", "none"]
+    for name, expected in {"halves": HALVES, "wholes": WHOLES, "none": np.empty((0, 3), np.float16)}.items():
+        assert arrays[name].dtype == expected.dtype
+        np.testing.assert_array_equal(arrays[name], expected)
+        assert not arrays[name].flags.writeable
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+
+
+def test_safetensors_reads_it(tmp_path):
+    with safe_open(write(tmp_path / "a"), framework="np") as file:
+        assert file.metadata() == {"a": "b"}
+        np.testing.assert_array_equal(file.get_tensor("halves"), HALVES)
+        np.testing.assert_array_equal(file.get_tensor("wholes"), WHOLES)
+
+
+def test_the_arrays_are_those_of_the_disk(tmp_path):
+    path = write(tmp_path / "a")
+    arrays, _ = map_tensors(path)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(np.array([7], np.float16).tobytes())
+    assert arrays["halves"][0, 0] == 7
+
+
+def test_a_file_that_is_replaced_stays_as_it_was_for_those_who_have_it_open(tmp_path):
+    arrays, _ = map_tensors(write(tmp_path / "a"))
+    write_tensors(tmp_path / "a", {"other": Tensor("I64", (1,), [np.array([1])])}, {})
+    np.testing.assert_array_equal(arrays["halves"], HALVES)
+
+
+def test_the_name_need_not_be_utf8(tmp_path):
+    directory = tmp_path / os.fsdecode(b"\xff s")
+    directory.mkdir()
+    assert map_tensors(write(directory / "a"))[1] == {"a": "b"}
+
+
+def test_there_is_none(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        map_tensors(tmp_path / "a")
+    with pytest.raises(IsADirectoryError):
+        map_tensors(tmp_path)
+
+
+def test_parts_that_are_too_few_or_too_many_are_an_error_and_leave_what_was_there(tmp_path):
+    path = write(tmp_path / "a")
+    for parts in ([], [WHOLES[:2]], [WHOLES, WHOLES]):
+        with pytest.raises(ValueError, match="don't make up its shape"):
+            write_tensors(path, {"wholes": Tensor("I64", (3,), parts)}, {})
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    assert map_tensors(path)[1] == {"a": "b"}
+
+
+def test_a_write_that_is_interrupted_leaves_what_was_there_and_no_draft(tmp_path):
+    def interrupted():
+        yield WHOLES[:1]
+        raise KeyboardInterrupt
+
+    path = write(tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        write_tensors(path, {"wholes": Tensor("I64", (3,), interrupted())}, {})
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    assert map_tensors(path)[1] == {"a": "b"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_is_an_error_of_the_system(tmp_path):
+    (tmp_path / f"a.{os.getpid()}.new").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        write(tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+# Damaged ones
+
+
+def test_a_file_that_breaks_off_anywhere_or_goes_on_is_none(tmp_path):
+    path = write(tmp_path / "a")
+    content = path.read_bytes()
+    for damaged in (*(content[:kept] for kept in (*range(0, 4_096, 97), *range(4_080, len(content)))), content + b"\0"):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match="it"):
+            map_tensors(path)
+
+
+@pytest.mark.parametrize("content", [b"words" * 2000, bytes(9000), b"\xff" * 9000], ids=["words", "zeros", "ones"])
+def test_a_file_of_something_else_is_none(tmp_path, content):
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(ValueError, match="begin"):
+        map_tensors(tmp_path / "a")
+
+
+def with_header(path: Path, header: bytes, size_bytes: int = 72) -> Path:
+    path.write_bytes((4088).to_bytes(8, "little") + header.ljust(4088) + bytes(size_bytes))
+    return path
+
+
+def entry(dtype: object = "I64", shape: object = (9,), offsets: object = (0, 72)) -> bytes:
+    header = {"__metadata__": {}, "x": {"dtype": dtype, "shape": shape, "data_offsets": offsets}}
+    return json.dumps(header).encode()
+
+
+def test_the_damaged_headers_below_are_near_a_good_one(tmp_path):
+    assert map_tensors(with_header(tmp_path / "a", entry()))[0]["x"].tolist() == [0] * 9
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"{}",
+        b"\xff",
+        b"[" * 4000,
+        b'{"__metadata__": []}',
+        b'{"__metadata__": {}, "x": 1}',
+        entry(dtype="F64"),
+        entry(dtype=[]),
+        entry(dtype=None),
+        entry(shape=(10,)),
+        entry(shape=(10**30,)),
+        entry(shape=(0, 10**30), offsets=(0, 0)),
+        entry(shape=(-3, -3)),
+        entry(shape=(-9,)),
+        entry(shape=(float("inf"),)),
+        entry(shape=(float("nan"),)),
+        entry(shape=()),
+        entry(shape=None),
+        entry(offsets=(8, 80)),
+        entry(offsets=(-72, 0)),
+        entry(offsets=(0, 64)),
+        entry(offsets=0),
+        entry(shape=(2**61 + 9,)),
+    ],
+)
+def test_a_header_that_asks_for_anything_else_than_is_there_is_an_error(tmp_path, header):
+    with pytest.raises(ValueError, match=r"."):
+        map_tensors(with_header(tmp_path / "a", header))
+
+
+@settings(max_examples=100, deadline=None)
+@given(position=st.integers(0, 400), byte=st.integers(0, 255))
+def test_a_byte_of_the_header_that_is_another_is_noticed_or_does_no_harm(tmp_path_factory, position, byte):
+    path = write(tmp_path_factory.mktemp("x") / "a")
+    content = bytearray(path.read_bytes())
+    content[position] = byte
+    path.write_bytes(content)
+    try:
+        arrays, _ = map_tensors(path)
+    except ValueError:
+        return
+    for array in arrays.values():
+        array.sum()
