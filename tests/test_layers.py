@@ -115,9 +115,9 @@ def function():
     ]
 
 
-def test_only_the_index_imports_faiss_and_only_once_it_is_needed():
-    assert importers_of("faiss") == {"store/index.py"}
-    tree = ast.parse((PACKAGE / "store/index.py").read_text(encoding="utf-8"))
+def test_only_the_kernels_import_faiss_and_only_once_it_is_needed():
+    assert importers_of("faiss") == {"store/kernels.py"}
+    tree = ast.parse((PACKAGE / "store/kernels.py").read_text(encoding="utf-8"))
     at_the_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
     assert "faiss" not in [alias.name for node in at_the_top for alias in node.names]
 

@@ -197,7 +197,9 @@ class Finder:
             self._opened, self._opened_state = None, state
             try:
                 self._opened = open_index(self._path, self._catalog.identity, self._dimension)
-            except (OSError, ValueError) as error:
+            except OSError as error:
+                return self._mended(error.strerror or str(error))
+            except ValueError as error:
                 return self._mended(str(error))
         return self._opened
 

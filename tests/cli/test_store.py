@@ -56,7 +56,7 @@ def test_removing_what_is_not_there_is_exit_status_1(store, tmp_path):
 
 def test_rebuilding_replaces_an_index_that_is_wrong(store):
     before = paths(store)
-    (index,) = store.glob("index-*.faiss")
+    index = store / "index.vectors"
     good = index.read_bytes()
     index.write_bytes(good[:-40] + bytes(40))
     outcome = invoke("rebuild", "--store", store)
@@ -64,6 +64,31 @@ def test_rebuilding_replaces_an_index_that_is_wrong(store):
     assert outcome.err.startswith("Index of ")
     assert index.read_bytes() == good
     assert paths(store) == before
+
+
+def test_a_damaged_index_is_made_again_by_the_next_query_which_says_so(store):
+    before = paths(store)
+    index = store / "index.vectors"
+    good = index.read_bytes()
+    index.write_bytes(good + b"\0")
+    outcome = invoke("query", "rain", "-0", "-k", 1000, "--store", store)
+    assert outcome.status == 0
+    assert [os.fsdecode(path) for path in outcome.out.split(b"\0")[:-1]] == before
+    assert outcome.err == (
+        f"pe-search: {index}: the index is damaged (its size is not what its header says); it is made again from the "
+        "catalog\n"
+    )
+    assert index.read_bytes() == good
+    assert invoke("query", "rain", "-0", "--store", store).err == ""
+
+
+def test_a_full_disk_is_said_when_the_index_is_what_was_asked_for(store, monkeypatch):
+    def full(*_arguments):
+        raise OSError(28, "No space left on device", str(store / "index.vectors"))
+
+    monkeypatch.setattr("pe_search.store.tensors.os.replace", full)
+    outcome = invoke("rebuild", "--store", store)
+    assert (outcome.status, outcome.err) == (2, f"pe-search: {store}/index.vectors: No space left on device\n")
 
 
 # Merge

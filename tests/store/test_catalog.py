@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, LeftOut
@@ -33,9 +34,16 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     opened.close()
 
 
+def embeddings(catalog: Catalog, after: int = 0) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """All that the catalog yields, put together."""
+    blocks = list(catalog.embeddings(after=after))
+    ids = np.concatenate([np.empty(0, np.int64), *(block_ids for block_ids, _ in blocks)])
+    return ids, np.concatenate([np.empty((0, 2), np.float16), *(block for _, block in blocks)])
+
+
 def held(catalog: Catalog) -> list[tuple[str, float, float, list[float]]]:
     """Everything that can be found, in the order of ids."""
-    ids, vectors = catalog.embeddings()
+    ids, vectors = embeddings(catalog)
     places = catalog.places([int(window_id) for window_id in ids])
     return [
         (str(place.path), place.start_s, place.end_s, vector.tolist())
@@ -47,7 +55,7 @@ def held(catalog: Catalog) -> list[tuple[str, float, float, list[float]]]:
 def test_a_new_catalog_is_empty(catalog):
     assert catalog.holdings() == Holdings(0, 0, 0, 0.0, 0)
     assert catalog.clips() == {}
-    ids, vectors = catalog.embeddings()
+    ids, vectors = embeddings(catalog)
     assert ids.shape == (0,)
     assert vectors.shape == (0, 2)
 
@@ -69,7 +77,7 @@ def test_clips_windows_and_embeddings_come_back(catalog):
 def test_embeddings_are_kept_as_the_nearest_float16(catalog):
     vectors = np.array([[6e-8, -0.0], [65_504, 1.0004], [1 / 3, -1e-9]], np.float32)
     put_clips(catalog, [(Clip(Path("/a"), 1, 1), [(0.0, 1.0), (1.0, 2.0), (2.0, 3.0)], vectors)])
-    kept = catalog.embeddings()[1]
+    kept = embeddings(catalog)[1]
     assert kept.dtype == np.float16
     assert kept.tolist() == [[2**-24, 0.0], [65_504.0, 1.0], [1365 / 4096, 0.0]]
     assert np.signbit(kept[0, 1])
@@ -86,7 +94,7 @@ def test_embeddings_that_float16_cannot_hold_are_refused(catalog, value):
 def test_embeddings_of_any_layout_in_memory_are_kept(catalog):
     vectors = np.asfortranarray(np.arange(8, dtype=">f8").reshape(4, 2))[::2]
     put_clips(catalog, [(Clip(Path("/a"), 1, 1), [(0.0, 1.0), (1.0, 2.0)], vectors)])
-    assert catalog.embeddings()[1].tolist() == [[0, 1], [4, 5]]
+    assert embeddings(catalog)[1].tolist() == [[0, 1], [4, 5]]
 
 
 def test_a_clip_takes_the_place_of_the_one_under_its_path(catalog):
@@ -113,7 +121,6 @@ def test_a_clip_that_is_both_removed_and_added_is_there(catalog):
 @pytest.mark.parametrize("place", ["contents", "clips", "left_out", "removed"])
 def test_a_commit_is_whole_or_not_at_all(catalog, interruption, place):
     put_clips(catalog, [entry("/s/a.wav", 1)])
-    generation = catalog.generation
     clip = Clip(Path("/s/b.wav"), 1, 2)
     changes = {
         "contents": [Content(b"new", [(0.0, 1.0)], np.ones((1, 2)))],
@@ -129,7 +136,7 @@ def test_a_commit_is_whole_or_not_at_all(catalog, interruption, place):
     with pytest.raises(interruption):
         catalog.commit(**changes | {place: broken(changes[place])})
     assert held(catalog) == [("/s/a.wav", 0.0, 1.0, [1, 1])]
-    assert (catalog.generation, catalog.left_out()) == (generation, [])
+    assert catalog.left_out() == []
     catalog.commit(**changes)
     assert list(catalog.clips()) == [Path("/s/b.wav")]
 
@@ -141,31 +148,12 @@ def test_embeddings_that_are_not_one_for_each_window_are_refused(catalog):
     assert catalog.holdings() == Holdings(0, 0, 0, 0.0, 0)
 
 
-def test_the_generation_grows_with_each_commit_that_changes_windows_and_only_then(catalog):
-    a, b, same = entry("/s/a.wav", 1), entry("/s/b.wav", 2), entry("/s/same.wav", 1)
-    steps = [
-        (1, lambda: put_clips(catalog, [a, b])),
-        (0, lambda: put_clips(catalog, [same])),
-        (0, lambda: catalog.commit(removed=[Path("/s/a.wav")])),
-        (0, catalog.drop_unused_contents),
-        (0, lambda: catalog.commit(removed=[Path("/s/same.wav")])),
-        (1, catalog.drop_unused_contents),
-        (0, catalog.commit),
-        (0, lambda: catalog.commit(removed=[Path("/s/none.wav")])),
-        (0, lambda: catalog.commit(left_out=[LeftOut(Clip(Path("/s/bad.wav"), 1, 2), "bad")])),
-    ]
-    for grows_by, step in steps:
-        before = catalog.generation
-        step()
-        assert catalog.generation == before + grows_by
-
-
 # Contents
 
 
 def test_clips_of_one_content_share_its_windows(catalog):
     put_clips(catalog, [entry("/s/b.wav", 1, 2), entry("/s/a.wav", 1, 2), entry("/s/c.wav", 3)])
-    assert catalog.embeddings()[1].tolist() == [[1, 1], [2, 1], [3, 1]]
+    assert embeddings(catalog)[1].tolist() == [[1, 1], [2, 1], [3, 1]]
     assert catalog.holdings() == Holdings(3, 2, 5, 5.0, 0)
     assert len(catalog.digests()) == 2
     assert sorted(held(catalog)) == [
@@ -183,10 +171,10 @@ def test_a_content_that_is_held_already_stays_as_it_was(catalog):
     content = Content(b"one", [(0.0, 1.0)], np.ones((1, 2)))
     clip = Clip(Path("/s/a.wav"), 1, 2)
     catalog.commit(contents=[content], clips=[(clip, b"one")])
-    ids = catalog.embeddings()[0].tolist()
+    ids = embeddings(catalog)[0].tolist()
     catalog.commit(contents=[Content(b"one", [(0.0, 9.0)], np.zeros((1, 2)))], clips=[(clip, b"one")])
     assert held(catalog) == [("/s/a.wav", 0.0, 1.0, [1, 1])]
-    assert catalog.embeddings()[0].tolist() == ids
+    assert embeddings(catalog)[0].tolist() == ids
 
 
 def test_a_content_stays_until_it_is_dropped(catalog):
@@ -230,21 +218,48 @@ def test_what_was_left_out_is_forgotten_when_it_is_indexed_or_removed(catalog):
     assert catalog.left_out() == rows[2:]
 
 
-def test_the_generation_is_kept(tmp_path, catalog):
+def test_a_catalog_stays_the_same_and_is_no_other(tmp_path, catalog):
     put_clips(catalog, [entry("/s/a.wav", 1)])
-    generation = catalog.generation
+    identity = catalog.identity
     catalog.close()
     for read_only in (True, False):
         again = Catalog(tmp_path, 2, read_only=read_only)
-        assert again.generation == generation
+        assert again.identity == identity
         again.close()
+    (tmp_path / CATALOG_FILE).unlink()
+    another = Catalog(tmp_path, 2, read_only=False)
+    assert another.identity != identity
+    another.close()
+
+
+def test_the_last_window_id_is_the_highest_that_ever_was(catalog):
+    assert catalog.last_window_id() == 0
+    put_clips(catalog, [entry("/s/a.wav", 1), entry("/s/b.wav", 2, 3)])
+    assert catalog.last_window_id() == 3
+    put_clips(catalog, [], removed=[Path("/s/b.wav")])
+    assert (catalog.last_window_id(), embeddings(catalog)[0].tolist()) == (3, [1])
+    put_clips(catalog, [entry("/s/c.wav", 4)])
+    assert (catalog.last_window_id(), embeddings(catalog)[0].tolist()) == (4, [1, 4])
+
+
+def test_embeddings_after_an_id_or_of_some_ids(catalog, monkeypatch):
+    monkeypatch.setattr("pe_search.store.catalog._WINDOWS_AT_ONCE", 2)
+    put_clips(catalog, [entry("/s/a.wav", 1, 2, 3, 4, 5)])
+    assert [ids.tolist() for ids, _ in catalog.embeddings()] == [[1, 2], [3, 4], [5]]
+    assert embeddings(catalog, after=3)[0].tolist() == [4, 5]
+    assert embeddings(catalog, after=3)[1].tolist() == [[4, 1], [5, 1]]
+    assert list(catalog.embeddings(after=5)) == []
+    assert [catalog.window_count(after=after) for after in (0, 3, 5)] == [5, 2, 0]
+    ids, vectors = catalog.embeddings_of([2, 9, 4])
+    assert dict(zip(ids.tolist(), vectors.tolist(), strict=True)) == {2: [2, 1], 4: [4, 1]}
+    assert catalog.embeddings_of([])[1].shape == (0, 2)
 
 
 def test_the_id_of_a_window_that_is_gone_is_not_given_to_another(catalog):
     put_clips(catalog, [entry("/s/a.wav", 1), entry("/s/b.wav", 2)])
-    before = set(catalog.embeddings()[0].tolist())
+    before = set(embeddings(catalog)[0].tolist())
     put_clips(catalog, [entry("/s/c.wav", 3)], removed=[Path("/s/b.wav")])
-    (new,) = set(catalog.embeddings()[0].tolist()) - before
+    (new,) = set(embeddings(catalog)[0].tolist()) - before
     assert new > max(before)
 
 
@@ -437,7 +452,7 @@ def test_a_catalog_that_breaks_off(tmp_path, catalog):
     file = tmp_path / CATALOG_FILE
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(StoreError, match=r"catalog\.sqlite3 is damaged: .* `pe-search rebuild` saves"):
-        Catalog(tmp_path, 2, read_only=True).embeddings()
+        Catalog(tmp_path, 2, read_only=True).places([1])
 
 
 def test_a_catalog_whose_making_was_cut_short_is_completed_by_a_writer(tmp_path):
@@ -457,7 +472,9 @@ def test_an_embedding_of_another_length_is_damage(tmp_path, catalog, length):
         database.execute("UPDATE windows SET embedding = ?", (bytes(length),))
     database.close()
     with pytest.raises(StoreError, match=r"catalog\.sqlite3 (is damaged|can't be used: string or blob too big)"):
-        catalog.embeddings()
+        embeddings(catalog)
+    with pytest.raises(StoreError, match=r"catalog\.sqlite3 (is damaged|can't be used: string or blob too big)"):
+        catalog.embeddings_of([1])
 
 
 def test_a_reader_cannot_write(tmp_path, catalog):
@@ -506,7 +523,7 @@ def test_only_functions_that_old_versions_of_sqlite_have(tmp_path, monkeypatch):
     catalog.window_ids_under(Path("/s"))
     held(catalog)
     catalog.close()
-    assert called == {"count", "ifnull", "strftime", "total"}
+    assert called == {"count", "hex", "ifnull", "lower", "randomblob", "total"}
 
 
 def test_a_catalog_on_a_full_disk_is_read(tmp_path, catalog):
@@ -524,9 +541,8 @@ def test_a_catalog_on_a_full_disk_is_read(tmp_path, catalog):
 
 def test_a_reader_sees_what_a_writer_has_committed(tmp_path, catalog):
     reader = Catalog(tmp_path, 2, read_only=True)
-    before = reader.generation
+    assert held(reader) == []
     put_clips(catalog, [entry("/s/a.wav", 1)])
-    assert reader.generation == before + 1
     assert held(reader) == held(catalog) == [("/s/a.wav", 0.0, 1.0, [1, 1])]
     reader.close()
 
@@ -552,35 +568,29 @@ def test_a_reader_on_a_disk_where_it_cannot_write_makes_no_file(tmp_path, catalo
 
 
 @pytest.mark.parametrize("change", ["add", "remove"])
-def test_embeddings_are_those_of_one_moment_though_a_writer_commits_in_between(tmp_path, catalog, change):
+def test_a_snapshot_is_of_one_moment_though_a_writer_commits_in_between(tmp_path, catalog, change):
     put_clips(catalog, [entry("/s/a.wav", 1, 2, 3), entry("/s/b.wav", 4)])
     reader = Catalog(tmp_path, 2, read_only=True)
-    statements = []
-
-    def commit_before_the_second(statement: str) -> None:
-        statements.append(statement)
-        if "SELECT id, embedding" in statement:
-            if change == "add":
-                put_clips(catalog, [entry("/s/c.wav", 5, 6)])
-            else:
-                put_clips(catalog, [], removed=[Path("/s/a.wav")])
-
-    reader._db.set_trace_callback(commit_before_the_second)
-    ids, vectors = reader.embeddings()
-    reader._db.set_trace_callback(None)
-    assert any("SELECT id, embedding" in statement for statement in statements)
-    assert ids.tolist() == [1, 2, 3, 4]
-    assert vectors.tolist() == [[1, 1], [2, 1], [3, 1], [4, 1]]
-    assert reader.holdings().windows == (6 if change == "add" else 1)
+    with reader.snapshot():
+        assert reader.last_window_id() == 4
+        if change == "add":
+            put_clips(catalog, [entry("/s/c.wav", 5, 6)])
+        else:
+            put_clips(catalog, [], removed=[Path("/s/a.wav")])
+        assert embeddings(reader)[0].tolist() == [1, 2, 3, 4]
+        assert len(held(reader)) == 4
+    assert len(held(reader)) == (6 if change == "add" else 1)
+    with pytest.raises(KeyError), reader.snapshot():
+        raise KeyError
+    with reader.snapshot():
+        assert reader.holdings().windows == (6 if change == "add" else 1)
     reader.close()
 
 
 def test_two_writers_take_turns(tmp_path, catalog):
     other = Catalog(tmp_path, 2, read_only=False)
-    before = catalog.generation
     put_clips(catalog, [entry("/s/a.wav", 1)])
     put_clips(other, [entry("/s/b.wav", 2)])
     put_clips(catalog, [entry("/s/c.wav", 3)], removed=[Path("/s/b.wav")])
     assert sorted(catalog.clips()) == sorted(other.clips()) == [Path("/s/a.wav"), Path("/s/c.wav")]
-    assert other.generation == before + 4
     other.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -311,144 +310,7 @@ def test_the_directory_may_be_relative_or_not_utf8(tmp_path, monkeypatch):
             store.refresh_index()
         with Store.open(Path(name)) as store:
             assert found(store, (1, 0)) == [("/a.wav", 0.0, 1.0)]
-            generation = store._catalog.generation
-        assert files(tmp_path / name) == {"manifest.json", "catalog.sqlite3", f"index-{generation}.faiss"}
-
-
-# The index on disk
-
-
-def index_file(directory: Path) -> Path:
-    (path,) = directory.glob("index-*")
-    return path
-
-
-def refuse_to_build(*_):
-    raise AssertionError("the index was made again")
-
-
-def test_an_index_that_is_fresh_is_not_made_again(directory, monkeypatch):
-    monkeypatch.setattr(Index, "build", refuse_to_build)
-    before = index_file(directory).stat().st_mtime_ns
-    for read_only in (True, False):
-        with Store.open(directory, read_only=read_only) as store:
-            assert found(store, (1, 0)) == ALONG
-            store.refresh_index()
-    assert index_file(directory).stat().st_mtime_ns == before
-
-
-def damage_by_deleting(path: Path) -> None:
-    path.unlink()
-
-
-def damage_by_cutting(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-def damage_by_words(path: Path) -> None:
-    path.write_bytes(b"words")
-
-
-def damage_by_emptying(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def damage_by_another_dimension(path: Path) -> None:
-    Index.build(np.arange(3), np.ones((3, 5), np.float32)).write(path)
-
-
-def damage_by_an_older_generation(path: Path) -> None:
-    Index.build(np.arange(3), np.ones((3, 2), np.float32)).write(path)
-    path.rename(path.with_name("index-1.faiss"))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        damage_by_deleting,
-        damage_by_cutting,
-        damage_by_words,
-        damage_by_emptying,
-        damage_by_another_dimension,
-        damage_by_an_older_generation,
-    ],
-)
-def test_an_index_that_does_not_serve_is_made_again(directory, damage, monkeypatch):
-    path = index_file(directory)
-    whole = path.read_bytes()
-    damage(path)
-    with Store.open(directory) as store:
-        assert found(store, (1, 0)) == ALONG
-    assert index_file(directory) == path
-    assert path.read_bytes() == whole
-    monkeypatch.setattr(Index, "build", refuse_to_build)
-    with Store.open(directory) as store:
-        assert found(store, (1, 0)) == ALONG
-
-
-def test_the_index_of_an_older_state_and_the_draft_of_a_run_that_was_killed_are_dropped(directory):
-    old = index_file(directory)
-    (directory / "index-1.new").write_bytes(b"half")
-    with Store.open(directory, read_only=False) as store:
-        put(store, {"/s/c.wav": [(9, 0)]})
-        store.refresh_index()
-        assert found(store, (1, 0)) == [("/s/c.wav", 0.0, 9.0), *ALONG]
-    assert not old.exists()
-    assert files(directory) == {"manifest.json", "catalog.sqlite3", index_file(directory).name}
-
-
-def test_a_change_is_found_without_a_fresh_index_on_disk(directory):
-    with Store.open(directory, read_only=False) as store:
-        put(store, {"/s/a.wav": [(5, 0)]}, removed=["/s/b.wav"])
-    with Store.open(directory) as store:
-        assert found(store, (1, 0), all_windows=True) == [("/s/a.wav", 0.0, 5.0)]
-
-
-def test_a_full_disk_does_not_keep_a_store_from_being_searched(directory, monkeypatch):
-    def refuse(*_):
-        raise OSError(28, "No space left on device")
-
-    index_file(directory).unlink()
-    monkeypatch.setattr(Index, "write", refuse)
-    with Store.open(directory) as store:
-        store.refresh_index()
-        assert found(store, (1, 0)) == ALONG
-    assert files(directory) == {"manifest.json", "catalog.sqlite3"}
-
-
-def test_a_store_on_a_read_only_disk_is_searched(directory, monkeypatch):
-    # As root, too, who could write; so it's the system calls that refuse.
-    index_file(directory).unlink()
-    before = {file.name: file.read_bytes() for file in directory.iterdir()}
-    monkeypatch.setattr("pe_search.store.catalog.os.access", lambda *_: False)
-    path_open = Path.open
-
-    def open_to_read(path, mode="r", *arguments, **options):
-        if "w" in mode:
-            raise OSError(30, "Read-only file system", str(path))
-        return path_open(path, mode, *arguments, **options)
-
-    monkeypatch.setattr(Path, "open", open_to_read)
-    with Store.open(directory) as store:
-        assert found(store, (1, 0)) == ALONG
-        assert store.holdings() == Holdings(2, 2, 3, 30.0, 0)
-        with pytest.raises(StoreError, match="readonly"):
-            put(store, {"/s/c.wav": [(1, 0)]})
-    monkeypatch.undo()
-    assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_store_without_permission_to_write_is_searched(directory):
-    index_file(directory).unlink()
-    before = sorted(file.name for file in directory.iterdir())
-    directory.chmod(0o500)
-    try:
-        with Store.open(directory) as store:
-            assert found(store, (1, 0)) == ALONG
-        assert sorted(file.name for file in directory.iterdir()) == before
-    finally:
-        directory.chmod(0o700)
+        assert files(tmp_path / name) == {"manifest.json", "catalog.sqlite3", "index.vectors"}
 
 
 # One writes, one reads
@@ -475,39 +337,27 @@ def test_the_index_of_a_reader_and_of_a_writer_do_not_get_in_each_others_way(dir
             if not number % 2:
                 writer.refresh_index()
             assert found(writer, (1, 0), 1) == [(f"/s/{number}.wav", 0.0, 10.0 + number)]
-    assert Index.read(index_file(directory), 2) is not None
 
 
 @pytest.mark.parametrize("all_windows", [True, False])
-def test_what_a_writer_removes_during_a_search_is_left_out_and_the_next_best_move_up(
-    directory, monkeypatch, all_windows
-):
+@pytest.mark.parametrize("under", [None, Path("/s")])
+def test_what_a_writer_commits_during_a_search_is_for_the_next_one(directory, monkeypatch, all_windows, under):
     with Store.open(directory, read_only=False) as writer, Store.open(directory) as reader:
         search = Index.search
 
-        def search_while_a_writer_commits(*arguments):
-            answer = search(*arguments)
-            # The last window goes and another comes: its id must not be taken for the one that is gone.
-            put(writer, {"/s/new.wav": [(0, 1)]}, removed=["/s/b.wav"])
+        def search_while_a_writer_commits(*arguments, **options):
+            answer = search(*arguments, **options)
+            put(writer, {"/s/new.wav": [(9, 1)], "/s/a.wav": [(4, 0)]}, removed=["/s/b.wav"])
+            writer.rebuild_index()
+            monkeypatch.undo()
             return answer
 
         monkeypatch.setattr(Index, "search", search_while_a_writer_commits)
-        assert found(reader, (1, 0), 1, all_windows=all_windows) == [("/s/a.wav", 0.0, 1.0)]
-
-
-def test_windows_that_a_writer_adds_during_a_search_under_a_folder_do_no_harm(directory, monkeypatch):
-    with Store.open(directory, read_only=False) as writer, Store.open(directory) as reader:
-        fresh_index = Store._fresh_index
-        number = itertools.count(4)
-
-        def fresh_index_and_then_a_commit(store):
-            index = fresh_index(store)
-            put(writer, {"/new/1.wav": [(5, next(number))] * 3, "/s/a.wav": [(next(number), 0)]})
-            return index
-
-        monkeypatch.setattr(Store, "_fresh_index", fresh_index_and_then_a_commit)
-        assert found(reader, (1, 0), 1, under=Path("/new")) == []
-        assert found(reader, (1, 0), 5, under=Path("/s")) == [("/s/b.wav", 0.0, 2.0)]
+        assert found(reader, (1, 0), all_windows=all_windows, under=under)[:2] == ALONG
+        assert found(reader, (1, 0), all_windows=all_windows, under=under) == [
+            ("/s/new.wav", 0.0, 9.0),
+            ("/s/a.wav", 0.0, 4.0),
+        ]
 
 
 # What `status` tells
@@ -516,7 +366,7 @@ def test_windows_that_a_writer_adds_during_a_search_under_a_folder_do_no_harm(di
 def test_the_size_is_that_of_all_files(directory):
     with Store.open(directory) as store:
         assert store.size_bytes() == sum(file.stat().st_size for file in directory.iterdir())
-        assert store.size_bytes() > index_file(directory).stat().st_size + 8_192
+        assert store.size_bytes() > (directory / "index.vectors").stat().st_size + 8_192
 
 
 def test_the_time_of_writing_is_that_of_the_last_commit(directory, monkeypatch):
