@@ -80,6 +80,7 @@ class Finder:
         A full disk is no error: queries find everything without it, only later.
         """
         self._is_disk_full = False
+        self._drop_drafts()
         index = self._index()
         if index is not None:
             after = self._catalog.window_count(after=index.up_to)
@@ -107,6 +108,7 @@ class Finder:
         Raises:
             OSError: If the disk is full or can't be written to.
         """
+        self._drop_drafts()
         self._make(None)
 
     def _best_matches(
@@ -214,10 +216,12 @@ class Finder:
             return None
         return self._index()
 
-    def _make(self, before: Index | None, *, with_lists: bool = True) -> None:
+    def _drop_drafts(self) -> None:
+        """Drop what was left by processes that were killed; a reader whose draft it was can do without."""
         for draft in self._path.parent.glob(f"{INDEX_FILE}.*.new"):
-            # Of a process that was killed, or of a reader that can do without.
             draft.unlink(missing_ok=True)
+
+    def _make(self, before: Index | None, *, with_lists: bool = True) -> None:
         with self._catalog.snapshot():
             make_index(
                 self._path,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +16,8 @@ import numpy as np
 import pytest
 
 from pe_search.pe_audio import embedder as embedder_module
+from pe_search.store import finder
+from pe_search.store.index import Index, open_index
 from tests.cli.conftest import ODD_NAMES, TEXTS, Place
 
 KEYS = ["query", "rank", "path", "start_s", "end_s", "score", "probability"]
@@ -96,6 +100,31 @@ def test_k_is_the_most_there_will_be(ask, library, k):
     expected = [place.path for place, _ in library.ranking("rain")]
     assert len(expected) == 14
     assert paths_of(ask("rain", "-0", "-k", k)) == expected[:k]
+
+
+def test_exact_goes_through_every_window_of_a_store_that_is_cut_into_lists(run_cli, library, tmp_path, monkeypatch):
+    store = shutil.copytree(library.store, tmp_path / "copy")
+    monkeypatch.setattr(finder, "LISTS_FROM", 2)
+    assert run_cli("rebuild", "--store", store).status == 0
+    monkeypatch.setattr(finder, "_AT_LEAST", 1)
+    monkeypatch.setattr(finder, "open_index", lambda *of: dataclasses.replace(open_index(*of), probes=1))
+    searched = []
+    search_index = Index.search
+
+    def noting(*arguments, **options):
+        found = search_index(*arguments, **options)
+        searched.append(found.searched)
+        return found
+
+    monkeypatch.setattr(Index, "search", noting)
+    for text in TEXTS:
+        best, _ = library.ranking(text)[0]
+        outcome = run_cli("query", text, "-0", "-k", 1, "--exact", "--store", store)
+        assert paths_of(outcome.out) == [best.path]
+        assert searched.pop() == len(library.places)
+        assert run_cli("query", text, "-k", 1, "--store", store).status == 0
+        assert searched[0] < len(library.places)
+        searched.clear()
 
 
 def test_ten_hits_unless_told(ask, library):
