@@ -1,9 +1,10 @@
 """The index of a store: its embeddings as one mapped array, in which FAISS's kernels search.
 
 The rows of the array are in lists. Up to some hundred thousand windows there is one list of them all, and a search goes
-through it from end to end. Past that there is a list for each of FAISS's k-means centroids, with the windows that are
-nearest to it, and an approximate search goes through those lists alone whose centroids have the highest inner products
-with the query. So both kinds of search calculate the same scores from the same array, and none need be ranked again.
+through it from end to end. Past that there is a list for each of FAISS's k-means centroids, with the windows whose
+direction is nearest to it (by their places, short ones would all be near each other, in one list), and an approximate
+search goes through those lists alone whose centroids have the highest inner products with the query. So both kinds of
+search calculate the same scores from the same array, and none need be ranked again.
 
 Nothing here is trusted. What a query uses of the file is checked against its size, and `Store` checks what it finds
 against the catalog.
@@ -27,7 +28,7 @@ from pe_search.store.tensors import Tensor, map_tensors, write_tensors
 LISTS_FROM = 250_000
 _LAYOUT = "pe-search index 1"
 # Windows that k-means sees for each list, and what is tried out to see how many lists a search must go through.
-_SAMPLES_PER_LIST = 64
+_SAMPLES_PER_LIST = 32
 _TRIAL_QUERIES = 64
 _TRIAL_BEST = 100
 _TRIAL_RECALL = 0.995
@@ -66,7 +67,7 @@ class Index:
         by_id: Rows in order of their ids.
         vectors: float16 of shape (windows, dimension).
         starts: First row of each list, and after them the number of windows.
-        centroids: float16 of shape (lists, dimension); of shape (0, dimension) if there is one list of all.
+        centroids: Of the windows' directions, float16 of shape (lists, dimension); none if there is one list of all.
         up_to: The last window id that it covers; whatever the catalog has up to it is here.
         probes: How many lists to go through for the best hundred windows.
         trained_on: How many windows there were when the centroids were made.
@@ -250,13 +251,13 @@ def _write_in_lists(path: Path, metadata: dict[str, str], plain: Index, before: 
         list_of = before.lists_of(plain.ids)
     else:
         random = np.random.default_rng(_SEED)
-        lists = max(2, math.isqrt(windows))
+        lists = 2 * math.isqrt(windows)
         sample = np.sort(random.choice(windows, min(windows, _SAMPLES_PER_LIST * lists), replace=False))
-        centroids, trained_on = cluster(plain.vectors[sample].astype(np.float32), lists), windows
+        centroids, trained_on = cluster(_directions(plain.vectors[sample]), lists), windows
         list_of = np.full(windows, -1, np.int64)
     for first in range(0, windows, _ROWS_AT_ONCE):
         rows = first + np.flatnonzero(list_of[first : first + _ROWS_AT_ONCE] < 0)
-        list_of[rows] = nearest(centroids, plain.vectors[rows].astype(np.float32))
+        list_of[rows] = nearest(centroids, _directions(plain.vectors[rows]))
     order = np.argsort(list_of, kind="stable")
     probes = (
         before.probes
@@ -273,6 +274,14 @@ def _write_in_lists(path: Path, metadata: dict[str, str], plain: Index, before: 
         starts=np.searchsorted(list_of[order], np.arange(len(centroids) + 1)),
         centroids=centroids,
     )
+
+
+def _directions(vectors: NDArray[np.float16]) -> NDArray[np.float32]:
+    """The vectors at unit length, but for those that are zero."""
+    directions = vectors.astype(np.float32)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    directions /= np.where(lengths > 0, lengths, 1)
+    return directions
 
 
 def _probes(vectors: NDArray[np.float16], centroids: NDArray[np.float16], list_of: NDArray[np.int64]) -> int:
