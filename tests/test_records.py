@@ -44,6 +44,7 @@ def test_the_public_names_of_the_package():
         "Match",
         "PeSearchError",
         "Problem",
+        "SearchEffort",
         "StoreError",
         "Verification",
         "Window",
@@ -117,6 +118,7 @@ def test_all_records_are_listed():
             "LeftOut",
             "Match",
             "Problem",
+            "SearchEffort",
             "Verification",
             "Window",
         }
