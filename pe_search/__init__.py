@@ -1,7 +1,7 @@
 """pe-search finds sounds by what they sound like, with PE Audio embeddings in a FAISS store."""
 
 from pe_search.errors import AudioError, CheckpointError, PeSearchError, StoreError
-from pe_search.records import Clip, Hit, IndexSummary, Match, Problem, Window
+from pe_search.records import Clip, Hit, IndexSummary, Match, Problem, Span, SpanRules, Trace, Window
 
 __version__ = "0.1.0"
 
@@ -14,7 +14,10 @@ __all__ = [
     "Match",
     "PeSearchError",
     "Problem",
+    "Span",
+    "SpanRules",
     "StoreError",
+    "Trace",
     "Window",
     "__version__",
 ]

@@ -33,6 +33,12 @@ class Embedder:
         device: `auto`, `cpu`, `cuda` or `mps`; `auto` takes the first of cuda, mps and cpu that is there.
         dtype: `auto`, `float32`, `bfloat16` or `float16`; `auto` is float32.
 
+    Attributes:
+        checkpoint: As given.
+        device: The one that was picked.
+        dimension: Length of an embedding.
+        samples_per_frame: Length of a frame at 48 kHz: 1,920 in every published checkpoint, which is 40 ms.
+
     Raises:
         PeSearchError: If the device is not there.
         CheckpointError: If the checkpoint's configuration can't be read.
@@ -44,7 +50,7 @@ class Embedder:
         self._dtype = _DTYPES["float32" if dtype == "auto" else dtype]
         config = load_config(checkpoint)
         self.dimension: int = config.text_config.hidden_size
-        self._samples_per_frame: int = config.audio_config.dac_config.hop_length
+        self.samples_per_frame: int = config.audio_config.dac_config.hop_length
         self._audio_tower: AudioTower | None = None
         self._text_tower: TextTower | None = None
         self._tokenizer: Any = None
@@ -76,13 +82,33 @@ class Embedder:
         """
         tower = self._load_audio_tower()
         embeddings = np.empty((len(windows), self.dimension), np.float32)
-        padded = [_pad_to_frames(window, self._samples_per_frame) for window in windows]
+        padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
         for rows in self._batches([len(window) for window in padded]):
             batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
             with torch.inference_mode():
                 output = tower(batch.to(self.device, self._dtype))
             embeddings[rows] = output.float().cpu().numpy()
         return embeddings
+
+    def embed_frames(self, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Embed every frame of windows of any lengths; each window comes out as if it had been embedded alone.
+
+        Args:
+            windows: float32 arrays of shape (samples,), 48 kHz mono, at least one sample each.
+
+        Returns:
+            For each window, in order, float32 of shape (frames, dimension), not normalised. A window's last frame may
+            reach beyond its end, which is then reflected, as upstream does.
+        """
+        tower = self._load_audio_tower()
+        embeddings: dict[int, NDArray[np.float32]] = {}
+        padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
+        for rows in self._batches([len(window) for window in padded]):
+            batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
+            with torch.inference_mode():
+                output = tower.embed_frames(batch.to(self.device, self._dtype))
+            embeddings.update(zip(rows, output.float().cpu().numpy(), strict=True))
+        return [embeddings[row] for row in range(len(windows))]
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts on the CPU in float32, whatever the audio tower runs on: they are few and short.
