@@ -30,7 +30,7 @@ from recipe.architecture import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from recipe.mixing import ACTIVE, Samples, coloured_noise, frame_activity, loudness
 from recipe.recordings import find_recordings
 
-from pe_search.cli.locate import DEFAULT_RULES
+from pe_search.cli.options import DEFAULT_RULES
 from pe_search.locating import Locator, Question
 from pe_search.pe_audio.checkpoint import find_checkpoint, frame_model_of
 from pe_search.pe_audio.embedder import Embedder
@@ -43,7 +43,7 @@ BARE_RULES = SpanRules(threshold=DEFAULT_RULES.threshold, smooth_s=0.0, min_leng
 PROMPTS = held_out.PLAIN
 _LONGEST_EVENT_S = 3.0
 _PAUSE_S = (0.5, 4.0)
-_MODEL_ALONE_S = 120
+_MODEL_ALONE_S = 60
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ def cost(model: str, embedder: Embedder, clips: dict[str, list[Samples]], hours:
         path = Path(folder) / "long.wav"
         for part in (hours / 10, hours):
             with soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1) as file:
-                for _ in range(round(part * 3600 / _MODEL_ALONE_S)):
+                for _ in range(max(1, round(part * 3600 / _MODEL_ALONE_S))):
                     file.write(samples)
             with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
                 elapsed_s, peak_bytes = fresh.submit(run_locate, model, path).result()
@@ -240,10 +240,15 @@ def main(arguments: list[str] | None = None) -> None:
     heard = listen(embedder, clips, options.recordings, options.seconds, options.seed)
     print(f"{sum(len(events) for events, _ in heard)} events, frame AUROC {frame_area(heard):.3f}\n")
     header = ["spans by", "event F1", "F1 of beginnings", "events found", "spans per event found", "spans"]
-    rows = [["the bare threshold", *tally(heard, BARE_RULES).row()], ["the defaults", *tally(heard, DEFAULT_RULES).row()]]
+    rows = [
+        ["the bare threshold", *tally(heard, BARE_RULES).row()],
+        ["the defaults", *tally(heard, DEFAULT_RULES).row()],
+    ]
     print(table(header, rows))
     if options.hours:
-        print("\n" + table(["", "time", "most memory"], cost(options.model, embedder, clips, options.hours, options.seed)))
+        print(
+            "\n" + table(["", "time", "most memory"], cost(options.model, embedder, clips, options.hours, options.seed))
+        )
 
 
 if __name__ == "__main__":

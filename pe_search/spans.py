@@ -18,15 +18,15 @@ _ROUNDING = 1e-6
 
 
 def smoothed(probabilities: NDArray[np.float32], smooth_s: float, frame_s: float) -> NDArray[np.float32]:
-    """The moving median over `smooth_s`, in an odd number of frames, with the outermost frames repeated at the ends.
+    """The moving median over the odd number of frames that fits into `smooth_s`; the outermost frames are repeated.
 
     Args:
         probabilities: Shape (frames,).
         smooth_s: Its length in seconds.
         frame_s: Length of a frame in seconds.
     """
-    reach = int(smooth_s / frame_s / 2 + _ROUNDING)
-    if reach == 0 or len(probabilities) == 0:
+    reach = (math.floor(smooth_s / frame_s + _ROUNDING) - 1) // 2
+    if reach <= 0 or len(probabilities) == 0:
         return probabilities
     padded = np.pad(probabilities, reach, "edge")
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)

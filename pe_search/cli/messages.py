@@ -7,11 +7,18 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from pe_search.records import Problem
+
 
 def say(text: str) -> None:
     """Print one line on stderr, whatever characters are in it. That nobody reads it any more stops no work."""
     with suppress(OSError):
         print(printable(text), file=sys.stderr, flush=True)
+
+
+def say_problem(problem: Problem) -> None:
+    """Print one line on stderr about a clip that was left out."""
+    say(f"pe-search: {problem.path}: {problem.reason}")
 
 
 def printable(text: str) -> str:

@@ -121,6 +121,14 @@ class Catalog:
             rows = self._db.execute("SELECT path, size_bytes, modified_ns FROM clips").fetchall()
         return {(path := _path(name)): Clip(path, size, modified) for name, size, modified in rows}
 
+    def clip(self, path: Path) -> Clip | None:
+        """The clip at a path, or None if none is held."""
+        with self._explaining():
+            row = self._db.execute(
+                "SELECT size_bytes, modified_ns FROM clips WHERE path = ?", (_name(path),)
+            ).fetchone()
+        return None if row is None else Clip(path, *row)
+
     def replace_clips(
         self,
         clips: Iterable[tuple[Clip, Sequence[tuple[float, float]], NDArray[np.float32]]],

@@ -95,6 +95,10 @@ class Store:
         """All clips by path."""
         return self._catalog.clips()
 
+    def clip(self, path: Path) -> Clip | None:
+        """The clip at a path as it was when it was indexed, or None if it is not held."""
+        return self._catalog.clip(path)
+
     def size_bytes(self) -> int:
         """Bytes on disk."""
         return sum(file.stat().st_size for file in self.directory.iterdir() if file.is_file())
