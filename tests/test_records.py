@@ -42,7 +42,10 @@ def test_the_public_names_of_the_package():
         "Match",
         "PeSearchError",
         "Problem",
+        "Span",
+        "SpanRules",
         "StoreError",
+        "Trace",
         "Window",
         "__version__",
     ]
@@ -103,7 +106,8 @@ def test_all_records_are_listed():
     defined = {
         name for name, kind in vars(records).items() if inspect.isclass(kind) and kind.__module__ == records.__name__
     }
-    assert set(records.__all__) == defined == {"Clip", "Hit", "IndexSummary", "Match", "Problem", "Window"}
+    expected = {"Clip", "Hit", "IndexSummary", "Match", "Problem", "Span", "SpanRules", "Trace", "Window"}
+    assert set(records.__all__) == defined == expected
 
 
 @pytest.mark.parametrize("record", RECORDS)
@@ -129,7 +133,7 @@ def test_records_of_the_same_values_are_equal_and_hash_alike(record):
 def test_a_name_says_the_unit_of_seconds_bytes_and_nanoseconds(record):
     for field in dataclasses.fields(record):
         if field.type == "float":
-            assert field.name.endswith("_s") or field.name in ("score", "probability")
+            assert field.name.endswith("_s") or field.name in ("score", "probability", "threshold")
         if field.name.startswith(("size", "modified")):
             assert field.name.endswith(("_bytes", "_ns"))
 

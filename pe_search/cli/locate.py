@@ -35,7 +35,7 @@ def locate(
     texts_and_files: Annotated[
         list[str],
         typer.Argument(
-            metavar="TEXT… FILE…",
+            metavar="TEXT... FILE",
             show_default=False,
             help="What to listen for, then where: audio files and folders of them. The first argument is a TEXT; the "
             "FILEs begin with the next that exists.",
@@ -176,7 +176,7 @@ def _told_apart(arguments: list[str]) -> tuple[list[str], list[str]]:
     """
     from pe_search.audio.formats import audio_extensions
 
-    hint = "TEXT… FILE…"
+    hint = "TEXT... FILE"
     extensions = audio_extensions()
     for place, argument in enumerate(arguments[1:], start=1):
         is_file_name = os.sep in argument or os.path.splitext(argument)[1].lower() in extensions  # noqa: PTH122

@@ -87,9 +87,7 @@ def query(
     checked_texts(texts, "TEXT")
     rules = span_rules(threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
-        raise typer.BadParameter(
-            "are not shown by --format paths and -0; take table, jsonl or csv.", param_hint="--spans"
-        )
+        raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
     if not spans and (frame_model is not None or rules != DEFAULT_RULES):
         raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
     if hit_format is None:

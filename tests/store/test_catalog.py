@@ -50,6 +50,13 @@ def test_a_new_catalog_is_empty(catalog):
     assert vectors.shape == (0, 2)
 
 
+def test_a_clip_is_found_by_its_path(catalog):
+    catalog.replace_clips([entry("/s/b.wav", 1), entry(os.fsdecode(b"/s/\xff.wav"), 3, size_bytes=7)])
+    other = Path(os.fsdecode(b"/s/\xff.wav"))
+    assert catalog.clip(other) == Clip(other, 7, 6)
+    assert catalog.clip(Path("/s")) is None
+
+
 def test_clips_windows_and_embeddings_come_back(catalog):
     catalog.replace_clips([entry("/s/b.wav", 1, 2), entry("/s/a.wav", 3)])
     assert catalog.clips() == {
