@@ -183,7 +183,7 @@ def _told_apart(arguments: list[str]) -> tuple[list[str], list[str]]:
         if is_file_name or os.path.lexists(expanded(Path(argument))):
             if not is_file_name and place < len(arguments) - 1:
                 raise typer.BadParameter(
-                    f"{argument!r} may be a text, and is a file or folder too: write ./{argument} for that, or give "
+                    f"{argument!r} may be a text, and is a file or folder: write ./{argument} for that, or give "
                     "every text with -t.",
                     param_hint=hint,
                 )

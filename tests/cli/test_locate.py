@@ -167,7 +167,7 @@ def test_texts_and_files_are_told_apart(locate, sounds, arguments, queries, file
         (["rain", "siren"], "none of them is a file: there is no 'siren'."),
         (
             ["siren", "thunder", "a.wav"],
-            "'thunder' may be a text, and is a file or folder too: write ./thunder for that, or give all texts with -t.",
+            "'thunder' may be a text, and is a file or folder: write ./thunder for that, or give all texts with -t.",
         ),
         (["", "a.wav"], "is empty."),
         (["-t", " ", "a.wav"], "is empty."),
