@@ -15,6 +15,7 @@ from pe_search.records import Span, SpanRules
 
 # So that 0.2 s are five frames of 0.04 s, although 0.2 / 0.04 is a little more than 5.
 _ROUNDING = 1e-6
+_FRAMES_AT_ONCE = 4096
 
 
 def smoothed(probabilities: NDArray[np.float32], smooth_s: float, frame_s: float) -> NDArray[np.float32]:
@@ -30,8 +31,11 @@ def smoothed(probabilities: NDArray[np.float32], smooth_s: float, frame_s: float
         return probabilities
     padded = np.pad(probabilities, reach, "edge")
     around = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1)
-    medians: NDArray[np.float32] = np.median(around, axis=1).astype(np.float32)
-    return medians
+    # In pieces, because the median copies what is around every frame.
+    pieces = [
+        np.median(around[first : first + _FRAMES_AT_ONCE], axis=1) for first in range(0, len(around), _FRAMES_AT_ONCE)
+    ]
+    return np.concatenate(pieces).astype(np.float32)
 
 
 def find_spans(
@@ -48,8 +52,8 @@ def find_spans(
     """
     is_heard = np.concatenate([[False], probabilities >= rules.threshold, [False]])
     edges = np.flatnonzero(is_heard[1:] != is_heard[:-1])
-    shortest = math.ceil(rules.min_length_s / frame_s - _ROUNDING)
-    widest_gap = math.floor(rules.join_s / frame_s + _ROUNDING)
+    shortest = rules.min_length_s / frame_s - _ROUNDING
+    widest_gap = rules.join_s / frame_s + _ROUNDING
     joined: list[tuple[int, int]] = []
     for first, stop in edges.reshape(-1, 2).tolist():
         if joined and first - joined[-1][1] <= widest_gap:
@@ -128,7 +132,7 @@ def measured(
         frame_s: Length of a frame.
         start_s: Where the first frame begins.
     """
-    shortest = math.ceil(rules.min_length_s / frame_s - _ROUNDING)
+    shortest = rules.min_length_s / frame_s - _ROUNDING
     kept: list[Span] = []
     for span in spans:
         first = round((span.start_s - start_s) / frame_s)

@@ -89,6 +89,12 @@ def test_a_length_that_is_a_whole_number_of_frames_counts_as_that_many():
     assert frames_of(found(values, SpanRules(0.5, 0.0, 0.28, 0.28))) == [(1, 21)]
 
 
+def test_lengths_may_be_infinite():
+    values = np.array([1, 0, 0, 1], np.float32)
+    assert frames_of(found(values, SpanRules(0.5, 0.0, 0.0, np.inf))) == [(0, 4)]
+    assert found(values, SpanRules(0.5, 0.0, np.inf, 0.0)) == []
+
+
 @pytest.mark.parametrize(("smooth_s", "frames"), [(0.0, 1), (0.04, 1), (0.08, 1), (0.12, 3), (0.2, 5), (0.4, 9)])
 @given(values=probabilities)
 def test_smoothing_is_the_median_of_the_odd_number_of_frames_that_fits(values, smooth_s, frames):
@@ -97,6 +103,12 @@ def test_smoothing_is_the_median_of_the_odd_number_of_frames_that_fits(values, s
     expected = [statistics.median(padded[place : place + frames]) for place in range(len(values))]
     np.testing.assert_array_equal(smoothed(values, smooth_s, FRAME_S), np.array(expected, np.float32))
     assert smoothed(values, smooth_s, FRAME_S).dtype == np.float32
+
+
+def test_smoothing_in_pieces_is_no_other_than_at_once():
+    values = np.random.default_rng(0).random(9000).astype(np.float32)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(values, 2, "edge"), 5)
+    np.testing.assert_array_equal(smoothed(values, 0.2, FRAME_S), np.median(around, axis=1).astype(np.float32))
 
 
 # Spans from lists of frames, on a grid of whole seconds, so that the oracles can go second by second.
