@@ -184,7 +184,7 @@ def _told_apart(arguments: list[str]) -> tuple[list[str], list[str]]:
             if not is_file_name and place < len(arguments) - 1:
                 raise typer.BadParameter(
                     f"{argument!r} may be a text, and is a file or folder: write ./{argument} for that, or give "
-                    "every text with -t.",
+                    "all texts with -t.",
                     param_hint=hint,
                 )
             return arguments[:place], arguments[place:]
