@@ -20,6 +20,7 @@ from pe_search.cli.options import (
     MinLengthOption,
     SmoothOption,
     ThresholdOption,
+    a_number,
     checked_texts,
     expanded,
     span_rules,
@@ -55,6 +56,7 @@ def locate(
         float | None,
         typer.Option(
             "--within",
+            callback=a_number,
             metavar="S",
             min=0.0,
             show_default=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from enum import StrEnum
 from pathlib import Path
@@ -48,10 +49,19 @@ DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="What the model calc
 # into the fewest pieces while keeping their edges.
 DEFAULT_RULES = SpanRules(threshold=0.3, smooth_s=0.2, min_length_s=0.2, join_s=0.8)
 
+
+def a_number(value: float | None) -> float | None:
+    """The value as it is, unless it is NaN, which some versions of Typer let through every bound."""
+    if value is not None and math.isnan(value):
+        raise typer.BadParameter("is not a number.")
+    return value
+
+
 ThresholdOption = Annotated[
     float | None,
     typer.Option(
         "--threshold",
+        callback=a_number,
         metavar="P",
         min=0.0,
         max=1.0,
@@ -63,6 +73,7 @@ SmoothOption = Annotated[
     float | None,
     typer.Option(
         "--smooth",
+        callback=a_number,
         metavar="S",
         min=0.0,
         max=60.0,
@@ -74,6 +85,7 @@ MinLengthOption = Annotated[
     float | None,
     typer.Option(
         "--min-length",
+        callback=a_number,
         metavar="S",
         min=0.0,
         show_default=False,
@@ -84,6 +96,7 @@ JoinOption = Annotated[
     float | None,
     typer.Option(
         "--join",
+        callback=a_number,
         metavar="S",
         min=0.0,
         show_default=False,

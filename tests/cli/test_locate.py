@@ -175,14 +175,23 @@ def test_texts_and_files_are_told_apart(locate, sounds, arguments, queries, file
         ([os.fsdecode(b"\xff"), "a.wav"], "is not UTF-8."),
         (["rain", "a.wav", "--within", "3"], "goes with --then only."),
         (["rain", "a.wav", "-0", "--format", "csv"], "goes with --format paths only."),
-        (["rain", "a.wav", "--threshold", "2"], "Input should be less than or equal to 1"),
-        (["rain", "a.wav", "--join", "-1"], "Input should be greater than or equal to 0"),
     ],
 )
 def test_a_wrong_call_is_told_what_is_wrong(run_cli, sounds, arguments, says):
     outcome = run_cli("locate", *arguments)
     assert (outcome.status, outcome.out) == (2, b"")
     assert " ".join(outcome.err.split()).endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--threshold", "2"), ("--threshold", "nan"), ("--smooth", "61"), ("--join", "-1"), ("--within", "nan")],
+)
+def test_a_number_that_makes_no_sense(run_cli, sounds, option, value):
+    outcome = run_cli("locate", "rain", "a.wav", option, value)
+    assert (outcome.status, outcome.out) == (2, b"")
+    # What comes after is Typer's, and differs between its versions.
+    assert f"Invalid value for '{option}': " in outcome.err
 
 
 @pytest.mark.parametrize("name", ["rian.wav", "folder/rian", "RIAN.FLAC"])
