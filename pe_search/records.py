@@ -21,6 +21,9 @@ __all__ = [
     "Match",
     "Problem",
     "SearchEffort",
+    "Span",
+    "SpanRules",
+    "Trace",
     "Verification",
     "Window",
 ]
@@ -123,6 +126,54 @@ class Hit:
     end_s: float
     score: float
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where in a clip a query is heard.
+
+    Attributes:
+        probability: The highest of its frames.
+    """
+
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRules:
+    """How spans are made of the probabilities of frames.
+
+    Attributes:
+        threshold: A frame is heard from this probability on.
+        smooth_s: Length of the moving median that the probabilities go through first; a frame or less changes nothing.
+        min_length_s: Spans that are shorter are dropped, after joining.
+        join_s: Gaps up to this length are closed.
+    """
+
+    threshold: float
+    smooth_s: float
+    min_length_s: float
+    join_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What the frame-level head makes of one query over one stretch of a clip.
+
+    Attributes:
+        query: The text that was asked.
+        probabilities: float32 of shape (frames,), one for each frame from `start_s` on, smoothed.
+        spans: In order of time.
+    """
+
+    query: str
+    path: Path
+    start_s: float
+    end_s: float
+    probabilities: NDArray[np.float32]
+    spans: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)

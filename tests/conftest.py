@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from transformers import PeAudioModel
 
 from tests.made_up import LAYOUTS, make_checkpoint
@@ -17,6 +18,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Nothing here may reach a network, and a test must not depend on what this machine has in its caches.
 os.environ["HF_HUB_OFFLINE"] = "1"
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -17,13 +17,16 @@ IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
 # Each part of the package, and what it may import of the others.
 GROUND = {"errors", "records"}
 MIDDLE = {"audio", "pe_audio", "store"}
-UPPER = {"indexing", "searching", "verifying"}
+ARITHMETIC = {"joining", "spans"}
+UPPER = {"indexing", "locating", "searching", "verifying"}
 BELOW = {
     "errors": set(),
     "records": set(),
     "": GROUND,  # pe_search/__init__.py
     **dict.fromkeys(MIDDLE, GROUND),
+    **dict.fromkeys(ARITHMETIC, GROUND),
     **dict.fromkeys(UPPER, MIDDLE | GROUND),
+    "locating": MIDDLE | ARITHMETIC | GROUND,
     "cli": {"", *UPPER, *MIDDLE, *GROUND},
     "__main__": {"cli"},
 }

@@ -45,7 +45,10 @@ def test_the_public_names_of_the_package():
         "PeSearchError",
         "Problem",
         "SearchEffort",
+        "Span",
+        "SpanRules",
         "StoreError",
+        "Trace",
         "Verification",
         "Window",
         "__version__",
@@ -119,6 +122,9 @@ def test_all_records_are_listed():
             "Match",
             "Problem",
             "SearchEffort",
+            "Span",
+            "SpanRules",
+            "Trace",
             "Verification",
             "Window",
         }
@@ -144,7 +150,7 @@ def test_records_of_the_same_values_are_equal_and_hash_alike(record):
     assert pickle.loads(pickle.dumps(record(*values))) == record(*values)
 
 
-RATIOS = ("score", "probability", "largest_difference", "largest_relative", "smallest_cosine")
+RATIOS = ("score", "probability", "threshold", "largest_difference", "largest_relative", "smallest_cosine")
 
 
 @pytest.mark.parametrize("record", RECORDS)

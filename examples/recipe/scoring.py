@@ -112,7 +112,7 @@ def mixed_windows(
         times = {}
         for concept in (concepts[first], concepts[second]):
             clip = clips[concept][rng.integers(len(clips[concept]))]
-            event = _loudest_stretch(clip, 2 * SAMPLE_RATE_HZ // FRAME_SAMPLES)
+            event = loudest_stretch(clip, 2 * SAMPLE_RATE_HZ // FRAME_SAMPLES)
             length = len(event) // FRAME_SAMPLES
             start = int(rng.integers(0, frames - length + 1))
             gain = 10 ** (rng.uniform(6, 15) / 20) / (loudness(event) + 1e-6)
@@ -124,7 +124,8 @@ def mixed_windows(
     return windows
 
 
-def _loudest_stretch(clip: Samples, frames: int) -> Samples:
+def loudest_stretch(clip: Samples, frames: int) -> Samples:
+    """The stretch of so many frames that has the most energy, or all of a shorter clip."""
     whole = padded(clip)
     energy = (whole.reshape(-1, FRAME_SAMPLES) ** 2).sum(1)
     if len(energy) <= frames:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +22,9 @@ _MOST_CHANNELS = 256
 _BLOCK_S = 1.0
 _NUMBERS_PER_BLOCK = 4_000_000
 _HEADERLESS = "can't be read as audio: it has no header"
+
+Place = tuple[float, float]
+"""Start and end of a stretch of a clip, in seconds."""
 
 
 class ClipReader:
@@ -103,12 +106,47 @@ class ClipReader:
         if is_empty:
             raise AudioError(self.path, "holds no audio")
 
+    def stretches(self, places: Iterable[Place]) -> Iterator[tuple[Place, NDArray[np.float32]]]:
+        """Read some stretches of the audio in one pass, holding only those that are not complete.
+
+        The file is read from its start, since seeking in compressed audio is not exact.
+
+        Args:
+            places: Start and end of each, in seconds; they may overlap.
+
+        Yields:
+            Each place and its audio, of shape (samples,), in order of the ends.
+
+        Raises:
+            AudioError: As `blocks`; also if the audio ends before a place does.
+        """
+        waiting = sorted(set(places), key=lambda place: place[1])
+        held = np.empty(0, np.float32)
+        held_from = 0
+        for block in self.blocks():
+            held = np.concatenate([held, block])
+            while waiting and _sample(waiting[0][1]) <= held_from + len(held):
+                place = waiting.pop(0)
+                yield place, held[_sample(place[0]) - held_from : _sample(place[1]) - held_from].copy()
+            if not waiting:
+                return
+            needed_from = min(_sample(start_s) for start_s, _ in waiting)
+            surplus = min(len(held), max(0, needed_from - held_from))
+            held = held[surplus:]
+            held_from += surplus
+        if waiting:
+            raise AudioError(self.path, f"ends before {waiting[0][1]:g} s")
+
     def _read(self, frames: int) -> NDArray[np.float32]:
         try:
             block: NDArray[np.float32] = self._file.read(frames, dtype="float32", always_2d=True)
         except (OSError, RuntimeError) as error:
             raise _unreadable(error, self.path) from error
         return block
+
+
+def _sample(time_s: float) -> int:
+    return round(time_s * SAMPLE_RATE_HZ)
 
 
 def _unreadable(error: Exception, path: Path) -> AudioError:

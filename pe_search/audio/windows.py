@@ -47,6 +47,27 @@ def cut_windows(blocks: Iterable[NDArray[np.float32]], window_s: float, hop_s: f
         yield _window(held, held_from, start, end - start)
 
 
+def fill_last_frame(blocks: Iterable[NDArray[np.float32]], samples_per_frame: int) -> Iterator[NDArray[np.float32]]:
+    """Pass audio on, and reflect its end so that it is a whole number of frames, as `PeAudioFeatureExtractor` does.
+
+    Windows cut from it that start with a frame then also end with one, the last of them too.
+
+    Args:
+        blocks: float32 blocks of shape (samples,), in order.
+        samples_per_frame: Length of a frame.
+    """
+    samples = 0
+    tail = np.empty(0, np.float32)
+    for block in blocks:
+        samples += len(block)
+        # A reflection of less than a frame needs no more than a frame.
+        tail = np.concatenate([tail, block])[-samples_per_frame:]
+        yield block
+    missing = -samples % samples_per_frame
+    if missing:
+        yield np.pad(tail, (0, missing), "reflect")[len(tail) :]
+
+
 def _window(held: NDArray[np.float32], held_from: int, start: int, length: int) -> Window:
     samples = held[start - held_from : start - held_from + length].copy()
     return Window(start / SAMPLE_RATE_HZ, (start + length) / SAMPLE_RATE_HZ, samples)

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from pe_search import PeSearchError, __version__
-from pe_search.cli import index, models, query, status, store
+from pe_search.cli import index, locate, models, query, status, store
 from pe_search.cli.messages import say
 
 
@@ -59,6 +59,7 @@ app = typer.Typer(
 )
 app.command("index")(index.index)
 app.command("query")(query.query)
+app.command("locate")(locate.locate)
 app.command("status")(status.status)
 app.command("remove")(store.remove)
 app.command("merge")(store.merge)
@@ -88,6 +89,11 @@ def _root(
     \b
         pe-search index ./sounds
         pe-search query "dog barking"
+
+    Or ask when a sound is heard in a file, without indexing:
+
+    \b
+        pe-search locate "dog barking" walk.wav
 
     Results go to stdout, everything else to stderr. Exit status: 0 something found (or done), 1 nothing found,
     2 an error, also when only part of the work failed.

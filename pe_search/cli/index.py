@@ -6,9 +6,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,8 +15,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.messages import counted, say, say_problem
-from pe_search.cli.options import StoreOption, a_number, cache_directory, expanded, store_directory
-from pe_search.cli.render import clock
+from pe_search.cli.options import (
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    StoreOption,
+    a_number,
+    cache_directory,
+    expanded,
+    store_directory,
+)
+from pe_search.cli.progress import ProgressBar
 from pe_search.errors import StoreError
 from pe_search.records import IndexSummary
 
@@ -33,24 +42,6 @@ _WINDOW_S = 10.0
 # PE-AV was trained and evaluated on 30 s pieces; its frames are 40 ms.
 _LONGEST_WINDOW_S = 30.0
 _SHORTEST_WINDOW_S = 0.04
-
-
-class Device(StrEnum):
-    """Where the audio tower runs."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
-
-
-class Dtype(StrEnum):
-    """What the audio tower calculates in."""
-
-    AUTO = "auto"
-    FLOAT32 = "float32"
-    BFLOAT16 = "bfloat16"
-    FLOAT16 = "float16"
 
 
 def index(
@@ -92,8 +83,8 @@ def index(
             help="Seconds from one window to the next. [default: the window's length]",
         ),
     ] = None,
-    device: Annotated[Device, typer.Option("--device", help="Where the model runs.")] = Device.AUTO,
-    dtype: Annotated[Dtype, typer.Option("--dtype", help="What the model calculates in.")] = Dtype.AUTO,
+    device: DeviceOption = Device.AUTO,
+    dtype: DtypeOption = Dtype.AUTO,
     prune: Annotated[
         bool,
         typer.Option(
@@ -154,8 +145,8 @@ def index(
             new = _new_manifest(load_embedder(), window_s or _WINDOW_S, hop_s)
             opened = stack.enter_context(Store.create(directory, new))
         stack.enter_context(_termination_interrupts())
-        on_progress = stack.enter_context(_progress(sum(clip.size_bytes for clip in plan.to_read)))
-        summary = run_index(plan, opened, load_embedder, on_progress=on_progress, on_problem=say_problem)
+        bar = stack.enter_context(ProgressBar("embedding", sum(clip.size_bytes for clip in plan.to_read)))
+        summary = run_index(plan, opened, load_embedder, on_progress=bar.show, on_problem=say_problem)
     _say_summary(summary, directory, time.monotonic() - started_s, load_embedder() if summary.windows else None)
     if summary.is_interrupted:
         raise typer.Exit(130)
@@ -262,32 +253,3 @@ def _termination_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _progress(total_bytes: int) -> Iterator[Callable[[float, float], None]]:
-    """A progress bar on stderr if that is a terminal; yields what to call with bytes done and seconds embedded."""
-    if not (sys.stderr.isatty() and total_bytes):
-        yield lambda _bytes_done, _audio_s: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    started_s = time.monotonic()
-    with Progress(
-        TextColumn("embedding"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[audio]} of audio"),
-        TextColumn("{task.fields[speed]:,.1f} h/h"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("", total=total_bytes, audio=clock(0), speed=0.0)
-
-        def show(bytes_done: float, audio_s: float) -> None:
-            speed = audio_s / max(time.monotonic() - started_s, 1e-3)
-            bar.update(task, completed=bytes_done, audio=clock(round(audio_s)), speed=speed)
-
-        yield show

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pe_search.records import SpanRules
 
 StoreOption = Annotated[
     str | None,
@@ -21,11 +24,110 @@ StoreOption = Annotated[
 ]
 
 
+class Device(StrEnum):
+    """Where the audio tower runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+class Dtype(StrEnum):
+    """What the audio tower calculates in."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+DeviceOption = Annotated[Device, typer.Option("--device", help="Where the model runs.")]
+DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="What the model calculates in.")]
+
+# 0.3 is the threshold of upstream's own examples; the rest is what `examples/evaluate_spans.py` showed to break events
+# into the fewest pieces while keeping their edges.
+DEFAULT_RULES = SpanRules(threshold=0.3, smooth_s=0.2, min_length_s=0.2, join_s=0.8)
+
+
 def a_number(value: float | None) -> float | None:
-    """Refuse NaN, which lies in every range."""
+    """The value as it is, unless it is NaN, which some versions of Typer let through every bound."""
     if value is not None and math.isnan(value):
-        raise typer.BadParameter("nan is no number.")
+        raise typer.BadParameter("is not a number.")
     return value
+
+
+ThresholdOption = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        callback=a_number,
+        metavar="P",
+        min=0.0,
+        max=1.0,
+        show_default=False,
+        help=f"A sound is heard from this probability on. [default: {DEFAULT_RULES.threshold:g}]",
+    ),
+]
+SmoothOption = Annotated[
+    float | None,
+    typer.Option(
+        "--smooth",
+        callback=a_number,
+        metavar="S",
+        min=0.0,
+        max=60.0,
+        show_default=False,
+        help=f"Smooth the probabilities by their median over S seconds. [default: {DEFAULT_RULES.smooth_s:g}]",
+    ),
+]
+MinLengthOption = Annotated[
+    float | None,
+    typer.Option(
+        "--min-length",
+        callback=a_number,
+        metavar="S",
+        min=0.0,
+        show_default=False,
+        help=f"Leave out spans that are shorter. [default: {DEFAULT_RULES.min_length_s:g}]",
+    ),
+]
+JoinOption = Annotated[
+    float | None,
+    typer.Option(
+        "--join",
+        callback=a_number,
+        metavar="S",
+        min=0.0,
+        show_default=False,
+        help=f"Join spans with a gap of S seconds or less between. [default: {DEFAULT_RULES.join_s:g}]",
+    ),
+]
+
+
+def span_rules(
+    threshold: float | None, smooth_s: float | None, min_length_s: float | None, join_s: float | None
+) -> SpanRules:
+    """The chosen rules, with the default for each that was not chosen."""
+    return SpanRules(
+        threshold=DEFAULT_RULES.threshold if threshold is None else threshold,
+        smooth_s=DEFAULT_RULES.smooth_s if smooth_s is None else smooth_s,
+        min_length_s=DEFAULT_RULES.min_length_s if min_length_s is None else min_length_s,
+        join_s=DEFAULT_RULES.join_s if join_s is None else join_s,
+    )
+
+
+def checked_texts(texts: list[str], name: str) -> list[str]:
+    """The texts as they are.
+
+    Raises:
+        typer.BadParameter: If one is empty or not UTF-8; it names the argument or option by `name`.
+    """
+    if any(not text.strip() for text in texts):
+        raise typer.BadParameter("is empty.", param_hint=name)
+    if any(text != text.encode(errors="ignore").decode() for text in texts):
+        raise typer.BadParameter("is not UTF-8.", param_hint=name)
+    return texts
 
 
 def store_directory(chosen: str | None) -> Path:

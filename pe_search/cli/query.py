@@ -10,7 +10,20 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.messages import say_problem
-from pe_search.cli.options import StoreOption, a_number, cache_directory, expanded, store_directory
+from pe_search.cli.options import (
+    DEFAULT_RULES,
+    JoinOption,
+    MinLengthOption,
+    SmoothOption,
+    StoreOption,
+    ThresholdOption,
+    a_number,
+    cache_directory,
+    checked_texts,
+    expanded,
+    span_rules,
+    store_directory,
+)
 from pe_search.cli.render import HitFormat, write_hits
 from pe_search.errors import StoreError
 
@@ -43,6 +56,23 @@ def query(
         bool,
         typer.Option("--exact", help="Go through every window, also of a store so large that most can be passed over."),
     ] = False,
+    spans: Annotated[
+        bool, typer.Option("--spans", help="Show when within each hit the sound is heard; no paths then.")
+    ] = False,
+    frame_model: Annotated[
+        str | None,
+        typer.Option(
+            "--frame-model",
+            metavar="NAME",
+            show_default=False,
+            help="The checkpoint that finds the spans. [default: the store's; of facebook/pe-av-*, the "
+            "facebook/pe-a-frame-* of the same size]",
+        ),
+    ] = None,
+    threshold: ThresholdOption = None,
+    smooth_s: SmoothOption = None,
+    min_length_s: MinLengthOption = None,
+    join_s: JoinOption = None,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="NAME", help="Refuse a store that was made with another checkpoint."),
@@ -60,15 +90,19 @@ def query(
         pe-search query "heavy rain on a tin roof" -k 50 --min-probability 0.5
         pe-search query siren -0 | xargs -0 cp -t picks/
         pe-search query "church bell" "door slam" --format jsonl | jq .path
+        pe-search query "dog barking" --spans
     """
     if null and hit_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
-    if any(not text.strip() for text in texts):
-        raise typer.BadParameter("is empty.", param_hint="TEXT")
-    if any(text != text.encode(errors="ignore").decode() for text in texts):
-        raise typer.BadParameter("is not UTF-8.", param_hint="TEXT")
+    checked_texts(texts, "TEXT")
+    rules = span_rules(threshold, smooth_s, min_length_s, join_s)
+    if spans and (null or hit_format is HitFormat.PATHS):
+        raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
+    if not spans and (frame_model is not None or rules != DEFAULT_RULES):
+        raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
     if hit_format is None:
-        hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else HitFormat.PATHS
+        in_a_pipe = HitFormat.JSONL if spans else HitFormat.PATHS
+        hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else in_a_pipe
 
     from pe_search.pe_audio.checkpoint import canonical_name
     from pe_search.pe_audio.text_embedder import load_text_embedder
@@ -96,5 +130,11 @@ def query(
             min_probability=min_probability,
             exact=exact,
         )
-        if write_hits(answers, hit_format, null=null) == 0:
-            raise typer.Exit(1)
+        if spans:
+            from pe_search.cli.hit_spans import write_with_spans
+
+            status = write_with_spans(answers, texts, opened, rules, frame_model, hit_format)
+        else:
+            status = 0 if write_hits(answers, hit_format, null=null) else 1
+        if status:
+            raise typer.Exit(status)

@@ -9,10 +9,14 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pe_search.cli.messages import printable, shown_path
 from pe_search.records import Hit
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
 
 
 class HitFormat(StrEnum):
@@ -24,7 +28,7 @@ class HitFormat(StrEnum):
     CSV = "csv"
 
 
-_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability")
+HIT_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability")
 
 
 def write_hits(answers: Iterable[Sequence[Hit]], hit_format: HitFormat, *, null: bool = False) -> int:
@@ -41,7 +45,7 @@ def write_hits(answers: Iterable[Sequence[Hit]], hit_format: HitFormat, *, null:
     out = sys.stdout.buffer
     count = 0
     if hit_format is HitFormat.CSV:
-        _write_csv_row(_FIELDS, out)
+        write_csv_row(HIT_FIELDS, out)
     for hits in answers:
         if hit_format is HitFormat.TABLE:
             _write_table(hits)
@@ -51,7 +55,7 @@ def write_hits(answers: Iterable[Sequence[Hit]], hit_format: HitFormat, *, null:
             _write_jsonl(hits, out)
         else:
             for hit in hits:
-                _write_csv_row(_values(hit), out)
+                write_csv_row(hit_values(hit), out)
         out.flush()
         count += len(hits)
     return count
@@ -68,31 +72,49 @@ def clock(seconds: float) -> str:
 
 
 def _write_table(hits: Sequence[Hit]) -> None:
-    if not hits:
-        return
-    from rich.console import Console
+    if hits:
+        table = hit_table(hits[0].query)
+        for hit in hits:
+            add_hit(table, hit)
+        write_renderable(table)
+
+
+def hit_table(query: str) -> Table:
+    """An empty table for the hits of a query."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, title_justify="left", title_style="bold")
-    table.title = Text(printable(hits[0].query))
+    table.title = Text(printable(query))
     table.add_column("#", justify="right", style="dim")
     table.add_column("prob.", justify="right", style="green")
     table.add_column("score", justify="right", style="dim")
     table.add_column("time", justify="right", style="cyan", no_wrap=True)
     table.add_column("clip", overflow="fold")
-    for hit in hits:
-        # Text, not str: a name with square brackets in it is no markup.
-        table.add_row(
-            str(hit.rank),
-            f"{hit.probability:.2f}",
-            f"{hit.score:.2f}",
-            f"{clock(hit.start_s)}–{clock(hit.end_s)}",
-            Text(shown_path(hit.path)),
-        )
+    return table
+
+
+def add_hit(table: Table, hit: Hit) -> None:
+    """Add a row to a `hit_table`."""
+    from rich.text import Text
+
+    # Text, not str: a name with square brackets in it is no markup.
+    clip = Text(shown_path(hit.path))
+    table.add_row(str(hit.rank), f"{hit.probability:.2f}", f"{hit.score:.2f}", times(hit.start_s, hit.end_s), clip)
+
+
+def times(start_s: float, end_s: float) -> str:
+    """From when to when, for people."""
+    return f"{clock(start_s)}–{clock(end_s)}"
+
+
+def write_renderable(renderable: RenderableType) -> None:
+    """Write to stdout what rich makes of something."""
+    from rich.console import Console
+
     console = Console(soft_wrap=False)
     with console.capture() as captured:
-        console.print(table)
+        console.print(renderable)
     # Not printed by rich, which would end the program by itself when the pipe is closed.
     sys.stdout.write(captured.get())
 
@@ -105,17 +127,19 @@ def _write_paths(hits: Iterable[Hit], out: BinaryIO, terminator: bytes) -> None:
 def _write_jsonl(hits: Iterable[Hit], out: BinaryIO) -> None:
     for hit in hits:
         # ASCII only, so that a name that is not UTF-8 survives: its bytes become lone surrogates (PEP 383).
-        out.write(json.dumps(dict(zip(_FIELDS, _values(hit), strict=True))).encode("ascii") + b"\n")
+        out.write(json.dumps(dict(zip(HIT_FIELDS, hit_values(hit), strict=True))).encode("ascii") + b"\n")
 
 
-def _write_csv_row(values: Sequence[object], out: BinaryIO) -> None:
+def write_csv_row(values: Sequence[object], out: BinaryIO) -> None:
+    """Write one line, whose paths may hold bytes that are not UTF-8."""
     line = io.StringIO()
     # The writer quotes only those line ends that it uses itself, so it is left to use both.
     csv.writer(line, lineterminator="\r\n").writerow(values)
     out.write(line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n")
 
 
-def _values(hit: Hit) -> tuple[str, int, str, float, float, float, float]:
+def hit_values(hit: Hit) -> tuple[str, int, str, float, float, float, float]:
+    """The values of a hit's `HIT_FIELDS`."""
     return (
         hit.query,
         hit.rank,

@@ -27,6 +27,8 @@ _SHARDS_FILE = "model.safetensors.index.json"
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")
 _MODEL_TYPES = ("pe_audio", "pe_audio_video")
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# Meta trained the two heads apart: these rank clips, and facebook/pe-a-frame-* of the same size say where sounds are.
+_RANKS_CLIPS = re.compile(r"facebook/pe-av-(small|base|large)(-16-frame)?")
 
 # A fingerprint reads this many blocks of each weights file, evenly spaced, so that it takes no longer for gigabytes.
 _FINGERPRINT_BLOCKS = 64
@@ -114,6 +116,20 @@ def canonical_name(name: str) -> str:
         f"There is no checkpoint {name!r}: give builtin, small, base, large, a Hugging Face id like "
         "facebook/pe-av-small, or a directory."
     )
+
+
+def frame_model_of(name: str) -> str:
+    """The canonical name of the checkpoint whose frame-level head goes with a checkpoint.
+
+    For `facebook/pe-av-*`, and so for `small`, `base` and `large`, that is the `facebook/pe-a-frame-*` of the same
+    size; any other checkpoint serves both heads.
+
+    Raises:
+        CheckpointError: If nothing can have that name.
+    """
+    canonical = canonical_name(name)
+    sized = _RANKS_CLIPS.fullmatch(canonical)
+    return f"facebook/pe-a-frame-{sized[1]}" if sized else canonical
 
 
 def builtin_concepts() -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,12 @@ class Embedder:
         dtype: `auto`, `float32`, `bfloat16` or `float16`; `auto` is bfloat16 where the device multiplies it faster and
             the checkpoint is large enough to gain by that, else float32.
 
+    Attributes:
+        checkpoint: As given.
+        device: The one that was picked.
+        dimension: Length of an embedding.
+        samples_per_frame: Length of a frame at 48 kHz: 1,920 in every published checkpoint, which is 40 ms.
+
     Raises:
         PeSearchError: If the device is not there.
         CheckpointError: If the checkpoint's configuration can't be read.
@@ -53,7 +59,7 @@ class Embedder:
         self.dtype = _pick_dtype(self.device, self._is_wide) if dtype == "auto" else dtype
         self._dtype = _DTYPES[self.dtype]
         self.dimension: int = config.text_config.hidden_size
-        self._samples_per_frame: int = config.audio_config.dac_config.hop_length
+        self.samples_per_frame: int = config.audio_config.dac_config.hop_length
         self._batch_s = 0.0
         self._audio_tower: AudioTower | None = None
         self._text_tower: TextTower | None = None
@@ -87,17 +93,36 @@ class Embedder:
         """
         tower = self._load_audio_tower()
         embeddings = np.empty((len(windows), self.dimension), np.float32)
-        padded = [_pad_to_frames(window, self._samples_per_frame) for window in windows]
+        padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
         for rows in self._batches([len(window) for window in padded]):
             batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
             embeddings[rows] = self._embed(tower, batch).float().cpu().numpy()
         return embeddings
 
+    def embed_frames(self, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """Embed every frame of windows of any lengths; each window comes out as if it had been embedded alone.
+
+        Args:
+            windows: float32 arrays of shape (samples,), 48 kHz mono, at least one sample each.
+
+        Returns:
+            For each window, in order, float32 of shape (frames, dimension), not normalised. A window's last frame may
+            reach beyond its end, which is then reflected, as upstream does.
+        """
+        tower = self._load_audio_tower()
+        embeddings: dict[int, NDArray[np.float32]] = {}
+        padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
+        for rows in self._batches([len(window) for window in padded]):
+            batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
+            output = self._embed(tower.embed_frames, batch).float().cpu().numpy()
+            embeddings.update(zip(rows, output, strict=True))
+        return [embeddings[row] for row in range(len(windows))]
+
     @torch.inference_mode()
-    def _embed(self, tower: AudioTower, batch: torch.Tensor) -> torch.Tensor:
+    def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
         """Embed a batch, in halves if it is more than the GPU's memory holds; so are all that come after."""
         try:
-            output: torch.Tensor = tower(batch.to(self.device, self._dtype))
+            output = embed(batch.to(self.device, self._dtype))
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise PeSearchError(
@@ -109,7 +134,7 @@ class Embedder:
         torch.cuda.empty_cache()
         half = len(batch) // 2
         self._batch_s = min(self._batch_s, half * batch.shape[-1] / _SAMPLE_RATE_HZ)
-        return torch.cat([self._embed(tower, batch[:half]), self._embed(tower, batch[half:])])
+        return torch.cat([self._embed(embed, batch[:half]), self._embed(embed, batch[half:])])
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts on the CPU in float32, whatever the audio tower runs on: they are few and short.

@@ -90,6 +90,18 @@ class AudioTower(_Tower):
         embeddings: torch.Tensor = self.audio_head(self.audio_encoder(input_values).pooler_output)
         return embeddings
 
+    def embed_frames(self, input_values: torch.Tensor) -> torch.Tensor:
+        """Embed each frame of windows of one length, as `PeAudioFrameLevelModel.get_audio_embeds` does.
+
+        Args:
+            input_values: (windows, 1, samples), samples a multiple of 1,920.
+
+        Returns:
+            (windows, frames, dimension).
+        """
+        embeddings: torch.Tensor = self.audio_head(self.audio_encoder(input_values).last_hidden_state)
+        return embeddings
+
 
 _AnyTower = TypeVar("_AnyTower", TextTower, AudioTower)
 

@@ -220,6 +220,16 @@ class Catalog:
             embeddings = np.stack([embedding_of(row[3], self._dimension) for row in rows])
             return Content(rows[0][0], [(seconds_of(row[1]), seconds_of(row[2])) for row in rows], embeddings)
 
+    def clip(self, path: Path) -> tuple[Clip, bytes] | None:
+        """The clip at a path and the digest of its content, or None if there is no such clip."""
+        with self._explaining():
+            row = self._db.execute(
+                "SELECT size_bytes, modified_ns, digest FROM clips JOIN contents ON contents.id = content_id "
+                "WHERE path = ?",
+                (_name(path),),
+            ).fetchone()
+            return None if row is None else (clip_of(_name(path), *row[:2]), row[2])
+
     def commit(
         self,
         *,

@@ -109,6 +109,10 @@ class Store:
         """All clips by path."""
         return self._catalog.clips()
 
+    def clip(self, path: Path) -> tuple[Clip, bytes] | None:
+        """The clip at a path as it was when it was indexed, and the digest of its content; None if it is not held."""
+        return self._catalog.clip(path)
+
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
         return self._catalog.left_out()

@@ -70,10 +70,13 @@ def test_no_more_is_held_of_a_clip_than_allowed(tmp_path, monkeypatch):
         most = max(most, len(self._windows) + 1)
 
     monkeypatch.setattr(ahead_module.ClipAhead, "_go_on", watch)
-    reading = read_ahead(make_clips(tmp_path, 30.0), 0.5, 0.5, never)
-    ahead = next(reading)
-    assert len(list(ahead.windows())) == 60
-    assert most == 4  # windows of half a second
+    with closing(read_ahead(make_clips(tmp_path, 30.0), 0.5, 0.5, never)) as reading:
+        ahead = next(reading)
+        with ahead._changed:
+            # Windows of half a second; as many come whoever is quicker, reading or taking.
+            assert ahead._changed.wait_for(lambda: len(ahead._windows) == 4, timeout=60)
+        assert len(list(ahead.windows())) == 60
+        assert most == 4
 
 
 def test_only_so_many_clips_are_begun(tmp_path, monkeypatch):

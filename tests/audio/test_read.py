@@ -417,6 +417,34 @@ def open_files() -> list[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
+@pytest.mark.parametrize("rate_hz", [48_000, 44_100])
+def test_stretches_are_cut_from_what_the_whole_clip_sounds_like(tmp_path, rate_hz):
+    write_audio(tmp_path / "a.wav", noise(7.3, rate_hz=rate_hz), rate_hz)
+    places = [(4.0, 6.5), (0.0, 0.5), (6.3, 7.3), (0.25, 5.0), (2.0, 3.0), (0.0, 0.5)]
+    with ClipReader(tmp_path / "a.wav") as reader:
+        whole = np.concatenate(list(reader.blocks()))
+    with ClipReader(tmp_path / "a.wav") as reader:
+        found = dict(reader.stretches(places))
+    assert list(found) == [(0.0, 0.5), (2.0, 3.0), (0.25, 5.0), (4.0, 6.5), (6.3, 7.3)]
+    for (start_s, end_s), samples in found.items():
+        np.testing.assert_array_equal(samples, whole[round(start_s * 48_000) : round(end_s * 48_000)])
+
+
+def test_nothing_is_read_beyond_the_last_stretch(tmp_path):
+    samples = noise(5)
+    samples[-1] = np.nan
+    write_audio(tmp_path / "a.wav", samples)
+    with ClipReader(tmp_path / "a.wav") as reader:
+        ((_, found),) = reader.stretches([(1.0, 2.0)])
+    np.testing.assert_array_equal(found, samples[48_000:96_000])
+
+
+def test_a_stretch_beyond_the_end(tmp_path):
+    write_audio(tmp_path / "a.wav", noise(2))
+    with ClipReader(tmp_path / "a.wav") as reader, pytest.raises(AudioError, match=r"a\.wav: ends before 2\.5 s$"):
+        list(reader.stretches([(0.0, 1.0), (1.5, 2.5)]))
+
+
 def test_no_file_stays_open(tmp_path):
     good = write_audio(tmp_path / "good.wav", noise(0.1))
     bad = [

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pe_search.audio.windows import cut_windows
+from pe_search.audio.windows import cut_windows, fill_last_frame
 from pe_search.records import Window
 
 RATE_HZ = 48_000
@@ -146,3 +146,18 @@ def test_memory_does_not_grow_with_the_recording():
     assert count == 150
     # A window that is out, one that is held, the blocks around it: some seconds, and not 300.
     assert peak_bytes < 12 * RATE_HZ * 4
+
+
+@given(st.integers(1, 100), st.integers(1, 40), st.lists(st.integers(0, 100), max_size=10))
+def test_the_last_frame_is_filled_as_numpy_reflects_the_whole_clip(samples, samples_per_frame, places):
+    filled = np.concatenate(list(fill_last_frame(cut_at(ramp(samples), places), samples_per_frame)))
+    missing = -samples % samples_per_frame
+    np.testing.assert_array_equal(filled, np.pad(ramp(samples), (0, missing), "reflect"))
+    assert filled.dtype == np.float32
+
+
+def test_whole_frames_are_passed_on_as_they_are():
+    blocks = cut_at(ramp(1920 * 3), [7, 2000])
+    passed = list(fill_last_frame(blocks, 1920))
+    assert len(passed) == 3
+    assert all(came is went for came, went in zip(passed, blocks, strict=True))

@@ -329,6 +329,7 @@ def test_help_names_every_command(run_cli, args):
     assert [line.split()[0] for line in commands.splitlines()] == [
         "index",
         "query",
+        "locate",
         "status",
         "remove",
         "merge",
@@ -362,8 +363,33 @@ def test_no_arguments_are_answered_with_help_and_exit_status_2(run_cli):
                 "--all-windows",
                 "--min-probability",
                 "--exact",
+                "--spans",
+                "--frame-model",
+                "--threshold",
+                "--smooth",
+                "--min-length",
+                "--join",
                 "--model",
                 "--store",
+                "-h, --help",
+            ],
+        ),
+        (
+            "locate",
+            [
+                "-t, --text",
+                "--then",
+                "--within",
+                "--without",
+                "--threshold",
+                "--smooth",
+                "--min-length",
+                "--join",
+                "--format",
+                "-0, --null",
+                "--model, --frame-model",
+                "--device",
+                "--dtype",
                 "-h, --help",
             ],
         ),
@@ -376,7 +402,7 @@ def test_the_help_of_a_command_names_every_option(run_cli, verb, options, help_o
     outcome = run_cli(verb, help_option)
     assert (outcome.status, outcome.err) == (0, "")
     text = outcome.out.decode().split("Options:\n")[1]
-    assert re.findall(r"^  (-[\w-]+(?:, -[\w-]+)?)", text, re.MULTILINE) == options
+    assert re.findall(r"^  (-[\w-]+(?:, -[\w-]+)*)", text, re.MULTILINE) == options
     assert max(map(len, outcome.out.decode().splitlines())) <= 80
 
 

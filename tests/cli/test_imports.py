@@ -53,6 +53,7 @@ def loaded_by():
         ["--help"],
         ["index", "--help"],
         ["query", "--help"],
+        ["locate", "--help"],
         ["status", "--help"],
         ["remove", "--help"],
         ["rebuild", "--help"],
@@ -65,7 +66,9 @@ def test_help_loads_nothing_heavy(loaded_by, args):
     assert loaded_by(*args) == set()
 
 
-@pytest.mark.parametrize("args", [[], ["--frob"], ["query", "rain", "--frob"], ["query", ""]], ids=" ".join)
+@pytest.mark.parametrize(
+    "args", [[], ["--frob"], ["query", "rain", "--frob"], ["query", ""], ["query", "rain", "--join", "1"]], ids=" ".join
+)
 def test_neither_does_a_wrong_call(loaded_by, args):
     assert loaded_by(*args, status=2) == set()
 

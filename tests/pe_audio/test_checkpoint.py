@@ -13,7 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 
 from pe_search.errors import CheckpointError
-from pe_search.pe_audio.checkpoint import canonical_name, find_checkpoint, find_same_checkpoint
+from pe_search.pe_audio.checkpoint import canonical_name, find_checkpoint, find_same_checkpoint, frame_model_of
 from tests.made_up import edit_config, make_checkpoint
 
 
@@ -51,6 +51,23 @@ def hub(monkeypatch, directory):
 )
 def test_names(name, canonical):
     assert canonical_name(name) == canonical
+
+
+@pytest.mark.parametrize(
+    ("name", "frame_model"),
+    [
+        ("builtin", "builtin"),
+        ("small", "facebook/pe-a-frame-small"),
+        ("base", "facebook/pe-a-frame-base"),
+        ("facebook/pe-av-large", "facebook/pe-a-frame-large"),
+        ("facebook/pe-av-small-16-frame", "facebook/pe-a-frame-small"),
+        ("facebook/pe-a-frame-base", "facebook/pe-a-frame-base"),
+        ("somebody/pe-av-small", "somebody/pe-av-small"),
+        ("/a/directory", "/a/directory"),
+    ],
+)
+def test_which_checkpoint_finds_the_spans(name, frame_model):
+    assert frame_model_of(name) == frame_model
 
 
 def test_a_directory_is_known_by_its_absolute_path(directory, monkeypatch):

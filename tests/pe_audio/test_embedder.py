@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from transformers import PeAudioFeatureExtractor, PeAudioModel
+from transformers import PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
 
 from pe_search.errors import CheckpointError, PeSearchError
 from pe_search.pe_audio import embedder as embedder_module
@@ -62,6 +62,44 @@ def test_equals_upstream_for_every_layout_window_by_window(checkpoint_of_each_la
     assert np.ptp(text, axis=0).max() > 0.1
 
 
+def upstream_frames(model: PeAudioModel, window: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+    """The frames of one window, and their probabilities of shape (frames, texts), by upstream's frame-level forward."""
+    features = PeAudioFeatureExtractor()(window, sampling_rate=48_000, return_tensors="pt")
+    tokens = make_tokenizer()(TEXTS, padding=True, return_tensors="pt")
+    with torch.no_grad():
+        output = PeAudioFrameLevelModel.forward(
+            model,
+            input_ids=tokens["input_ids"],
+            attention_mask=tokens["attention_mask"],
+            input_values=features["input_values"],
+        )
+    return output.audio_embeds[0].numpy(), output.logits_audio_text[0].sigmoid().T.numpy()
+
+
+def test_frames_equal_upstreams_for_every_layout_window_by_window(checkpoint_of_each_layout, windows):
+    directory, model = checkpoint_of_each_layout
+    embedder = Embedder(find_checkpoint(str(directory)), device="cpu")
+    frames = embedder.embed_frames(windows)
+    text = embedder.embed_texts(TEXTS)
+    # 1/48,000 s is one frame, and 0.777 s is 19.4.
+    assert [len(window) for window in frames] == [25, 13, 25, 1, 1, 20, 25]
+    for window, found in zip(windows, frames, strict=True):
+        expected, probabilities = upstream_frames(model, window)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        logits = found @ text.T * embedder.logit_scale + embedder.logit_bias
+        np.testing.assert_allclose(1 / (1 + np.exp(-logits)), probabilities, atol=1e-4)
+    # The parity above would mean nothing if all frames came out alike.
+    assert np.ptp(frames[0], axis=0).max() > 0.1
+    assert embedder.samples_per_frame == 1920
+
+
+def test_frames_of_a_wide_encoder_equal_upstreams(tmp_path, windows):
+    model = make_checkpoint(tmp_path, "frame_level", dac_channels=16)
+    embedder = Embedder(find_checkpoint(str(tmp_path)), device="cpu", dtype="float32")
+    for window, found in zip(windows, embedder.embed_frames(windows), strict=True):
+        np.testing.assert_allclose(found, upstream_frames(model, window)[0], atol=1e-4)
+
+
 def test_a_wide_encoder_runs_in_tiles_and_equals_upstream(tmp_path, windows):
     model = make_checkpoint(tmp_path, dac_channels=16)
     embedder = Embedder(find_checkpoint(str(tmp_path)), device="cpu", dtype="float32")
@@ -92,10 +130,11 @@ def test_bfloat16_is_taken_where_it_pays(tmp_path, monkeypatch, has_bfloat16, da
     assert Embedder(checkpoint, device="cpu", dtype="float16").dtype == "float16"
 
 
-def test_a_batch_that_is_too_large_is_halved_and_so_are_later_ones(plain_checkpoint):
+@pytest.mark.parametrize("embed", [Embedder.embed_windows, Embedder.embed_frames])
+def test_a_batch_that_is_too_large_is_halved_and_so_are_later_ones(plain_checkpoint, embed):
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     windows = [noise(1, seed=seed) for seed in range(11)]
-    expected = embedder.embed_windows(windows)
+    expected = embed(embedder, windows)
     sizes = []
 
     def refuse_more_than_three(_module, inputs):
@@ -103,11 +142,11 @@ def test_a_batch_that_is_too_large_is_halved_and_so_are_later_ones(plain_checkpo
         if len(inputs[0]) > 3:
             raise torch.OutOfMemoryError
 
-    embedder._audio_tower.register_forward_pre_hook(refuse_more_than_three)
-    np.testing.assert_allclose(embedder.embed_windows(windows), expected, atol=1e-5)
+    embedder._audio_tower.audio_encoder.register_forward_pre_hook(refuse_more_than_three)
+    np.testing.assert_allclose(embed(embedder, windows), expected, atol=1e-5)
     assert sizes == [11, 5, 2, 3, 6, 3, 3]
     sizes.clear()
-    embedder.embed_windows(windows)
+    embed(embedder, windows)
     assert sizes == [2, 2, 2, 2, 2, 1]
 
 
@@ -167,6 +206,7 @@ def test_only_windows_of_one_length_go_through_together(plain_checkpoint, window
 def test_no_windows(plain_checkpoint):
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     assert embedder.embed_windows([]).shape == (0, 32)
+    assert embedder.embed_frames([]) == []
 
 
 def test_bfloat16_is_close_and_comes_out_as_float32(plain_checkpoint, windows):

@@ -60,6 +60,14 @@ def test_a_new_catalog_is_empty(catalog):
     assert vectors.shape == (0, 2)
 
 
+def test_a_clip_is_found_by_its_path(catalog):
+    one, other = (Clip(Path(os.fsdecode(name)), 7, 6) for name in (b"/s/b.wav", b"/s/\xff.wav"))
+    contents = [Content(digest, [(0.0, 1.0)], np.ones((1, 2))) for digest in (b"1", b"2")]
+    catalog.commit(contents=contents, clips=[(one, b"1"), (other, b"2")])
+    assert catalog.clip(other.path) == (other, b"2")
+    assert catalog.clip(Path("/s")) is None
+
+
 def test_clips_windows_and_embeddings_come_back(catalog):
     put_clips(catalog, [entry("/s/b.wav", 1, 2), entry("/s/a.wav", 3)])
     assert catalog.clips() == {
@@ -392,6 +400,7 @@ READS = [
     lambda catalog: catalog.places([1]),
     lambda catalog: catalog.window_ids_under(Path("/")),
     lambda catalog: [catalog.content(path) for path in catalog.clips()],
+    lambda catalog: catalog.clip(Path("/s/a.wav")),
 ]
 
 

@@ -1,0 +1,195 @@
+"""`pe-search locate`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pe_search.cli.messages import say, say_problem
+from pe_search.cli.options import (
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    JoinOption,
+    MinLengthOption,
+    SmoothOption,
+    ThresholdOption,
+    a_number,
+    checked_texts,
+    expanded,
+    span_rules,
+)
+from pe_search.cli.progress import ProgressBar
+from pe_search.cli.render import HitFormat
+from pe_search.cli.traces import write_traces
+from pe_search.errors import AudioError
+from pe_search.records import Problem, Trace
+
+
+def locate(
+    texts_and_files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="TEXT... FILE",
+            show_default=False,
+            help="What to listen for, then where: audio files and folders of them. The first argument is a TEXT; the "
+            "FILEs begin with the next that exists.",
+        ),
+    ],
+    texts: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text", "-t", metavar="TEXT", help="What to listen for; repeatable. Then all arguments are FILEs."
+        ),
+    ] = None,
+    then: Annotated[
+        list[str] | None,
+        typer.Option("--then", metavar="TEXT", help="Only where TEXT is heard next; repeatable, one after the other."),
+    ] = None,
+    within_s: Annotated[
+        float | None,
+        typer.Option(
+            "--within",
+            callback=a_number,
+            metavar="S",
+            min=0.0,
+            show_default=False,
+            help="The longest pause before what --then asks for. [default: 5]",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", metavar="TEXT", help="Only where TEXT is not heard meanwhile; repeatable."),
+    ] = None,
+    threshold: ThresholdOption = None,
+    smooth_s: SmoothOption = None,
+    min_length_s: MinLengthOption = None,
+    join_s: JoinOption = None,
+    trace_format: Annotated[
+        HitFormat | None,
+        typer.Option("--format", show_default=False, help="[default: table on a terminal, jsonl in a pipe]"),
+    ] = None,
+    null: Annotated[
+        bool, typer.Option("-0", "--null", help="End each path with a NUL byte, for xargs -0; implies paths.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "--frame-model",
+            metavar="NAME",
+            show_default=False,
+            help="The checkpoint: builtin; small, base or large (facebook/pe-a-frame-*); any Hugging Face id; or a "
+            "directory. [default: $PE_SEARCH_MODEL, else builtin]",
+        ),
+    ] = None,
+    device: DeviceOption = Device.AUTO,
+    dtype: DtypeOption = Dtype.AUTO,
+) -> None:
+    """Say when in audio files a sound is heard. No store is needed.
+
+    Files may be of any length; folders are walked as by index. For each TEXT the spans are printed in which it is
+    heard, with their highest probability. Exit status: 0 if something is heard, 1 if not, 2 on an error, also when a
+    file had to be left out.
+
+    \b
+        pe-search locate "dog barking" walk.wav
+        pe-search locate siren "car horn" ./street --format csv > street.csv
+        pe-search locate siren --then "car crash" --within 5 dashcam/*.wav
+        pe-search locate rain --without speech ./garden --format paths
+    """
+    if null and trace_format not in (None, HitFormat.PATHS):
+        raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
+    if within_s is not None and not then:
+        raise typer.BadParameter("goes with --then only.", param_hint="--within")
+    if trace_format is None:
+        trace_format = HitFormat.TABLE if sys.stdout.isatty() else HitFormat.JSONL
+    if null:
+        trace_format = HitFormat.PATHS
+    for name, values in {"--text": texts, "--then": then, "--without": without}.items():
+        checked_texts(values or [], name)
+    queries, files = (texts, texts_and_files) if texts else _told_apart(texts_and_files)
+    checked_texts(queries, "TEXT")
+
+    from pe_search.audio.find import find_clips
+
+    problems: list[Problem] = []
+
+    def leave_out(problem: Problem) -> None:
+        problems.append(problem)
+        say_problem(problem)
+
+    clips = list(find_clips([expanded(Path(file)) for file in files], leave_out))
+    if not clips:
+        if not problems:
+            say(f"pe-search: no audio files in {', '.join(files)}.")
+        raise typer.Exit(2 if problems else 1)
+
+    from pe_search.locating import Locator, Question
+    from pe_search.pe_audio.checkpoint import BUILTIN, find_checkpoint, frame_model_of
+    from pe_search.pe_audio.embedder import Embedder
+
+    asked = model if model is not None else os.environ.get("PE_SEARCH_MODEL", BUILTIN)
+    question = Question(
+        queries,
+        span_rules(threshold, smooth_s, min_length_s, join_s),
+        without=without or (),
+        then=then or (),
+        within_s=5.0 if within_s is None else within_s,
+    )
+    locator = Locator(Embedder(find_checkpoint(frame_model_of(asked)), device.value, dtype.value), question)
+    with ProgressBar("listening", sum(clip.size_bytes for clip in clips)) as bar:
+
+        def listen() -> Iterator[Sequence[Trace]]:
+            bytes_done = 0
+            audio_s = 0.0
+            for clip in clips:
+                try:
+                    traces = locator.in_clip(
+                        clip.path,
+                        lambda share, heard_s: bar.show(bytes_done + share * clip.size_bytes, audio_s + heard_s),  # noqa: B023
+                    )
+                    audio_s += traces[0].end_s
+                    bar.hide()
+                    yield traces
+                except AudioError as error:
+                    leave_out(Problem(error.path, error.reason))
+                bytes_done += clip.size_bytes
+
+        spans = write_traces(listen(), trace_format, null=null)
+    if problems:
+        raise typer.Exit(2)
+    if spans == 0:
+        raise typer.Exit(1)
+
+
+def _told_apart(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The texts and the files among arguments that are given in this order.
+
+    The first is a text, and the files begin with the next that is there, or that can only be meant for a file. A word
+    there that could be either is refused where it stands before another file: a folder `rain` must not silently take
+    the place of a text.
+    """
+    from pe_search.audio.formats import audio_extensions
+
+    hint = "TEXT... FILE"
+    extensions = audio_extensions()
+    for place, argument in enumerate(arguments[1:], start=1):
+        is_file_name = os.sep in argument or os.path.splitext(argument)[1].lower() in extensions  # noqa: PTH122
+        if is_file_name or os.path.lexists(expanded(Path(argument))):
+            if not is_file_name and place < len(arguments) - 1:
+                raise typer.BadParameter(
+                    f"{argument!r} may be a text, and is a file or folder: write ./{argument} for that, or give "
+                    "all texts with -t.",
+                    param_hint=hint,
+                )
+            return arguments[:place], arguments[place:]
+    if len(arguments) == 1:
+        raise typer.BadParameter("no FILE is given.", param_hint=hint)
+    raise typer.BadParameter(f"none of them is a file: there is no {arguments[-1]!r}.", param_hint=hint)
