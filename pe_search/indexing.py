@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
-from pe_search.audio.find import find_clips
+from pe_search.audio.find import find_stamps
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
+from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem, Stamp
 from pe_search.store import Store
 from pe_search.store.catalog import LARGEST_VALUE
 
@@ -61,37 +61,43 @@ class Plan:
 
 
 def plan_index(
-    paths: Iterable[Path], held: Mapping[Path, Clip], left_out: Iterable[LeftOut] = (), *, prune: bool = False
+    paths: Iterable[Path], held: Mapping[str, Stamp], left_out: Iterable[LeftOut] = (), *, prune: bool = False
 ) -> Plan:
     """Compare what is on disk with what a store holds. No clip is opened.
 
     Args:
         paths: Folders and files to index. What the store holds from elsewhere is left alone.
-        held: The store's clips by path.
+        held: The stamps of the store's clips, by path.
         left_out: What it remembers of clips that were left out.
         prune: Whether clips are gone even if nothing at all is left under one of the paths. Without it that is a
             problem, and they are kept: a disk may not be mounted.
     """
-    roots = [Path(os.path.abspath(path)) for path in paths]
+    roots = [os.path.abspath(path) for path in paths]
     problems: list[Problem] = []
-    found = {clip.path: clip for clip in find_clips(roots, problems.append)}
-    hopeless = {one.clip.path: one.clip for one in left_out}
-    unchanged = sum(held.get(clip.path) == clip for clip in found.values())
-    to_read = tuple(clip for clip in found.values() if held.get(clip.path) != clip and hopeless.get(clip.path) != clip)
+    found = find_stamps(map(Path, roots), problems.append)
+    hopeless = {str(one.clip.path): (one.clip.size_bytes, one.clip.modified_ns) for one in left_out}
+    unchanged = sum(held.get(path) == stamp for path, stamp in found.items())
+    to_read = tuple(
+        Clip(Path(path), *stamp)
+        for path, stamp in found.items()
+        if held.get(path) != stamp and hopeless.get(path) != stamp
+    )
     # What couldn't be looked at isn't known to be gone.
-    unseen = {problem.path for problem in problems}
+    unseen = {str(problem.path) for problem in problems}
     for root in roots:
         is_bare = not any(_is_under(path, {root}) for path in (*found, *(unseen - {root})))
         lost = sum(_is_under(path, {root}) for path in held) if is_bare else 0
         if lost:
-            problems = [problem for problem in problems if problem.path != root]
+            problems = [problem for problem in problems if str(problem.path) != root]
             unseen.discard(root)
             if not prune:
                 unseen.add(root)
-                problems.append(Problem(root, _nothing_left(lost)))
+                problems.append(Problem(Path(root), _nothing_left(lost)))
     to_remove, to_forget = (
         tuple(
-            path for path in known if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
+            Path(path)
+            for path in known
+            if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
         )
         for known in (held, hopeless)
     )
@@ -307,5 +313,11 @@ class _Run:
         self._left_out.clear()
 
 
-def _is_under(path: Path, folders: Set[Path]) -> bool:
-    return bool(folders) and (path in folders or not folders.isdisjoint(path.parents))
+def _is_under(path: str, folders: Set[str]) -> bool:
+    """Whether a path is one of the folders or below one."""
+    while path not in folders:
+        parent = os.path.dirname(path)  # noqa: PTH120 (a `Path` for each of 100,000 clips would take seconds)
+        if parent == path:
+            return False
+        path = parent
+    return True

@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+Stamp = tuple[int, int]
+"""Size in bytes and modification time in nanoseconds of a file: what tells whether it has changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """An audio file as it was found on disk."""

@@ -79,7 +79,7 @@ def index(
     prune: bool = False,
     **callbacks: Callable[..., None],
 ) -> IndexSummary:
-    return run_index(plan_index(roots, store.clips(), store.left_out(), prune=prune), store, load, **callbacks)
+    return run_index(plan_index(roots, store.stamps(), store.left_out(), prune=prune), store, load, **callbacks)
 
 
 def contents(store: Store) -> Contents:
@@ -427,7 +427,7 @@ def test_a_plan_compares_what_is_there_with_what_is_held(sounds):
         write_levels(sounds / f"{name}.wav", 0.5)
     found = {clip.path.stem: clip for clip in plan_index([sounds], {}).to_read}
     held = {
-        clip.path: clip
+        str(clip.path): (clip.size_bytes, clip.modified_ns)
         for clip in (
             found["same"],
             Clip(found["touched"].path, found["touched"].size_bytes, found["touched"].modified_ns - 1),
@@ -578,7 +578,7 @@ def test_a_clip_that_goes_between_plan_and_run_leaves_the_store_with_the_next(st
     write_levels(sounds / "b.wav", 0.25)
     index(store, sounds)
     os.utime(sounds / "a.wav", ns=(1, 1))
-    plan = plan_index([sounds], store.clips())
+    plan = plan_index([sounds], store.stamps())
     (sounds / "a.wav").unlink()
     summary = run_index(plan, store, no_embedder)
     assert summary.problems == (Problem(sounds / "a.wav", "No such file or directory"),)
@@ -588,7 +588,7 @@ def test_a_clip_that_goes_between_plan_and_run_leaves_the_store_with_the_next(st
 
 def test_a_clip_that_changes_between_plan_and_run_is_looked_at_again_by_the_next(store, sounds):
     write_levels(sounds / "a.wav", 0.5)
-    plan = plan_index([sounds], store.clips())
+    plan = plan_index([sounds], store.stamps())
     write_levels(sounds / "a.wav", 0.25, 0.25)
     run_index(plan, store, FakeEmbedder)
     assert index(store, sounds, load=no_embedder).recognised == 1

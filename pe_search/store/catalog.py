@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, LeftOut
+from pe_search.records import Clip, Content, LeftOut, Stamp
 
 CATALOG_FILE = "catalog.sqlite3"
 # The largest number that an embedding may have in it, because it is kept as float16.
@@ -185,6 +185,12 @@ class Catalog:
         with self._explaining():
             rows = self._db.execute("SELECT path, size_bytes, modified_ns FROM clips")
             return {clip.path: clip for clip in (clip_of(*row) for row in rows)}
+
+    def stamps(self) -> dict[str, Stamp]:
+        """The stamps of all clips, by path."""
+        with self._explaining():
+            rows = self._db.execute("SELECT path, size_bytes, modified_ns FROM clips")
+            return {_path_text(name): _stamp_of(size_bytes, modified_ns) for name, size_bytes, modified_ns in rows}
 
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
@@ -424,9 +430,13 @@ def clip_of(name: object, size_bytes: object, modified_ns: object) -> Clip:
     Raises:
         ValueError: If that makes no sense. So do the other functions that take what a catalog has.
     """
+    return Clip(path_of(name), *_stamp_of(size_bytes, modified_ns))
+
+
+def _stamp_of(size_bytes: object, modified_ns: object) -> Stamp:
     if not (isinstance(size_bytes, int) and isinstance(modified_ns, int)):
         raise ValueError("a size or time is not a whole number")
-    return Clip(path_of(name), size_bytes, modified_ns)
+    return size_bytes, modified_ns
 
 
 def _name(path: Path) -> bytes:
@@ -435,9 +445,13 @@ def _name(path: Path) -> bytes:
 
 def path_of(name: object) -> Path:
     """A path, of the bytes that it is kept as."""
+    return Path(_path_text(name))
+
+
+def _path_text(name: object) -> str:
     if not isinstance(name, bytes) or b"\0" in name:
         raise ValueError("a path is none")
-    return Path(os.fsdecode(name))
+    return os.fsdecode(name)
 
 
 def embedding_of(value: object, dimension: int) -> NDArray[np.float32]:

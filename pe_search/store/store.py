@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, LeftOut, Match, Problem, SearchEffort
+from pe_search.records import Clip, Content, LeftOut, Match, Problem, SearchEffort, Stamp
 from pe_search.store.catalog import CATALOG_FILE, Catalog, Holdings
 from pe_search.store.finder import Finder
 from pe_search.store.manifest import Manifest, read_manifest, write_manifest
@@ -108,6 +108,10 @@ class Store:
     def clips(self) -> dict[Path, Clip]:
         """All clips by path."""
         return self._catalog.clips()
+
+    def stamps(self) -> dict[str, Stamp]:
+        """The stamps of all clips, by path: much quicker to get than the clips."""
+        return self._catalog.stamps()
 
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
