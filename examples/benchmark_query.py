@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from pe_search.pe_audio.checkpoint import Checkpoint, find_checkpoint
 from pe_search.pe_audio.compile import compile_text_tower
 from pe_search.pe_audio.compiled import open_compiled
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.records import Clip
+from pe_search.records import Clip, Content
 from pe_search.store import TEXTS_FILE, Manifest, Store
 
 FEW_CLIPS = 320
@@ -106,13 +107,15 @@ def make_store(directory: Path, checkpoint: Checkpoint, windows: int) -> Path:
     clips = -(-windows // WINDOWS_PER_CLIP)
     with Store.create(directory, manifest) as store:
         for first in range(0, clips, CLIPS_PER_COMMIT):
-            store.replace_clips(
-                (
-                    Clip(Path(f"/sounds/{clip:07d}.wav"), 1, 1),
-                    times,
-                    random.standard_normal((WINDOWS_PER_CLIP, manifest.dimension), np.float32),
-                )
-                for clip in range(first, min(first + CLIPS_PER_COMMIT, clips))
+            numbers = range(first, min(first + CLIPS_PER_COMMIT, clips))
+            digests = [number.to_bytes(32) for number in numbers]
+            shape = (len(numbers), WINDOWS_PER_CLIP, manifest.dimension)
+            store.commit(
+                contents=map(Content, digests, repeat(times), random.standard_normal(shape, np.float32)),
+                clips=[
+                    (Clip(Path(f"/sounds/{number:07d}.wav"), 1, 1), digest)
+                    for number, digest in zip(numbers, digests, strict=True)
+                ],
             )
         store.refresh_index()
     return directory

@@ -156,7 +156,7 @@ def index(
         stack.enter_context(_termination_interrupts())
         on_progress = stack.enter_context(_progress(sum(clip.size_bytes for clip in plan.to_read)))
         summary = run_index(plan, opened, load_embedder, on_progress=on_progress, on_problem=say_problem)
-    _say_summary(summary, directory, time.monotonic() - started_s)
+    _say_summary(summary, directory, time.monotonic() - started_s, load_embedder() if summary.windows else None)
     if summary.is_interrupted:
         raise typer.Exit(130)
     if summary.problems:
@@ -226,15 +226,17 @@ def _say_nothing_to_do(plan: Plan, paths: list[Path]) -> None:
         say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
 
 
-def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float) -> None:
+def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float, embedder: Embedder | None) -> None:
     if summary.is_interrupted:
         say(
             f"Interrupted. This run put {counted(summary.clips, 'clip')} into the store; run the same command to go on."
         )
         return
+    # `auto` must say what it chose.
+    chosen = f" on {embedder.device.type} in {embedder.dtype}" if embedder else ""
     parts = [
         f"{counted(summary.clips, 'clip')} embedded ({counted(summary.windows, 'window')}, "
-        f"{summary.audio_s / 3600:.2f} hours) in {elapsed_s:.1f} s",
+        f"{summary.audio_s / 3600:.2f} hours) in {elapsed_s:.1f} s{chosen}",
         *([f"{summary.recognised:,} recognised"] if summary.recognised else []),
         f"{summary.unchanged:,} unchanged",
         f"{summary.removed:,} removed",

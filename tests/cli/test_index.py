@@ -82,6 +82,7 @@ def summary(
     removed: int = 0,
     left_out: int = 0,
     left_out_before: int = 0,
+    dtype: str = "float32",
 ) -> str:
     """A pattern for the line that a run ends with."""
 
@@ -94,7 +95,8 @@ def summary(
         counts = f"{recognised} recognised, {counts}"
     if left_out_before:
         counts = rf"{counts}, {left_out_before} left out before \(see `pe-search status --problems`\)"
-    return rf"{embedded} in \d+\.\d s, {counts}\. Store: {re.escape(str(store))}\n"
+    chosen = rf" on cpu in {dtype}" if clips else ""
+    return rf"{embedded} in \d+\.\d s{chosen}, {counts}\. Store: {re.escape(str(store))}\n"
 
 
 def test_a_run_says_one_line_on_stderr_and_nothing_on_stdout(index, tmp_path):
@@ -367,7 +369,9 @@ def test_a_frame_level_checkpoint_is_taken_with_a_word_about_it(sounds, tmp_path
 
 @pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16"])
 def test_the_model_calculates_in_the_type_that_was_asked_for(index, tmp_path, plain_checkpoint, dtype):
-    index("--dtype", dtype, "--device", "cpu")
+    said = index("--dtype", dtype, "--device", "cpu")
+    chosen = "float32" if dtype == "auto" else dtype
+    assert re.fullmatch(summary(3, tmp_path / "store", dtype=chosen), said)
     hits = map(json.loads, invoke("query", "rain", "--format", "jsonl", "--store", tmp_path / "store").out.splitlines())
     scores = [score for _, score in sorted((hit["path"], hit["score"]) for hit in hits)]
     embedder = embedder_module.Embedder(find_checkpoint(str(plain_checkpoint[0])), "cpu", dtype)
