@@ -27,7 +27,9 @@ from pe_search.store.catalog import (
 from pe_search.store.lock import WriterLock
 from pe_search.store.manifest import Manifest, read_manifest
 
-_IDS_AT_ONCE = 1_024
+_ROWS_AT_ONCE = 1_024
+# Twice as many as it takes to find out one by one which rows of a full page can't be read.
+_TRIES_PER_PAGE = 512
 # More rows than a page holds, for where not even the last id can be read.
 _IDS_PER_PAGE = 128
 
@@ -180,20 +182,27 @@ def _left_out(db: sqlite3.Connection) -> Iterator[LeftOut]:
 
 def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
     """All rows that can be read, in order of id: what can't be read is closed in on from both sides."""
+    pages = int(db.execute("PRAGMA page_count").fetchone()[0])
     try:
-        last = db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0
-    except sqlite3.DatabaseError:
-        last = _IDS_PER_PAGE * int(db.execute("PRAGMA page_count").fetchone()[0])
-    ranges = [(first, min(first + _IDS_AT_ONCE - 1, last)) for first in range(1, last + 1, _IDS_AT_ONCE)][::-1]
-    while ranges:
+        last = int(db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)
+    except (sqlite3.DatabaseError, TypeError, ValueError):
+        last = _IDS_PER_PAGE * pages
+    # An id that was read from a damaged page may be any number, so neither ranges nor tries may be as many.
+    tries = _TRIES_PER_PAGE * (pages + 1)
+    ranges = [(1, last)]
+    while ranges and tries:
         first, final = ranges.pop()
         try:
             rows = db.execute(
-                f"SELECT id, {columns} FROM {table} NOT INDEXED WHERE id BETWEEN ? AND ? ORDER BY id", (first, final)
+                f"SELECT id, {columns} FROM {table} NOT INDEXED WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                (first, final, _ROWS_AT_ONCE),
             ).fetchall()
         except sqlite3.DatabaseError:
+            tries -= 1
             if first < final:
                 middle = (first + final) // 2
                 ranges += [(middle + 1, final), (first, middle)]
             continue
         yield from rows
+        if len(rows) == _ROWS_AT_ONCE and rows[-1][0] < final:
+            ranges.append((rows[-1][0] + 1, final))
