@@ -56,8 +56,10 @@ def make_checkpoint(directory: Path, size: str) -> None:
 
     torch.manual_seed(0)
     text = {"model_type": "modernbert", "hidden_size": 1_024, "intermediate_size": 16, "num_hidden_layers": 1}
+    text |= {"vocab_size": 64, "num_attention_heads": 8}
+    text |= dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0)
     audio = SIZES[size] | {"num_key_value_heads": SIZES[size]["num_attention_heads"], "head_dim": 128}
-    config = PeAudioConfig(text_config=text | {"vocab_size": 64, "num_attention_heads": 8}, audio_config=audio)
+    config = PeAudioConfig(text_config=text, audio_config=audio)
     model = PeAudioModel(config)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
