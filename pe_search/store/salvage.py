@@ -143,15 +143,18 @@ def _clips(db: sqlite3.Connection) -> Iterator[tuple[Clip, int]]:
 
 def _contents(db: sqlite3.Connection, manifest: Manifest) -> Iterator[tuple[int, Content]]:
     heads = {row[0]: row[1:] for row in _rows(db, "contents", "digest, duration_s")}
-    # The windows of a content were written one after the other.
-    gathered: list[tuple[Any, ...]] = []
+    # The windows of a content were written one after the other, but those of a long one in several parts.
+    waiting: dict[int, list[tuple[Any, ...]]] = {}
+    latest = None
     for row in _rows(db, "windows", "content_id, start_s, end_s, embedding"):
-        if gathered and row[1] != gathered[0][1]:
-            yield from _content(gathered, heads, manifest)
-            gathered = []
-        gathered.append(row)
-    if gathered:
-        yield from _content(gathered, heads, manifest)
+        if latest not in (None, row[1]):
+            for whole in list(_content(waiting[latest], heads, manifest)):
+                del waiting[latest]
+                yield whole
+        latest = row[1]
+        waiting.setdefault(latest, []).append(row)
+    for rows in waiting.values():
+        yield from _content(rows, heads, manifest)
 
 
 def _content(

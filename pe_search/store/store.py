@@ -121,6 +121,14 @@ class Store:
         """The digests of all contents whose embeddings are held."""
         return self._catalog.digests()
 
+    def begun_times(self) -> dict[bytes, list[tuple[float, float]]]:
+        """Start and end of the windows that are held of each content of which more are to come, by digest."""
+        return self._catalog.begun_times()
+
+    def drop_begun_content(self, digest: bytes) -> None:
+        """Delete what is held of a content of which more was to come."""
+        self._catalog.drop_begun_content(digest)
+
     def snapshot(self) -> AbstractContextManager[None]:
         """Let all catalog reads in the `with` block be of one moment, whatever a writer commits meanwhile."""
         return self._catalog.snapshot()
