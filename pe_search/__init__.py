@@ -1,7 +1,18 @@
 """pe-search finds sounds by what they sound like, with PE Audio embeddings in a FAISS store."""
 
 from pe_search.errors import AudioError, CheckpointError, PeSearchError, StoreError
-from pe_search.records import Clip, Content, Hit, IndexSummary, LeftOut, Match, Problem, Verification, Window
+from pe_search.records import (
+    Clip,
+    Content,
+    Hit,
+    IndexSummary,
+    LeftOut,
+    Match,
+    Problem,
+    SearchEffort,
+    Verification,
+    Window,
+)
 
 __version__ = "0.1.0"
 
@@ -16,6 +27,7 @@ __all__ = [
     "Match",
     "PeSearchError",
     "Problem",
+    "SearchEffort",
     "StoreError",
     "Verification",
     "Window",

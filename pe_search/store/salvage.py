@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -31,7 +32,7 @@ _ROWS_AT_ONCE = 1_024
 # Twice as many as it takes to find out one by one which rows of a full page can't be read.
 _TRIES_PER_PAGE = 512
 # More rows than a page holds, for where not even the last id can be read.
-_IDS_PER_PAGE = 128
+_ROWS_PER_PAGE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +66,10 @@ def salvage_if_damaged(directory: Path) -> Salvage | None:
     lock = WriterLock(directory)
     lock.acquire()
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            db.execute("PRAGMA trusted_schema = OFF")
+        with closing(_open_to_read(path)) as db:
             if _is_sound(db, manifest.dimension):
                 return None
-            return _salvage(db, path, manifest)
+        return _salvage(path, manifest)
     except sqlite3.Error as error:
         if not _is_damage(error):
             raise StoreError(f"The catalog {path} can't be used: {error}") from error
@@ -80,6 +80,12 @@ def salvage_if_damaged(directory: Path) -> Salvage | None:
         raise StoreError(f"The store at {directory} can't be written to: {error.strerror or error}.") from error
     finally:
         lock.release()
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    db.execute("PRAGMA trusted_schema = OFF")
+    return db
 
 
 def _is_sound(db: sqlite3.Connection, dimension: int) -> bool:
@@ -106,26 +112,29 @@ def _is_damage(error: sqlite3.Error) -> bool:
     )
 
 
-def _salvage(db: sqlite3.Connection, path: Path, manifest: Manifest) -> Salvage:
-    # Without this, which changes nothing in a file that is only read, SQLite would read nothing of one that breaks off.
-    db.execute("PRAGMA writable_schema = ON")
-    # Of a file that is no database at all, this says so.
-    db.execute("PRAGMA page_count")
+def _salvage(path: Path, manifest: Manifest) -> Salvage:
     digests: dict[int, bytes] = {}
 
-    def contents() -> Iterator[Content]:
+    def contents(db: sqlite3.Connection) -> Iterator[Content]:
         for content_id, content in _contents(db, manifest):
             digests[content_id] = content.digest
             yield content
 
-    # These are asked for only when all contents have come, and `digests` is complete.
-    clips = ((clip, digests[content_id]) for clip, content_id in _clips(db) if content_id in digests)
     with TemporaryDirectory(prefix="salvage-", dir=path.parent) as draft:
-        with closing(Catalog(Path(draft), manifest.dimension, read_only=False)) as catalog:
-            catalog.commit(contents=contents(), clips=clips, left_out=_left_out(db))
+        with (
+            closing(_open_to_read(_in_whole_pages(path, Path(draft)))) as db,
+            closing(Catalog(Path(draft), manifest.dimension, read_only=False)) as catalog,
+        ):
+            # Without this, which changes nothing in a file that is only read, SQLite would read nothing of one that
+            # breaks off.
+            db.execute("PRAGMA writable_schema = ON")
+            # Of a file that is no database at all, this says so.
+            db.execute("PRAGMA page_count")
+            # These are asked for only when all contents have come, and `digests` is complete.
+            clips = ((clip, digests[content_id]) for clip, content_id in _clips(db) if content_id in digests)
+            catalog.commit(contents=contents(db), clips=clips, left_out=_left_out(db))
             catalog.drop_unused_contents()
             saved = catalog.holdings().clips
-        db.close()
         damaged = path.with_name(f"{CATALOG_FILE}.damaged")
         # The log goes first, because beside another catalog SQLite would take it for that one's.
         for end in ("-wal", "-shm", ""):
@@ -133,6 +142,21 @@ def _salvage(db: sqlite3.Connection, path: Path, manifest: Manifest) -> Salvage:
                 os.replace(f"{path}{end}", f"{damaged}{end}")
         os.replace(Path(draft) / CATALOG_FILE, path)
     return Salvage(saved, damaged)
+
+
+def _in_whole_pages(path: Path, folder: Path) -> Path:
+    """A catalog that doesn't end within a page: SQLite would take what the page lacks for zeros."""
+    with path.open("rb") as file:
+        header = file.read(18)
+    broken_bytes = path.stat().st_size % max(int.from_bytes(header[16:]), 1)
+    if not (header.startswith(b"SQLite format 3\0") and broken_bytes):
+        return path
+    copy = folder / "whole-pages.sqlite3"
+    for end in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            shutil.copyfile(f"{path}{end}", f"{copy}{end}")
+    os.truncate(copy, path.stat().st_size - broken_bytes)
+    return copy
 
 
 def _clips(db: sqlite3.Connection) -> Iterator[tuple[Clip, int]]:
@@ -189,7 +213,7 @@ def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[An
     try:
         last = int(db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)
     except (sqlite3.DatabaseError, TypeError, ValueError):
-        last = _IDS_PER_PAGE * pages
+        last = _ROWS_PER_PAGE * pages
     # An id that was read from a damaged page may be any number, so neither ranges nor tries may be as many.
     tries = _TRIES_PER_PAGE * (pages + 1)
     ranges = [(1, last)]

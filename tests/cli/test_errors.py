@@ -361,6 +361,7 @@ def test_no_arguments_are_answered_with_help_and_exit_status_2(run_cli):
                 "--under",
                 "--all-windows",
                 "--min-probability",
+                "--exact",
                 "--model",
                 "--store",
                 "-h, --help",

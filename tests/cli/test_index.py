@@ -425,7 +425,7 @@ def test_ctrl_c_keeps_what_is_embedded_and_the_next_run_goes_on(index, sounds, t
     for seed in range(3, 6):
         write_audio(sounds / f"{seed}.wav", noise(CLIP_S, seed))
     # Three batches are gathered before they are embedded, so two clips go through at a time.
-    monkeypatch.setitem(embedder_module._BATCH_S, "cpu", CLIP_S / 2)
+    monkeypatch.setattr(embedder_module, "_CPU_BATCH_S", CLIP_S / 2)
     embed_windows = embedder_module.Embedder.embed_windows
     calls = []
 

@@ -67,8 +67,10 @@ def test_the_ranking_scores_and_probabilities_are_those_of_the_full_logits_matri
     assert places_of(hits) == [place for place, _ in expected]
     assert [hit["rank"] for hit in hits] == list(range(1, len(expected) + 1))
     scores = np.array([hit["score"] for hit in hits])
-    np.testing.assert_allclose(scores * library.scale + library.bias, logits, atol=1e-4)
-    np.testing.assert_allclose([hit["probability"] for hit in hits], [sigmoid(logit) for logit in logits], atol=1e-5)
+    # The store keeps embeddings as float16.
+    found = scores * library.scale + library.bias
+    np.testing.assert_allclose(found, logits, atol=3e-3)
+    np.testing.assert_allclose([hit["probability"] for hit in hits], [sigmoid(logit) for logit in found], atol=1e-9)
 
 
 def test_the_texts_are_ranked_differently(library):

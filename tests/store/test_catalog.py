@@ -364,7 +364,7 @@ def test_a_database_of_something_else(tmp_path):
         "CREATE VIEW trap AS SELECT load_extension('/tmp/trap') FROM clips",
         "DROP INDEX clips_by_content; CREATE INDEX clips_by_content ON clips(content_id, hex(path))",
         "ALTER TABLE clips ADD COLUMN trap AS (hex(path))",
-        "DROP TABLE state; CREATE VIEW state AS SELECT randomblob(1000000000) AS generation",
+        "DROP TABLE state; CREATE VIEW state AS SELECT randomblob(1000000000) AS identity",
         "CREATE VIRTUAL TABLE trap USING fts5(words)",
         "CREATE TABLE more (anything)",
     ],
@@ -381,12 +381,14 @@ def test_a_catalog_with_anything_in_its_schema_that_does_not_belong_there(tmp_pa
 
 
 READS = [
-    lambda catalog: catalog.generation,
+    lambda catalog: catalog.identity,
+    Catalog.last_window_id,
     Catalog.holdings,
     Catalog.clips,
     Catalog.left_out,
     Catalog.digests,
-    Catalog.embeddings,
+    lambda catalog: list(catalog.embeddings()),
+    lambda catalog: catalog.embeddings_of([1]),
     lambda catalog: catalog.places([1]),
     lambda catalog: catalog.window_ids_under(Path("/")),
     lambda catalog: [catalog.content(path) for path in catalog.clips()],
@@ -394,14 +396,16 @@ READS = [
 
 
 @pytest.mark.parametrize(
-    "value", [None, -1, 2**62, 1e300, "words", b"\0words", b"", "a" * 2**19, b"a" * 2**21], ids=repr
+    "value",
+    [None, -1, 2**62, 1e300, "words", b"\0words", b"", "a" * 2**19, b"a" * 2**21],
+    ids=lambda value: repr(value)[:20],
 )
 @pytest.mark.parametrize(
     "column",
     [
         *("clips.path", "clips.size_bytes", "clips.modified_ns", "clips.content_id", "contents.digest"),
         *("contents.duration_s", "windows.content_id", "windows.start_s", "windows.end_s", "windows.embedding"),
-        *("left_out.path", "left_out.size_bytes", "left_out.reason", "state.generation"),
+        *("left_out.path", "left_out.size_bytes", "left_out.reason", "state.identity"),
     ],
 )
 def test_values_of_any_kind_are_taken_or_refused_and_nothing_else(tmp_path, catalog, column, value):

@@ -16,8 +16,8 @@ from pe_search.store.salvage import salvage_if_damaged
 from tests.made_up import put_clips
 
 MANIFEST = Manifest("builtin", "c0ffee", 64, 10.0, 4.0, 48_000, 1.0, 0.0)
-PAGE = 4_096
-CLIPS = 120
+PAGE = 16_384
+CLIPS = 1_500
 
 
 def times(count: int) -> list[tuple[float, float]]:
@@ -32,17 +32,18 @@ def directory(tmp_path) -> Path:
     """A closed store of many clips, each of one window up to nine."""
     random = np.random.default_rng(0)
     with Store.create(tmp_path / "store", MANIFEST) as store:
-        put_clips(
-            store,
-            [
-                (
-                    Clip(Path(f"/s/{number:03}.wav"), number, number),
-                    times(number % 9 + 1),
-                    random.standard_normal((number % 9 + 1, 64)),
-                )
-                for number in range(CLIPS)
-            ],
-        )
+        for first in range(0, CLIPS, CLIPS // 10):
+            put_clips(
+                store,
+                [
+                    (
+                        Clip(Path(f"/s/{number:03}.wav"), number, number),
+                        times(number % 9 + 1),
+                        random.standard_normal((number % 9 + 1, 64)),
+                    )
+                    for number in range(first, first + CLIPS // 10)
+                ],
+            )
         store.commit(left_out=[LeftOut(Clip(Path("/s/bad.wav"), 1, 2), "bad")])
         store.refresh_index()
     return tmp_path / "store"
@@ -100,6 +101,16 @@ def test_the_end_is_gone(directory):
     assert found is not None
     assert found.clips == len(saved) > 0
     assert saved == {path: whole[path] for path in saved}
+
+
+def test_an_id_that_makes_no_sense_costs_no_memory_and_no_time(directory):
+    whole = held(directory)
+    edit(directory, "UPDATE clips SET id = ? WHERE path = ?", 2**62, b"/s/007.wav")
+    edit(directory, "UPDATE windows SET start_s = ? WHERE id = 1", "words")
+    found = salvage_if_damaged(directory)
+    assert found is not None
+    assert found.clips == CLIPS - 1
+    assert held(directory) == {path: row for path, row in whole.items() if path != "/s/000.wav"}
 
 
 def edit(directory: Path, statement: str, *values: object) -> None:
