@@ -111,7 +111,7 @@ def make_store(directory: Path, checkpoint: Checkpoint, windows: int) -> Path:
             digests = [number.to_bytes(32) for number in numbers]
             shape = (len(numbers), WINDOWS_PER_CLIP, manifest.dimension)
             store.commit(
-                contents=map(Content, digests, repeat(times), random.standard_normal(shape, np.float32)),
+                contents=map(Content, digests, repeat(times), random.standard_normal(shape, np.float32), repeat(True)),
                 clips=[
                     (Clip(Path(f"/sounds/{number:07d}.wav"), 1, 1), digest)
                     for number, digest in zip(numbers, digests, strict=True)

@@ -124,7 +124,7 @@ def _contents(first: int, embeddings: NDArray[np.float32]) -> Iterator[Content]:
     for row in range(0, len(embeddings), WINDOWS_PER_CLIP):
         rows = embeddings[row : row + WINDOWS_PER_CLIP]
         times = [(10.0 * number, 10.0 * number + 10) for number in range(len(rows))]
-        yield Content(hashlib.blake2b(b"%d" % (first + row), digest_size=32).digest(), times, rows)
+        yield Content(hashlib.blake2b(b"%d" % (first + row), digest_size=32).digest(), times, rows, is_whole=True)
 
 
 def make_index(directory: Path) -> Made:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
-from pe_search.audio.find import find_clips
+from pe_search.audio.find import find_stamps
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
+from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem, Stamp
 from pe_search.store import Store
 from pe_search.store.catalog import LARGEST_VALUE
 
@@ -25,6 +25,7 @@ from pe_search.store.catalog import LARGEST_VALUE
 _COMMIT_EVERY_S = 5.0
 # Windows wait until they could fill this many of the embedder's batches, so that those of one length meet.
 _BATCHES_TO_GATHER = 3
+_READS_OTHERWISE = "reads otherwise than in the run that began it; the next run embeds it anew"
 _TOO_LARGE = "its samples are too large to embed"
 
 
@@ -61,37 +62,43 @@ class Plan:
 
 
 def plan_index(
-    paths: Iterable[Path], held: Mapping[Path, Clip], left_out: Iterable[LeftOut] = (), *, prune: bool = False
+    paths: Iterable[Path], held: Mapping[str, Stamp], left_out: Iterable[LeftOut] = (), *, prune: bool = False
 ) -> Plan:
     """Compare what is on disk with what a store holds. No clip is opened.
 
     Args:
         paths: Folders and files to index. What the store holds from elsewhere is left alone.
-        held: The store's clips by path.
+        held: The stamps of the store's clips, by path.
         left_out: What it remembers of clips that were left out.
         prune: Whether clips are gone even if nothing at all is left under one of the paths. Without it that is a
             problem, and they are kept: a disk may not be mounted.
     """
-    roots = [Path(os.path.abspath(path)) for path in paths]
+    roots = [os.path.abspath(path) for path in paths]
     problems: list[Problem] = []
-    found = {clip.path: clip for clip in find_clips(roots, problems.append)}
-    hopeless = {one.clip.path: one.clip for one in left_out}
-    unchanged = sum(held.get(clip.path) == clip for clip in found.values())
-    to_read = tuple(clip for clip in found.values() if held.get(clip.path) != clip and hopeless.get(clip.path) != clip)
+    found = find_stamps(map(Path, roots), problems.append)
+    hopeless = {str(one.clip.path): (one.clip.size_bytes, one.clip.modified_ns) for one in left_out}
+    unchanged = sum(held.get(path) == stamp for path, stamp in found.items())
+    to_read = tuple(
+        Clip(Path(path), *stamp)
+        for path, stamp in found.items()
+        if held.get(path) != stamp and hopeless.get(path) != stamp
+    )
     # What couldn't be looked at isn't known to be gone.
-    unseen = {problem.path for problem in problems}
+    unseen = {str(problem.path) for problem in problems}
     for root in roots:
         is_bare = not any(_is_under(path, {root}) for path in (*found, *(unseen - {root})))
         lost = sum(_is_under(path, {root}) for path in held) if is_bare else 0
         if lost:
-            problems = [problem for problem in problems if problem.path != root]
+            problems = [problem for problem in problems if str(problem.path) != root]
             unseen.discard(root)
             if not prune:
                 unseen.add(root)
-                problems.append(Problem(root, _nothing_left(lost)))
+                problems.append(Problem(Path(root), _nothing_left(lost)))
     to_remove, to_forget = (
         tuple(
-            path for path in known if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
+            Path(path)
+            for path in known
+            if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
         )
         for known in (held, hopeless)
     )
@@ -128,12 +135,13 @@ def run_index(
             that are embedded.
         on_problem: Called with each clip that is left out, as soon as it is known.
     """
-    run = _Run(store, store.digests() if plan.to_read else set(), load_embedder, on_progress, on_problem)
+    run = _Run(store, load_embedder, on_progress, on_problem)
     is_interrupted = False
     for problem in plan.problems:
         run.report(problem)
     try:
         store.commit(removed=(*plan.to_remove, *plan.to_forget))
+        run.learn_what_is_held()
         manifest = store.manifest
         with closing(read_ahead(plan.to_read, manifest.window_s, manifest.hop_s, run.is_held)) as clips:
             for ahead in clips:
@@ -160,14 +168,27 @@ def run_index(
 
 @dataclass(slots=True)
 class _Reading:
-    """A content on its way: read up to somewhere, embedded up to somewhere; with the clips that have it."""
+    """A content on its way: read up to somewhere, embedded up to somewhere; with the clips that have it.
+
+    Attributes:
+        times: Start and end of each window that was read.
+        embeddings: Of those windows that are embedded and not committed.
+        committed: How many windows the store holds already.
+        committed_before: How many it held before this run.
+    """
 
     digest: bytes
     clips: list[Clip] = field(default_factory=list)
     times: list[tuple[float, float]] = field(default_factory=list)
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
+    committed: int = 0
+    committed_before: int = 0
     is_read: bool = False
     is_dropped: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_read and self.committed + len(self.embeddings) == len(self.times)
 
 
 class _Run:
@@ -176,7 +197,6 @@ class _Run:
     def __init__(
         self,
         store: Store,
-        held: set[bytes],
         load_embedder: Callable[[], WindowEmbedder],
         on_progress: Callable[[float, float], None],
         on_problem: Callable[[Problem], None],
@@ -190,8 +210,10 @@ class _Run:
         self._embedder = cache(load_embedder)
         self._on_progress = on_progress
         self._on_problem = on_problem
-        # The digests of all contents that need not be embedded any more, and what is on its way.
-        self._held = held
+        # The digests of all contents that need not be embedded any more, the windows of those that a run before this
+        # one began, and what is on its way.
+        self._held: set[bytes] = set()
+        self._begun: dict[bytes, list[tuple[float, float]]] = {}
         self._uncommitted: dict[bytes, _Reading] = {}
         self._recognised: list[tuple[Clip, bytes]] = []
         self._left_out: list[LeftOut] = []
@@ -209,6 +231,10 @@ class _Run:
         """Report a clip, and remember it as it is."""
         self._left_out.append(LeftOut(clip, reason))
         self.report(Problem(clip.path, reason))
+
+    def learn_what_is_held(self) -> None:
+        self._held = self._store.digests()
+        self._begun = self._store.begun_times()
 
     def is_held(self, digest: bytes) -> bool:
         """Whether a content need not be embedded any more; called from other threads."""
@@ -247,15 +273,24 @@ class _Run:
 
     def _gather(self, reading: _Reading, ahead: ClipAhead) -> None:
         bytes_before = self._bytes_read
+        begun = self._begun.pop(reading.digest, [])
+        reading.committed = reading.committed_before = len(begun)
         for window in ahead.windows():
-            reading.times.append((window.start_s, window.end_s))
+            times = window.start_s, window.end_s
+            reading.times.append(times)
+            if len(reading.times) <= len(begun):
+                if times != begun[len(reading.times) - 1]:
+                    raise AudioError(ahead.clip.path, _READS_OTHERWISE, may_pass=True)
+                continue
             self._gathered.append((reading, window.samples))
             self._gathered_s += window.end_s - window.start_s
             self._bytes_read = bytes_before + ahead.clip.size_bytes * ahead.share_read
             if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
                 self.embed()
             if reading.is_dropped:
-                break
+                return
+        if len(reading.times) < len(begun):
+            raise AudioError(ahead.clip.path, _READS_OTHERWISE, may_pass=True)
 
     def embed(self) -> None:
         """Embed what is gathered; commit if it is time."""
@@ -277,6 +312,8 @@ class _Run:
     def _drop(self, reading: _Reading) -> None:
         reading.is_dropped = True
         self._uncommitted.pop(reading.digest, None)
+        if reading.committed:
+            self._store.drop_begun_content(reading.digest)
 
     def _commit_if_due(self) -> None:
         if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:
@@ -284,28 +321,50 @@ class _Run:
             self._store.keep_index_up()
 
     def commit(self) -> None:
-        """Commit every content that is read and embedded to its end, and all that is known of clips."""
-        finished = [
-            reading
-            for reading in self._uncommitted.values()
-            if reading.is_read and len(reading.embeddings) == len(reading.times)
-        ]
+        """Commit all that is embedded, and all that is known of clips.
+
+        A clip joins the store when all of its windows are embedded. What there is of a long one is kept until then, so
+        that a run that is cut short has not worked hours for nothing.
+        """
+        readings = self._uncommitted.values()
+        finished = [reading for reading in readings if reading.is_finished]
+        # The last window of a clip that isn't known to be at its end waits, so that there is one left to end with.
+        grown = [reading for reading in readings if len(reading.embeddings) > 1 and not reading.is_finished]
         self._store.commit(
-            contents=[Content(reading.digest, reading.times, np.stack(reading.embeddings)) for reading in finished],
+            contents=[
+                *(_part(reading, len(reading.embeddings)) for reading in finished),
+                *(_part(reading, len(reading.embeddings) - 1) for reading in grown),
+            ],
             clips=[*((clip, reading.digest) for reading in finished for clip in reading.clips), *self._recognised],
             left_out=self._left_out,
         )
+        for reading in grown:
+            reading.committed += len(reading.embeddings) - 1
+            del reading.embeddings[:-1]
         for reading in finished:
             del self._uncommitted[reading.digest]
             self._held.add(reading.digest)
+            begun_s = reading.times[reading.committed_before - 1][1] if reading.committed_before else 0.0
+            self.windows += len(reading.times) - reading.committed_before
+            self.audio_s += reading.times[-1][1] - begun_s
         self._last_commit_s = time.monotonic()
         self.clips += len(finished)
-        self.windows += sum(len(reading.times) for reading in finished)
-        self.audio_s += sum(reading.times[-1][1] for reading in finished)
         self.recognised += len(self._recognised) + sum(len(reading.clips) - 1 for reading in finished)
         self._recognised.clear()
         self._left_out.clear()
 
 
-def _is_under(path: Path, folders: Set[Path]) -> bool:
-    return bool(folders) and (path in folders or not folders.isdisjoint(path.parents))
+def _part(reading: _Reading, windows: int) -> Content:
+    """The windows that come after those that are committed."""
+    times = reading.times[reading.committed : reading.committed + windows]
+    return Content(reading.digest, times, np.stack(reading.embeddings[:windows]), is_whole=reading.is_finished)
+
+
+def _is_under(path: str, folders: Set[str]) -> bool:
+    """Whether a path is one of the folders or below one."""
+    while path not in folders:
+        parent = os.path.dirname(path)  # noqa: PTH120 (a `Path` for each of 100,000 clips would take seconds)
+        if parent == path:
+            return False
+        path = parent
+    return True

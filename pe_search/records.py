@@ -29,6 +29,10 @@ __all__ = [
 ]
 
 
+Stamp = tuple[int, int]
+"""Size in bytes and modification time in nanoseconds of a file: what tells whether it has changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Clip:
     """An audio file as it was found on disk."""
@@ -55,15 +59,19 @@ class Window:
 class Content:
     """What the bytes of a file hold, embedded. Clips of the same bytes have one content between them.
 
+    A long one comes in several parts, each with the windows that follow on those before.
+
     Attributes:
         digest: Tells it from all others; made from the file's bytes alone.
         times: Start and end of each window, at least one.
         embeddings: float32 of shape (windows, dimension).
+        is_whole: Whether it ends with these windows, or more are to come.
     """
 
     digest: bytes
     times: Sequence[tuple[float, float]]
     embeddings: NDArray[np.float32]
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ def put_clips(
     contents, pairs = [], []
     for clip, times, embeddings in clips:
         digest = hashlib.blake2b(repr((times, np.asarray(embeddings).tolist())).encode()).digest()
-        contents.append(Content(digest, times, embeddings))
+        contents.append(Content(digest, times, embeddings, is_whole=True))
         pairs.append((clip, digest))
     place.commit(contents=contents, clips=pairs, removed=removed)
     place.drop_unused_contents()

@@ -19,3 +19,14 @@ def test_the_benchmark_of_queries_finds_the_same_hits_in_every_way():
     assert "The hits of torch, of the compiled tower and from memory are the same." in done.stdout
     for row in ("--help", "new text, compiled, 320 clips", "text asked before, 100 windows"):
         assert f"| {row} |" in done.stdout
+
+
+def test_the_benchmark_of_indexing_agrees_with_upstream(tmp_path):
+    options = ["--sizes", "builtin", "--repeats", "1", "--clips", "3", "--work", tmp_path]
+    command = [sys.executable, EXAMPLES / "benchmark_indexing.py", *options]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "builtin" in line]
+    assert [row[1] for row in rows] == ["upstream, float32", "pe-search, float32", "pe-search, bfloat16"]
+    assert float(rows[1][8]) < 1e-5
+    assert float(rows[1][9]) == pytest.approx(1, abs=1e-5)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pe_search import indexing
 from pe_search.audio import ahead
 from pe_search.indexing import Plan, plan_index, run_index
-from pe_search.records import Clip, IndexSummary, LeftOut, Problem
+from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
 from pe_search.store import Holdings, Manifest, Store
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import open_index
@@ -79,7 +79,7 @@ def index(
     prune: bool = False,
     **callbacks: Callable[..., None],
 ) -> IndexSummary:
-    return run_index(plan_index(roots, store.clips(), store.left_out(), prune=prune), store, load, **callbacks)
+    return run_index(plan_index(roots, store.stamps(), store.left_out(), prune=prune), store, load, **callbacks)
 
 
 def contents(store: Store) -> Contents:
@@ -427,7 +427,7 @@ def test_a_plan_compares_what_is_there_with_what_is_held(sounds):
         write_levels(sounds / f"{name}.wav", 0.5)
     found = {clip.path.stem: clip for clip in plan_index([sounds], {}).to_read}
     held = {
-        clip.path: clip
+        str(clip.path): (clip.size_bytes, clip.modified_ns)
         for clip in (
             found["same"],
             Clip(found["touched"].path, found["touched"].size_bytes, found["touched"].modified_ns - 1),
@@ -578,7 +578,7 @@ def test_a_clip_that_goes_between_plan_and_run_leaves_the_store_with_the_next(st
     write_levels(sounds / "b.wav", 0.25)
     index(store, sounds)
     os.utime(sounds / "a.wav", ns=(1, 1))
-    plan = plan_index([sounds], store.clips())
+    plan = plan_index([sounds], store.stamps())
     (sounds / "a.wav").unlink()
     summary = run_index(plan, store, no_embedder)
     assert summary.problems == (Problem(sounds / "a.wav", "No such file or directory"),)
@@ -588,7 +588,7 @@ def test_a_clip_that_goes_between_plan_and_run_leaves_the_store_with_the_next(st
 
 def test_a_clip_that_changes_between_plan_and_run_is_looked_at_again_by_the_next(store, sounds):
     write_levels(sounds / "a.wav", 0.5)
-    plan = plan_index([sounds], store.clips())
+    plan = plan_index([sounds], store.stamps())
     write_levels(sounds / "a.wav", 0.25, 0.25)
     run_index(plan, store, FakeEmbedder)
     assert index(store, sounds, load=no_embedder).recognised == 1
@@ -706,6 +706,8 @@ def library(sounds) -> Path:
 
 # Calls take windows a b b | b b b | b b c | c d e | e e e.
 FINISHED_BEFORE_CALL = {1: "", 2: "a", 3: "a", 4: "ab", 5: "abcd", 6: "abcde"}
+# Of a clip that was begun, all but its last window so far.
+BEGUN_BEFORE_CALL = {2: 1, 3: 4}
 
 
 @pytest.mark.parametrize("at_call", FINISHED_BEFORE_CALL)
@@ -729,8 +731,43 @@ def test_an_interrupted_run_keeps_what_it_finished_and_the_next_one_does_the_res
     embedder = FakeEmbedder()
     summary = index(store, library, load=lambda: embedder)
     assert (summary.clips, summary.unchanged, summary.is_interrupted) == (5 - len(finished), len(finished), False)
-    assert embedder.windows_embedded == 15 - windows
+    assert embedder.windows_embedded == summary.windows == 15 - windows - BEGUN_BEFORE_CALL.get(at_call, 0)
     assert contents(store) == whole
+
+
+def test_what_is_begun_outlives_runs_over_other_folders_and_is_searched_by_nobody(tmp_path, store, library):
+    index(store, library, load=lambda: Interrupting(3))
+    other = write_levels(tmp_path / "other" / "z.wav", 0.0)
+    index(store, other.parent)
+    assert {match.path.stem for match in store.best_matches(np.ones(2, np.float32), 99)} == {"a", "z"}
+    assert store.holdings().windows == 2
+    embedder = FakeEmbedder()
+    assert index(store, library, load=lambda: embedder).windows == embedder.windows_embedded == 10
+    assert store.begun_times() == {}
+
+
+def test_a_clip_that_reads_otherwise_than_when_it_was_begun_is_begun_anew(store, library):
+    index(store, library, load=lambda: Interrupting(3))
+    ((digest, times),) = store.begun_times().items()
+    store.drop_begun_content(digest)
+    store.commit(
+        contents=[Content(digest, [(start, end + 0.5) for start, end in times], np.ones((4, 2)), is_whole=False)]
+    )
+    assert [problem.reason for problem in index(store, library).problems] == [indexing._READS_OTHERWISE]
+    assert (store.begun_times(), store.left_out()) == ({}, [])
+    assert index(store, library).clips == 1
+
+
+def test_a_clip_that_breaks_off_leaves_nothing_of_what_was_begun(store, sounds, monkeypatch):
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    samples = np.full(8 * 48_000, 0.25, np.float32)
+    samples[-1] = np.nan
+    write_audio(sounds / "long.wav", samples)
+    embedder = FakeEmbedder()
+    embedder.batch_s = 0.5
+    assert len(index(store, sounds, load=lambda: embedder).problems) == 1
+    assert embedder.windows_embedded > 4
+    assert (store.begun_times(), store.digests()) == ({}, set())
 
 
 def test_an_interruption_while_a_clip_is_read(store, library, monkeypatch):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pe_search.audio.formats import audio_extensions
-from pe_search.records import Clip, Problem
+from pe_search.records import Clip, Problem, Stamp
 
 
 def find_clips(roots: Iterable[Path], on_problem: Callable[[Problem], None]) -> Iterator[Clip]:
@@ -23,45 +23,55 @@ def find_clips(roots: Iterable[Path], on_problem: Callable[[Problem], None]) -> 
         roots: Folders and files; they become absolute, but links in them are kept as the user wrote them.
         on_problem: Called with each root or folder that can't be read.
     """
+    for path, (size_bytes, modified_ns) in find_stamps(roots, on_problem).items():
+        yield Clip(Path(path), size_bytes, modified_ns)
+
+
+def find_stamps(roots: Iterable[Path], on_problem: Callable[[Problem], None]) -> dict[str, Stamp]:
+    """The stamps of the same clips, in the same order, by absolute path.
+
+    Paths are strings, because of a hundred thousand clips most have not changed, and to make `Path`s of them all takes
+    longer than to find them.
+    """
     extensions = audio_extensions()
-    yielded: set[Path] = set()
+    stamps: dict[str, Stamp] = {}
     for root in roots:
-        top = Path(os.path.abspath(root))
-        for clip in _clips_at(top, extensions, on_problem):
-            if clip.path not in yielded:
-                yielded.add(clip.path)
-                yield clip
+        for path, stamp in _stamps_at(os.path.abspath(root), extensions, on_problem):
+            stamps.setdefault(path, stamp)
+    return stamps
 
 
-def _clips_at(top: Path, extensions: frozenset[str], on_problem: Callable[[Problem], None]) -> Iterator[Clip]:
+def _stamps_at(
+    top: str, extensions: frozenset[str], on_problem: Callable[[Problem], None]
+) -> Iterator[tuple[str, Stamp]]:
     try:
-        status = top.stat()
+        status = os.stat(top)  # noqa: PTH116 (see `find_stamps`; so below)
     except OSError as error:
-        on_problem(Problem(top, error.strerror or str(error)))
+        on_problem(Problem(Path(top), error.strerror or str(error)))
         return
     if stat.S_ISDIR(status.st_mode):
-        yield from _clips_below(top, _identity(status), extensions, on_problem)
+        yield from _stamps_below(top, _identity(status), extensions, on_problem)
     elif stat.S_ISREG(status.st_mode):
-        yield _clip(top, status)
+        yield top, _stamp(status)
     else:
-        on_problem(Problem(top, "not a regular file"))
+        on_problem(Problem(Path(top), "not a regular file"))
 
 
-def _clip(path: Path, status: os.stat_result) -> Clip:
+def _stamp(status: os.stat_result) -> Stamp:
     # A clock that was far off may have left a time that 64 bits can't hold, as they do in the catalog.
-    return Clip(path, status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1))
+    return status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _clips_below(
-    top: Path,
+def _stamps_below(
+    top: str,
     identity: tuple[int, int],
     extensions: frozenset[str],
     on_problem: Callable[[Problem], None],
-) -> Iterator[Clip]:
+) -> Iterator[tuple[str, Stamp]]:
     walked: set[tuple[int, int]] = set()
     # Links to folders wait until all that is really there has been walked. Followed at once, folders that all link to
     # one another would be walked in every order that there is.
@@ -71,17 +81,16 @@ def _clips_below(
         if identity in walked:
             continue
         walked.add(identity)
-        # The folders on the way down, each with its entries that are still to come. No recursion, because folders may
-        # be nested deeper than Python's calls.
-        way = [(tree, _entries(tree, on_problem))]
+        # The entries that are still to come of each folder on the way down. No recursion, because folders may be nested
+        # deeper than Python's calls.
+        way = [_entries(tree, on_problem)]
         while way:
-            folder, entries = way[-1]
-            entry = next(entries, None)
+            entry = next(way[-1], None)
             if entry is None:
                 way.pop()
                 continue
-            path = folder / entry.name
-            is_candidate = path.suffix.lower() in extensions
+            path = entry.path
+            is_candidate = os.path.splitext(entry.name)[1].lower() in extensions  # noqa: PTH122
             try:
                 if not (is_candidate or entry.is_dir()):
                     continue
@@ -89,25 +98,25 @@ def _clips_below(
             except OSError as error:
                 # A dangling link under another extension is none of our business.
                 if is_candidate:
-                    on_problem(Problem(path, error.strerror or str(error)))
+                    on_problem(Problem(Path(path), error.strerror or str(error)))
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield _clip(path, status)
+                yield path, _stamp(status)
             elif not stat.S_ISDIR(status.st_mode):
-                on_problem(Problem(path, "not a regular file"))
+                on_problem(Problem(Path(path), "not a regular file"))
             elif entry.is_symlink():
                 trees.append((path, _identity(status)))
             elif _identity(status) not in walked:
                 walked.add(_identity(status))
-                way.append((path, _entries(path, on_problem)))
+                way.append(_entries(path, on_problem))
 
 
-def _entries(folder: Path, on_problem: Callable[[Problem], None]) -> Iterator[os.DirEntry[str]]:
+def _entries(folder: str, on_problem: Callable[[Problem], None]) -> Iterator[os.DirEntry[str]]:
     """What a folder holds, by name, without what is hidden."""
     try:
         with os.scandir(folder) as scan:
             entries = [entry for entry in scan if not entry.name.startswith(".")]
     except OSError as error:
-        on_problem(Problem(folder, error.strerror or str(error)))
+        on_problem(Problem(Path(folder), error.strerror or str(error)))
         return iter(())
     return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name)))

@@ -120,7 +120,7 @@ def index(
         opened = None
         if manifest is not None:
             opened = stack.enter_context(Store.open(directory, read_only=False, on_problem=say_problem))
-        held, left_out = (opened.clips(), opened.left_out()) if opened else ({}, [])
+        held, left_out = (opened.stamps(), opened.left_out()) if opened else ({}, [])
         plan = plan_index([expanded(path) for path in paths], held, left_out, prune=prune)
         if not (plan.to_read or plan.to_remove or plan.to_forget or plan.unchanged or plan.left_out_before):
             _say_nothing_to_do(plan, paths)

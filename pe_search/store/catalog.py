@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, LeftOut
+from pe_search.records import Clip, Content, LeftOut, Stamp
 
 CATALOG_FILE = "catalog.sqlite3"
 # The largest number that an embedding may have in it, because it is kept as float16.
@@ -30,7 +30,8 @@ _SCHEMA = """
 CREATE TABLE contents (
     id INTEGER PRIMARY KEY,
     digest BLOB NOT NULL UNIQUE,
-    duration_s REAL NOT NULL
+    -- NULL as long as more of its windows are to come.
+    duration_s REAL
 );
 CREATE TABLE windows (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -186,6 +187,12 @@ class Catalog:
             rows = self._db.execute("SELECT path, size_bytes, modified_ns FROM clips")
             return {clip.path: clip for clip in (clip_of(*row) for row in rows)}
 
+    def stamps(self) -> dict[str, Stamp]:
+        """The stamps of all clips, by path."""
+        with self._explaining():
+            rows = self._db.execute("SELECT path, size_bytes, modified_ns FROM clips")
+            return {_path_text(name): _stamp_of(size_bytes, modified_ns) for name, size_bytes, modified_ns in rows}
+
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
         with self._explaining():
@@ -193,9 +200,27 @@ class Catalog:
             return [LeftOut(clip_of(*row), str(reason)) for *row, reason in rows]
 
     def digests(self) -> set[bytes]:
-        """The digests of all contents, those that no clip has any more among them."""
+        """The digests of all whole contents, those that no clip has any more among them."""
         with self._explaining():
-            return {digest for (digest,) in self._db.execute("SELECT digest FROM contents")}
+            rows = self._db.execute("SELECT digest FROM contents WHERE duration_s IS NOT NULL")
+            return {digest for (digest,) in rows}
+
+    def begun_times(self) -> dict[bytes, list[tuple[float, float]]]:
+        """Start and end of the windows that are held of each content of which more are to come, by digest."""
+        with self._explaining():
+            begun: dict[bytes, list[tuple[float, float]]] = {}
+            rows = self._db.execute(
+                "SELECT digest, start_s, end_s FROM contents JOIN windows ON windows.content_id = contents.id "
+                "WHERE duration_s IS NULL ORDER BY windows.id"
+            )
+            for digest, start_s, end_s in rows:
+                begun.setdefault(digest, []).append((seconds_of(start_s), seconds_of(end_s)))
+            return begun
+
+    def drop_begun_content(self, digest: bytes) -> None:
+        """Delete what is held of a content of which more was to come."""
+        with self._explaining(), self._db:
+            self._db.execute("DELETE FROM contents WHERE digest = ? AND duration_s IS NULL", (digest,))
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -218,7 +243,9 @@ class Catalog:
             if not rows:
                 return None
             embeddings = np.stack([embedding_of(row[3], self._dimension) for row in rows])
-            return Content(rows[0][0], [(seconds_of(row[1]), seconds_of(row[2])) for row in rows], embeddings)
+            return Content(
+                rows[0][0], [(seconds_of(row[1]), seconds_of(row[2])) for row in rows], embeddings, is_whole=True
+            )
 
     def clip(self, path: Path) -> tuple[Clip, bytes] | None:
         """The clip at a path and the digest of its content, or None if there is no such clip."""
@@ -241,7 +268,7 @@ class Catalog:
         """Write all of this, or nothing of it if it fails.
 
         Args:
-            contents: What is new. One whose digest is held already stays as it was.
+            contents: What is new, or the next part of what was begun. One that is held whole stays as it was.
             clips: Each with the digest of its content. It takes the place of what was held under its path.
             left_out: Clips that leave the catalog, if they were in it, and are remembered with their reasons.
             removed: Paths of clips that go, and of such as were left out and are forgotten.
@@ -256,9 +283,9 @@ class Catalog:
                 self._db.execute("DELETE FROM left_out WHERE path = ?", (_name(clip.path),))
                 self._db.execute(
                     "INSERT INTO clips (path, size_bytes, modified_ns, content_id) "
-                    "VALUES (?, ?, ?, (SELECT id FROM contents WHERE digest = ?)) ON CONFLICT (path) DO UPDATE SET "
-                    "size_bytes = excluded.size_bytes, modified_ns = excluded.modified_ns, "
-                    "content_id = excluded.content_id",
+                    "VALUES (?, ?, ?, (SELECT id FROM contents WHERE digest = ? AND duration_s IS NOT NULL)) "
+                    "ON CONFLICT (path) DO UPDATE SET size_bytes = excluded.size_bytes, "
+                    "modified_ns = excluded.modified_ns, content_id = excluded.content_id",
                     (_name(clip.path), clip.size_bytes, clip.modified_ns, digest),
                 )
             for one in left_out:
@@ -274,29 +301,34 @@ class Catalog:
             embeddings = np.asarray(content.embeddings).astype("<f2")
         if not np.isfinite(embeddings).all():
             raise StoreError(f"The catalog {self.path} holds no embedding with values beyond {LARGEST_VALUE:g}.")
-        row = self._db.execute(
-            "INSERT INTO contents (digest, duration_s) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING",
-            (content.digest, content.times[-1][1]),
-        )
-        if row.rowcount == 0:
+        duration_s = content.times[-1][1] if content.is_whole else None
+        row = self._db.execute("SELECT id, duration_s FROM contents WHERE digest = ?", (content.digest,)).fetchone()
+        if row is None:
+            insertion = "INSERT INTO contents (digest, duration_s) VALUES (?, ?)"
+            content_id = self._db.execute(insertion, (content.digest, duration_s)).lastrowid
+        elif row[1] is None:
+            content_id = row[0]
+            self._db.execute("UPDATE contents SET duration_s = ? WHERE id = ?", (duration_s, content_id))
+        else:
             return
         self._db.executemany(
             "INSERT INTO windows (content_id, start_s, end_s, embedding) VALUES (?, ?, ?, ?)",
             (
-                (row.lastrowid, start_s, end_s, embedding.tobytes())
+                (content_id, start_s, end_s, embedding.tobytes())
                 for (start_s, end_s), embedding in zip(content.times, embeddings, strict=True)
             ),
         )
 
     def drop_unused_contents(self) -> None:
-        """Delete the contents that no clip has any more.
+        """Delete the whole contents that no clip has any more.
 
         Apart from `commit`, so that a clip that was moved finds its content again, though its old place was removed
         before its new one was read.
         """
         with self._explaining(), self._db:
             self._db.execute(
-                "DELETE FROM contents WHERE NOT EXISTS (SELECT 1 FROM clips WHERE content_id = contents.id)"
+                "DELETE FROM contents WHERE duration_s IS NOT NULL "
+                "AND NOT EXISTS (SELECT 1 FROM clips WHERE content_id = contents.id)"
             )
 
     def last_window_id(self) -> int:
@@ -434,9 +466,13 @@ def clip_of(name: object, size_bytes: object, modified_ns: object) -> Clip:
     Raises:
         ValueError: If that makes no sense. So do the other functions that take what a catalog has.
     """
+    return Clip(path_of(name), *_stamp_of(size_bytes, modified_ns))
+
+
+def _stamp_of(size_bytes: object, modified_ns: object) -> Stamp:
     if not (isinstance(size_bytes, int) and isinstance(modified_ns, int)):
         raise ValueError("a size or time is not a whole number")
-    return Clip(path_of(name), size_bytes, modified_ns)
+    return size_bytes, modified_ns
 
 
 def _name(path: Path) -> bytes:
@@ -445,9 +481,13 @@ def _name(path: Path) -> bytes:
 
 def path_of(name: object) -> Path:
     """A path, of the bytes that it is kept as."""
+    return Path(_path_text(name))
+
+
+def _path_text(name: object) -> str:
     if not isinstance(name, bytes) or b"\0" in name:
         raise ValueError("a path is none")
-    return Path(os.fsdecode(name))
+    return os.fsdecode(name)
 
 
 def embedding_of(value: object, dimension: int) -> NDArray[np.float32]:

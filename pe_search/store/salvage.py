@@ -28,11 +28,11 @@ from pe_search.store.catalog import (
 from pe_search.store.lock import WriterLock
 from pe_search.store.manifest import Manifest, read_manifest
 
-_IDS_AT_ONCE = 1_024
+_ROWS_AT_ONCE = 1_024
+# Twice as many as it takes to find out one by one which rows of a full page can't be read.
+_TRIES_PER_PAGE = 512
 # More rows than a page holds, for where not even the last id can be read.
 _ROWS_PER_PAGE = 512
-# Ids of rows that are gone are not given again, but one that is higher than this is damage itself.
-_IDS_PER_PAGE = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +167,18 @@ def _clips(db: sqlite3.Connection) -> Iterator[tuple[Clip, int]]:
 
 def _contents(db: sqlite3.Connection, manifest: Manifest) -> Iterator[tuple[int, Content]]:
     heads = {row[0]: row[1:] for row in _rows(db, "contents", "digest, duration_s")}
-    # The windows of a content were written one after the other.
-    gathered: list[tuple[Any, ...]] = []
+    # The windows of a content were written one after the other, but those of a long one in several parts.
+    waiting: dict[int, list[tuple[Any, ...]]] = {}
+    latest = None
     for row in _rows(db, "windows", "content_id, start_s, end_s, embedding"):
-        if gathered and row[1] != gathered[0][1]:
-            yield from _content(gathered, heads, manifest)
-            gathered = []
-        gathered.append(row)
-    if gathered:
-        yield from _content(gathered, heads, manifest)
+        if latest not in (None, row[1]):
+            for whole in list(_content(waiting[latest], heads, manifest)):
+                del waiting[latest]
+                yield whole
+        latest = row[1]
+        waiting.setdefault(latest, []).append(row)
+    for rows in waiting.values():
+        yield from _content(rows, heads, manifest)
 
 
 def _content(
@@ -195,7 +198,7 @@ def _content(
         )
         if isinstance(digest, bytes) and is_whole:
             embeddings = np.stack([embedding_of(row[4], manifest.dimension) for row in rows])
-            yield content_id, Content(digest, times, embeddings)
+            yield content_id, Content(digest, times, embeddings, is_whole=True)
 
 
 def _left_out(db: sqlite3.Connection) -> Iterator[LeftOut]:
@@ -208,19 +211,25 @@ def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[An
     """All rows that can be read, in order of id: what can't be read is closed in on from both sides."""
     pages = int(db.execute("PRAGMA page_count").fetchone()[0])
     try:
-        last = min(db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0, pages * _IDS_PER_PAGE)
-    except sqlite3.DatabaseError:
-        last = pages * _ROWS_PER_PAGE
-    ranges = [(first, min(first + _IDS_AT_ONCE - 1, last)) for first in range(1, last + 1, _IDS_AT_ONCE)][::-1]
-    while ranges:
+        last = int(db.execute(f"SELECT max(id) FROM {table}").fetchone()[0] or 0)
+    except (sqlite3.DatabaseError, TypeError, ValueError):
+        last = _ROWS_PER_PAGE * pages
+    # An id that was read from a damaged page may be any number, so neither ranges nor tries may be as many.
+    tries = _TRIES_PER_PAGE * (pages + 1)
+    ranges = [(1, last)]
+    while ranges and tries:
         first, final = ranges.pop()
         try:
             rows = db.execute(
-                f"SELECT id, {columns} FROM {table} NOT INDEXED WHERE id BETWEEN ? AND ? ORDER BY id", (first, final)
+                f"SELECT id, {columns} FROM {table} NOT INDEXED WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+                (first, final, _ROWS_AT_ONCE),
             ).fetchall()
         except sqlite3.DatabaseError:
+            tries -= 1
             if first < final:
                 middle = (first + final) // 2
                 ranges += [(middle + 1, final), (first, middle)]
             continue
         yield from rows
+        if len(rows) == _ROWS_AT_ONCE and rows[-1][0] < final:
+            ranges.append((rows[-1][0] + 1, final))

@@ -153,7 +153,7 @@ def test_folders_that_all_link_to_one_another_are_each_walked_once(tmp_path, mon
             (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
     scandir = os.scandir
     scans: list[Path] = []
-    monkeypatch.setattr(os, "scandir", lambda folder: (scans.append(folder), scandir(folder))[1])
+    monkeypatch.setattr(os, "scandir", lambda folder: (scans.append(Path(folder)), scandir(folder))[1])
     assert names(tmp_path) == [f"{name}/a.wav" for name in folders]
     assert scans == [tmp_path, *(tmp_path / name for name in folders)]
 

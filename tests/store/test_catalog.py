@@ -62,7 +62,7 @@ def test_a_new_catalog_is_empty(catalog):
 
 def test_a_clip_is_found_by_its_path(catalog):
     one, other = (Clip(Path(os.fsdecode(name)), 7, 6) for name in (b"/s/b.wav", b"/s/\xff.wav"))
-    contents = [Content(digest, [(0.0, 1.0)], np.ones((1, 2))) for digest in (b"1", b"2")]
+    contents = [Content(digest, [(0.0, 1.0)], np.ones((1, 2)), is_whole=True) for digest in (b"1", b"2")]
     catalog.commit(contents=contents, clips=[(one, b"1"), (other, b"2")])
     assert catalog.clip(other.path) == (other, b"2")
     assert catalog.clip(Path("/s")) is None
@@ -131,7 +131,7 @@ def test_a_commit_is_whole_or_not_at_all(catalog, interruption, place):
     put_clips(catalog, [entry("/s/a.wav", 1)])
     clip = Clip(Path("/s/b.wav"), 1, 2)
     changes = {
-        "contents": [Content(b"new", [(0.0, 1.0)], np.ones((1, 2)))],
+        "contents": [Content(b"new", [(0.0, 1.0)], np.ones((1, 2)), is_whole=True)],
         "clips": [(clip, b"new")],
         "left_out": [LeftOut(Clip(Path("/s/c.wav"), 1, 2), "bad")],
         "removed": [Path("/s/a.wav")],
@@ -176,11 +176,11 @@ def test_clips_of_one_content_share_its_windows(catalog):
 
 
 def test_a_content_that_is_held_already_stays_as_it_was(catalog):
-    content = Content(b"one", [(0.0, 1.0)], np.ones((1, 2)))
+    content = Content(b"one", [(0.0, 1.0)], np.ones((1, 2)), is_whole=True)
     clip = Clip(Path("/s/a.wav"), 1, 2)
     catalog.commit(contents=[content], clips=[(clip, b"one")])
     ids = embeddings(catalog)[0].tolist()
-    catalog.commit(contents=[Content(b"one", [(0.0, 9.0)], np.zeros((1, 2)))], clips=[(clip, b"one")])
+    catalog.commit(contents=[Content(b"one", [(0.0, 9.0)], np.zeros((1, 2)), is_whole=True)], clips=[(clip, b"one")])
     assert held(catalog) == [("/s/a.wav", 0.0, 1.0, [1, 1])]
     assert embeddings(catalog)[0].tolist() == ids
 
