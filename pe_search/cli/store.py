@@ -43,8 +43,9 @@ def remove(
         )
         if removed or forgotten:
             opened.commit(removed=[*removed, *forgotten])
-            opened.drop_unused_contents()
-            opened.refresh_index()
+        # Even if nothing is left to remove: a removal that was killed may have got no further than the commit.
+        opened.drop_unused_contents()
+        opened.refresh_index()
     said = f"{counted(len(removed), 'clip')} removed"
     if forgotten:
         said += f", {counted(len(forgotten), 'problem')} forgotten"

@@ -17,7 +17,7 @@ from transformers import PeAudioModel
 
 from pe_search.errors import StoreError
 from pe_search.records import Clip
-from pe_search.store import Store
+from pe_search.store import TEXTS_FILE, Store
 from tests.conftest import SHARED_DATA
 from tests.faults.warm import BadDisk, Ended, Warm
 
@@ -98,8 +98,9 @@ def clips_embedded(ended: Ended) -> int:
 
 
 def file_kinds(store: Path) -> set[str]:
-    """The names of a store's files, without their numbers and without what SQLite keeps while a reader is there."""
-    return {re.sub(r"\d+", "N", file.name) for file in store.iterdir() if not file.name.endswith(("-wal", "-shm"))}
+    """The names of a store's files, without their numbers, what SQLite keeps for readers, and what queries remember."""
+    passing = ("-wal", "-shm", TEXTS_FILE)
+    return {re.sub(r"\d+", "N", file.name) for file in store.iterdir() if not file.name.endswith(passing)}
 
 
 @dataclass(frozen=True)
