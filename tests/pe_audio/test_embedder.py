@@ -131,7 +131,9 @@ def test_bfloat16_is_taken_where_it_pays(tmp_path, monkeypatch, has_bfloat16, da
 
 
 @pytest.mark.parametrize("embed", [Embedder.embed_windows, Embedder.embed_frames])
-def test_a_batch_that_is_too_large_is_halved_and_so_are_later_ones(plain_checkpoint, embed):
+def test_a_batch_that_is_too_large_is_halved_and_so_are_later_ones(plain_checkpoint, embed, monkeypatch):
+    monkeypatch.setattr(embedder_module, "_CPU_BATCH_OF_NARROW_S", 20.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     windows = [noise(1, seed=seed) for seed in range(11)]
     expected = embed(embedder, windows)
