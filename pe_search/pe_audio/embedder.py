@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_t
 _SAMPLE_RATE_HZ = 48_000
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
-# Audio that goes through the model at once on a CPU: the transformer then fetches its weights for two windows, the DAC
-# encoder takes one after the other anyway.
+# Audio that goes through the model at once on a CPU: the transformer of a large one then fetches its weights for two
+# windows, while its DAC encoder takes one after the other; the activations of a small one stay in a core's own cache.
 _CPU_BATCH_S = 20.0
+_CPU_BATCH_OF_NARROW_S = 5.0
 _MPS_BATCH_S = 60.0
 _LONGEST_CUDA_BATCH_S = 600.0
 # Activations of the DAC encoder's size that are alive at once, with room for what the allocator can't use.
@@ -61,6 +63,8 @@ class Embedder:
         self.dimension: int = config.text_config.hidden_size
         self.samples_per_frame: int = config.audio_config.dac_config.hop_length
         self._batch_s = 0.0
+        self._threads = 1
+        self._map: Callable[[Callable[[list[int]], None], Iterable[list[int]]], Iterable[None]] = map
         self._audio_tower: AudioTower | None = None
         self._text_tower: TextTower | None = None
         self._tokenizer: Any = None
@@ -94,9 +98,13 @@ class Embedder:
         tower = self._load_audio_tower()
         embeddings = np.empty((len(windows), self.dimension), np.float32)
         padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
-        for rows in self._batches([len(window) for window in padded]):
+
+        def embed(rows: list[int]) -> None:
             batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
             embeddings[rows] = self._embed(tower, batch).float().cpu().numpy()
+
+        for _ in self._map(embed, self._batches([len(window) for window in padded])):
+            pass
         return embeddings
 
     def embed_frames(self, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
@@ -112,10 +120,14 @@ class Embedder:
         tower = self._load_audio_tower()
         embeddings: dict[int, NDArray[np.float32]] = {}
         padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
-        for rows in self._batches([len(window) for window in padded]):
+
+        def embed(rows: list[int]) -> None:
             batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
             output = self._embed(tower.embed_frames, batch).float().cpu().numpy()
             embeddings.update(zip(rows, output, strict=True))
+
+        for _ in self._map(embed, self._batches([len(window) for window in padded])):
+            pass
         return [embeddings[row] for row in range(len(windows))]
 
     @torch.inference_mode()
@@ -154,7 +166,7 @@ class Embedder:
         start = 0
         while start < len(rows):
             length = lengths[rows[start]]
-            most = max(1, int(self.batch_s * _SAMPLE_RATE_HZ / length))
+            most = max(1, int(self.batch_s / self._threads * _SAMPLE_RATE_HZ / length))
             stop = start
             while stop < len(rows) and stop - start < most and lengths[rows[stop]] == length:
                 stop += 1
@@ -171,9 +183,14 @@ class Embedder:
                 make_quick(tower)
             elif self.device.type == "cpu":
                 # A second thread gains nothing on operations this small, and on a machine that is busy with something
-                # else each wait for it costs more than the work.
+                # else each wait for it costs more than the work. So every thread has a batch of its own.
+                self._threads = torch.get_num_threads()
                 torch.set_num_threads(1)
-            self._batch_s = _pick_batch_s(self.device, self._channels * self._dtype.itemsize)
+                if self._threads > 1:
+                    self._map = ThreadPoolExecutor(self._threads, "embed", torch.set_num_threads, (1,)).map
+            self._batch_s = self._threads * _pick_batch_s(
+                self.device, self._is_wide, self._channels * self._dtype.itemsize
+            )
             self._audio_tower = tower
         return self._audio_tower
 
@@ -224,10 +241,10 @@ def _pick_dtype(device: torch.device, is_wide: bool) -> str:
     return "bfloat16" if is_quick and is_wide else "float32"
 
 
-def _pick_batch_s(device: torch.device, bytes_per_sample: int) -> float:
+def _pick_batch_s(device: torch.device, is_wide: bool, bytes_per_sample: int) -> float:
     """Seconds of audio whose activations the device has room for; `bytes_per_sample` is one activation's."""
     if device.type == "cpu":
-        return _CPU_BATCH_S
+        return _CPU_BATCH_S if is_wide else _CPU_BATCH_OF_NARROW_S
     if device.type == "mps":
         return _MPS_BATCH_S
     free_bytes, _ = torch.cuda.mem_get_info(device)

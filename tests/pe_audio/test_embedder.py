@@ -131,7 +131,9 @@ def test_bfloat16_is_taken_where_it_pays(tmp_path, monkeypatch, has_bfloat16, da
 
 
 @pytest.mark.parametrize("embed", [Embedder.embed_windows, Embedder.embed_frames])
-def test_a_batch_that_is_too_large_is_halved_and_so_are_later_ones(plain_checkpoint, embed):
+def test_a_batch_that_is_too_large_is_halved_and_so_are_later_ones(plain_checkpoint, embed, monkeypatch):
+    monkeypatch.setattr(embedder_module, "_CPU_BATCH_OF_NARROW_S", 20.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     windows = [noise(1, seed=seed) for seed in range(11)]
     expected = embed(embedder, windows)
@@ -165,7 +167,7 @@ def test_a_window_that_is_too_large_alone(plain_checkpoint):
 def test_a_gpu_takes_as_much_as_its_memory_holds(monkeypatch, free_gb, batch_s):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (free_gb * 10**9, 80 * 10**9))
     # 64 channels of two bytes, 48,000 of each a second, six activations of that size.
-    assert embedder_module._pick_batch_s(torch.device("cuda"), 128) == pytest.approx(batch_s, abs=0.01)
+    assert embedder_module._pick_batch_s(torch.device("cuda"), True, 128) == pytest.approx(batch_s, abs=0.01)
 
 
 @pytest.mark.parametrize(("dac_channels", "threads"), [(2, 1), (16, 2)])
@@ -192,7 +194,7 @@ def test_an_embedding_does_not_depend_on_its_neighbours(plain_checkpoint, window
 
 
 def test_only_windows_of_one_length_go_through_together(plain_checkpoint, windows, monkeypatch):
-    monkeypatch.setattr(embedder_module, "_CPU_BATCH_S", 2.0)
+    monkeypatch.setattr(embedder_module, "_CPU_BATCH_OF_NARROW_S", 2.0)
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     shapes = []
     tower = embedder._load_audio_tower()
