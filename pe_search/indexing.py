@@ -141,7 +141,8 @@ def run_index(
         run.report(problem)
     try:
         store.commit(removed=(*plan.to_remove, *plan.to_forget))
-        run.learn_what_is_held()
+        if plan.to_read:
+            run.learn_what_is_held()
         manifest = store.manifest
         with closing(read_ahead(plan.to_read, manifest.window_s, manifest.hop_s, run.is_held)) as clips:
             for ahead in clips:

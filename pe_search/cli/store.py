@@ -135,7 +135,7 @@ def verify(
     for path in found.changed:
         say(f"pe-search: {path}: has changed since it was indexed")
     for problem in found.problems:
-        say(f"pe-search: {problem.path}: {problem.reason}")
+        say_problem(problem)
     if not found.clips:
         say("pe-search: Nothing could be compared.")
         raise typer.Exit(2)

@@ -95,17 +95,8 @@ class Embedder:
             float32 of shape (windows, dimension), in the order of the windows, not normalised: PE Audio ranks by the
             plain inner product (facebookresearch/perception_models#108).
         """
-        tower = self._load_audio_tower()
-        embeddings = np.empty((len(windows), self.dimension), np.float32)
-        padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
-
-        def embed(rows: list[int]) -> None:
-            batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
-            embeddings[rows] = self._embed(tower, batch).float().cpu().numpy()
-
-        for _ in self._map(embed, self._batches([len(window) for window in padded])):
-            pass
-        return embeddings
+        outputs = self._embed_all(self._load_audio_tower(), windows)
+        return np.array(outputs, np.float32).reshape(len(windows), self.dimension)
 
     def embed_frames(self, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Embed every frame of windows of any lengths; each window comes out as if it had been embedded alone.
@@ -117,18 +108,22 @@ class Embedder:
             For each window, in order, float32 of shape (frames, dimension), not normalised. A window's last frame may
             reach beyond its end, which is then reflected, as upstream does.
         """
-        tower = self._load_audio_tower()
-        embeddings: dict[int, NDArray[np.float32]] = {}
+        return self._embed_all(self._load_audio_tower().embed_frames, windows)
+
+    def _embed_all(
+        self, embed: Callable[[torch.Tensor], torch.Tensor], windows: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """What `embed` makes of each window, in order, batch by batch."""
         padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
+        outputs: dict[int, NDArray[np.float32]] = {}
 
-        def embed(rows: list[int]) -> None:
+        def embed_rows(rows: list[int]) -> None:
             batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
-            output = self._embed(tower.embed_frames, batch).float().cpu().numpy()
-            embeddings.update(zip(rows, output, strict=True))
+            outputs.update(zip(rows, self._embed(embed, batch).float().cpu().numpy(), strict=True))
 
-        for _ in self._map(embed, self._batches([len(window) for window in padded])):
+        for _ in self._map(embed_rows, self._batches([len(window) for window in padded])):
             pass
-        return [embeddings[row] for row in range(len(windows))]
+        return [outputs[row] for row in range(len(windows))]
 
     @torch.inference_mode()
     def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
