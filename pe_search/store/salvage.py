@@ -29,7 +29,7 @@ from pe_search.store.lock import WriterLock
 from pe_search.store.manifest import Manifest, read_manifest
 
 _ROWS_AT_ONCE = 1_024
-# Queries that may fail while what can't be read is closed in on, for each page there is. Few pages are damaged as a rule.
+# Queries that may fail, for each page there is, while what can't be read is closed in on.
 _TRIES_PER_PAGE = 512
 # More rows than a page holds, for where not even the last id can be read.
 _ROWS_PER_PAGE = 512
