@@ -35,8 +35,8 @@ def find_duplicates(
     lowest of these cosines is that of the clips. Clips of the same bytes sound the same whatever the threshold.
 
     A clip that is in no group yet begins one, and every later clip that sounds the same as this first one joins it,
-    unless it is in one already. So all but the first may be deleted and nothing is lost, which would not be so if
-    clips were joined in chains, each like the next, and the last unlike the first.
+    unless it is in one already. So the first stands for all of them, which it would not if clips were joined in chains,
+    each like the next, and the last unlike the first.
 
     All embeddings are held at once, at two bytes a number; the time grows with the square of the number of clips.
 
