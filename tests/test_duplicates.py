@@ -34,7 +34,12 @@ COSINE = 3 / math.sqrt(9.25)
 
 def put(store: Store, clips: dict[str, tuple[bytes, Vectors]]) -> None:
     contents = {
-        digest: Content(digest, [(10.0 * row, 10.0 * row + 10.0) for row in range(len(vectors))], np.float32(vectors))
+        digest: Content(
+            digest,
+            [(10.0 * row, 10.0 * row + 10.0) for row in range(len(vectors))],
+            np.float32(vectors),
+            is_whole=True,
+        )
         for digest, vectors in clips.values()
     }
     pairs = [(Clip(Path(path), 1, 1), digest) for path, (digest, _) in clips.items()]

@@ -10,7 +10,6 @@ import typer
 
 from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import expanded
-from pe_search.cli.play import find_player, play
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Hit, Problem, Span, Trace
 
@@ -43,7 +42,11 @@ class Picks:
 
     def __init__(self, copy_to: Path | None, cut_to: Path | None, *, is_to_play: bool) -> None:
         self.problems: list[Problem] = []
-        self._player = find_player() if is_to_play else None
+        self._player: list[str] | None = None
+        if is_to_play:
+            from pe_search.cli.play import find_player
+
+            self._player = find_player()
         self._copy_to, self._cut_to = (None if folder is None else expanded(folder) for folder in (copy_to, cut_to))
         for folder in (self._copy_to, self._cut_to):
             if folder is not None:
@@ -80,6 +83,8 @@ class Picks:
         if self._cut_to is not None:
             say(f"{counted(len(self._cuts), 'cut')} written to {self._cut_to}")
         if self._player is not None:
+            from pe_search.cli.play import play
+
             self.problems += play(self._player, self._to_play)
 
     @property
