@@ -4,6 +4,7 @@ from pe_search.errors import AudioError, CheckpointError, PeSearchError, StoreEr
 from pe_search.records import (
     Clip,
     Content,
+    Duplicate,
     Hit,
     IndexSummary,
     LeftOut,
@@ -24,6 +25,7 @@ __all__ = [
     "CheckpointError",
     "Clip",
     "Content",
+    "Duplicate",
     "Hit",
     "IndexSummary",
     "LeftOut",

@@ -135,7 +135,7 @@ class Locator:
             if clip is None:
                 continue
             try:
-                if not _is_as_held(clip, held(path)):
+                if not is_as_held(clip, held(path)):
                     on_problem(Problem(path, "has changed since it was indexed; run `pe-search index` on it again"))
                     continue
                 with ClipReader(path) as reader:
@@ -204,6 +204,6 @@ class Locator:
         return traces
 
 
-def _is_as_held(clip: Clip, held: tuple[Clip, bytes] | None) -> bool:
+def is_as_held(clip: Clip, held: tuple[Clip, bytes] | None) -> bool:
     """Whether a clip has the bytes that were indexed; one that was only touched since does."""
     return held is not None and (clip == held[0] or content_digest(clip.path) == held[1])

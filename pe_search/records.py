@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Clip",
     "Content",
+    "Duplicate",
     "Hit",
     "IndexSummary",
     "LeftOut",
@@ -72,6 +73,20 @@ class Content:
     times: Sequence[tuple[float, float]]
     embeddings: NDArray[np.float32]
     is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """One clip of a group that sounds the same.
+
+    Attributes:
+        cosine: How like the group's first clip it is: the lowest cosine of any of their windows; 1 for the first.
+        is_same_bytes: Whether its file holds the same bytes as that of the first; true for the first.
+    """
+
+    path: Path
+    cosine: float
+    is_same_bytes: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
 GROUND = {"errors", "records"}
 MIDDLE = {"audio", "pe_audio", "store"}
 ARITHMETIC = {"joining", "spans"}
-UPPER = {"indexing", "locating", "searching", "verifying"}
+UPPER = {"duplicates", "indexing", "keeping", "labelling", "locating", "searching", "verifying"}
 BELOW = {
     "errors": set(),
     "records": set(),
@@ -26,6 +26,7 @@ BELOW = {
     **dict.fromkeys(MIDDLE, GROUND),
     **dict.fromkeys(ARITHMETIC, GROUND),
     **dict.fromkeys(UPPER, MIDDLE | GROUND),
+    "labelling": {"searching"} | MIDDLE | GROUND,
     "locating": MIDDLE | ARITHMETIC | GROUND,
     "cli": {"", *UPPER, *MIDDLE, *GROUND},
     "__main__": {"cli"},
@@ -131,7 +132,7 @@ def test_only_pe_audio_imports_torch_and_what_comes_with_it():
 
 
 def test_only_audio_imports_soundfile_and_soxr():
-    assert importers_of("soundfile", "soxr") == {"audio/formats.py", "audio/read.py"}
+    assert importers_of("soundfile", "soxr") == {"audio/cut.py", "audio/formats.py", "audio/read.py"}
 
 
 def test_only_the_catalog_its_salvage_and_the_remembered_texts_import_sqlite():

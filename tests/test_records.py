@@ -38,6 +38,7 @@ def test_the_public_names_of_the_package():
         "CheckpointError",
         "Clip",
         "Content",
+        "Duplicate",
         "Hit",
         "IndexSummary",
         "LeftOut",
@@ -116,6 +117,7 @@ def test_all_records_are_listed():
         == {
             "Clip",
             "Content",
+            "Duplicate",
             "Hit",
             "IndexSummary",
             "LeftOut",
@@ -150,7 +152,7 @@ def test_records_of_the_same_values_are_equal_and_hash_alike(record):
     assert pickle.loads(pickle.dumps(record(*values))) == record(*values)
 
 
-RATIOS = ("score", "probability", "threshold", "largest_difference", "largest_relative", "smallest_cosine")
+RATIOS = ("cosine", "score", "probability", "threshold", "largest_difference", "largest_relative", "smallest_cosine")
 
 
 @pytest.mark.parametrize("record", RECORDS)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Literal
 
 import numpy as np
 import soundfile
@@ -35,6 +36,9 @@ class ClipReader:
 
     Attributes:
         header_duration_s: What the header says; the samples may be fewer.
+        sample_rate_hz: Of the file.
+        channels: Of the file.
+        subtype: How its samples are kept, in libsndfile's words: `PCM_16`, `FLOAT`, `VORBIS` …
 
     Raises:
         AudioError: If the file can't be opened as audio.
@@ -65,6 +69,10 @@ class ClipReader:
             self._file.close()
             raise
         self.header_duration_s = max(self._file.frames, 0) / rate_hz
+        self.sample_rate_hz: int = rate_hz
+        self.channels: int = self._file.channels
+        self.subtype: str = self._file.subtype
+        self._frames_per_block = min(round(_BLOCK_S * rate_hz), _NUMBERS_PER_BLOCK // self.channels)
 
     def __enter__(self) -> ClipReader:
         return self
@@ -83,19 +91,17 @@ class ClipReader:
         Raises:
             AudioError: If the file breaks off, holds no audio, or holds samples that are not finite numbers.
         """
-        rate_hz = self._file.samplerate
-        frames_per_block = min(round(_BLOCK_S * rate_hz), _NUMBERS_PER_BLOCK // self._file.channels)
         resampler = None
-        if rate_hz != SAMPLE_RATE_HZ:
-            resampler = soxr.ResampleStream(rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+        if self.sample_rate_hz != SAMPLE_RATE_HZ:
+            resampler = soxr.ResampleStream(self.sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
         is_empty = True
         while True:
-            frames = self._read(frames_per_block)
+            frames = self._read("float32")
             with np.errstate(over="ignore", invalid="ignore"):  # the next line tells of it
                 mono = frames.mean(axis=1, dtype=np.float32)
             if not np.isfinite(mono).all():
                 raise AudioError(self.path, "holds samples that are not finite numbers (NaN or infinity)")
-            is_last = len(mono) < frames_per_block
+            is_last = len(mono) < self._frames_per_block
             if resampler is not None:
                 mono = resampler.resample_chunk(mono, last=is_last)
             if len(mono):
@@ -137,9 +143,18 @@ class ClipReader:
         if waiting:
             raise AudioError(self.path, f"ends before {waiting[0][1]:g} s")
 
-    def _read(self, frames: int) -> NDArray[np.float32]:
+    def whole_blocks(self, dtype: Literal["float32", "int32"]) -> Iterator[NDArray[np.float32] | NDArray[np.int32]]:
+        """Yield the audio as the file has it, from the start: blocks of shape (frames, channels), at its own rate.
+
+        Raises:
+            AudioError: If the file breaks off.
+        """
+        while len(block := self._read(dtype)):
+            yield block
+
+    def _read(self, dtype: Literal["float32", "int32"]) -> NDArray[Any]:
         try:
-            block: NDArray[np.float32] = self._file.read(frames, dtype="float32", always_2d=True)
+            block: NDArray[Any] = self._file.read(self._frames_per_block, dtype=dtype, always_2d=True)
         except (OSError, RuntimeError) as error:
             raise _unreadable(error, self.path) from error
         return block

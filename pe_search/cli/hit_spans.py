@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pe_search.cli.messages import say_problem
+from pe_search.cli.timelines import TIMELINE_FORMATS, write_timelines
 from pe_search.cli.traces import write_hits_with_traces
 from pe_search.records import Hit, Problem, SpanRules, Trace
 
 if TYPE_CHECKING:
+    from pe_search.cli.picks import Picks
     from pe_search.cli.render import HitFormat
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.store import Manifest, Store
@@ -22,11 +24,15 @@ def write_with_spans(
     rules: SpanRules,
     frame_model: str | None,
     hit_format: HitFormat,
+    picks: Picks,
 ) -> int:
-    """Print the hits of each query with their spans. The frame-level head is loaded for the first hit, if there is one.
+    """Print the hits of each query with their spans, and have these picked.
+
+    The frame-level head is loaded for the first hit, if there is one.
 
     Returns:
-        The exit status: 0, 1 if there is no hit, 2 if a clip of one could not be listened to.
+        The exit status: 0; 1 if there is no hit, or no span where only these are shown; 2 if a clip of a hit could not
+        be listened to.
     """
     from pe_search.locating import Locator, Question
     from pe_search.pe_audio.embedder import Embedder
@@ -44,9 +50,13 @@ def write_with_spans(
             if hits and locator is None:
                 locator = Locator(Embedder(checkpoint), Question(texts, rules))
             traces = locator.in_hits(hits, store.clip, leave_out) if locator else []
+            picks.of_traces(traces)
             yield list(zip(hits, traces, strict=True))
 
-    count = write_hits_with_traces(listen(), hit_format)
+    if hit_format in TIMELINE_FORMATS:
+        count = write_timelines(([trace for _, trace in hits] for hits in listen()), hit_format)
+    else:
+        count = write_hits_with_traces(listen(), hit_format)
     return 2 if problems else int(count == 0)
 
 

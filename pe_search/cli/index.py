@@ -142,7 +142,7 @@ def index(
             return embedder
 
         if opened is None:
-            new = _new_manifest(load_embedder(), window_s or _WINDOW_S, hop_s)
+            new = new_manifest(load_embedder(), window_s, hop_s)
             opened = stack.enter_context(Store.create(directory, new))
         stack.enter_context(_termination_interrupts())
         bar = stack.enter_context(ProgressBar("embedding", sum(clip.size_bytes for clip in plan.to_read)))
@@ -181,10 +181,12 @@ def _refuse_other_windows(directory: Path, manifest: Manifest, window_s: float |
         )
 
 
-def _new_manifest(embedder: Embedder, window_s: float, hop_s: float | None) -> Manifest:
+def new_manifest(embedder: Embedder, window_s: float | None = None, hop_s: float | None = None) -> Manifest:
+    """What embeddings by an embedder will have in common. Windows are of the default length if none is given."""
     from pe_search.audio import SAMPLE_RATE_HZ
     from pe_search.store import Manifest
 
+    window_s = _WINDOW_S if window_s is None else window_s
     return Manifest(
         model=embedder.checkpoint.name,
         revision=embedder.checkpoint.revision,

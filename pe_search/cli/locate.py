@@ -25,8 +25,10 @@ from pe_search.cli.options import (
     expanded,
     span_rules,
 )
+from pe_search.cli.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.progress import ProgressBar
 from pe_search.cli.render import HitFormat
+from pe_search.cli.timelines import TIMELINE_FORMATS, write_timelines
 from pe_search.cli.traces import write_traces
 from pe_search.errors import AudioError
 from pe_search.records import Problem, Trace
@@ -78,6 +80,9 @@ def locate(
     null: Annotated[
         bool, typer.Option("-0", "--null", help="End each path with a NUL byte, for xargs -0; implies paths.")
     ] = False,
+    copy_to: CopyToOption = None,
+    cut_to: CutToOption = None,
+    is_to_play: PlayOption = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -103,6 +108,7 @@ def locate(
         pe-search locate siren "car horn" ./street --format csv > street.csv
         pe-search locate siren --then "car crash" --within 5 dashcam/*.wav
         pe-search locate rain --without speech ./garden --format paths
+        pe-search locate "dog barking" walk.wav --format audacity > labels.txt
     """
     if null and trace_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
@@ -144,6 +150,7 @@ def locate(
         within_s=5.0 if within_s is None else within_s,
     )
     locator = Locator(Embedder(find_checkpoint(frame_model_of(asked)), device.value, dtype.value), question)
+    picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
     with ProgressBar("listening", sum(clip.size_bytes for clip in clips)) as bar:
 
         def listen() -> Iterator[Sequence[Trace]]:
@@ -157,13 +164,18 @@ def locate(
                     )
                     audio_s += traces[0].end_s
                     bar.hide()
+                    picks.of_traces(traces)
                     yield traces
                 except AudioError as error:
                     leave_out(Problem(error.path, error.reason))
                 bytes_done += clip.size_bytes
 
-        spans = write_traces(listen(), trace_format, null=null)
-    if problems:
+        if trace_format in TIMELINE_FORMATS:
+            spans = write_timelines(listen(), trace_format)
+        else:
+            spans = write_traces(listen(), trace_format, null=null)
+    picks.finish()
+    if problems or picks.problems:
         raise typer.Exit(2)
     if spans == 0:
         raise typer.Exit(1)

@@ -24,7 +24,9 @@ from pe_search.cli.options import (
     span_rules,
     store_directory,
 )
+from pe_search.cli.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.render import HitFormat, write_hits
+from pe_search.cli.timelines import TIMELINE_FORMATS
 from pe_search.errors import StoreError
 
 
@@ -73,6 +75,9 @@ def query(
     smooth_s: SmoothOption = None,
     min_length_s: MinLengthOption = None,
     join_s: JoinOption = None,
+    copy_to: CopyToOption = None,
+    cut_to: CutToOption = None,
+    is_to_play: PlayOption = False,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="NAME", help="Refuse a store that was made with another checkpoint."),
@@ -91,6 +96,7 @@ def query(
         pe-search query siren -0 | xargs -0 cp -t picks/
         pe-search query "church bell" "door slam" --format jsonl | jq .path
         pe-search query "dog barking" --spans
+        pe-search query "snare drum" -k 20 --copy-to picks/
     """
     if null and hit_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
@@ -100,6 +106,8 @@ def query(
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
     if not spans and (frame_model is not None or rules != DEFAULT_RULES):
         raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
+    if not spans and hit_format in TIMELINE_FORMATS:
+        raise typer.BadParameter(f"is missing, and without it {hit_format} has nothing to tell.", param_hint="--spans")
     if hit_format is None:
         in_a_pipe = HitFormat.JSONL if spans else HitFormat.PATHS
         hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else in_a_pipe
@@ -130,11 +138,15 @@ def query(
             min_probability=min_probability,
             exact=exact,
         )
+        picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
         if spans:
             from pe_search.cli.hit_spans import write_with_spans
 
-            status = write_with_spans(answers, texts, opened, rules, frame_model, hit_format)
+            status = write_with_spans(answers, texts, opened, rules, frame_model, hit_format, picks)
         else:
-            status = 0 if write_hits(answers, hit_format, null=null) else 1
+            status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
+        picks.finish()
+        if picks.problems:
+            status = 2
         if status:
             raise typer.Exit(status)

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 
 class HitFormat(StrEnum):
-    """The ways to print hits."""
+    """The ways to print hits and spans; the last four are for spans only."""
 
     TABLE = "table"
     PATHS = "paths"
     JSONL = "jsonl"
     CSV = "csv"
+    AUDACITY = "audacity"
+    RAVEN = "raven"
+    REAPER = "reaper"
+    CUE = "cue"
 
 
 HIT_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability")
@@ -36,7 +40,7 @@ def write_hits(answers: Iterable[Sequence[Hit]], hit_format: HitFormat, *, null:
 
     Args:
         answers: The hits of one query after the other.
-        hit_format: How to print them.
+        hit_format: How to print them; none of those for spans.
         null: With `PATHS`, end each path with a NUL byte instead of a newline.
 
     Returns:

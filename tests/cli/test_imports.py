@@ -54,6 +54,8 @@ def loaded_by():
         ["index", "--help"],
         ["query", "--help"],
         ["locate", "--help"],
+        ["label", "--help"],
+        ["duplicates", "--help"],
         ["status", "--help"],
         ["remove", "--help"],
         ["rebuild", "--help"],
@@ -67,7 +69,9 @@ def test_help_loads_nothing_heavy(loaded_by, args):
 
 
 @pytest.mark.parametrize(
-    "args", [[], ["--frob"], ["query", "rain", "--frob"], ["query", ""], ["query", "rain", "--join", "1"]], ids=" ".join
+    "args",
+    [[], ["--frob"], ["query", "rain", "--frob"], ["query", ""], ["query", "rain", "--join", "1"], ["label", "."]],
+    ids=" ".join,
 )
 def test_neither_does_a_wrong_call(loaded_by, args):
     assert loaded_by(*args, status=2) == set()

@@ -1,0 +1,249 @@
+"""`pe-search label`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pe_search.cli.index import new_manifest
+from pe_search.cli.messages import printable, say, say_problem, shown_path
+from pe_search.cli.options import (
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    StoreOption,
+    a_number,
+    cache_directory,
+    checked_texts,
+    expanded,
+    store_directory,
+)
+from pe_search.cli.progress import ProgressBar
+from pe_search.cli.render import hit_values, times, write_csv_row, write_renderable
+from pe_search.errors import StoreError
+from pe_search.records import Hit, Problem
+
+if TYPE_CHECKING:
+    from pe_search.pe_audio.checkpoint import Checkpoint
+    from pe_search.pe_audio.embedder import Embedder
+    from pe_search.searching import TextEmbedder
+    from pe_search.store import Store
+
+_FIELDS = ("label", "rank", "path", "start_s", "end_s", "score", "probability")
+# A label is more likely to fit than not.
+_LIKELY = 0.5
+
+
+class LabelFormat(StrEnum):
+    """The ways to print labels."""
+
+    TABLE = "table"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+def label(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and audio files.", show_default=False)],
+    labels: Annotated[
+        str | None,
+        typer.Option("--labels", metavar="TEXT,TEXT...", help="What the clips may sound like, with commas between."),
+    ] = None,
+    labels_file: Annotated[
+        Path | None, typer.Option("--labels-file", metavar="FILE", help="The same, one on each line of a file.")
+    ] = None,
+    min_probability: Annotated[
+        float,
+        typer.Option(
+            "--min-probability",
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            callback=a_number,
+            help="Leave out labels that are less likely.",
+        ),
+    ] = 0.0,
+    label_format: Annotated[
+        LabelFormat | None,
+        typer.Option("--format", show_default=False, help="[default: table on a terminal, jsonl in a pipe]"),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            show_default=False,
+            help="The checkpoint, as for index. [default: the store's; without a store $PE_SEARCH_MODEL, else builtin]",
+        ),
+    ] = None,
+    device: DeviceOption = Device.AUTO,
+    dtype: DtypeOption = Dtype.AUTO,
+    store: StoreOption = None,
+) -> None:
+    """Say how likely it is that each label fits a clip.
+
+    Each label is judged by itself, so several may fit, or none: the probabilities of a clip don't add up to one. A
+    clip of several windows is judged by the window that fits best, label by label. No store is needed; but where there
+    is one that holds a clip as it is on disk, the clip is not read again. Exit status: 0 if there is a label to show,
+    1 if not, 2 on an error, also when a file had to be left out.
+
+    \b
+        pe-search label ./new --labels "dog barking,rain,speech"
+        pe-search label ./sounds --labels-file categories.txt --format csv > labels.csv
+        pe-search label ./sounds --labels "music,speech" --min-probability 0.5
+    """
+    texts = _read_labels(labels, labels_file)
+    if label_format is None:
+        label_format = LabelFormat.TABLE if sys.stdout.isatty() else LabelFormat.JSONL
+
+    from pe_search.audio.find import find_clips
+
+    problems: list[Problem] = []
+
+    def leave_out(problem: Problem) -> None:
+        problems.append(problem)
+        say_problem(problem)
+
+    clips = list(find_clips([expanded(path) for path in paths], leave_out))
+    if not clips:
+        if not problems:
+            say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
+        raise typer.Exit(2 if problems else 1)
+
+    from pe_search.labelling import Labeller
+
+    with ExitStack() as stack:
+        opened, checkpoint = _open_store_if_any(store, model)
+
+        @cache
+        def load_embedder() -> Embedder:
+            from pe_search.pe_audio.embedder import Embedder
+
+            return Embedder(checkpoint, device.value, dtype.value)
+
+        if opened is not None:
+            stack.enter_context(opened)
+        manifest = new_manifest(load_embedder()) if opened is None else opened.manifest
+        embeddings = _text_embedder(opened, checkpoint).embed_texts(texts)
+        bar = stack.enter_context(ProgressBar("labelling", sum(clip.size_bytes for clip in clips)))
+        labeller = Labeller(texts, embeddings, manifest, load_embedder, opened, leave_out, bar.show)
+        likely = ([hit for hit in hits if hit.probability >= min_probability] for hits in labeller.label(clips))
+        count = _write(likely, label_format, bar.hide)
+    if problems:
+        raise typer.Exit(2)
+    if count == 0:
+        raise typer.Exit(1)
+
+
+def _read_labels(labels: str | None, labels_file: Path | None) -> list[str]:
+    if (labels is None) == (labels_file is None):
+        raise typer.BadParameter("give one of them.", param_hint="--labels or --labels-file")
+    if labels is not None:
+        name, parts = "--labels", labels.split(",")
+    else:
+        assert labels_file is not None
+        name = "--labels-file"
+        try:
+            lines = expanded(labels_file).read_text(encoding="utf-8-sig").splitlines()
+        except UnicodeDecodeError:
+            raise typer.BadParameter(f"{labels_file} is not UTF-8.", param_hint=name) from None
+        parts = [line for line in lines if line.strip()]
+        if not parts:
+            raise typer.BadParameter(f"{labels_file} is empty.", param_hint=name)
+    return list(dict.fromkeys(checked_texts([part.strip() for part in parts], name)))
+
+
+def _open_store_if_any(store: str | None, model: str | None) -> tuple[Store | None, Checkpoint]:
+    """The store to use, if there is one that was made with the checkpoint; and that checkpoint.
+
+    A store that was asked for by name must be there and fit; the one in its usual place is only a help.
+    """
+    from pe_search.pe_audio.checkpoint import BUILTIN, find_checkpoint, find_same_checkpoint
+    from pe_search.store import Store, read_manifest_if_any
+
+    directory = store_directory(store)
+    manifest = read_manifest_if_any(directory)
+    if manifest is None and store is not None:
+        Store.open(directory)  # raises what says so
+    if manifest is None:
+        return None, find_checkpoint(os.environ.get("PE_SEARCH_MODEL", BUILTIN) if model is None else model)
+    if model is None:
+        checkpoint = find_same_checkpoint(manifest.model, manifest.revision)
+    else:
+        checkpoint = find_checkpoint(model)
+        if (checkpoint.name, checkpoint.revision) != (manifest.model, manifest.revision):
+            if store is not None:
+                raise StoreError(
+                    f"The store at {directory} was made with {manifest.model}, revision {manifest.revision}; leave "
+                    f"--store out to use {model}."
+                )
+            return None, checkpoint
+    return Store.open(directory, on_problem=say_problem), checkpoint
+
+
+def _text_embedder(store: Store | None, checkpoint: Checkpoint) -> TextEmbedder:
+    from pe_search.pe_audio.text_embedder import load_text_embedder
+    from pe_search.searching import RememberingEmbedder
+
+    def load() -> TextEmbedder:
+        return load_text_embedder(checkpoint.name, checkpoint.revision, cache_directory())
+
+    return load() if store is None else RememberingEmbedder(store.remembered_texts, load)
+
+
+def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_room: Callable[[], None]) -> int:
+    """Print the labels of each clip to stdout; returns how many there are."""
+    if label_format is LabelFormat.TABLE:
+        rows = [hits for hits in answers if hits]
+        make_room()
+        if rows:
+            _write_table(rows)
+        return sum(map(len, rows))
+    out = sys.stdout.buffer
+    count = 0
+    if label_format is LabelFormat.CSV:
+        write_csv_row(_FIELDS, out)
+    for hits in answers:
+        make_room()
+        for hit in hits:
+            if label_format is LabelFormat.CSV:
+                write_csv_row(hit_values(hit), out)
+            else:
+                out.write(json.dumps(dict(zip(_FIELDS, hit_values(hit), strict=True))).encode("ascii") + b"\n")
+        out.flush()
+        count += len(hits)
+    return count
+
+
+def _write_table(rows: Iterable[Sequence[Hit]]) -> None:
+    """A row for each clip: its best label, and what else is likely."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("prob.", justify="right", style="green")
+    table.add_column("label", style="bold")
+    table.add_column("time", justify="right", style="cyan", no_wrap=True)
+    table.add_column("clip", overflow="fold")
+    table.add_column("also", style="dim")
+    for best, *others in rows:
+        also = ", ".join(
+            f"{printable(hit.query)} {hit.probability:.2f}" for hit in others if hit.probability >= _LIKELY
+        )
+        table.add_row(
+            f"{best.probability:.2f}",
+            Text(printable(best.query)),
+            times(best.start_s, best.end_s),
+            Text(shown_path(best.path)),
+            Text(also),
+        )
+    write_renderable(table)

@@ -1,0 +1,161 @@
+"""The clips of a store become groups that sound the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.records import Clip, Duplicate
+from pe_search.store import Store
+
+# So many clips are compared with all others at once, at most, and fewer where the others are very many: a byte for each
+# pair, 64 MB in all.
+_FIRSTS_AT_ONCE = 1_024
+_PAIRS_AT_ONCE = 1 << 26
+_ROWS_AT_ONCE = 4_096
+# How much the cosine of two embeddings may come out differently where many are calculated at once.
+_ROUNDING = 1e-5
+
+
+def find_duplicates(
+    store: Store,
+    threshold: float,
+    *,
+    under: Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Iterator[list[Duplicate]]:
+    """Yield the groups of clips that sound the same, each group and the clips in it in order of path.
+
+    Two clips sound the same if nothing in either is unlike the other: where both have as many windows, each window is
+    compared with the one in the same place, and otherwise with the window of the other clip that is most like it; the
+    lowest of these cosines is that of the clips. Clips of the same bytes sound the same whatever the threshold.
+
+    A clip that is in no group yet begins one, and every later clip that sounds the same as this first one joins it,
+    unless it is in one already. So the first stands for all of them, which it would not if clips were joined in chains,
+    each like the next, and the last unlike the first.
+
+    All embeddings are held at once, at two bytes a number; the time grows with the square of the number of clips.
+
+    Args:
+        store: Whose clips are compared. It is only read.
+        threshold: The lowest cosine of clips in one group, −1 to 1.
+        under: A clip, or a folder that the clips must be below; absolute.
+        on_progress: Called now and then with how many different contents were compared with all others, of how many.
+    """
+    shelf = _fill_shelf(store, under)
+    count = len(shelf.paths)
+    first_of = np.full(count, -1)
+    cosines = np.ones(count)
+    done = 0
+    while done < count:
+        at_once = max(1, min(_FIRSTS_AT_ONCE, _PAIRS_AT_ONCE // count))
+        firsts = done + np.flatnonzero(first_of[done:] < 0)[:at_once]
+        for first, is_candidate in zip(firsts, shelf.candidates(firsts, threshold), strict=True):
+            if first_of[first] >= 0:
+                continue
+            first_of[first] = first
+            for other in first + 1 + np.flatnonzero(is_candidate[first + 1 :] & (first_of[first + 1 :] < 0)):
+                cosine = shelf.cosine(first, other)
+                if cosine >= threshold:
+                    first_of[other], cosines[other] = first, cosine
+        done = int(firsts[-1]) + 1 if len(firsts) else count
+        on_progress(done, count)
+    by_group = np.argsort(first_of, kind="stable")
+    for members in np.split(by_group, 1 + np.flatnonzero(np.diff(first_of[by_group]))):
+        group = [
+            Duplicate(path, float(cosines[member]), is_same_bytes=bool(member == members[0]))
+            for member in members
+            for path in shelf.paths[member]
+        ]
+        if len(group) > 1:
+            yield sorted(group, key=lambda duplicate: bytes(duplicate.path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The different contents of some clips, in order of their first paths.
+
+    Attributes:
+        paths: Of each content, the clips that have it.
+        vectors: float16 of shape (windows, dimension), those of one content after those of the other.
+        lengths: Of the vectors.
+        starts: First row of each content, and after them the number of windows.
+    """
+
+    paths: list[list[Path]]
+    vectors: NDArray[np.float16]
+    lengths: NDArray[np.float32]
+    starts: NDArray[np.int64]
+
+    def candidates(self, firsts: NDArray[np.int64], threshold: float) -> NDArray[np.bool_]:
+        """Which contents may reach the threshold with which of the firsts, by these ones' first windows alone.
+
+        Returns:
+            Shape (firsts, contents); false for all that come before the firsts.
+        """
+        counts = np.diff(self.starts)
+        content_of = np.repeat(np.arange(len(counts)), counts)
+        is_candidate = np.zeros((len(firsts), len(counts)), bool)
+        if not len(firsts):
+            return is_candidate
+        queries = self._directions(self.starts[firsts])
+        for start in range(int(self.starts[firsts[0]]), len(self.vectors), _ROWS_AT_ONCE):
+            rows = np.arange(start, min(start + _ROWS_AT_ONCE, len(self.vectors)))
+            near, row = np.nonzero(queries @ self._directions(rows).T >= threshold - _ROUNDING)
+            content = content_of[rows[row]]
+            is_in_place = rows[row] == self.starts[content]
+            counts_differ = counts[content] != counts[firsts[near]]
+            comparable = is_in_place | counts_differ
+            is_candidate[near[comparable], content[comparable]] = True
+        return is_candidate
+
+    def cosine(self, one: int, other: int) -> float:
+        """The lowest cosine of what is compared of two contents, see `find_duplicates`."""
+        windows, others = (
+            self._directions(np.arange(self.starts[content], self.starts[content + 1])) for content in (one, other)
+        )
+        if len(windows) == len(others):
+            return min(1.0, float(np.einsum("ij,ij->i", windows, others).min()))
+        lowest = 1.0
+        best_of_others = np.full(len(others), -1.0, np.float32)
+        for start in range(0, len(windows), _FIRSTS_AT_ONCE):
+            cosines = windows[start : start + _FIRSTS_AT_ONCE] @ others.T
+            lowest = min(lowest, float(cosines.max(axis=1).min()))
+            np.maximum(best_of_others, cosines.max(axis=0), out=best_of_others)
+        return min(lowest, float(best_of_others.min()))
+
+    def _directions(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of some rows at unit length; one that is zero stays so, and is like nothing."""
+        lengths = self.lengths[rows, None]
+        directions = self.vectors[rows].astype(np.float32)
+        np.divide(directions, lengths, out=directions, where=lengths > 0)
+        return directions
+
+
+def _fill_shelf(store: Store, under: Path | None) -> _Shelf:
+    def is_wanted(clip: Clip) -> bool:
+        return under is None or under == clip.path or under in clip.path.parents
+
+    content_of: dict[bytes, int] = {}
+    paths: list[list[Path]] = []
+    starts = [0]
+    with store.snapshot():
+        # As many as there can be; what turns out not to be needed is never touched, and takes no memory.
+        vectors = np.empty((store.holdings().windows, store.manifest.dimension), np.float16)
+        for clip, content in store.embedded_clips(is_wanted):
+            if content.digest not in content_of:
+                content_of[content.digest] = len(paths)
+                paths.append([])
+                vectors[starts[-1] : starts[-1] + len(content.embeddings)] = content.embeddings
+                starts.append(starts[-1] + len(content.embeddings))
+            paths[content_of[content.digest]].append(clip.path)
+    vectors = vectors[: starts[-1]]
+    lengths = np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        stop = start + _ROWS_AT_ONCE
+        lengths[start:stop] = np.linalg.norm(vectors[start:stop].astype(np.float32), axis=1)
+    return _Shelf(paths, vectors, lengths, np.array(starts))

@@ -1,0 +1,225 @@
+"""`pe-search label`: which labels fit which clip, from files or from a store, and how it is printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli.conftest import HOP_S, TEXTS, WINDOW_S, Library
+from tests.made_up import make_checkpoint, noise, write_audio
+
+KEYS = ["label", "rank", "path", "start_s", "end_s", "score", "probability"]
+LABELS = ",".join(TEXTS)
+
+
+def rows_of(jsonl: bytes) -> list[dict[str, object]]:
+    return [json.loads(line) for line in jsonl.splitlines()]
+
+
+def expected_rows(library: Library) -> list[tuple[object, ...]]:
+    """By upstream's logits: of each clip, the labels in order of their best windows."""
+    rows: list[tuple[object, ...]] = []
+    for path in sorted(library.clips, key=bytes):
+        places = [row for row, place in enumerate(library.places) if place.path == path]
+        best = library.logits[places].max(axis=0)
+        for rank, label in enumerate(np.argsort(-best), start=1):
+            place = library.places[places[library.logits[places, label].argmax()]]
+            probability = 1 / (1 + np.exp(-float(best[label])))
+            score = (float(best[label]) - library.bias) / library.scale
+            rows.append((TEXTS[label], rank, str(path), place.start_s, place.end_s, score, probability))
+    return rows
+
+
+def assert_rows(found: list[dict[str, object]], expected: list[tuple[object, ...]], tolerance: float) -> None:
+    assert [tuple(row.values())[:3] for row in found] == [row[:3] for row in expected]
+    numbers = [[float(value) for value in tuple(row.values())[3:]] for row in found]
+    np.testing.assert_allclose(numbers, [row[3:] for row in expected], atol=tolerance)
+
+
+def test_labels_from_a_store_are_those_of_upstream(run_cli, library):
+    outcome = run_cli("label", library.sounds, "--labels", LABELS, "--store", library.store)
+    assert (outcome.status, outcome.err) == (0, "")
+    found = rows_of(outcome.out)
+    assert all(list(row) == KEYS for row in found)
+    assert_rows(found, expected_rows(library), 5e-3)
+
+
+def test_labels_straight_from_files_are_those_of_upstream(run_cli, library):
+    """Without a store windows are of 10 s, so those clips are compared that are one window in both."""
+    outcome = run_cli("label", library.sounds / "odd", "--labels", LABELS, "--model", library.checkpoint)
+    assert (outcome.status, outcome.err) == (0, "")
+    expected = [row for row in expected_rows(library) if Path(str(row[2])).is_relative_to(library.sounds / "odd")]
+    assert_rows(rows_of(outcome.out), expected, 1e-4)
+
+
+@pytest.fixture
+def sounds(tmp_path) -> Path:
+    for seed, name in enumerate(("a.wav", "b.wav")):
+        write_audio(tmp_path / "sounds" / name, noise(0.5, seed) * (1 + seed))
+    return tmp_path / "sounds"
+
+
+@pytest.fixture
+def store(run_cli, sounds, plain_checkpoint) -> Path:
+    """The default store, with the first of the sounds in it."""
+    directory = Path(os.environ["XDG_DATA_HOME"]) / "pe-search" / "store"
+    window = ("--window", WINDOW_S, "--hop", HOP_S)
+    assert run_cli("index", sounds / "a.wav", "--model", plain_checkpoint[0], *window).status == 0
+    return directory
+
+
+def damage(path: Path) -> None:
+    """Take the audio out of a file, and leave its size and time."""
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def test_the_default_store_is_used_without_being_asked_for(run_cli, sounds, store):
+    before = run_cli("label", sounds, "--labels", LABELS)
+    damage(sounds / "a.wav")
+    assert run_cli("label", sounds, "--labels", LABELS) == before
+    assert before.status == 0
+    assert len(rows_of(before.out)) == 6
+
+
+def test_with_another_checkpoint_it_is_left_alone(run_cli, sounds, store, tmp_path):
+    make_checkpoint(tmp_path / "other", seed=7)
+    damage(sounds / "a.wav")
+    outcome = run_cli("label", sounds, "--labels", LABELS, "--model", tmp_path / "other")
+    assert outcome.status == 2
+    assert outcome.err == f"pe-search: {sounds / 'a.wav'}: can't be read as audio: Format not recognised\n"
+    assert {row["path"] for row in rows_of(outcome.out)} == {str(sounds / "b.wav")}
+    named = run_cli("label", sounds, "--labels", LABELS, "--model", tmp_path / "other", "--store", store)
+    assert named.status == 2
+    assert named.err.startswith(f"pe-search: The store at {store} was made with ")
+    assert named.err.endswith(f"; leave --store out to use {tmp_path / 'other'}.\n")
+
+
+def test_a_store_that_is_named_must_be_there(run_cli, sounds, tmp_path):
+    outcome = run_cli("label", sounds, "--labels", LABELS, "--store", tmp_path / "none")
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert str(tmp_path / "none") in outcome.err
+
+
+def test_without_a_store_the_environment_names_the_checkpoint(run_cli, sounds, plain_checkpoint, monkeypatch):
+    named = run_cli("label", sounds, "--labels", LABELS, "--model", plain_checkpoint[0])
+    monkeypatch.setenv("PE_SEARCH_MODEL", str(plain_checkpoint[0]))
+    assert run_cli("label", sounds, "--labels", LABELS) == named
+    monkeypatch.setenv("PE_SEARCH_MODEL", "no such")
+    assert run_cli("label", sounds, "--labels", LABELS).err.startswith("pe-search: There is no checkpoint 'no such': ")
+
+
+@pytest.fixture
+def label(run_cli, sounds, plain_checkpoint):
+    """Label the sounds with the made-up checkpoint."""
+
+    def run(*args: object, status: int = 0, err: str = "") -> bytes:
+        outcome = run_cli("label", sounds, "--model", plain_checkpoint[0], *args)
+        assert (outcome.status, outcome.err) == (status, err)
+        return outcome.out
+
+    return run
+
+
+def test_a_file_of_labels_is_the_same_as_a_list(label, tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_bytes("\ufeffa dog barking\r\n\r\n  rain \nchurch bell\nrain".encode())
+    assert label("--labels-file", file) == label("--labels", "a dog barking, rain ,church bell,rain")
+
+
+def test_csv_has_the_same_fields_with_a_header(label):
+    table = list(csv.reader(io.StringIO(label("--labels", LABELS, "--format", "csv").decode())))
+    assert table[0] == KEYS
+    rows = rows_of(label("--labels", LABELS))
+    assert table[1:] == [[str(value) for value in row.values()] for row in rows]
+
+
+def test_unlikely_labels_are_left_out_and_none_is_status_1(label):
+    rows = rows_of(label("--labels", LABELS))
+    bound = sorted(row["probability"] for row in rows)[3]
+    assert rows_of(label("--labels", LABELS, "--min-probability", bound)) == [
+        row for row in rows if row["probability"] >= bound
+    ]
+    assert label("--labels", LABELS, "--min-probability", 1, status=1) == b""
+
+
+def test_the_table_has_a_row_for_each_clip(label, sounds, monkeypatch):
+    monkeypatch.chdir(sounds)
+    rows = rows_of(label("--labels", LABELS))
+    lines = label("--labels", LABELS, "--format", "table").decode().splitlines()
+    assert lines[0].split() == ["prob.", "label", "time", "clip", "also"]
+    for line, clip in zip(lines[1:], ("a.wav", "b.wav"), strict=True):
+        best, *others = [row for row in rows if Path(str(row["path"])).name == clip]
+        also = ", ".join(f"{row['label']} {row['probability']:.2f}" for row in others if row["probability"] >= 0.5)
+        assert line.split() == [
+            f"{best['probability']:.2f}",
+            *str(best["label"]).split(),
+            "0:00–0:00.5",
+            clip,
+            *also.split(),
+        ]
+    assert label("--labels", LABELS, "--format", "table", "--min-probability", 1, status=1) == b""
+
+
+def test_on_a_terminal_it_is_a_table(run_cli_on_terminal, sounds, plain_checkpoint):
+    shown = run_cli_on_terminal("label", sounds, "--labels", LABELS, "--model", plain_checkpoint[0])
+    assert "prob." in shown
+
+
+def test_bad_files_are_a_line_each_and_the_rest_is_labelled(label, sounds):
+    (sounds / "0.wav").write_bytes(b"no audio")
+    (sounds / "z.wav").touch()
+    out = label(
+        "--labels",
+        "rain",
+        status=2,
+        err=f"pe-search: {sounds / '0.wav'}: can't be read as audio: Format not recognised\n"
+        f"pe-search: {sounds / 'z.wav'}: the file is empty\n",
+    )
+    assert [Path(str(row["path"])).name for row in rows_of(out)] == ["a.wav", "b.wav"]
+
+
+def test_no_audio_is_status_1(run_cli, tmp_path):
+    (tmp_path / "empty").mkdir()
+    outcome = run_cli("label", tmp_path / "empty", "--labels", "rain")
+    assert (outcome.status, outcome.err) == (1, f"pe-search: no audio files in {tmp_path / 'empty'}.\n")
+
+
+def test_a_path_that_is_not_there_is_status_2(run_cli, tmp_path):
+    outcome = run_cli("label", tmp_path / "none", "--labels", "rain")
+    assert (outcome.status, outcome.err) == (2, f"pe-search: {tmp_path / 'none'}: No such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ([], "--labels or --labels-file: give one of them."),
+        (["--labels", "rain", "--labels-file", "labels.txt"], "--labels or --labels-file: give one of them."),
+        (["--labels", ""], "--labels: is empty."),
+        (["--labels", "rain,,dog"], "--labels: is empty."),
+        (["--labels", "rain\udcff"], "--labels: is not UTF-8."),
+        (["--labels-file", "blank.txt"], "--labels-file: blank.txt is empty."),
+        (["--labels-file", "latin.txt"], "--labels-file: latin.txt is not UTF-8."),
+        (["--labels", "rain", "--min-probability", "nan"], "'--min-probability': is not a number."),
+    ],
+)
+def test_wrong_calls(run_cli, sounds, monkeypatch, args, said):
+    monkeypatch.chdir(sounds)
+    Path("labels.txt").write_text("rain\n")
+    Path("blank.txt").write_text("\n  \n")
+    Path("latin.txt").write_bytes("Regen mit Böen".encode("latin-1"))
+    outcome = run_cli("label", ".", *args)
+    assert outcome.status == 2
+    assert f"Invalid value for {said}" in outcome.err
+
+
+def test_a_file_of_labels_that_is_not_there(run_cli, sounds):
+    outcome = run_cli("label", sounds, "--labels-file", sounds / "none.txt")
+    assert (outcome.status, outcome.err) == (2, f"pe-search: {sounds / 'none.txt'}: No such file or directory\n")

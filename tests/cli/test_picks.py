@@ -1,0 +1,214 @@
+"""`--copy-to`, `--cut-to` and `--play` of query and locate."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from pe_search.cli.play import find_player
+from pe_search.errors import PeSearchError
+from tests.cli.conftest import DEADLINE_S, Library
+from tests.made_up import noise, write_audio
+
+BARE = ("--threshold", 0)
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def weather(library: Library) -> tuple[object, ...]:
+    return ("--store", library.store, "--under", library.sounds / "weather")
+
+
+def hits_of(jsonl: bytes) -> list[dict[str, object]]:
+    return [json.loads(line) for line in jsonl.splitlines()]
+
+
+def cut_name(path: object, start_s: float, end_s: float, probability: float) -> str:
+    return f"{Path(str(path)).stem}_{start_s:.2f}-{end_s:.2f}s_{probability:.2f}.flac"
+
+
+def test_query_copies_and_cuts_its_hits(run_cli, library, tmp_path):
+    plain = run_cli("query", "rain", "church bell", *weather(library), "--format", "jsonl")
+    picked = ("--copy-to", tmp_path / "new" / "copies", "--cut-to", tmp_path / "cuts")
+    outcome = run_cli("query", "rain", "church bell", *weather(library), "--format", "jsonl", *picked)
+    hits = hits_of(outcome.out)
+    cuts = {cut_name(hit["path"], hit["start_s"], hit["end_s"], hit["probability"]) for hit in hits}
+    assert (outcome.status, outcome.out) == (0, plain.out)
+    assert outcome.err == (
+        f"3 clips copied to {tmp_path / 'new' / 'copies'}\n{len(cuts)} cuts written to {tmp_path / 'cuts'}\n"
+    )
+    assert names_in(tmp_path / "new" / "copies") == ["rain.wav", "storm.wav", "wind.wav"]
+    assert set(names_in(tmp_path / "cuts")) == cuts
+    for hit in hits:
+        cut = tmp_path / "cuts" / cut_name(hit["path"], hit["start_s"], hit["end_s"], hit["probability"])
+        assert soundfile.info(cut).duration == pytest.approx(hit["end_s"] - hit["start_s"], abs=1e-4)
+
+
+def test_query_with_spans_cuts_the_spans(run_cli, library, tmp_path):
+    options = ("--spans", "--format", "jsonl", "--threshold", 0.6, "--min-length", 0, "--join", 0)
+    outcome = run_cli("query", "rain", *weather(library), *options, "--cut-to", tmp_path)
+    spans = [(hit["path"], *span.values()) for hit in hits_of(outcome.out) for span in hit["spans"]]
+    assert len(spans) > 1
+    assert set(names_in(tmp_path)) == {cut_name(*span) for span in spans}
+
+
+@pytest.fixture
+def sounds(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("a.wav", "b.wav")):
+        write_audio(tmp_path / name, noise(2 + seed, seed) * 2, subtype="PCM_16")
+    return tmp_path
+
+
+def test_locate_copies_and_cuts_what_is_heard(run_cli, sounds, plain_checkpoint):
+    options = ("--model", plain_checkpoint[0], "--copy-to", "copies", "--cut-to", "cuts")
+    outcome = run_cli("locate", "rain", "dog", "a.wav", "b.wav", *BARE, *options)
+    spans = [tuple(json.loads(line).values())[1:] for line in outcome.out.splitlines()]
+    assert (outcome.status, outcome.err) == (0, "2 clips copied to copies\n4 cuts written to cuts\n")
+    assert names_in(sounds / "copies") == ["a.wav", "b.wav"]
+    assert set(names_in(sounds / "cuts")) == {cut_name(*span) for span in spans}
+    outcome = run_cli("locate", "rain", "a.wav", "--threshold", 1, *options)
+    assert (outcome.status, outcome.err) == (1, "0 clips copied to copies\n0 cuts written to cuts\n")
+
+
+@pytest.mark.parametrize("spans", [(), ("--spans",)], ids=["windows", "spans"])
+def test_a_clip_that_has_changed_or_is_gone_is_not_taken(run_cli, sounds, plain_checkpoint, spans):
+    assert run_cli("index", ".", "--model", plain_checkpoint[0], "--store", "store").status == 0
+    write_audio(sounds / "a.wav", noise(2, 9))
+    options = ("--store", "store", "--format", "jsonl", *spans, *(BARE if spans else ()))
+    outcome = run_cli("query", "rain", *options, "--cut-to", "cuts")
+    assert outcome.status == 2
+    changed = f"pe-search: {sounds / 'a.wav'}: has changed since it was indexed; run `pe-search index` on it again\n"
+    assert outcome.err == f"{changed}1 cut written to cuts\n"
+    assert len(outcome.out.splitlines()) == 2
+    assert [name[:2] for name in names_in(sounds / "cuts")] == ["b_"]
+    (sounds / "b.wav").unlink()
+    outcome = run_cli("query", "rain", *options, "--copy-to", "copies")
+    assert outcome.status == 2
+    assert f"pe-search: {sounds / 'b.wav'}: No such file or directory\n" in outcome.err
+    assert names_in(sounds / "copies") == []
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(run_cli, library, sounds):
+    outcome = run_cli("query", "rain", "--store", library.store, "--copy-to", "a.wav")
+    assert (outcome.status, outcome.out, outcome.err) == (2, b"", "pe-search: a.wav: File exists\n")
+
+
+# Playing
+
+
+@pytest.fixture
+def player(tmp_path, monkeypatch):
+    """Put a player into the only folder in which programs are looked for. It keeps what it is given to play."""
+    programs, played = tmp_path / "programs", tmp_path / "played"
+    programs.mkdir()
+    played.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+
+    def make(name: str, then: str = "") -> Path:
+        program = programs / name
+        script = (
+            "import pathlib, shutil, sys, time\n"
+            f"folder = pathlib.Path({str(played)!r})\n"
+            "shutil.copy(sys.argv[-1], folder / f'{len(list(folder.iterdir()))}.wav')\n"
+            f"{then}\n"
+        )
+        program.write_text(f"#!{sys.executable}\n{script}")
+        program.chmod(0o755)
+        return played
+
+    return make
+
+
+def played_lengths_s(played: Path) -> list[float]:
+    return [soundfile.info(played / name).duration for name in names_in(played)]
+
+
+def test_hits_are_played_in_turn(run_cli, library, player):
+    played = player("aplay")
+    outcome = run_cli("query", "rain", *weather(library), "--format", "jsonl", "--play")
+    hits = hits_of(outcome.out)
+    assert outcome.status == 0
+    assert played_lengths_s(played) == pytest.approx([hit["end_s"] - hit["start_s"] for hit in hits], abs=1e-4)
+    lines = outcome.err.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        [f"{number}/3", f"{hit['probability']:.2f}"] for number, hit in enumerate(hits, 1)
+    ]
+    assert all("quit" not in line for line in lines), "there is nobody to press a key"
+
+
+def test_spans_are_played_in_turn(run_cli, sounds, plain_checkpoint, player):
+    played = player("mpv")
+    outcome = run_cli("locate", "rain", "a.wav", "b.wav", *BARE, "--model", plain_checkpoint[0], "--play")
+    assert outcome.status == 0
+    assert played_lengths_s(played) == [2.0, 3.0]
+
+
+def test_without_a_player_there_is_a_line_that_says_so(run_cli, library, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    outcome = run_cli("query", "rain", *weather(library), "--play")
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert outcome.err == (
+        "pe-search: --play needs a player, and none of ffplay, mpv, afplay, aplay, paplay is there: "
+        "install one of them.\n"
+    )
+
+
+def test_the_first_player_that_is_there_is_taken(player, tmp_path):
+    with pytest.raises(PeSearchError):
+        find_player()
+    for name in ("paplay", "aplay", "afplay", "mpv", "ffplay"):
+        player(name)
+        assert find_player()[0] == str(tmp_path / "programs" / name)
+
+
+def test_a_player_that_fails_is_a_line(run_cli, library, player):
+    player("paplay", "sys.exit(3)")
+    outcome = run_cli("query", "rain", *weather(library), "--play")
+    assert outcome.status == 2
+    assert outcome.err.splitlines()[-1] == "pe-search: paplay ended with status 3; is there a sound device?"
+
+
+def test_a_clip_that_cannot_be_played_is_passed_over(run_cli, sounds, plain_checkpoint, player):
+    """It was heard, and is gone when its turn comes."""
+    played = player("aplay", f"pathlib.Path({str(sounds / 'b.wav')!r}).unlink(missing_ok=True)")
+    write_audio(sounds / "c.wav", noise(1))
+    files = ("a.wav", "b.wav", "c.wav")
+    outcome = run_cli("locate", "rain", *files, *BARE, "--model", plain_checkpoint[0], "--play")
+    assert outcome.status == 2
+    assert f"pe-search: {sounds / 'b.wav'}: " in outcome.err
+    assert played_lengths_s(played) == [2.0, 1.0]
+
+
+def test_keys_go_on_and_back_and_quit(terminal, library, player):
+    """The player would play on and on; it is the keys that end it."""
+    played = player("ffplay", "time.sleep(600)")
+    args = ["query", "rain", *weather(library), "--format", "paths", "--play"]
+    program = terminal([sys.executable, "-m", "pe_search", *args])
+    for started, (line, times, keys) in enumerate(
+        [(b"1/3", 1, b"n"), (b"2/3", 1, b"xp"), (b"1/3", 2, b"N"), (b"2/3", 2, b"q")], start=1
+    ):
+        program.read_until(lambda shown, line=line, times=times: shown.count(line) == times)
+        wait_for_player(played, started)
+        os.write(program._master, keys)
+    status, shown = program.finish()
+    assert status == 0
+    turns = [line.split()[0] for line in shown.splitlines() if "quit" in line]
+    assert turns == ["1/3", "2/3", "1/3", "2/3"]
+    assert len(names_in(played)) == 4
+
+
+def wait_for_player(played: Path, times: int) -> None:
+    """Until it has been started so many times, so that a key never comes before it."""
+    deadline = time.monotonic() + DEADLINE_S
+    while len(names_in(played)) < times:
+        assert time.monotonic() < deadline, f"it was started {len(names_in(played))} times"
+        os.sched_yield()

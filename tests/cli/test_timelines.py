@@ -1,0 +1,213 @@
+"""Spans for Audacity, Raven, REAPER and cue sheets: byte for byte, and as other programs read them."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal
+from pathlib import Path
+
+import crowsetta
+import cueparser
+import numpy as np
+import pytest
+import utaupy
+
+from pe_search.cli.render import HitFormat
+from pe_search.cli.timelines import TIMELINE_FORMATS, write_timelines
+from pe_search.errors import PeSearchError
+from pe_search.records import Span, Trace
+from tests.made_up import noise, write_audio
+
+DOG = [Span(2.15, 2.75, 0.934), Span(3723.4, 3726.1004, 0.5)]
+RAIN = [Span(0.0, 2.5, 1.0)]
+
+
+def trace(path: str | bytes, query: str, spans: list[Span]) -> Trace:
+    return Trace(query, Path(os.fsdecode(path)), 0.0, 4000.0, np.zeros(1, np.float32), tuple(spans))
+
+
+@pytest.fixture
+def write(capfdbinary, tmp_path):
+    """Write traces in a format, and return the file that a shell would have made of it."""
+
+    def run(timeline_format: HitFormat, *clips: list[Trace | None]) -> Path:
+        count = write_timelines(clips, timeline_format)
+        assert count == sum(len(one.spans) for traces in clips for one in traces if one is not None)
+        file = tmp_path / f"{timeline_format.value}.txt"
+        file.write_bytes(capfdbinary.readouterr().out)
+        return file
+
+    return run
+
+
+ONE_CLIP = [trace("/s/walk.wav", "dog barking", DOG), None, trace("/s/walk.wav", "light\train\n", RAIN)]
+TWO_CLIPS = [ONE_CLIP, [trace("/s/empty.wav", "dog", []), trace(b"/s/\xff.mp3", "dog", RAIN)]]
+
+
+def test_audacity(write):
+    """As https://manual.audacityteam.org/man/importing_and_exporting_labels.html has its standard format."""
+    assert write(HitFormat.AUDACITY, ONE_CLIP).read_bytes() == (
+        b"0.000000\t2.500000\tlight rain 1.00\n"
+        b"2.150000\t2.750000\tdog barking 0.93\n"
+        b"3723.400000\t3726.100400\tdog barking 0.50\n"
+    )
+
+
+def test_audacity_as_crowsetta_reads_it(write):
+    labels = crowsetta.formats.seq.AudSeq.from_file(write(HitFormat.AUDACITY, ONE_CLIP))
+    np.testing.assert_allclose(labels.start_times, [0.0, 2.15, 3723.4])
+    np.testing.assert_allclose(labels.end_times, [2.5, 2.75, 3726.1004])
+    assert list(labels.labels) == ["light rain 1.00", "dog barking 0.93", "dog barking 0.50"]
+
+
+def test_raven(write):
+    """As Raven Pro saves a selection table, with the columns that say which file a selection is in."""
+    assert write(HitFormat.RAVEN, *TWO_CLIPS).read_bytes() == (
+        b"Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tAnnotation\t"
+        b"Probability\tBegin Path\tFile Offset (s)\n"
+        b"1\tSpectrogram 1\t1\t0.000000\t2.500000\t0.0\t24000.0\tlight rain\t1.0000\t/s/walk.wav\t0.000000\n"
+        b"2\tSpectrogram 1\t1\t2.150000\t2.750000\t0.0\t24000.0\tdog barking\t0.9340\t/s/walk.wav\t2.150000\n"
+        b"3\tSpectrogram 1\t1\t3723.400000\t3726.100400\t0.0\t24000.0\tdog barking\t0.5000\t/s/walk.wav\t3723.400000\n"
+        b"4\tSpectrogram 1\t1\t0.000000\t2.500000\t0.0\t24000.0\tdog\t1.0000\t/s/\xff.mp3\t0.000000\n"
+    )
+
+
+def test_raven_as_crowsetta_reads_it(write):
+    table = crowsetta.formats.bbox.Raven.from_file(write(HitFormat.RAVEN, ONE_CLIP), annot_col="Annotation")
+    boxes = table.to_bbox()
+    assert [(box.onset, box.offset, box.label) for box in boxes] == [
+        (0.0, 2.5, "light rain"),
+        (2.15, 2.75, "dog barking"),
+        (3723.4, 3726.1004, "dog barking"),
+    ]
+    assert {(box.low_freq, box.high_freq) for box in boxes} == {(0.0, 24_000.0)}
+
+
+def test_reaper(write):
+    """As the Region/Marker Manager of REAPER exports regions, with times in hours, minutes and seconds."""
+    assert write(HitFormat.REAPER, ONE_CLIP).read_bytes() == (
+        b"#,Name,Start,End,Length\n"
+        b"R1,light rain 1.00,0:00:00.000,0:00:02.500,0:00:02.500\n"
+        b"R2,dog barking 0.93,0:00:02.150,0:00:02.750,0:00:00.600\n"
+        b"R3,dog barking 0.50,1:02:03.400,1:02:06.100,0:00:02.700\n"
+    )
+    quoted = write(HitFormat.REAPER, [trace("/s/a.wav", 'rain, "heavy"', RAIN)])
+    assert quoted.read_bytes().splitlines()[1] == b'R1,"rain, ""heavy"" 1.00",0:00:00.000,0:00:02.500,0:00:02.500'
+
+
+def test_reaper_as_utaupy_reads_it(write):
+    regions = utaupy.reaper.load(str(write(HitFormat.REAPER, ONE_CLIP)))
+    assert [(region.name, region.start, region.end) for region in regions.values] == [
+        ("light rain 1.00", "0:00:00.000", "0:00:02.500"),
+        ("dog barking 0.93", "0:00:02.150", "0:00:02.750"),
+        ("dog barking 0.50", "1:02:03.400", "1:02:06.100"),
+    ]
+
+
+def test_cue(write):
+    """As the CDRWIN User's Guide has it: 75 frames a second, and as many minutes as there are."""
+    quoted = [trace("/s/b.AIFF", 'a "big" dog', [Span(59.996, 61.0, 0.75)])]
+    assert write(HitFormat.CUE, *TWO_CLIPS, quoted).read_bytes() == (
+        b'FILE "/s/walk.wav" WAVE\n'
+        b'  TRACK 01 AUDIO\n    TITLE "light rain 1.00"\n    INDEX 01 00:00:00\n'
+        b'  TRACK 02 AUDIO\n    TITLE "dog barking 0.93"\n    INDEX 01 00:02:11\n'
+        b'  TRACK 03 AUDIO\n    TITLE "dog barking 0.50"\n    INDEX 01 62:03:30\n'
+        b'FILE "/s/\xff.mp3" MP3\n'
+        b'  TRACK 04 AUDIO\n    TITLE "dog 1.00"\n    INDEX 01 00:00:00\n'
+        b'FILE "/s/b.AIFF" AIFF\n'
+        b"  TRACK 05 AUDIO\n    TITLE \"a 'big' dog 0.75\"\n    INDEX 01 01:00:00\n"
+    )
+
+
+def test_cue_as_cueparser_reads_it(write):
+    sheet = cueparser.CueSheet()
+    sheet.setOutputFormat("", "")
+    sheet.setData(write(HitFormat.CUE, ONE_CLIP).read_text())
+    sheet.parse()
+    assert sheet.file == "/s/walk.wav"
+    assert [(track.number, track.title, track.offset) for track in sheet.tracks] == [
+        (1, "light rain 1.00", "00:00:00"),
+        (2, "dog barking 0.93", "00:02:11"),
+        (3, "dog barking 0.50", "62:03:30"),
+    ]
+
+
+def test_a_sheet_has_room_for_99_tracks(write):
+    many = [Span(float(second), second + 0.5, 0.5) for second in range(100)]
+    assert write(HitFormat.CUE, [trace("/s/a.wav", "dog", many[:99])]).read_bytes().count(b"TRACK") == 99
+    with pytest.raises(PeSearchError, match=r"room for 99 spans, and there are 100: ask for fewer"):
+        write(HitFormat.CUE, [trace("/s/a.wav", "dog", many)])
+
+
+@pytest.mark.parametrize("timeline_format", [HitFormat.AUDACITY, HitFormat.REAPER])
+def test_a_format_for_one_clip_takes_no_two_and_prints_nothing(timeline_format, capfdbinary):
+    message = f"^--format {timeline_format.value} is for the times of one clip, and the sound is heard in 2: "
+    with pytest.raises(PeSearchError, match=message):
+        write_timelines(TWO_CLIPS, timeline_format)
+    assert capfdbinary.readouterr().out == b""
+
+
+@pytest.mark.parametrize(
+    ("timeline_format", "name"),
+    [(HitFormat.RAVEN, "a\tb.wav"), (HitFormat.RAVEN, "a\nb.wav"), (HitFormat.CUE, 'a"b.wav')],
+)
+def test_a_name_that_a_format_cannot_write_is_an_error(timeline_format, name):
+    with pytest.raises(PeSearchError, match="has no way to write the name "):
+        write_timelines([[trace(f"/s/{name}", "dog", RAIN)]], timeline_format)
+
+
+@pytest.mark.parametrize("timeline_format", sorted(TIMELINE_FORMATS))
+def test_nothing_heard(write, timeline_format):
+    lines = {HitFormat.RAVEN: 1, HitFormat.REAPER: 1}.get(timeline_format, 0)
+    assert write(timeline_format, [trace("/s/a.wav", "dog", []), None]).read_bytes().count(b"\n") == lines
+
+
+def test_times_are_rounded_once(write):
+    """59.9996 s is a minute, and not 60 seconds."""
+    (_, row) = (
+        write(HitFormat.REAPER, [trace("/s/a.wav", "dog", [Span(59.9996, 3599.9999, 0.5)])]).read_text().splitlines()
+    )
+    assert row == "R1,dog 0.50,0:01:00.000,1:00:00.000,0:59:00.000"
+    sheet = write(HitFormat.CUE, [trace("/s/a.wav", "dog", [Span(float(Decimal("59.999")), 61.0, 0.5)])]).read_text()
+    assert "INDEX 01 01:00:00" in sheet
+
+
+# Through the command
+
+
+@pytest.fixture
+def sounds(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate(("a.wav", "b.wav")):
+        write_audio(tmp_path / name, noise(2 + seed, seed) * 2)
+    return tmp_path
+
+
+def test_locate_prints_them(run_cli, sounds, plain_checkpoint):
+    options = ("--threshold", 0, "--model", plain_checkpoint[0])
+    outcome = run_cli("locate", "rain", "dog", "a.wav", "--format", "audacity", *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert [line.split(b"\t")[:2] for line in outcome.out.splitlines()] == [[b"0.000000", b"2.000000"]] * 2
+    outcome = run_cli("locate", "rain", "a.wav", "b.wav", "--format", "raven", *options)
+    assert [line.split(b"\t")[-2] for line in outcome.out.splitlines()[1:]] == [
+        os.fsencode(sounds / "a.wav"),
+        os.fsencode(sounds / "b.wav"),
+    ]
+    outcome = run_cli("locate", "rain", "a.wav", "b.wav", "--format", "reaper", *options)
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert outcome.err.startswith("pe-search: --format reaper is for the times of one clip")
+    outcome = run_cli("locate", "rain", "a.wav", "--format", "audacity", "--threshold", 1, *options[2:])
+    assert (outcome.status, outcome.out) == (1, b"")
+
+
+def test_query_prints_them_with_spans_only(run_cli, library):
+    weather = library.sounds / "weather"
+    options = ("--store", library.store, "--under", weather, "-k", 1, "--threshold", 0)
+    outcome = run_cli("query", "rain", "--spans", "--format", "cue", *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    best = next(place.path for place, _ in library.ranking("rain") if place.path.is_relative_to(weather))
+    assert outcome.out.startswith(b'FILE "' + os.fsencode(best))
+    assert run_cli("query", "rain", "--spans", "--format", "audacity", *options[:-1], 1).status == 1
+    outcome = run_cli("query", "rain", "--format", "cue", "--store", library.store)
+    assert outcome.status == 2
+    assert "--spans: is missing, and without it cue has nothing to tell." in outcome.err
