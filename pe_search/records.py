@@ -21,6 +21,8 @@ __all__ = [
     "LeftOut",
     "Match",
     "Problem",
+    "Query",
+    "Request",
     "SearchEffort",
     "Span",
     "SpanRules",
@@ -103,6 +105,34 @@ class Problem:
 
     path: Path
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One thing to look for: the clips are ranked by how much they sound like the text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that decides which hits a store gives.
+
+    Attributes:
+        queries: What to look for; each is answered by itself.
+        k: How many hits at most for each query.
+        under: A clip, or a folder that the clips must be below; absolute.
+        all_windows: Whether a clip may show more than once, or only by its best window.
+        min_probability: Hits below it are left out.
+        exact: Whether to go through all windows of the store, however many there are.
+    """
+
+    queries: tuple[Query, ...]
+    k: int
+    under: Path | None
+    all_windows: bool
+    min_probability: float
+    exact: bool
 
 
 @dataclass(frozen=True, slots=True)

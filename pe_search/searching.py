@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.records import Hit
+from pe_search.records import Hit, Request
 from pe_search.store import Manifest, RememberedTexts, Store
 
 
@@ -45,37 +44,25 @@ class RememberingEmbedder:
         return np.stack([embeddings[text] for text in texts])
 
 
-def search(
-    store: Store,
-    embedder: TextEmbedder,
-    queries: Sequence[str],
-    k: int,
-    *,
-    under: Path | None = None,
-    all_windows: bool = False,
-    min_probability: float = 0.0,
-    exact: bool = False,
-) -> Iterator[list[Hit]]:
+def search(store: Store, embedder: TextEmbedder, request: Request) -> Iterator[list[Hit]]:
     """Answer each query in turn with its hits, best first.
 
     Args:
         store: Made with the embedder's checkpoint.
         embedder: Turns the queries into embeddings, all at once.
-        queries: What is asked.
-        k: How many hits at most for each.
-        under: A clip, or a folder that the clips must be below; absolute.
-        all_windows: Whether a clip may show more than once, or only by its best window.
-        min_probability: Hits below it are left out.
-        exact: Whether to go through all windows of the store, however many there are.
+        request: What is asked.
     """
-    for query, embedding in zip(queries, embedder.embed_texts(queries), strict=True):
+    embeddings = embedder.embed_texts([query.text for query in request.queries])
+    for query, embedding in zip(request.queries, embeddings, strict=True):
         hits: list[Hit] = []
-        for match in store.best_matches(embedding, k, under=under, all_windows=all_windows, exact=exact):
+        for match in store.best_matches(
+            embedding, request.k, under=request.under, all_windows=request.all_windows, exact=request.exact
+        ):
             chance = probability(match.score, store.manifest)
-            if chance >= min_probability:
+            if chance >= request.min_probability:
                 hits.append(
                     Hit(
-                        query=query,
+                        query=query.text,
                         rank=len(hits) + 1,
                         path=match.path,
                         start_s=match.start_s,

@@ -15,6 +15,7 @@ from pe_search.audio.windows import cut_windows
 from pe_search.indexing import plan_index, run_index
 from pe_search.pe_audio.checkpoint import builtin_concepts, find_checkpoint
 from pe_search.pe_audio.embedder import Embedder
+from pe_search.records import Query, Request
 from pe_search.searching import search
 from pe_search.store import Manifest, Store
 
@@ -112,7 +113,12 @@ def test_plain_prompts_find_real_recordings(embedder, esc10, tmp_path):
     with Store.create(tmp_path / "store", manifest) as store:
         summary = run_index(plan_index([esc10], {}), store, lambda: embedder)
         assert (summary.clips, summary.problems) == (320, ())
-        answers = search(store, embedder, list(PROMPTS), k=10)
+        queries = tuple(Query(prompt) for prompt in PROMPTS)
+        answers = search(
+            store,
+            embedder,
+            Request(queries, k=10, under=None, all_windows=False, min_probability=0.0, exact=False),
+        )
         right = {
             prompt: sum(hit.path.parent.name == folder for hit in hits)
             for (prompt, folder), hits in zip(PROMPTS.items(), answers, strict=True)

@@ -45,6 +45,8 @@ def test_the_public_names_of_the_package():
         "Match",
         "PeSearchError",
         "Problem",
+        "Query",
+        "Request",
         "SearchEffort",
         "Span",
         "SpanRules",
@@ -123,6 +125,8 @@ def test_all_records_are_listed():
             "LeftOut",
             "Match",
             "Problem",
+            "Query",
+            "Request",
             "SearchEffort",
             "Span",
             "SpanRules",
@@ -152,7 +156,16 @@ def test_records_of_the_same_values_are_equal_and_hash_alike(record):
     assert pickle.loads(pickle.dumps(record(*values))) == record(*values)
 
 
-RATIOS = ("cosine", "score", "probability", "threshold", "largest_difference", "largest_relative", "smallest_cosine")
+RATIOS = (
+    "cosine",
+    "score",
+    "probability",
+    "min_probability",
+    "threshold",
+    "largest_difference",
+    "largest_relative",
+    "smallest_cosine",
+)
 
 
 @pytest.mark.parametrize("record", RECORDS)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pe_search.records import Clip, Hit
+from pe_search.records import Clip, Hit, Query, Request
 from pe_search.searching import RememberingEmbedder, probability, search
 from pe_search.store import Manifest, Store
 from tests.made_up import FakeEmbedder, put_clips
@@ -63,8 +63,13 @@ def hit(query: str, rank: int, path: str, start_s: float, score: float) -> Hit:
     )
 
 
+def request(*texts: str, k: int = 10, **options) -> Request:
+    choices = {"under": None, "all_windows": False, "min_probability": 0.0, "exact": False} | options
+    return Request(tuple(Query(text) for text in texts), k, **choices)
+
+
 def ask(store: Store, query: str, k: int = 10, **options) -> list[Hit]:
-    (hits,) = search(store, FakeEmbedder(), [query], k, **options)
+    (hits,) = search(store, FakeEmbedder(), request(query, k=k, **options))
     return hits
 
 
@@ -115,7 +120,7 @@ def test_hits_below_the_least_probability_are_left_out(store):
 
 def test_each_query_is_answered_in_turn(store):
     queries = ["0 1 0", "1 0 0", "0 1 0", "0 0 1"]
-    answers = list(search(store, FakeEmbedder(), queries, 1))
+    answers = list(search(store, FakeEmbedder(), request(*queries, k=1)))
     assert answers == [
         [hit("0 1 0", 1, "/s/rain.wav", 0.0, 6.0)],
         [hit("1 0 0", 1, "/s/dog.wav", 0.0, 8.0)],
@@ -133,7 +138,7 @@ def test_an_answer_is_there_before_the_next_query_is_looked_at(store, monkeypatc
         return best_matches(self, embedding, *arguments, **options)
 
     monkeypatch.setattr(Store, "best_matches", noting)
-    answers = search(store, FakeEmbedder(), ["1 0 0", "0 1 0"], 1)
+    answers = search(store, FakeEmbedder(), request("1 0 0", "0 1 0", k=1))
     assert next(answers)[0].path == Path("/s/dog.wav")
     assert asked == [[1, 0, 0]]
 
@@ -146,7 +151,7 @@ def test_the_queries_are_embedded_all_at_once(store):
             asked.append(list(texts))
             return super().embed_texts(texts)
 
-    list(search(store, Noting(), ["1 0 0", "0 1 0", "0 0 1"], 1))
+    list(search(store, Noting(), request("1 0 0", "0 1 0", "0 0 1", k=1)))
     assert asked == [["1 0 0", "0 1 0", "0 0 1"]]
 
 

@@ -28,6 +28,7 @@ from pe_search.cli.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.render import HitFormat, write_hits
 from pe_search.cli.timelines import TIMELINE_FORMATS
 from pe_search.errors import StoreError
+from pe_search.records import Query, Request
 
 
 def query(
@@ -112,6 +113,15 @@ def query(
         in_a_pipe = HitFormat.JSONL if spans else HitFormat.PATHS
         hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else in_a_pipe
 
+    request = Request(
+        queries=tuple(Query(text) for text in texts),
+        k=k,
+        under=None if under is None else Path(os.path.abspath(expanded(under))),
+        all_windows=all_windows,
+        min_probability=min_probability,
+        exact=exact,
+    )
+
     from pe_search.pe_audio.checkpoint import canonical_name
     from pe_search.pe_audio.text_embedder import load_text_embedder
     from pe_search.searching import RememberingEmbedder, search
@@ -128,16 +138,7 @@ def query(
         embedder = RememberingEmbedder(
             opened.remembered_texts, lambda: load_text_embedder(made_with, revision, cache_directory())
         )
-        answers = search(
-            opened,
-            embedder,
-            texts,
-            k,
-            under=None if under is None else Path(os.path.abspath(expanded(under))),
-            all_windows=all_windows,
-            min_probability=min_probability,
-            exact=exact,
-        )
+        answers = search(opened, embedder, request)
         picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
         if spans:
             from pe_search.cli.hit_spans import write_with_spans
