@@ -97,7 +97,7 @@ class Asked:
 
     first_ms: float
     later_ms: float
-    read_ms: float
+    read_ms: float | None
     answers: list[list[float]]
     share_searched: float
 
@@ -154,15 +154,16 @@ def ask(directory: Path, windows: int, exact: bool) -> Asked:
         later: list[float] = []
         reads: list[float] = []
         with ThreadPoolExecutor(faiss.omp_get_max_threads()) as pool:
-            # In turn, so that whatever else the machine does slows both.
             for query in queries[1:]:
                 started = time.perf_counter()
                 answers.append(answer(store, query))
                 later.append(1e3 * (time.perf_counter() - started))
-                reads.append(1e3 * _seconds(lambda: list(pool.map(np.bitwise_or.reduce, parts))))
+                if exact:
+                    # In turn, so that whatever else the machine does slows both.
+                    reads.append(1e3 * _seconds(lambda: list(pool.map(np.bitwise_or.reduce, parts))))
         effort = store.last_search
         assert effort is not None
-    return Asked(first_ms, median(later), median(reads), answers, effort.windows_searched / effort.windows)
+    return Asked(first_ms, median(later), median(reads) if exact else None, answers, effort.windows_searched / effort.windows)
 
 
 def measure(directory: Path, windows: int, table: Table) -> None:
@@ -173,6 +174,7 @@ def measure(directory: Path, windows: int, table: Table) -> None:
     exact = _alone(ask, directory, windows, True)
     hits = sum(len({*some} & {*all_}) for some, all_ in zip(quick.answers, exact.answers, strict=True))
     recall = hits / sum(len(answer) for answer in exact.answers)
+    assert exact.read_ms is not None
     with Store.open(directory) as store:
         size_bytes = store.size_bytes()
     table.add_row(

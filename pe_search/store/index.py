@@ -27,14 +27,19 @@ from pe_search.store.tensors import Tensor, map_tensors, write_tensors
 # From here on an exact search takes longer than a person waits for a key.
 LISTS_FROM = 250_000
 _LAYOUT = "pe-search index 1"
+# Lists for each of the square root of the windows. With few, k-means lumps together what is unlike, and a list's
+# centroid says little of what is in it.
+_LISTS_PER_ROOT = 8
 # Windows that k-means sees for each list, and what is tried out to see how many lists a search must go through.
-_SAMPLES_PER_LIST = 32
+_SAMPLES_PER_LIST = 16
 _TRIAL_QUERIES = 64
-_TRIAL_BEST = 100
+_TRIAL_BEST = 10
 _TRIAL_RECALL = 0.995
 # A text is farther from the sounds it describes than these are from each other: it is like one of them with noise of
 # this many times its length.
 _TRIAL_NOISE = 2.0
+# Going to a list of its own costs about as much as going through it, or a little more.
+_LIST_COSTS = 3
 _SEED = 20_240_229
 _ROWS_AT_ONCE = 16_384
 
@@ -69,7 +74,7 @@ class Index:
         starts: First row of each list, and after them the number of windows.
         centroids: Of the windows' directions, float16 of shape (lists, dimension); none if there is one list of all.
         up_to: The last window id that it covers; whatever the catalog has up to it is here.
-        probes: How many lists to go through for the best hundred windows.
+        probes: How many lists to go through for the best ten windows.
         trained_on: How many windows there were when the centroids were made.
     """
 
@@ -114,7 +119,7 @@ class Index:
         lists = len(self.centroids)
         # The more are wanted, the more lists they are spread over.
         probes = math.ceil(self.probes * max(1.0, k / _TRIAL_BEST))
-        if exact or 2 * probes >= lists:
+        if exact or _LIST_COSTS * probes >= lists:
             scores, best = best_rows(self.vectors, query, k)
             return Found(scores, self.ids[best], len(self), is_exact=True)
         _, nearby = best_rows(self.centroids, query, probes)
@@ -251,7 +256,7 @@ def _write_in_lists(path: Path, metadata: dict[str, str], plain: Index, before: 
         list_of = before.lists_of(plain.ids)
     else:
         random = np.random.default_rng(_SEED)
-        lists = 2 * math.isqrt(windows)
+        lists = min(_LISTS_PER_ROOT * math.isqrt(windows), windows)
         sample = np.sort(random.choice(windows, min(windows, _SAMPLES_PER_LIST * lists), replace=False))
         centroids, trained_on = cluster(_directions(plain.vectors[sample]), lists), windows
         list_of = np.full(windows, -1, np.int64)

@@ -172,7 +172,7 @@ def test_a_query_makes_an_index_where_there_is_none_and_many_windows_but_trains_
     monkeypatch.setattr(finder_module, "LISTS_FROM", 8)
     with Store.open(tmp_path, read_only=False) as store:
         store.refresh_index()
-        assert len(open_index(tmp_path / INDEX_FILE, store._catalog.identity, 2).centroids) == 8
+        assert len(open_index(tmp_path / INDEX_FILE, store._catalog.identity, 2).centroids) == 19
 
 
 def test_drafts_of_processes_that_were_killed_are_dropped(directory):

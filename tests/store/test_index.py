@@ -103,7 +103,7 @@ def lists(tmp_path_factory) -> tuple[Index, NDArray[np.int64], NDArray[np.float1
 
 
 def test_lists_are_made_from_some_number_on(path, lists):
-    assert lists[0].centroids.shape == (108, 16)
+    assert lists[0].centroids.shape == (432, 16)
     assert make(path, *lists[1:], lists_from=3_001).centroids.shape == (0, 16)
     assert make(path, *lists[1:], lists_from=None).centroids.shape == (0, 16)
 
@@ -117,7 +117,7 @@ def test_each_window_is_in_the_list_of_the_centroid_that_is_nearest_to_its_direc
     chosen = distances[np.arange(len(ids)), index.lists_of(ids)]
     np.testing.assert_allclose(chosen, distances.min(axis=1), rtol=1e-3, atol=1e-6)
     assert index.lists_of(np.array([0, 2, 6_001])).tolist() == [-1, -1, -1]
-    assert np.bincount(index.lists_of(ids), minlength=108).tolist() == np.diff(index.starts).tolist()
+    assert np.bincount(index.lists_of(ids), minlength=432).tolist() == np.diff(index.starts).tolist()
 
 
 def test_the_same_windows_make_the_same_file(path, lists):
@@ -139,7 +139,7 @@ def test_an_exact_search_goes_through_all_lists(lists):
 
 def test_an_approximate_search_goes_through_few_and_finds_nearly_all_with_their_exact_scores(lists):
     index, _, vectors = lists
-    assert index.probes < 54
+    assert 3 * index.probes < 432
     shares = []
     for row in range(0, 3_000, 30):
         query = vectors[row].astype(np.float32)
@@ -156,7 +156,7 @@ def test_an_approximate_search_goes_through_few_and_finds_nearly_all_with_their_
 def test_the_more_are_wanted_the_more_lists_are_gone_through_up_to_all(lists):
     index = dataclasses.replace(lists[0], probes=4)
     query = lists[2][0].astype(np.float32)
-    searched = [index.search(query, k).searched for k in (1, 100, 200, 3_000)]
+    searched = [index.search(query, k).searched for k in (1, 10, 20, 3_000)]
     assert searched[0] == searched[1] < searched[2] < searched[3] == 3_000
     assert index.search(query, 3_000).is_exact
 
@@ -189,11 +189,11 @@ def test_centroids_are_kept_until_there_are_twice_as_many_windows(tmp_path, path
     np.testing.assert_array_equal(index.centroids, before.centroids)
     assert (index.probes, index.trained_on) == (before.probes, 3_000)
     afresh = make(path, more_ids[rows], more[rows], lists_from=10)
-    assert len(afresh.centroids) == 152
+    assert len(afresh.centroids) == 608
     np.testing.assert_array_equal(index.lists_of(ids[100:]), before.lists_of(ids[100:]))
     np.testing.assert_array_equal(index.vectors[index.by_id], more[rows])
     again = make(path, more_ids, more, before=before, lists_from=10)
-    assert (len(again.centroids), again.trained_on) == (154, 6_000)
+    assert (len(again.centroids), again.trained_on) == (616, 6_000)
 
 
 # On disk
@@ -241,8 +241,8 @@ def test_a_list_that_ends_beyond_the_last_window_is_noticed(path, index, starts)
 
 def test_lists_that_overlap_are_noticed(path):
     index = make(path, lists_from=5)
-    assert len(index.starts) == 5
-    for starts in ([0, 2, 6, 5, 5], [0, -1, 5, 5, 5], [0, 2, 2**62, 5, 5], [0, 3, 2, 4, 5]):
+    assert len(index.starts) == 6
+    for starts in ([0, 2, 6, 5, 5, 5], [0, -1, 5, 5, 5, 5], [0, 2, 2**62, 5, 5, 5], [0, 3, 2, 4, 5, 5]):
         change(path, "starts", np.array(starts))
         with pytest.raises(ValueError, match="lists"):
             open_index(path, "catalog", 2)
@@ -261,7 +261,7 @@ def test_ids_and_numbers_that_make_no_sense_do_no_harm(path):
     index = make(path, lists_from=5)
     change(path, "ids", np.full(5, -(2**63)))
     change(path, "vectors", np.full((5, 2), np.nan, np.float16))
-    change(path, "centroids", np.full((4, 2), np.nan, np.float16))
+    change(path, "centroids", np.full((5, 2), np.nan, np.float16))
     damaged = open_index(path, "catalog", 2)
     for k in (1, 5):
         assert damaged.search(np.ones(2, np.float32), k).ids.tolist() == []
