@@ -2,7 +2,7 @@
 
     python examples/benchmark_indexing.py
     python examples/benchmark_indexing.py --sizes builtin --data RECORDINGS
-    python examples/benchmark_indexing.py --sizes builtin --repeats 1 --hours 24
+    python examples/benchmark_indexing.py --sizes builtin --hours 24
 
 Upstream's loop reads a clip, runs `PeAudioFeatureExtractor` and `PeAudioModel.get_audio_embeds`, and goes on to the
 next. pe-search's is what `pe-search index` does, from the folder to a new store. Each way has a process of its own,
@@ -19,6 +19,7 @@ import os
 import platform
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -358,13 +359,32 @@ def measure_long(options: argparse.Namespace) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     make_long(path, options.hours)
     for size in options.sizes:
-        way = start(
-            "pe-search", "builtin" if size == "builtin" else str(options.work / size), options.device, "auto", 2
+        model = "builtin" if size == "builtin" else str(options.work / size)
+        if size != "builtin" and not (options.work / size / "config.json").exists():
+            make_checkpoint(options.work / size, size)
+        where = ["--model", model, "--device", options.device]
+        with tempfile.TemporaryDirectory() as directory:
+            started_s = time.perf_counter()
+            whole_mb = _peak_mb_of(["-m", "pe_search", "index", str(path.parent), "--store", directory + "/s", *where])
+            elapsed_s = time.perf_counter() - started_s
+        load = "import sys; from pe_search.pe_audio.embedder import Embedder; "
+        load += "from pe_search.pe_audio.checkpoint import find_checkpoint; "
+        load += "Embedder(find_checkpoint(sys.argv[1]), device=sys.argv[2]).batch_s"
+        model_mb = _peak_mb_of(["-c", load, model, options.device])
+        print(
+            f"{size}: {options.hours:g} h in {elapsed_s:,.0f} s, {whole_mb:,.0f} MB at most, "
+            f"{whole_mb - model_mb:,.0f} MB over the loaded model"
         )
-        turn = way.ask(path.parent)
-        print(f"{size}: {turn.audio_s / 3600:.1f} h in {turn.elapsed_s:.0f} s, {turn.peak_mb:,.0f} MB over the model")
-        way.pipe.send(None)
     path.unlink()
+
+
+def _peak_mb_of(arguments: Sequence[str]) -> float:
+    """The most memory that a Python process of its own has at any time."""
+    process = subprocess.Popen([sys.executable, *arguments], stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(arguments)}: ended with status {os.waitstatus_to_exitcode(status)}")
+    return usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 def main() -> None:

@@ -163,7 +163,9 @@ def ask(directory: Path, windows: int, exact: bool) -> Asked:
                     reads.append(1e3 * _seconds(lambda: list(pool.map(np.bitwise_or.reduce, parts))))
         effort = store.last_search
         assert effort is not None
-    return Asked(first_ms, median(later), median(reads) if exact else None, answers, effort.windows_searched / effort.windows)
+    return Asked(
+        first_ms, median(later), median(reads) if exact else None, answers, effort.windows_searched / effort.windows
+    )
 
 
 def measure(directory: Path, windows: int, table: Table) -> None:
