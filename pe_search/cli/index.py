@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_checkpoint
 from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import (
     Device,
@@ -51,6 +52,7 @@ def index(
         typer.Option(
             "--model",
             metavar="NAME",
+            autocompletion=complete_checkpoint,
             show_default=False,
             help="The checkpoint: builtin; small, base or large (facebook/pe-av-*); any Hugging Face id; or a "
             "directory. [default: the store's; for a new store $PE_SEARCH_MODEL, else builtin]",

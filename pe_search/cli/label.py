@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_checkpoint
 from pe_search.cli.index import new_manifest
 from pe_search.cli.messages import printable, say, say_problem, shown_path
 from pe_search.cli.options import (
@@ -81,6 +82,7 @@ def label(
         typer.Option(
             "--model",
             metavar="NAME",
+            autocompletion=complete_checkpoint,
             show_default=False,
             help="The checkpoint, as for index. [default: the store's; without a store $PE_SEARCH_MODEL, else builtin]",
         ),

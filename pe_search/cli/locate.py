@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_frame_checkpoint
 from pe_search.cli.messages import say, say_problem
 from pe_search.cli.options import (
     Device,
@@ -89,6 +90,7 @@ def locate(
             "--model",
             "--frame-model",
             metavar="NAME",
+            autocompletion=complete_frame_checkpoint,
             show_default=False,
             help="The checkpoint: builtin; small, base or large (facebook/pe-a-frame-*); any Hugging Face id; or a "
             "directory. [default: $PE_SEARCH_MODEL, else builtin]",

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_store
 from pe_search.records import SpanRules
 
 StoreOption = Annotated[
@@ -18,6 +19,7 @@ StoreOption = Annotated[
         "--store",
         metavar="DIR",
         envvar="PE_SEARCH_STORE",
+        autocompletion=complete_store,
         show_default=False,
         help="The store's directory. [default: one in your user data directory]",
     ),

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_checkpoint, complete_frame_checkpoint
 from pe_search.cli.messages import say_problem
 from pe_search.cli.options import (
     DEFAULT_RULES,
@@ -67,6 +68,7 @@ def query(
         typer.Option(
             "--frame-model",
             metavar="NAME",
+            autocompletion=complete_frame_checkpoint,
             show_default=False,
             help="The checkpoint that finds the spans. [default: the store's; of facebook/pe-av-*, the "
             "facebook/pe-a-frame-* of the same size]",
@@ -81,7 +83,12 @@ def query(
     is_to_play: PlayOption = False,
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="NAME", help="Refuse a store that was made with another checkpoint."),
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            autocompletion=complete_checkpoint,
+            help="Refuse a store that was made with another checkpoint.",
+        ),
     ] = None,
     store: StoreOption = None,
 ) -> None:
