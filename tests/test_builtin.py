@@ -113,7 +113,7 @@ def test_plain_prompts_find_real_recordings(embedder, esc10, tmp_path):
     with Store.create(tmp_path / "store", manifest) as store:
         summary = run_index(plan_index([esc10], {}), store, lambda: embedder)
         assert (summary.clips, summary.problems) == (320, ())
-        queries = tuple(Query(prompt) for prompt in PROMPTS)
+        queries = tuple(Query((prompt,), (), (), ()) for prompt in PROMPTS)
         answers = search(
             store,
             embedder,

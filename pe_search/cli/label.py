@@ -135,7 +135,7 @@ def label(
         if opened is not None:
             stack.enter_context(opened)
         manifest = new_manifest(load_embedder()) if opened is None else opened.manifest
-        embeddings = _text_embedder(opened, checkpoint).embed_texts(texts)
+        embeddings = _text_embedder(opened, checkpoint, load_embedder).embed_texts(texts)
         bar = stack.enter_context(ProgressBar("labelling", sum(clip.size_bytes for clip in clips)))
         labeller = Labeller(texts, embeddings, manifest, load_embedder, opened, leave_out, bar.show)
         likely = ([hit for hit in hits if hit.probability >= min_probability] for hits in labeller.label(clips))
@@ -192,14 +192,14 @@ def _open_store_if_any(store: str | None, model: str | None) -> tuple[Store | No
     return Store.open(directory, on_problem=say_problem), checkpoint
 
 
-def _text_embedder(store: Store | None, checkpoint: Checkpoint) -> TextEmbedder:
+def _text_embedder(store: Store | None, checkpoint: Checkpoint, load_embedder: Callable[[], Embedder]) -> TextEmbedder:
     from pe_search.pe_audio.text_embedder import load_text_embedder
     from pe_search.searching import RememberingEmbedder
 
     def load() -> TextEmbedder:
         return load_text_embedder(checkpoint.name, checkpoint.revision, cache_directory())
 
-    return load() if store is None else RememberingEmbedder(store.remembered_texts, load)
+    return load() if store is None else RememberingEmbedder(store.remembered_texts, load, load_embedder)
 
 
 def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_room: Callable[[], None]) -> int:

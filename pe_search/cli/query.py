@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,22 +20,47 @@ from pe_search.cli.options import (
     ThresholdOption,
     a_number,
     cache_directory,
-    checked_texts,
     expanded,
     span_rules,
     store_directory,
 )
 from pe_search.cli.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.render import HitFormat, write_hits
+from pe_search.cli.terms import read_queries
 from pe_search.cli.timelines import TIMELINE_FORMATS
 from pe_search.errors import StoreError
 from pe_search.records import Query, Request
 
+if TYPE_CHECKING:
+    from pe_search.pe_audio.embedder import Embedder
+
 
 def query(
     texts: Annotated[
-        list[str], typer.Argument(metavar="TEXT", help="What to look for; each TEXT is a query of its own.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT...", show_default=False, help="What to look for; each TEXT is a query of its own."
+        ),
+    ] = None,
+    plus: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plus", metavar="[W:]TEXT", help="What it should sound like too, with weight W (1); repeatable."
+        ),
+    ] = None,
+    minus: Annotated[
+        list[str] | None,
+        typer.Option("--minus", metavar="[W:]TEXT", help="What it should not sound like; repeatable."),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--like", metavar="FILE[@S-E]", help="Audio that it should sound like, or seconds S to E of it; repeatable."
+        ),
+    ] = None,
+    is_any: Annotated[
+        bool, typer.Option("--any", help="The TEXTs are wordings for one thing: ask for their average.")
+    ] = False,
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Show the N best hits of each query.")] = 10,
     hit_format: Annotated[
         HitFormat | None,
@@ -108,10 +133,12 @@ def query(
     """
     if null and hit_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
-    checked_texts(texts, "TEXT")
+    queries = read_queries(texts or [], plus or [], minus or [], like or [], is_any=is_any)
     rules = span_rules(threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
+    if spans and any(query != Query(query.texts[:1], (), (), ()) for query in queries):
+        raise typer.BadParameter("goes with plain TEXTs only.", param_hint="--spans")
     if not spans and (frame_model is not None or rules != DEFAULT_RULES):
         raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
     if not spans and hit_format in TIMELINE_FORMATS:
@@ -121,7 +148,7 @@ def query(
         hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else in_a_pipe
 
     request = Request(
-        queries=tuple(Query(text) for text in texts),
+        queries=queries,
         k=k,
         under=None if under is None else Path(os.path.abspath(expanded(under))),
         all_windows=all_windows,
@@ -142,15 +169,26 @@ def query(
                 f"index into another store (--store) to use {model}."
             )
         revision = opened.manifest.revision
+
+        def load_window_embedder() -> Embedder:
+            from pe_search.pe_audio.checkpoint import find_same_checkpoint
+            from pe_search.pe_audio.embedder import Embedder
+
+            return Embedder(find_same_checkpoint(made_with, revision))
+
         embedder = RememberingEmbedder(
-            opened.remembered_texts, lambda: load_text_embedder(made_with, revision, cache_directory())
+            opened.remembered_texts,
+            lambda: load_text_embedder(made_with, revision, cache_directory()),
+            load_window_embedder,
         )
         answers = search(opened, embedder, request)
         picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
         if spans:
             from pe_search.cli.hit_spans import write_with_spans
 
-            status = write_with_spans(answers, texts, opened, rules, frame_model, hit_format, picks)
+            status = write_with_spans(
+                answers, [query.name for query in queries], opened, rules, frame_model, hit_format, picks
+            )
         else:
             status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
         picks.finish()

@@ -203,22 +203,26 @@ class Store:
         query: NDArray[np.float32],
         k: int,
         *,
+        like: NDArray[np.float32] | None = None,
         under: Path | None = None,
         all_windows: bool = False,
         exact: bool = False,
     ) -> list[Match]:
         """The k best windows for an embedding, or the best window of each of the k best clips.
 
+        A window's score is the inner product of its embedding and the query. What `like` adds is the inner product of
+        its direction, the embedding at unit length, and `like`; an embedding of zeros has none, and nothing is added.
         Equal scores are ordered by path, then by time, so that the answer never depends on the order of indexing.
 
         Args:
             query: float32 of shape (dimension,).
             k: How many at most.
+            like: float32 of shape (dimension,). All windows are gone through then, as if `exact`.
             under: A clip, or a folder that the clips must be below; absolute.
             all_windows: Whether a clip may show more than once.
             exact: Whether to go through all windows, however many there are.
         """
-        return self._finder.best_matches(query, k, under=under, all_windows=all_windows, exact=exact)
+        return self._finder.best_matches(query, k, like=like, under=under, all_windows=all_windows, exact=exact)
 
     @property
     def last_search(self) -> SearchEffort | None:
