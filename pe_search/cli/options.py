@@ -154,6 +154,13 @@ def cache_directory() -> Path:
     return expanded(Path(chosen)).absolute()
 
 
+def state_directory() -> Path:
+    """Where to keep what pe-search remembers of its user, and nobody else need know; absolute."""
+    from platformdirs import user_state_path
+
+    return user_state_path("pe-search", appauthor=False)
+
+
 def expanded(path: Path) -> Path:
     """The path with `~` and `~user` put in full; that of an unknown user is taken literally."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises RuntimeError for an unknown user)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pe_search.cli.completion import complete_checkpoint, complete_frame_checkpoint
+from pe_search.cli.conversation import Conversation, ctrl_c_put_off
+from pe_search.cli.hit_spans import HitListener
 from pe_search.cli.messages import say_problem
 from pe_search.cli.options import (
     DEFAULT_RULES,
@@ -26,13 +31,14 @@ from pe_search.cli.options import (
 )
 from pe_search.cli.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.render import HitFormat, write_hits
-from pe_search.cli.terms import read_queries
+from pe_search.cli.terms import read_queries, read_term
 from pe_search.cli.timelines import TIMELINE_FORMATS
 from pe_search.errors import StoreError
-from pe_search.records import Query, Request
+from pe_search.records import Hit, Query, Request
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.embedder import Embedder
+    from pe_search.searching import TextEmbedder
 
 
 def query(
@@ -133,13 +139,18 @@ def query(
     """
     if null and hit_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
-    queries = read_queries(texts or [], plus or [], minus or [], like or [], is_any=is_any)
+    converses = not (texts or plus or like or is_any) and sys.stdin.isatty() and sys.stdout.isatty()
+    if converses:
+        # What each query will have, beside what is typed.
+        queries: tuple[Query, ...] = (Query((), (), tuple(read_term(term, "--minus") for term in minus or ()), ()),)
+    else:
+        queries = read_queries(texts or [], plus or [], minus or [], like or [], is_any=is_any)
     rules = span_rules(threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
     if spans and any(query != Query(query.texts[:1], (), (), ()) for query in queries):
         raise typer.BadParameter("goes with plain TEXTs only.", param_hint="--spans")
-    if not spans and (frame_model is not None or rules != DEFAULT_RULES):
+    if not (spans or converses) and (frame_model is not None or rules != DEFAULT_RULES):
         raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
     if not spans and hit_format in TIMELINE_FORMATS:
         raise typer.BadParameter(f"is missing, and without it {hit_format} has nothing to tell.", param_hint="--spans")
@@ -170,29 +181,37 @@ def query(
             )
         revision = opened.manifest.revision
 
-        def load_window_embedder() -> Embedder:
+        # What a conversation has loaded it needs again.
+        loading = ctrl_c_put_off if converses else nullcontext
+
+        def load_texts() -> TextEmbedder:
+            with loading():
+                return load_text_embedder(made_with, revision, cache_directory())
+
+        def load_windows() -> Embedder:
             from pe_search.pe_audio.checkpoint import find_same_checkpoint
-            from pe_search.pe_audio.embedder import Embedder
 
-            return Embedder(find_same_checkpoint(made_with, revision))
+            with loading():
+                from pe_search.pe_audio.embedder import Embedder
 
-        embedder = RememberingEmbedder(
-            opened.remembered_texts,
-            lambda: load_text_embedder(made_with, revision, cache_directory()),
-            load_window_embedder,
-        )
-        answers = search(opened, embedder, request)
-        picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
-        if spans:
-            from pe_search.cli.hit_spans import write_with_spans
+                return Embedder(find_same_checkpoint(made_with, revision))
 
-            status = write_with_spans(
-                answers, [query.name for query in queries], opened, rules, frame_model, hit_format, picks
-            )
-        else:
-            status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
-        picks.finish()
-        if picks.problems:
-            status = 2
-        if status:
+        embedder = RememberingEmbedder(opened.remembered_texts, load_texts, load_windows)
+        listener = HitListener(opened, rules, frame_model, loading)
+
+        def write(answers: Iterable[Sequence[Hit]], queries: Sequence[Query]) -> int:
+            picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
+            if spans and all(query.texts for query in queries):
+                status = listener.write(answers, [query.name for query in queries], hit_format, picks)
+            else:
+                status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
+            picks.finish()
+            return 2 if picks.problems else status
+
+        def answer(query: Query) -> list[Hit]:
+            return next(search(opened, embedder, replace(request, queries=(query,))))
+
+        if converses:
+            Conversation(opened, queries[0], answer, write, listener).hold()
+        elif status := write(search(opened, embedder, request), queries):
             raise typer.Exit(status)
