@@ -15,6 +15,7 @@ import typer
 from pe_search.cli.completion import complete_checkpoint, complete_frame_checkpoint
 from pe_search.cli.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.hit_spans import HitListener
+from pe_search.cli.lists import read_more_texts
 from pe_search.cli.messages import say_problem
 from pe_search.cli.options import (
     DEFAULT_RULES,
@@ -45,8 +46,14 @@ def query(
     texts: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TEXT...", show_default=False, help="What to look for; each TEXT is a query of its own."
+            metavar="TEXT...",
+            show_default=False,
+            help="What to look for; each TEXT is a query of its own. - takes them from standard input, one a line.",
         ),
+    ] = None,
+    from_file: Annotated[
+        str | None,
+        typer.Option("--from-file", metavar="FILE", show_default=False, help="More TEXTs, one on each line of a file."),
     ] = None,
     plus: Annotated[
         list[str] | None,
@@ -123,11 +130,12 @@ def query(
     ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Find the clips that sound most like a text.
+    """Find the clips that sound most like a text, or like audio.
 
     The text is embedded by the checkpoint that the store was made with, and the clips are ranked by the inner product
-    of the two embeddings. Several TEXTs are answered one after the other; in JSON Lines and CSV each hit names its
-    query. Exit status: 0 if there is a hit, 1 if there is none, 2 on an error.
+    of the two embeddings; audio by the cosine. --plus, --minus and --like go with every TEXT, or stand alone. Several
+    TEXTs are answered one after the other; in JSON Lines and CSV each hit names its query. Exit status: 0 if there is a
+    hit, 1 if there is none, 2 on an error.
 
     \b
         pe-search query "dog barking"
@@ -136,15 +144,20 @@ def query(
         pe-search query "church bell" "door slam" --format jsonl | jq .path
         pe-search query "dog barking" --spans
         pe-search query "snare drum" -k 20 --copy-to picks/
+        pe-search query "dog barking" --plus 0.5:rain --minus speech
+        pe-search query --like bark.wav --like walk.wav@31.5-34
+        pe-search query --from-file queries.txt --format csv > hits.csv
     """
     if null and hit_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
-    converses = not (texts or plus or like or is_any) and sys.stdin.isatty() and sys.stdout.isatty()
+    converses = not (texts or plus or like or is_any or from_file) and sys.stdin.isatty() and sys.stdout.isatty()
     if converses:
         # What each query will have, beside what is typed.
         queries: tuple[Query, ...] = (Query((), (), tuple(read_term(term, "--minus") for term in minus or ()), ()),)
     else:
-        queries = read_queries(texts or [], plus or [], minus or [], like or [], is_any=is_any)
+        queries = read_queries(
+            read_more_texts(texts or [], from_file), plus or [], minus or [], like or [], is_any=is_any
+        )
     rules = span_rules(threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
