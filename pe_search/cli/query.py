@@ -134,8 +134,9 @@ def query(
 
     The text is embedded by the checkpoint that the store was made with, and the clips are ranked by the inner product
     of the two embeddings; audio by the cosine. --plus, --minus and --like go with every TEXT, or stand alone. Several
-    TEXTs are answered one after the other; in JSON Lines and CSV each hit names its query. Exit status: 0 if there is a
-    hit, 1 if there is none, 2 on an error.
+    TEXTs are answered one after the other; in JSON Lines and CSV each hit names its query. With nothing to look for, on
+    a terminal, it asks you for one TEXT after the other, until :quit. Exit status: 0 if there is a hit, 1 if there is
+    none, 2 on an error.
 
     \b
         pe-search query "dog barking"
