@@ -106,9 +106,10 @@ class Conversation:
             raise PeSearchError(f"{name} takes the number of a hit, as in `{name} 1`.")
         if not self._hits:
             raise PeSearchError("There are no hits; type what you are looking for first.")
-        if not 1 <= int(number) <= len(self._hits):
+        numbered = {str(position): hit for position, hit in enumerate(self._hits, start=1)}
+        if number not in numbered:
             raise PeSearchError(f"There is no hit {number}: the last answer has {counted(len(self._hits), 'hit')}.")
-        return self._hits[int(number) - 1]
+        return numbered[number]
 
     def _play(self, hit: Hit) -> None:
         picks = Picks(None, None, is_to_play=True)

@@ -42,6 +42,7 @@ class HitListener:
         self._rules = rules
         self._frame_model = frame_model
         self._loading = loading
+        self._embedder: Embedder | None = None
 
     def write(self, answers: Iterable[Sequence[Hit]], texts: Sequence[str], hit_format: HitFormat, picks: Picks) -> int:
         """Print the hits of each query with their spans, and have these picked.
@@ -53,7 +54,8 @@ class HitListener:
         Raises:
             CheckpointError: If there is no such frame-level head, or it can't be loaded.
         """
-        self._checkpoint  # noqa: B018 (that it is missing should be known before anything is searched)
+        # Now, so that its lack is told before anything is searched.
+        checkpoint = self._checkpoint
         problems: list[Problem] = []
 
         def leave_out(problem: Problem) -> None:
@@ -64,7 +66,7 @@ class HitListener:
             locator = None
             for hits in answers:
                 if hits and locator is None:
-                    locator = self._locator(texts)
+                    locator = self._locator(checkpoint, texts)
                 traces = locator.in_hits(hits, self._store.clip, leave_out) if locator else []
                 picks.of_traces(traces)
                 yield list(zip(hits, traces, strict=True))
@@ -75,18 +77,14 @@ class HitListener:
             count = write_hits_with_traces(listen(), hit_format)
         return 2 if problems else int(count == 0)
 
-    def _locator(self, texts: Sequence[str]) -> Locator:
+    def _locator(self, checkpoint: Checkpoint, texts: Sequence[str]) -> Locator:
         with self._loading():
             from pe_search.locating import Locator, Question
+            from pe_search.pe_audio.embedder import Embedder
 
-            embedder = self._embedder
-        return Locator(embedder, Question(texts, self._rules))
-
-    @cached_property
-    def _embedder(self) -> Embedder:
-        from pe_search.pe_audio.embedder import Embedder
-
-        return Embedder(self._checkpoint)
+            if self._embedder is None:
+                self._embedder = Embedder(checkpoint)
+        return Locator(self._embedder, Question(texts, self._rules))
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:

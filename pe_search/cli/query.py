@@ -226,6 +226,8 @@ def query(
             return next(search(opened, embedder, replace(request, queries=(query,))))
 
         if converses:
+            # What is missing for these should be told before the first line, not after each.
+            Picks(copy_to, cut_to, is_to_play=is_to_play)
             Conversation(opened, queries[0], answer, write, listener).hold()
         elif status := write(search(opened, embedder, request), queries):
             raise typer.Exit(status)

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pe_search.cli.conversation import ctrl_c_put_off
+from pe_search.cli.conversation import Conversation, ctrl_c_put_off
+from pe_search.records import Query, Term
 from tests.cli.conftest import Terminal, names_in, wait_for_player
 from tests.made_up import make_checkpoint, noise, write_audio
 
@@ -212,6 +215,50 @@ def test_without_a_player_there_is_a_line_that_says_so(talk, library, tmp_path, 
         "pe-search: There is nothing to play sound with: install one of ffplay, mpv, afplay, aplay, paplay.\n"
     )
     talk.end()
+
+
+def test_with_an_option_that_needs_one_there_is_no_conversation(terminal, library, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = terminal([sys.executable, "-m", "pe_search", "query", "--play", "--store", library.store])
+    assert program.finish() == (
+        2,
+        "pe-search: There is nothing to play sound with: install one of ffplay, mpv, afplay, aplay, paplay.\n",
+    )
+
+
+# Whatever is typed
+
+COMMANDS = st.sampled_from(
+    [":", ":play", ":spans", ":like", ":help", ":quit", ":play 1", ":like 0", ":spans " + "9" * 5_000]
+)
+LINES = st.lists(COMMANDS | st.text(st.characters(), max_size=20))
+
+
+@given(LINES)
+def test_nothing_that_is_typed_ends_it_but_quit_and_all_else_is_asked(lines):
+    asked = []
+    waiting = iter(lines)
+
+    def typed(_prompt: str) -> str:
+        try:
+            return next(waiting)
+        except StopIteration:
+            raise EOFError from None
+
+    template = Query((), (), (Term("speech", 1.0),), ())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.input", typed)
+        # No answer has a hit here, so that nothing can be done with one, and neither store nor listener is needed.
+        Conversation(None, template, lambda query: asked.append(query) or (), lambda _answers, _queries: 1, None).hold()
+
+    plain = [" ".join(line.split()) for line in lines]
+    until_quit = plain[: plain.index(":quit")] if ":quit" in plain else plain
+    texts = [line for line in until_quit if line and not line.startswith(":") and is_utf8(line)]
+    assert asked == [Query((text,), (), (Term("speech", 1.0),), ()) for text in texts]
+
+
+def is_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 # A store of the test's own
