@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pe_search.cli.conversation import Conversation, ctrl_c_put_off
-from pe_search.records import Query, Term
+from pe_search.errors import StoreError
+from pe_search.records import Hit, Query, Term
 from tests.cli.conftest import Terminal, names_in, wait_for_player
 from tests.made_up import make_checkpoint, noise, write_audio
 
@@ -231,12 +232,45 @@ def test_with_an_option_that_needs_one_there_is_no_conversation(terminal, librar
 COMMANDS = st.sampled_from(
     [":", ":play", ":spans", ":like", ":help", ":quit", ":play 1", ":like 0", ":spans " + "9" * 5_000]
 )
+BESIDE = (), (Term("speech", 1.0),), ()
 LINES = st.lists(COMMANDS | st.text(st.characters(), max_size=20))
 
 
 @given(LINES)
 def test_nothing_that_is_typed_ends_it_but_quit_and_all_else_is_asked(lines):
     asked = []
+    hold(lines, lambda query: asked.append(query) or ())
+    plain = [" ".join(line.split()) for line in lines]
+    until_quit = plain[: plain.index(":quit")] if ":quit" in plain else plain
+    texts = [line for line in until_quit if line and not line.startswith(":") and is_utf8(line)]
+    assert asked == [Query((text,), *BESIDE) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "\n"),
+        (StoreError("The catalog is damaged."), "pe-search: The catalog is damaged.\n"),
+        (OSError(28, "No space left on device", "/a/b\n"), "pe-search: /a/b\\n: No space left on device\n"),
+        (OSError("odd"), "pe-search: odd\n"),
+    ],
+    ids=["Ctrl-C", "of pe-search", "of a file", "of the system"],
+)
+def test_neither_does_what_goes_wrong_with_an_answer(capsys, error, said):
+    asked = []
+
+    def answer(query: Query) -> list[Hit]:
+        asked.append(query.texts)
+        raise error
+
+    hold(["rain", ":play 1", "sea"], answer)
+    assert asked == [("rain",), ("sea",)]
+    no_hits = "pe-search: There are no hits; type what you are looking for first.\n"
+    assert capsys.readouterr().err == f"{GREETING}{said}{no_hits}{said}\n"
+
+
+def hold(lines: list[str], answer: Callable[[Query], Sequence[Hit]]) -> None:
+    """Hold a conversation in this process, in which no answer has a hit, so that nothing can be done with one."""
     waiting = iter(lines)
 
     def typed(_prompt: str) -> str:
@@ -245,16 +279,9 @@ def test_nothing_that_is_typed_ends_it_but_quit_and_all_else_is_asked(lines):
         except StopIteration:
             raise EOFError from None
 
-    template = Query((), (), (Term("speech", 1.0),), ())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.input", typed)
-        # No answer has a hit here, so that nothing can be done with one, and neither store nor listener is needed.
-        Conversation(None, template, lambda query: asked.append(query) or (), lambda _answers, _queries: 1, None).hold()
-
-    plain = [" ".join(line.split()) for line in lines]
-    until_quit = plain[: plain.index(":quit")] if ":quit" in plain else plain
-    texts = [line for line in until_quit if line and not line.startswith(":") and is_utf8(line)]
-    assert asked == [Query((text,), (), (Term("speech", 1.0),), ()) for text in texts]
+        Conversation(None, Query((), *BESIDE), answer, lambda _answers, _queries: 1, None).hold()
 
 
 def is_utf8(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import readline
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,4 +79,13 @@ def test_where_it_cannot_be_kept_it_lasts_as_long_as_the_conversation(path):
     path.parent.parent.mkdir(exist_ok=True)
     path.parent.write_text("a file where the folder should be")
     History(path).add("rain")
+    assert at_the_arrow_keys() == ["rain"]
+
+
+def test_without_readline_lines_are_kept_for_a_python_that_has_it(path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "readline", None)
+        History(path).add("rain")
+    assert at_the_arrow_keys() == []
+    History(path)
     assert at_the_arrow_keys() == ["rain"]
