@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,9 +30,10 @@ from pe_search.cli.render import HitFormat, write_hits
 from pe_search.cli.terms import read_queries
 from pe_search.cli.timelines import TIMELINE_FORMATS
 from pe_search.errors import StoreError
-from pe_search.records import Query, Request
+from pe_search.records import Account, Query, Request
 
 if TYPE_CHECKING:
+    from pe_search.pe_audio.compiled import CompiledTextEmbedder
     from pe_search.pe_audio.embedder import Embedder
 
 
@@ -87,6 +89,18 @@ def query(
             "--min-probability", min=0.0, max=1.0, metavar="P", callback=a_number, help="Leave out hits below P."
         ),
     ] = 0.0,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            "--fdr",
+            min=0.0,
+            max=1.0,
+            metavar="F",
+            callback=a_number,
+            show_default=False,
+            help="Only hits that stand out against what unrelated texts score here, a share F of them false at most.",
+        ),
+    ] = None,
     exact: Annotated[
         bool,
         typer.Option("--exact", help="Go through every window, also of a store so large that most can be passed over."),
@@ -111,6 +125,10 @@ def query(
     copy_to: CopyToOption = None,
     cut_to: CutToOption = None,
     is_to_play: PlayOption = False,
+    is_to_explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say on stderr how the answers came about, and what was not searched."),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option("--model", metavar="NAME", help="Refuse a store that was made with another checkpoint."),
@@ -134,6 +152,7 @@ def query(
         pe-search query "dog barking" --plus 0.5:rain --minus speech
         pe-search query --like bark.wav --like walk.wav@31.5-34
         pe-search query --from-file queries.txt --format csv > hits.csv
+        pe-search query "smoke alarm" --fdr 0.05 || echo "nothing here"
     """
     if null and hit_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
@@ -141,6 +160,8 @@ def query(
     rules = span_rules(threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
+    if fdr is not None and like:
+        raise typer.BadParameter("holds texts against other texts, and can't judge --like.", param_hint="--fdr")
     if spans and any(query != Query(query.texts[:1], (), (), ()) for query in queries):
         raise typer.BadParameter("goes with plain TEXTs only.", param_hint="--spans")
     if not spans and (frame_model is not None or rules != DEFAULT_RULES):
@@ -157,6 +178,7 @@ def query(
         under=None if under is None else Path(os.path.abspath(expanded(under))),
         all_windows=all_windows,
         min_probability=min_probability,
+        fdr=fdr,
         exact=exact,
     )
 
@@ -174,18 +196,20 @@ def query(
             )
         revision = opened.manifest.revision
 
-        def load_window_embedder() -> Embedder:
+        @cache
+        def text_embedder() -> CompiledTextEmbedder | Embedder:
+            return load_text_embedder(made_with, revision, cache_directory())
+
+        @cache
+        def window_embedder() -> Embedder:
             from pe_search.pe_audio.checkpoint import find_same_checkpoint
             from pe_search.pe_audio.embedder import Embedder
 
             return Embedder(find_same_checkpoint(made_with, revision))
 
-        embedder = RememberingEmbedder(
-            opened.remembered_texts,
-            lambda: load_text_embedder(made_with, revision, cache_directory()),
-            load_window_embedder,
-        )
-        answers = search(opened, embedder, request)
+        embedder = RememberingEmbedder(opened.remembered_texts, text_embedder, window_embedder)
+        accounts: list[Account] = []
+        answers = search(opened, embedder, request, accounts.append)
         picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
         if spans:
             from pe_search.cli.hit_spans import write_with_spans
@@ -195,6 +219,10 @@ def query(
             )
         else:
             status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
+        if is_to_explain:
+            from pe_search.cli.explain import explain
+
+            explain(opened, request, accounts, embedder, text_embedder, window_embedder)
         picks.finish()
         if picks.problems:
             status = 2
