@@ -2,6 +2,7 @@
 
 from pe_search.errors import AudioError, CheckpointError, PeSearchError, StoreError
 from pe_search.records import (
+    Account,
     Clip,
     Content,
     Duplicate,
@@ -25,6 +26,7 @@ from pe_search.records import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Account",
     "AudioError",
     "CheckpointError",
     "Clip",

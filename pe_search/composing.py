@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -72,28 +72,34 @@ def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> 
     """
     asked_for = dict.fromkeys(reference for query in queries for reference in query.like)
     directions = {reference: _direction(reference, store, embedder) for reference in asked_for}
-    texts = dict.fromkeys(
-        text for query in queries for text in (*query.texts, *(term.text for term in (*query.plus, *query.minus)))
-    )
+    texts = dict.fromkeys(text for query in queries for text in _wordings(query))
     embeddings = dict(zip(texts, embedder.embed_texts(list(texts)), strict=True)) if texts else {}
     scale = cosine_scale(store.manifest)
     aims = []
     for query in queries:
-        total = bool(query.texts) + sum(term.weight for term in query.plus) + len(query.like)
         text = np.zeros(store.manifest.dimension)
-        for weight, wording in _weighted(query):
-            text += weight / total * embeddings[wording].astype(np.float64)
+        for weight, wording in zip(weights(query), _wordings(query), strict=True):
+            text += weight * embeddings[wording].astype(np.float64)
         like = None
         if query.like:
-            like = np.sum([directions[one] for one in query.like], axis=0) * (scale / total)
+            like = np.sum([directions[one] for one in query.like], axis=0) * (scale / _total(query))
         aims.append(Aim(text.astype(np.float32), None if like is None else like.astype(np.float32)))
     return aims
 
 
-def _weighted(query: Query) -> Iterator[tuple[float, str]]:
-    yield from ((1 / len(query.texts), text) for text in query.texts)
-    yield from ((term.weight, term.text) for term in query.plus)
-    yield from ((-term.weight, term.text) for term in query.minus)
+def weights(query: Query) -> list[float]:
+    """How much each text of a query counts: its texts, its `plus`, its `minus`, in this order."""
+    each = [1 / len(query.texts) for _ in query.texts]
+    signed = [*each, *(term.weight for term in query.plus), *(-term.weight for term in query.minus)]
+    return [weight / _total(query) for weight in signed]
+
+
+def _total(query: Query) -> float:
+    return bool(query.texts) + sum(term.weight for term in query.plus) + len(query.like)
+
+
+def _wordings(query: Query) -> list[str]:
+    return [*query.texts, *(term.text for term in (*query.plus, *query.minus))]
 
 
 def _direction(reference: Reference, store: Store, embedder: QueryEmbedder) -> NDArray[np.float64]:

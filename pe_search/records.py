@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Account",
     "Clip",
     "Content",
     "Duplicate",
@@ -175,6 +176,8 @@ class Request:
         under: A clip, or a folder that the clips must be below; absolute.
         all_windows: Whether a clip may show more than once, or only by its best window.
         min_probability: Hits below it are left out.
+        fdr: Hits are left out that don't stand out against what unrelated texts score: of those that are left, this
+            share may be there by chance. No query has a reference then. None for all hits.
         exact: Whether to go through all windows of the store, however many there are.
     """
 
@@ -183,6 +186,7 @@ class Request:
     under: Path | None
     all_windows: bool
     min_probability: float
+    fdr: float | None
     exact: bool
 
 
@@ -210,6 +214,25 @@ class SearchEffort:
     is_exact: bool
     windows_searched: int
     windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """How a query was answered.
+
+    Attributes:
+        query: The name of the query.
+        effort: Of the search.
+        matches: How many the store gave, `k` at most.
+        outstanding: How many of them stand out, as `Request.fdr` has it; all if that is None.
+        hits: How many of those are probable enough.
+    """
+
+    query: str
+    effort: SearchEffort
+    matches: int
+    outstanding: int
+    hits: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ def test_plain_prompts_find_real_recordings(embedder, esc10, tmp_path):
         answers = search(
             store,
             embedder,
-            Request(queries, k=10, under=None, all_windows=False, min_probability=0.0, exact=False),
+            Request(queries, k=10, under=None, all_windows=False, min_probability=0.0, fdr=None, exact=False),
         )
         right = {
             prompt: sum(hit.path.parent.name == folder for hit in hits)

@@ -131,7 +131,7 @@ def test_every_combination_of_plus_minus_and_like_against_every_window(store, re
         for plus, minus, like in product(parts(PLUS), parts(MINUS), parts(references))
         if texts or plus or like
     ]
-    request = Request(tuple(asked), 1_000, None, all_windows=True, min_probability=0.0, exact=False)
+    request = Request(tuple(asked), 1_000, None, all_windows=True, min_probability=0.0, fdr=None, exact=False)
     for query, hits in zip(asked, search(store, FakeEmbedder(), request), strict=True):
         expected = oracle(query)
         order = np.argsort(-expected, kind="stable")

@@ -27,6 +27,7 @@ UPPER = {
     "locating",
     "references",
     "searching",
+    "significance",
     "verifying",
 }
 BELOW = {
@@ -37,7 +38,8 @@ BELOW = {
     **dict.fromkeys(ARITHMETIC, GROUND),
     **dict.fromkeys(UPPER, MIDDLE | GROUND),
     "composing": {"references"} | MIDDLE | GROUND,
-    "searching": {"composing"} | MIDDLE | GROUND,
+    "significance": {"composing"} | MIDDLE | GROUND,
+    "searching": {"composing", "significance"} | MIDDLE | GROUND,
     "labelling": {"searching"} | MIDDLE | GROUND,
     "locating": MIDDLE | ARITHMETIC | GROUND,
     "cli": {"", *UPPER, *MIDDLE, *GROUND},

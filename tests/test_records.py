@@ -34,6 +34,7 @@ def module_with_all(name: str) -> bool:
 
 def test_the_public_names_of_the_package():
     assert pe_search.__all__ == [
+        "Account",
         "AudioError",
         "CheckpointError",
         "Clip",
@@ -119,6 +120,7 @@ def test_all_records_are_listed():
         set(records.__all__)
         == defined
         == {
+            "Account",
             "Clip",
             "Content",
             "Duplicate",
@@ -164,6 +166,7 @@ RATIOS = (
     "cosine",
     "score",
     "probability",
+    "fdr",
     "min_probability",
     "weight",
     "threshold",

@@ -64,7 +64,7 @@ def hit(query: str, rank: int, path: str, start_s: float, score: float) -> Hit:
 
 
 def request(*texts: str, k: int = 10, **options) -> Request:
-    choices = {"under": None, "all_windows": False, "min_probability": 0.0, "exact": False} | options
+    choices = {"under": None, "all_windows": False, "min_probability": 0.0, "fdr": None, "exact": False} | options
     return Request(tuple(Query((text,), (), (), ()) for text in texts), k, **choices)
 
 

@@ -40,8 +40,7 @@ class Conversation:
     Args:
         store: Open; each answer is of its last commit.
         template: What every query has beside what is typed.
-        answer: Gives the hits of a query.
-        write: Prints the hits of queries; returns an exit status, which is of no interest here.
+        show: Prints the hits of a query, having called what it is given with them.
         listener: Finds the spans of hits.
     """
 
@@ -49,14 +48,12 @@ class Conversation:
         self,
         store: Store,
         template: Query,
-        answer: Callable[[Query], Sequence[Hit]],
-        write: Callable[[Sequence[Sequence[Hit]], Sequence[Query]], int],
+        show: Callable[[Query, Callable[[Sequence[Hit]], None]], None],
         listener: HitListener,
     ) -> None:
         self._store = store
         self._template = template
-        self._answer = answer
-        self._write = write
+        self._show = show
         self._listener = listener
         self._query = template
         self._hits: Sequence[Hit] = ()
@@ -96,10 +93,12 @@ class Conversation:
 
     def _ask(self, query: Query) -> None:
         self._query, self._hits = query, ()
-        self._hits = self._answer(query)
-        self._write([self._hits], [query])
+        self._show(query, self._keep)
         if not self._hits:
             say("Nothing found.")
+
+    def _keep(self, hits: Sequence[Hit]) -> None:
+        self._hits = hits
 
     def _hit(self, name: str, number: str) -> Hit:
         if not number.isdecimal():

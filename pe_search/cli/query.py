@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,11 +36,11 @@ from pe_search.cli.render import HitFormat, write_hits
 from pe_search.cli.terms import read_queries, read_term
 from pe_search.cli.timelines import TIMELINE_FORMATS
 from pe_search.errors import StoreError
-from pe_search.records import Hit, Query, Request
+from pe_search.records import Account, Hit, Query, Request
 
 if TYPE_CHECKING:
+    from pe_search.pe_audio.compiled import CompiledTextEmbedder
     from pe_search.pe_audio.embedder import Embedder
-    from pe_search.searching import TextEmbedder
 
 
 def query(
@@ -94,6 +95,18 @@ def query(
             "--min-probability", min=0.0, max=1.0, metavar="P", callback=a_number, help="Leave out hits below P."
         ),
     ] = 0.0,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            "--fdr",
+            min=0.0,
+            max=1.0,
+            metavar="F",
+            callback=a_number,
+            show_default=False,
+            help="Only hits that stand out against what unrelated texts score here, a share F of them false at most.",
+        ),
+    ] = None,
     exact: Annotated[
         bool,
         typer.Option("--exact", help="Go through every window, also of a store so large that most can be passed over."),
@@ -119,6 +132,10 @@ def query(
     copy_to: CopyToOption = None,
     cut_to: CutToOption = None,
     is_to_play: PlayOption = False,
+    is_to_explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say on stderr how the answers came about, and what was not searched."),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -148,6 +165,7 @@ def query(
         pe-search query "dog barking" --plus 0.5:rain --minus speech
         pe-search query --like bark.wav --like walk.wav@31.5-34
         pe-search query --from-file queries.txt --format csv > hits.csv
+        pe-search query "smoke alarm" --fdr 0.05 || echo "nothing here"
     """
     if null and hit_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
@@ -162,6 +180,8 @@ def query(
     rules = span_rules(threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
+    if fdr is not None and like:
+        raise typer.BadParameter("holds texts against other texts, and can't judge --like.", param_hint="--fdr")
     if spans and any(query != Query(query.texts[:1], (), (), ()) for query in queries):
         raise typer.BadParameter("goes with plain TEXTs only.", param_hint="--spans")
     if not (spans or converses) and (frame_model is not None or rules != DEFAULT_RULES):
@@ -178,6 +198,7 @@ def query(
         under=None if under is None else Path(os.path.abspath(expanded(under))),
         all_windows=all_windows,
         min_probability=min_probability,
+        fdr=fdr,
         exact=exact,
     )
 
@@ -198,11 +219,13 @@ def query(
         # What a conversation has loaded it needs again.
         loading = ctrl_c_put_off if converses else nullcontext
 
-        def load_texts() -> TextEmbedder:
+        @cache
+        def text_embedder() -> CompiledTextEmbedder | Embedder:
             with loading():
                 return load_text_embedder(made_with, revision, cache_directory())
 
-        def load_windows() -> Embedder:
+        @cache
+        def window_embedder() -> Embedder:
             from pe_search.pe_audio.checkpoint import find_same_checkpoint
 
             with loading():
@@ -210,24 +233,38 @@ def query(
 
                 return Embedder(find_same_checkpoint(made_with, revision))
 
-        embedder = RememberingEmbedder(opened.remembered_texts, load_texts, load_windows)
         listener = HitListener(opened, rules, frame_model, loading)
 
-        def write(answers: Iterable[Sequence[Hit]], queries: Sequence[Query]) -> int:
+        def show(request: Request, on_hits: Callable[[Sequence[Hit]], None] = lambda _hits: None) -> int:
+            embedder = RememberingEmbedder(opened.remembered_texts, text_embedder, window_embedder)
+            accounts: list[Account] = []
+            answers = _noted(search(opened, embedder, request, accounts.append), on_hits)
             picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
-            if spans and all(query.texts for query in queries):
-                status = listener.write(answers, [query.name for query in queries], hit_format, picks)
+            if spans and all(query.texts for query in request.queries):
+                status = listener.write(answers, [query.name for query in request.queries], hit_format, picks)
             else:
                 status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
+            if is_to_explain:
+                from pe_search.cli.explain import explain
+
+                explain(opened, request, accounts, embedder, text_embedder, window_embedder)
             picks.finish()
             return 2 if picks.problems else status
-
-        def answer(query: Query) -> list[Hit]:
-            return next(search(opened, embedder, replace(request, queries=(query,))))
 
         if converses:
             # What is missing for these should be told before the first line, not after each.
             Picks(copy_to, cut_to, is_to_play=is_to_play)
-            Conversation(opened, queries[0], answer, write, listener).hold()
-        elif status := write(search(opened, embedder, request), queries):
+
+            def show_one(query: Query, on_hits: Callable[[Sequence[Hit]], None]) -> None:
+                # Like --like, which --fdr can't judge either.
+                show(replace(request, queries=(query,), fdr=None if query.like else fdr), on_hits)
+
+            Conversation(opened, queries[0], show_one, listener).hold()
+        elif status := show(request):
             raise typer.Exit(status)
+
+
+def _noted(answers: Iterable[Sequence[Hit]], on_hits: Callable[[Sequence[Hit]], None]) -> Iterator[Sequence[Hit]]:
+    for hits in answers:
+        on_hits(hits)
+        yield hits

@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from pe_search.cli.conversation import Conversation, ctrl_c_put_off
 from pe_search.errors import StoreError
-from pe_search.records import Hit, Query, Term
+from pe_search.records import Query, Term
 from tests.cli.conftest import Terminal, names_in, wait_for_player
 from tests.made_up import make_checkpoint, noise, write_audio
 
@@ -239,7 +239,7 @@ LINES = st.lists(COMMANDS | st.text(st.characters(), max_size=20))
 @given(LINES)
 def test_nothing_that_is_typed_ends_it_but_quit_and_all_else_is_asked(lines):
     asked = []
-    hold(lines, lambda query: asked.append(query) or ())
+    hold(lines, lambda query, _keep: asked.append(query))
     plain = [" ".join(line.split()) for line in lines]
     until_quit = plain[: plain.index(":quit")] if ":quit" in plain else plain
     texts = [line for line in until_quit if line and not line.startswith(":") and is_utf8(line)]
@@ -259,17 +259,17 @@ def test_nothing_that_is_typed_ends_it_but_quit_and_all_else_is_asked(lines):
 def test_neither_does_what_goes_wrong_with_an_answer(capsys, error, said):
     asked = []
 
-    def answer(query: Query) -> list[Hit]:
+    def show(query: Query, _keep: object) -> None:
         asked.append(query.texts)
         raise error
 
-    hold(["rain", ":play 1", "sea"], answer)
+    hold(["rain", ":play 1", "sea"], show)
     assert asked == [("rain",), ("sea",)]
     no_hits = "pe-search: There are no hits; type what you are looking for first.\n"
     assert capsys.readouterr().err == f"{GREETING}{said}{no_hits}{said}\n"
 
 
-def hold(lines: list[str], answer: Callable[[Query], Sequence[Hit]]) -> None:
+def hold(lines: list[str], show: Callable[[Query, object], None]) -> None:
     """Hold a conversation in this process, in which no answer has a hit, so that nothing can be done with one."""
     waiting = iter(lines)
 
@@ -281,7 +281,7 @@ def hold(lines: list[str], answer: Callable[[Query], Sequence[Hit]]) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.input", typed)
-        Conversation(None, Query((), *BESIDE), answer, lambda _answers, _queries: 1, None).hold()
+        Conversation(None, Query((), *BESIDE), show, None).hold()
 
 
 def is_utf8(text: str) -> bool:
