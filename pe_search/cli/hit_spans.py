@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pe_search.cli.messages import say_problem
 from pe_search.cli.timelines import TIMELINE_FORMATS, write_timelines
 from pe_search.cli.traces import write_hits_with_traces
-from pe_search.records import Hit, Problem, SpanRules, Trace
+from pe_search.records import Hit, Problem, Query, SpanRules, Trace
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pe_search.cli.picks import Picks
     from pe_search.cli.render import HitFormat
     from pe_search.pe_audio.checkpoint import Checkpoint
@@ -19,7 +23,7 @@ if TYPE_CHECKING:
 
 def write_with_spans(
     answers: Iterable[Sequence[Hit]],
-    texts: Sequence[str],
+    queries: Sequence[Query],
     store: Store,
     rules: SpanRules,
     frame_model: str | None,
@@ -28,27 +32,38 @@ def write_with_spans(
 ) -> int:
     """Print the hits of each query with their spans, and have these picked.
 
-    The frame-level head is loaded for the first hit, if there is one.
+    The frame-level head is loaded for the first hit, if there is one. It listens for the texts of a query, and for
+    nothing that the query is `like`: frames and windows have no embeddings in common.
 
     Returns:
         The exit status: 0; 1 if there is no hit, or no span where only these are shown; 2 if a clip of a hit could not
         be listened to.
     """
+    from pe_search.composing import compose_texts
     from pe_search.locating import Locator, Question
     from pe_search.pe_audio.embedder import Embedder
 
     checkpoint = _frame_checkpoint(store.manifest, frame_model)
+    of_texts = {query.name: replace(query, like=()) for query in queries}
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
         problems.append(problem)
         say_problem(problem)
 
+    def make_locator() -> Locator:
+        embedder = Embedder(checkpoint)
+
+        def embed_names(names: Sequence[str]) -> NDArray[np.float32]:
+            return compose_texts([of_texts[name] for name in names], embedder)
+
+        return Locator(embedder, Question(list(of_texts), rules), embed_names)
+
     def listen() -> Iterator[list[tuple[Hit, Trace | None]]]:
         locator = None
         for hits in answers:
             if hits and locator is None:
-                locator = Locator(Embedder(checkpoint), Question(texts, rules))
+                locator = make_locator()
             traces = locator.in_hits(hits, store.clip, leave_out) if locator else []
             picks.of_traces(traces)
             yield list(zip(hits, traces, strict=True))

@@ -30,7 +30,7 @@ from pe_search.cli.render import HitFormat, write_hits
 from pe_search.cli.terms import read_queries
 from pe_search.cli.timelines import TIMELINE_FORMATS
 from pe_search.errors import StoreError
-from pe_search.records import Account, Query, Request
+from pe_search.records import Account, Request
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.compiled import CompiledTextEmbedder
@@ -162,8 +162,8 @@ def query(
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
     if fdr is not None and like:
         raise typer.BadParameter("holds texts against other texts, and can't judge --like.", param_hint="--fdr")
-    if spans and any(query != Query(query.texts[:1], (), (), ()) for query in queries):
-        raise typer.BadParameter("goes with plain TEXTs only.", param_hint="--spans")
+    if spans and not all(query.texts or query.plus for query in queries):
+        raise typer.BadParameter("listens for texts; give one beside --like.", param_hint="--spans")
     if not spans and (frame_model is not None or rules != DEFAULT_RULES):
         raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
     if not spans and hit_format in TIMELINE_FORMATS:
@@ -214,9 +214,7 @@ def query(
         if spans:
             from pe_search.cli.hit_spans import write_with_spans
 
-            status = write_with_spans(
-                answers, [query.name for query in queries], opened, rules, frame_model, hit_format, picks
-            )
+            status = write_with_spans(answers, queries, opened, rules, frame_model, hit_format, picks)
         else:
             status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
         if is_to_explain:
