@@ -20,14 +20,22 @@ _LEAST_LOG_ODDS = 1.0
 _LEAST_SCALE = 1e-6
 
 
-class QueryEmbedder(Protocol):
-    """What composing asks of an embedder."""
+class TextEmbedder(Protocol):
+    """What composing asks of an embedder for texts."""
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Texts to embeddings of shape (texts, dimension)."""
 
+
+class WindowEmbedder(Protocol):
+    """What composing asks of an embedder for references that the store lacks."""
+
     def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Windows to embeddings of shape (windows, dimension). Asked only for a reference that the store lacks."""
+        """Windows to embeddings of shape (windows, dimension)."""
+
+
+class QueryEmbedder(TextEmbedder, WindowEmbedder, Protocol):
+    """Both in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +80,38 @@ def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> 
     """
     asked_for = dict.fromkeys(reference for query in queries for reference in query.like)
     directions = {reference: _direction(reference, store, embedder) for reference in asked_for}
-    texts = dict.fromkeys(text for query in queries for text in _wordings(query))
-    embeddings = dict(zip(texts, embedder.embed_texts(list(texts)), strict=True)) if texts else {}
+    of_texts = [query for query in queries if weights(query)]
+    texts = dict(zip(of_texts, compose_texts(of_texts, embedder), strict=True)) if of_texts else {}
+    none = np.zeros(store.manifest.dimension, np.float32)
     scale = cosine_scale(store.manifest)
     aims = []
     for query in queries:
-        text = np.zeros(store.manifest.dimension)
-        for weight, wording in zip(weights(query), _wordings(query), strict=True):
-            text += weight * embeddings[wording].astype(np.float64)
         like = None
         if query.like:
-            like = np.sum([directions[one] for one in query.like], axis=0) * (scale / _total(query))
-        aims.append(Aim(text.astype(np.float32), None if like is None else like.astype(np.float32)))
+            mean = np.sum([directions[one] for one in query.like], axis=0) / _total(query)
+            like = (scale * mean).astype(np.float32)
+        aims.append(Aim(texts.get(query, none), like))
     return aims
+
+
+def compose_texts(queries: Sequence[Query], embedder: TextEmbedder) -> NDArray[np.float32]:
+    """What the texts of each query come to, of shape (queries, dimension). They are embedded all at once.
+
+    Args:
+        queries: At least one. Each has a text or a `plus`, or a `minus` beside a reference.
+        embedder: Of texts.
+    """
+    texts = dict.fromkeys(text for query in queries for text in _wordings(query))
+    embeddings = dict(zip(texts, embedder.embed_texts(list(texts)).astype(np.float64), strict=True))
+    return np.array(
+        [
+            np.sum(
+                [weight * embeddings[text] for weight, text in zip(weights(query), _wordings(query), strict=True)], 0
+            )
+            for query in queries
+        ],
+        np.float32,
+    )
 
 
 def weights(query: Query) -> list[float]:

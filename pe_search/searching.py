@@ -5,29 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.composing import QueryEmbedder, compose
+from pe_search.composing import QueryEmbedder, TextEmbedder, WindowEmbedder, compose
 from pe_search.records import Account, Hit, Request
 from pe_search.significance import Background
 from pe_search.store import Manifest, RememberedTexts, Store
-
-
-class TextEmbedder(Protocol):
-    """What searching asks of an embedder."""
-
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Texts to embeddings of shape (texts, dimension)."""
-
-
-class WindowEmbedder(Protocol):
-    """What searching asks of an embedder where a query has a reference."""
-
-    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Windows to embeddings of shape (windows, dimension)."""
 
 
 class RememberingEmbedder:

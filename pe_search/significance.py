@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.composing import Aim, weights
+from pe_search.composing import Aim, TextEmbedder, weights
 from pe_search.records import Query
 from pe_search.store import Store
 
@@ -19,13 +18,6 @@ MOST_WINDOWS = 50_000
 # Two wordings for one thing are closer than this to each other, as a rule, and two things are not.
 _TOO_CLOSE = 0.9
 _ROWS_AT_ONCE = 4_096
-
-
-class TextEmbedder(Protocol):
-    """What a background asks of an embedder."""
-
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Texts to embeddings of shape (texts, dimension)."""
 
 
 @cache

@@ -118,9 +118,7 @@ class Conversation:
     def _show_spans(self, hit: Hit) -> None:
         if not self._query.texts:
             raise PeSearchError("These hits are of a sound, and spans are of a text: type first what to listen for.")
-        (text,) = self._query.texts
-        nothing = Picks(None, None, is_to_play=False)
-        self._listener.write([[replace(hit, query=text)]], [text], HitFormat.TABLE, nothing)
+        self._listener.write([[hit]], [self._query], HitFormat.TABLE, Picks(None, None, is_to_play=False))
 
 
 def _read_line() -> str | None:

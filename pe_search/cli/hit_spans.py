@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pe_search.cli.messages import say_problem
 from pe_search.cli.timelines import TIMELINE_FORMATS, write_timelines
 from pe_search.cli.traces import write_hits_with_traces
-from pe_search.records import Hit, Problem, SpanRules, Trace
+from pe_search.records import Hit, Problem, Query, SpanRules, Trace
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from pe_search.cli.picks import Picks
     from pe_search.cli.render import HitFormat
     from pe_search.locating import Locator
@@ -44,8 +48,13 @@ class HitListener:
         self._loading = loading
         self._embedder: Embedder | None = None
 
-    def write(self, answers: Iterable[Sequence[Hit]], texts: Sequence[str], hit_format: HitFormat, picks: Picks) -> int:
+    def write(
+        self, answers: Iterable[Sequence[Hit]], queries: Sequence[Query], hit_format: HitFormat, picks: Picks
+    ) -> int:
         """Print the hits of each query with their spans, and have these picked.
+
+        What is listened for is the texts of a query, and nothing that it is `like`: frames and windows have no
+        embeddings in common.
 
         Returns:
             The exit status: 0; 1 if there is no hit, or no span where only these are shown; 2 if a clip of a hit could
@@ -66,7 +75,7 @@ class HitListener:
             locator = None
             for hits in answers:
                 if hits and locator is None:
-                    locator = self._locator(checkpoint, texts)
+                    locator = self._locator(checkpoint, queries)
                 traces = locator.in_hits(hits, self._store.clip, leave_out) if locator else []
                 picks.of_traces(traces)
                 yield list(zip(hits, traces, strict=True))
@@ -77,14 +86,21 @@ class HitListener:
             count = write_hits_with_traces(listen(), hit_format)
         return 2 if problems else int(count == 0)
 
-    def _locator(self, checkpoint: Checkpoint, texts: Sequence[str]) -> Locator:
+    def _locator(self, checkpoint: Checkpoint, queries: Sequence[Query]) -> Locator:
+        of_texts = {query.name: replace(query, like=()) for query in queries}
         with self._loading():
+            from pe_search.composing import compose_texts
             from pe_search.locating import Locator, Question
             from pe_search.pe_audio.embedder import Embedder
 
             if self._embedder is None:
                 self._embedder = Embedder(checkpoint)
-        return Locator(self._embedder, Question(texts, self._rules))
+        embedder = self._embedder
+
+        def embed_names(names: Sequence[str]) -> NDArray[np.float32]:
+            return compose_texts([of_texts[name] for name in names], embedder)
+
+        return Locator(embedder, Question(list(of_texts), self._rules), embed_names)
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:

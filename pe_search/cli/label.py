@@ -35,9 +35,9 @@ from pe_search.errors import StoreError
 from pe_search.records import Hit, Problem
 
 if TYPE_CHECKING:
+    from pe_search.composing import TextEmbedder
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.embedder import Embedder
-    from pe_search.searching import TextEmbedder
     from pe_search.store import Store
 
 _FIELDS = ("label", "rank", "path", "start_s", "end_s", "score", "probability")

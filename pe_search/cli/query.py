@@ -182,8 +182,8 @@ def query(
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
     if fdr is not None and like:
         raise typer.BadParameter("holds texts against other texts, and can't judge --like.", param_hint="--fdr")
-    if spans and any(query != Query(query.texts[:1], (), (), ()) for query in queries):
-        raise typer.BadParameter("goes with plain TEXTs only.", param_hint="--spans")
+    if spans and not converses and not all(query.texts or query.plus for query in queries):
+        raise typer.BadParameter("listens for texts; give one beside --like.", param_hint="--spans")
     if not (spans or converses) and (frame_model is not None or rules != DEFAULT_RULES):
         raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
     if not spans and hit_format in TIMELINE_FORMATS:
@@ -240,8 +240,9 @@ def query(
             accounts: list[Account] = []
             answers = _noted(search(opened, embedder, request, accounts.append), on_hits)
             picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
-            if spans and all(query.texts for query in request.queries):
-                status = listener.write(answers, [query.name for query in request.queries], hit_format, picks)
+            # With `:like`, a conversation has a query in which there is nothing to listen for.
+            if spans and all(query.texts or query.plus for query in request.queries):
+                status = listener.write(answers, request.queries, hit_format, picks)
             else:
                 status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
             if is_to_explain:

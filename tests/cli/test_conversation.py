@@ -117,21 +117,34 @@ def test_a_conversation_from_beginning_to_end(talk, shown_by, run_cli, library):
 
 
 def test_options_hold_for_every_line(talk, shown_by, library):
-    options = ("--store", library.store, "--all-windows", "--min-probability", 0.4, "--minus", "church bell")
+    options = (
+        "--store",
+        library.store,
+        "--all-windows",
+        "--min-probability",
+        0.4,
+        "--minus",
+        "church bell",
+        "--explain",
+    )
     rules = ("--threshold", 0.6, "--smooth", 0, "--min-length", 0, "--join", 0)
+    texts = ("rain", "a dog barking")
+    for text in texts:
+        shown_by(text, *options)
+    # By now the store remembers all of them, and --explain says so.
+    one_by_one = [shown_by(text, *options) for text in texts]
     talk = talk(*options, *rules)
-    assert talk.type("rain") == shown_by("rain", *options)
-    assert talk.type("a dog barking") == shown_by("a dog barking", *options)
+    assert [talk.type(text) for text in texts] == one_by_one
     talk.end()
 
 
 @pytest.mark.slow
 def test_so_does_the_one_for_spans(talk, shown_by, run_cli, library):
-    options = ("--store", library.store, "--spans", "--threshold", 0.6, "-k", 2)
+    options = ("--store", library.store, "--spans", "--threshold", 0.6, "-k", 2, "--minus", "sea")
     talk = talk(*options)
     assert talk.type("rain") == shown_by("rain", *options)
     like = "{path}@{start_s:.15g}-{end_s:.15g}".format(**hits_of(run_cli, "rain", *options)[0])
-    assert talk.type(":like 1") == shown_by("--like", like, "--store", library.store, "-k", 2)
+    assert talk.type(":like 1") == shown_by("--like", like, "--store", library.store, "-k", 2, "--minus", "sea")
     talk.end()
 
 
