@@ -59,17 +59,19 @@ def query(
     plus: Annotated[
         list[str] | None,
         typer.Option(
-            "--plus", metavar="[W:]TEXT", help="What it should sound like too, with weight W (1); repeatable."
+            "--plus",
+            metavar="[W:]TEXT",
+            help="What it should sound like too; W is its weight, 1 if left out. Repeatable.",
         ),
     ] = None,
     minus: Annotated[
         list[str] | None,
-        typer.Option("--minus", metavar="[W:]TEXT", help="What it should not sound like; repeatable."),
+        typer.Option("--minus", metavar="[W:]TEXT", help="What it should not sound like, likewise. Repeatable."),
     ] = None,
     like: Annotated[
         list[str] | None,
         typer.Option(
-            "--like", metavar="FILE[@S-E]", help="Audio that it should sound like, or seconds S to E of it; repeatable."
+            "--like", metavar="FILE[@S-E]", help="Audio that it should sound like, or seconds S to E of it. Repeatable."
         ),
     ] = None,
     is_any: Annotated[
