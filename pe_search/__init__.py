@@ -2,6 +2,7 @@
 
 from pe_search.errors import AudioError, CheckpointError, PeSearchError, StoreError
 from pe_search.records import (
+    Account,
     Clip,
     Content,
     Duplicate,
@@ -11,10 +12,12 @@ from pe_search.records import (
     Match,
     Problem,
     Query,
+    Reference,
     Request,
     SearchEffort,
     Span,
     SpanRules,
+    Term,
     Trace,
     Verification,
     Window,
@@ -23,6 +26,7 @@ from pe_search.records import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "Account",
     "AudioError",
     "CheckpointError",
     "Clip",
@@ -35,11 +39,13 @@ __all__ = [
     "PeSearchError",
     "Problem",
     "Query",
+    "Reference",
     "Request",
     "SearchEffort",
     "Span",
     "SpanRules",
     "StoreError",
+    "Term",
     "Trace",
     "Verification",
     "Window",

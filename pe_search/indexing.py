@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -85,20 +86,32 @@ def plan_index(
     )
     # What couldn't be looked at isn't known to be gone.
     unseen = {str(problem.path) for problem in problems}
-    for root in roots:
-        is_bare = not any(_is_under(path, {root}) for path in (*found, *(unseen - {root})))
-        lost = sum(_is_under(path, {root}) for path in held) if is_bare else 0
-        if lost:
-            problems = [problem for problem in problems if str(problem.path) != root]
+    asked = set(roots)
+    # Sorted, because a list of a hundred thousand files is as many roots, and none can be held against every path.
+    found_in_order, unseen_in_order = sorted(found), sorted(unseen)
+    held_in_order = cache(lambda: sorted(held))
+    kept: list[Problem] = []
+    bare: set[str] = set()
+    for root in dict.fromkeys(roots):
+        is_bare = not (
+            root in found
+            or _below(root, found_in_order)
+            or any(unseen_in_order[place] in unseen for place in _below(root, unseen_in_order))
+        )
+        lost = (root in held) + len(_below(root, held_in_order())) if is_bare else 0
+        if lost and prune:
             unseen.discard(root)
-            if not prune:
+        elif lost:
+            if root not in unseen:
                 unseen.add(root)
-                problems.append(Problem(Path(root), _nothing_left(lost)))
+                insort(unseen_in_order, root)
+            kept.append(Problem(Path(root), _nothing_left(lost)))
+        if lost:
+            bare.add(root)
+    problems = [problem for problem in problems if str(problem.path) not in bare] + kept
     to_remove, to_forget = (
         tuple(
-            Path(path)
-            for path in known
-            if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
+            Path(path) for path in known if path not in found and _is_under(path, asked) and not _is_under(path, unseen)
         )
         for known in (held, hopeless)
     )
@@ -359,6 +372,12 @@ def _part(reading: _Reading, windows: int) -> Content:
     """The windows that come after those that are committed."""
     times = reading.times[reading.committed : reading.committed + windows]
     return Content(reading.digest, times, np.stack(reading.embeddings[:windows]), is_whole=reading.is_finished)
+
+
+def _below(folder: str, paths: Sequence[str]) -> range:
+    """The places of what is below a folder among sorted paths."""
+    first = folder.rstrip(os.sep) + os.sep
+    return range(bisect_left(paths, first), bisect_left(paths, first[:-1] + chr(ord(os.sep) + 1)))
 
 
 def _is_under(path: str, folders: Set[str]) -> bool:

@@ -78,13 +78,20 @@ class Locator:
     Args:
         embedder: Of a checkpoint with a frame-level head.
         question: What to listen for.
+        embed_texts: Turns the question's texts into embeddings of shape (texts, dimension), where they only name what
+            to listen for; None for the embedder's own way.
     """
 
-    def __init__(self, embedder: FrameEmbedder, question: Question) -> None:
+    def __init__(
+        self,
+        embedder: FrameEmbedder,
+        question: Question,
+        embed_texts: Callable[[Sequence[str]], NDArray[np.float32]] | None = None,
+    ) -> None:
         self._embedder = embedder
         self._question = question
         self._texts = list(dict.fromkeys([*question.queries, *question.without, *question.then]))
-        self._text_embeddings = embedder.embed_texts(self._texts)
+        self._text_embeddings = (embed_texts or embedder.embed_texts)(self._texts)
         self._frame_s = embedder.samples_per_frame / SAMPLE_RATE_HZ
 
     def in_clip(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Account",
     "Clip",
     "Content",
     "Duplicate",
@@ -22,10 +23,12 @@ __all__ = [
     "Match",
     "Problem",
     "Query",
+    "Reference",
     "Request",
     "SearchEffort",
     "Span",
     "SpanRules",
+    "Term",
     "Trace",
     "Verification",
     "Window",
@@ -108,10 +111,59 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """One thing to look for: the clips are ranked by how much they sound like the text."""
+class Term:
+    """A text that is added to a query or taken from it.
+
+    Attributes:
+        weight: How much it counts beside the texts of the query, which count one between them; above zero.
+    """
 
     text: str
+    weight: float
+
+    def __str__(self) -> str:
+        return self.text if self.weight == 1 else f"{self.weight:g}:{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Audio that a query asks for more of.
+
+    Attributes:
+        path: The file; absolute.
+        place: Start and end of the stretch that is meant, in seconds; the whole file if None.
+    """
+
+    path: Path
+    place: tuple[float, float] | None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.place is None else f"{self.path}@{self.place[0]:.15g}-{self.place[1]:.15g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One thing to look for; the clips are ranked by how much they sound like it.
+
+    Attributes:
+        texts: Wordings for it, whose average counts; none if other parts say what it is.
+        plus: What else it should sound like.
+        minus: What it should not sound like.
+        like: Audio that it should sound like.
+    """
+
+    texts: tuple[str, ...]
+    plus: tuple[Term, ...]
+    minus: tuple[Term, ...]
+    like: tuple[Reference, ...]
+
+    @property
+    def name(self) -> str:
+        """What its hits call it: a text by itself, or `rain | drizzle + 0.5:wind - speech, like /a/b.wav@1.5-3`."""
+        sums = [" | ".join(self.texts), *(f"+ {term}" for term in self.plus), *(f"- {term}" for term in self.minus)]
+        text = " ".join(sums if self.texts else sums[1:])
+        likes = [f"like {reference}" for reference in self.like]
+        return ", ".join([text if self.texts else text.removeprefix("+ "), *likes] if text else likes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +176,8 @@ class Request:
         under: A clip, or a folder that the clips must be below; absolute.
         all_windows: Whether a clip may show more than once, or only by its best window.
         min_probability: Hits below it are left out.
+        fdr: Hits are left out that don't stand out against what unrelated texts score: of those that are left, this
+            share may be there by chance. No query has a reference then. None for all hits.
         exact: Whether to go through all windows of the store, however many there are.
     """
 
@@ -132,12 +186,13 @@ class Request:
     under: Path | None
     all_windows: bool
     min_probability: float
+    fdr: float | None
     exact: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A window that the store holds, with its score: the inner product of its embedding and the query's."""
+    """A window that the store holds, with its score, as `Store.best_matches` has it."""
 
     path: Path
     start_s: float
@@ -162,13 +217,32 @@ class SearchEffort:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """How a query was answered.
+
+    Attributes:
+        query: The name of the query.
+        effort: Of the search.
+        matches: How many the store gave, `k` at most.
+        outstanding: How many of them stand out, as `Request.fdr` has it; all if that is None.
+        hits: How many of those are probable enough.
+    """
+
+    query: str
+    effort: SearchEffort
+    matches: int
+    outstanding: int
+    hits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One ranked answer to a query.
 
     Attributes:
-        query: The text that was asked.
+        query: The name of the query.
         rank: 1 for the best.
-        score: Inner product of the audio and text embeddings.
+        score: Inner product of the audio and text embeddings; of a query of several parts see `composing.Aim`.
         probability: `sigmoid(score * logit_scale + logit_bias)` with the checkpoint's own two parameters.
     """
 

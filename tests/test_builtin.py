@@ -113,11 +113,11 @@ def test_plain_prompts_find_real_recordings(embedder, esc10, tmp_path):
     with Store.create(tmp_path / "store", manifest) as store:
         summary = run_index(plan_index([esc10], {}), store, lambda: embedder)
         assert (summary.clips, summary.problems) == (320, ())
-        queries = tuple(Query(prompt) for prompt in PROMPTS)
+        queries = tuple(Query((prompt,), (), (), ()) for prompt in PROMPTS)
         answers = search(
             store,
             embedder,
-            Request(queries, k=10, under=None, all_windows=False, min_probability=0.0, exact=False),
+            Request(queries, k=10, under=None, all_windows=False, min_probability=0.0, fdr=None, exact=False),
         )
         right = {
             prompt: sum(hit.path.parent.name == folder for hit in hits)

@@ -944,3 +944,23 @@ def test_after_whatever_has_happened_a_run_leaves_what_a_fresh_store_would_hold(
         assert old.digests() == new.digests()
         assert len(first.problems) + first.left_out_before == len(fresh.problems)
         assert first.clips + first.recognised + first.unchanged == fresh.clips + fresh.recognised
+
+
+def test_a_list_of_many_files_is_planned_without_comparing_each_with_all(tmp_path, monkeypatch):
+    """The number of comparisons is counted: with each root held against each path it would be four million."""
+    roots = [tmp_path / f"{number}.wav" for number in range(2_000)]
+    write_audio(roots[0], noise(0.1))
+    for root in roots[1:]:
+        shutil.copyfile(roots[0], root)
+    asked = 0
+    is_under = indexing._is_under
+
+    def counting(path, folders):
+        nonlocal asked
+        asked += 1
+        return is_under(path, folders)
+
+    monkeypatch.setattr(indexing, "_is_under", counting)
+    plan = plan_index(roots, {f"/gone/{number}.wav": (1, 1) for number in range(2_000)})
+    assert len(plan.to_read) == 2_000
+    assert asked <= 4_000

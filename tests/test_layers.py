@@ -18,7 +18,18 @@ IDS = [str(file.relative_to(PACKAGE)) for file in FILES]
 GROUND = {"errors", "records"}
 MIDDLE = {"audio", "pe_audio", "store"}
 ARITHMETIC = {"joining", "spans"}
-UPPER = {"duplicates", "indexing", "keeping", "labelling", "locating", "searching", "verifying"}
+UPPER = {
+    "composing",
+    "duplicates",
+    "indexing",
+    "keeping",
+    "labelling",
+    "locating",
+    "references",
+    "searching",
+    "significance",
+    "verifying",
+}
 BELOW = {
     "errors": set(),
     "records": set(),
@@ -26,6 +37,9 @@ BELOW = {
     **dict.fromkeys(MIDDLE, GROUND),
     **dict.fromkeys(ARITHMETIC, GROUND),
     **dict.fromkeys(UPPER, MIDDLE | GROUND),
+    "composing": {"references"} | MIDDLE | GROUND,
+    "significance": {"composing"} | MIDDLE | GROUND,
+    "searching": {"composing", "significance"} | MIDDLE | GROUND,
     "labelling": {"searching"} | MIDDLE | GROUND,
     "locating": MIDDLE | ARITHMETIC | GROUND,
     "cli": {"", *UPPER, *MIDDLE, *GROUND},

@@ -34,6 +34,7 @@ def module_with_all(name: str) -> bool:
 
 def test_the_public_names_of_the_package():
     assert pe_search.__all__ == [
+        "Account",
         "AudioError",
         "CheckpointError",
         "Clip",
@@ -46,11 +47,13 @@ def test_the_public_names_of_the_package():
         "PeSearchError",
         "Problem",
         "Query",
+        "Reference",
         "Request",
         "SearchEffort",
         "Span",
         "SpanRules",
         "StoreError",
+        "Term",
         "Trace",
         "Verification",
         "Window",
@@ -117,6 +120,7 @@ def test_all_records_are_listed():
         set(records.__all__)
         == defined
         == {
+            "Account",
             "Clip",
             "Content",
             "Duplicate",
@@ -126,10 +130,12 @@ def test_all_records_are_listed():
             "Match",
             "Problem",
             "Query",
+            "Reference",
             "Request",
             "SearchEffort",
             "Span",
             "SpanRules",
+            "Term",
             "Trace",
             "Verification",
             "Window",
@@ -160,7 +166,9 @@ RATIOS = (
     "cosine",
     "score",
     "probability",
+    "fdr",
     "min_probability",
+    "weight",
     "threshold",
     "largest_difference",
     "largest_relative",

@@ -64,8 +64,8 @@ def hit(query: str, rank: int, path: str, start_s: float, score: float) -> Hit:
 
 
 def request(*texts: str, k: int = 10, **options) -> Request:
-    choices = {"under": None, "all_windows": False, "min_probability": 0.0, "exact": False} | options
-    return Request(tuple(Query(text) for text in texts), k, **choices)
+    choices = {"under": None, "all_windows": False, "min_probability": 0.0, "fdr": None, "exact": False} | options
+    return Request(tuple(Query((text,), (), (), ()) for text in texts), k, **choices)
 
 
 def ask(store: Store, query: str, k: int = 10, **options) -> list[Hit]:
@@ -198,7 +198,7 @@ class TextRecorder(FakeEmbedder):
 
 def test_only_new_texts_are_embedded_each_once_and_the_order_is_kept(store):
     recorder = TextRecorder()
-    remembering = RememberingEmbedder(store.remembered_texts, lambda: recorder)
+    remembering = RememberingEmbedder(store.remembered_texts, lambda: recorder, FakeEmbedder)
     assert remembering.embed_texts(["1 0 0", "0 1 0", "1 0 0"]).tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0]]
     assert remembering.embed_texts(["0 0 1", "0 1 0", "1 0 0"]).tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
     assert recorder.asked == [["1 0 0", "0 1 0"], ["0 0 1"]]
@@ -211,8 +211,8 @@ def test_the_embedder_is_loaded_for_a_new_text_only_and_once(store):
         loads.append("loaded")
         return FakeEmbedder()
 
-    RememberingEmbedder(store.remembered_texts, FakeEmbedder).embed_texts(["1 0 0"])
-    remembering = RememberingEmbedder(store.remembered_texts, load)
+    RememberingEmbedder(store.remembered_texts, FakeEmbedder, FakeEmbedder).embed_texts(["1 0 0"])
+    remembering = RememberingEmbedder(store.remembered_texts, load, FakeEmbedder)
     remembering.embed_texts(["1 0 0"])
     assert loads == []
     remembering.embed_texts(["1 0 0", "0 1 0"])

@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from pe_search import PeSearchError, __version__
 from pe_search.cli import duplicates, index, label, locate, models, query, status, store
-from pe_search.cli.messages import say
+from pe_search.cli.messages import say_error
 
 
 class _Group(TyperGroup):
@@ -29,7 +29,7 @@ class _Group(TyperGroup):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except PeSearchError as error:
-            say(f"pe-search: {error}")
+            say_error(error)
             raise typer.Exit(2) from error
         except BrokenPipeError:
             # The reader has all it wanted, as with `| head -1`.
@@ -37,8 +37,7 @@ class _Group(TyperGroup):
             raise typer.Exit(0) from None
         except OSError as error:
             _discard_stdout()
-            place = f"{error.filename}: " if error.filename else ""
-            say(f"pe-search: {place}{error.strerror or error}")
+            say_error(error)
             raise typer.Exit(2) from error
         return result
 

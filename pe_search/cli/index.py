@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_checkpoint
+from pe_search.cli.lists import FilesFromOption, PathsArgument, places, read_more_paths
 from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import (
     Device,
@@ -45,12 +47,14 @@ _SHORTEST_WINDOW_S = 0.04
 
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and audio files.", show_default=False)],
+    paths: PathsArgument = None,
+    files_from: FilesFromOption = None,
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             metavar="NAME",
+            autocompletion=complete_checkpoint,
             show_default=False,
             help="The checkpoint: builtin; small, base or large (facebook/pe-av-*); any Hugging Face id; or a "
             "directory. [default: the store's; for a new store $PE_SEARCH_MODEL, else builtin]",
@@ -105,11 +109,13 @@ def index(
         pe-search index ./sounds
         pe-search index ~/Samples ~/Recordings/2024 --model small
         pe-search index ./birds --window 5 --hop 2.5 --store ./birds.store
+        find . -name '*.wav' -mtime -1 -print0 | pe-search index --files-from -
     """
     from pe_search.indexing import plan_index, run_index
     from pe_search.store import Store, read_manifest_if_any
 
     started_s = time.monotonic()
+    roots = [expanded(path) for path in read_more_paths(paths, files_from)]
     directory = store_directory(store)
     manifest = read_manifest_if_any(directory)
     if manifest is not None:
@@ -121,9 +127,9 @@ def index(
         if manifest is not None:
             opened = stack.enter_context(Store.open(directory, read_only=False, on_problem=say_problem))
         held, left_out = (opened.stamps(), opened.left_out()) if opened else ({}, [])
-        plan = plan_index([expanded(path) for path in paths], held, left_out, prune=prune)
+        plan = plan_index(roots, held, left_out, prune=prune)
         if not (plan.to_read or plan.to_remove or plan.to_forget or plan.unchanged or plan.left_out_before):
-            _say_nothing_to_do(plan, paths)
+            _say_nothing_to_do(plan, places(paths, files_from))
             raise typer.Exit(2 if plan.problems else 1)
 
         if manifest is None and model is None:
@@ -212,11 +218,11 @@ def _say_which_model(checkpoint: Checkpoint, *, is_first_choice: bool) -> None:
         )
 
 
-def _say_nothing_to_do(plan: Plan, paths: list[Path]) -> None:
+def _say_nothing_to_do(plan: Plan, where: str) -> None:
     for problem in plan.problems:
         say_problem(problem)
     if not plan.problems:
-        say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
+        say(f"pe-search: no audio files in {where}.")
 
 
 def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float, embedder: Embedder | None) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_checkpoint
 from pe_search.cli.index import new_manifest
+from pe_search.cli.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
 from pe_search.cli.messages import printable, say, say_problem, shown_path
 from pe_search.cli.options import (
     Device,
@@ -34,9 +35,9 @@ from pe_search.errors import StoreError
 from pe_search.records import Hit, Problem
 
 if TYPE_CHECKING:
+    from pe_search.composing import TextEmbedder
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.embedder import Embedder
-    from pe_search.searching import TextEmbedder
     from pe_search.store import Store
 
 _FIELDS = ("label", "rank", "path", "start_s", "end_s", "score", "probability")
@@ -53,13 +54,14 @@ class LabelFormat(StrEnum):
 
 
 def label(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and audio files.", show_default=False)],
+    paths: PathsArgument = None,
+    files_from: FilesFromOption = None,
     labels: Annotated[
         str | None,
         typer.Option("--labels", metavar="TEXT,TEXT...", help="What the clips may sound like, with commas between."),
     ] = None,
     labels_file: Annotated[
-        Path | None, typer.Option("--labels-file", metavar="FILE", help="The same, one on each line of a file.")
+        str | None, typer.Option("--labels-file", metavar="FILE", help="The same, one on each line of a file.")
     ] = None,
     min_probability: Annotated[
         float,
@@ -81,6 +83,7 @@ def label(
         typer.Option(
             "--model",
             metavar="NAME",
+            autocompletion=complete_checkpoint,
             show_default=False,
             help="The checkpoint, as for index. [default: the store's; without a store $PE_SEARCH_MODEL, else builtin]",
         ),
@@ -113,10 +116,10 @@ def label(
         problems.append(problem)
         say_problem(problem)
 
-    clips = list(find_clips([expanded(path) for path in paths], leave_out))
+    clips = list(find_clips([expanded(path) for path in read_more_paths(paths, files_from)], leave_out))
     if not clips:
         if not problems:
-            say(f"pe-search: no audio files in {', '.join(map(str, paths))}.")
+            say(f"pe-search: no audio files in {places(paths, files_from)}.")
         raise typer.Exit(2 if problems else 1)
 
     from pe_search.labelling import Labeller
@@ -133,7 +136,7 @@ def label(
         if opened is not None:
             stack.enter_context(opened)
         manifest = new_manifest(load_embedder()) if opened is None else opened.manifest
-        embeddings = _text_embedder(opened, checkpoint).embed_texts(texts)
+        embeddings = _text_embedder(opened, checkpoint, load_embedder).embed_texts(texts)
         bar = stack.enter_context(ProgressBar("labelling", sum(clip.size_bytes for clip in clips)))
         labeller = Labeller(texts, embeddings, manifest, load_embedder, opened, leave_out, bar.show)
         likely = ([hit for hit in hits if hit.probability >= min_probability] for hits in labeller.label(clips))
@@ -144,22 +147,13 @@ def label(
         raise typer.Exit(1)
 
 
-def _read_labels(labels: str | None, labels_file: Path | None) -> list[str]:
+def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:
     if (labels is None) == (labels_file is None):
         raise typer.BadParameter("give one of them.", param_hint="--labels or --labels-file")
-    if labels is not None:
-        name, parts = "--labels", labels.split(",")
-    else:
-        assert labels_file is not None
-        name = "--labels-file"
-        try:
-            lines = expanded(labels_file).read_text(encoding="utf-8-sig").splitlines()
-        except UnicodeDecodeError:
-            raise typer.BadParameter(f"{labels_file} is not UTF-8.", param_hint=name) from None
-        parts = [line for line in lines if line.strip()]
-        if not parts:
-            raise typer.BadParameter(f"{labels_file} is empty.", param_hint=name)
-    return list(dict.fromkeys(checked_texts([part.strip() for part in parts], name)))
+    if labels_file is not None:
+        return list(dict.fromkeys(read_texts(labels_file, "--labels-file")))
+    assert labels is not None
+    return list(dict.fromkeys(checked_texts([part.strip() for part in labels.split(",")], "--labels")))
 
 
 def _open_store_if_any(store: str | None, model: str | None) -> tuple[Store | None, Checkpoint]:
@@ -190,14 +184,14 @@ def _open_store_if_any(store: str | None, model: str | None) -> tuple[Store | No
     return Store.open(directory, on_problem=say_problem), checkpoint
 
 
-def _text_embedder(store: Store | None, checkpoint: Checkpoint) -> TextEmbedder:
+def _text_embedder(store: Store | None, checkpoint: Checkpoint, load_embedder: Callable[[], Embedder]) -> TextEmbedder:
     from pe_search.pe_audio.text_embedder import load_text_embedder
     from pe_search.searching import RememberingEmbedder
 
     def load() -> TextEmbedder:
         return load_text_embedder(checkpoint.name, checkpoint.revision, cache_directory())
 
-    return load() if store is None else RememberingEmbedder(store.remembered_texts, load)
+    return load() if store is None else RememberingEmbedder(store.remembered_texts, load, load_embedder)
 
 
 def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_room: Callable[[], None]) -> int:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_frame_checkpoint
+from pe_search.cli.lists import FilesFromOption, places, read_paths
 from pe_search.cli.messages import say, say_problem
 from pe_search.cli.options import (
     Device,
@@ -36,20 +38,21 @@ from pe_search.records import Problem, Trace
 
 def locate(
     texts_and_files: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="TEXT... FILE",
+            metavar="TEXT... FILE...",
             show_default=False,
             help="What to listen for, then where: audio files and folders of them. The first argument is a TEXT; the "
             "FILEs begin with the next that exists.",
         ),
-    ],
+    ] = None,
     texts: Annotated[
         list[str] | None,
         typer.Option(
             "--text", "-t", metavar="TEXT", help="What to listen for; repeatable. Then all arguments are FILEs."
         ),
     ] = None,
+    files_from: FilesFromOption = None,
     then: Annotated[
         list[str] | None,
         typer.Option("--then", metavar="TEXT", help="Only where TEXT is heard next; repeatable, one after the other."),
@@ -89,6 +92,7 @@ def locate(
             "--model",
             "--frame-model",
             metavar="NAME",
+            autocompletion=complete_frame_checkpoint,
             show_default=False,
             help="The checkpoint: builtin; small, base or large (facebook/pe-a-frame-*); any Hugging Face id; or a "
             "directory. [default: $PE_SEARCH_MODEL, else builtin]",
@@ -120,7 +124,7 @@ def locate(
         trace_format = HitFormat.PATHS
     for name, values in {"--text": texts, "--then": then, "--without": without}.items():
         checked_texts(values or [], name)
-    queries, files = (texts, texts_and_files) if texts else _told_apart(texts_and_files)
+    queries, files = _told_apart(texts_and_files or [], texts or [], has_list=files_from is not None)
     checked_texts(queries, "TEXT")
 
     from pe_search.audio.find import find_clips
@@ -131,10 +135,10 @@ def locate(
         problems.append(problem)
         say_problem(problem)
 
-    clips = list(find_clips([expanded(Path(file)) for file in files], leave_out))
+    clips = list(find_clips([expanded(path) for path in (*files, *read_paths(files_from))], leave_out))
     if not clips:
         if not problems:
-            say(f"pe-search: no audio files in {', '.join(files)}.")
+            say(f"pe-search: no audio files in {places(files, files_from)}.")
         raise typer.Exit(2 if problems else 1)
 
     from pe_search.locating import Locator, Question
@@ -181,16 +185,23 @@ def locate(
         raise typer.Exit(1)
 
 
-def _told_apart(arguments: list[str]) -> tuple[list[str], list[str]]:
+def _told_apart(arguments: list[str], texts: list[str], *, has_list: bool) -> tuple[list[str], list[Path]]:
     """The texts and the files among arguments that are given in this order.
 
-    The first is a text, and the files begin with the next that is there, or that can only be meant for a file. A word
-    there that could be either is refused where it stands before another file: a folder `rain` must not silently take
-    the place of a text.
+    If there are texts given by an option, all arguments are files; else, if there is a list of files, all are texts.
+    Else the first is a text, and the files begin with the next that is there, or that can only be meant for a file. A
+    word there that could be either is refused where it stands before another file: a folder `rain` must not silently
+    take the place of a text.
     """
     from pe_search.audio.formats import audio_extensions
 
-    hint = "TEXT... FILE"
+    hint = "TEXT... FILE..."
+    if not texts and not arguments:
+        raise typer.BadParameter("no TEXT is given.", param_hint=hint)
+    if texts and not (arguments or has_list):
+        raise typer.BadParameter("no FILE is given.", param_hint=hint)
+    if texts or has_list:
+        return (texts, [Path(file) for file in arguments]) if texts else (arguments, [])
     extensions = audio_extensions()
     for place, argument in enumerate(arguments[1:], start=1):
         is_file_name = os.sep in argument or os.path.splitext(argument)[1].lower() in extensions  # noqa: PTH122
@@ -201,7 +212,7 @@ def _told_apart(arguments: list[str]) -> tuple[list[str], list[str]]:
                     "all texts with -t.",
                     param_hint=hint,
                 )
-            return arguments[:place], arguments[place:]
+            return arguments[:place], [Path(file) for file in arguments[place:]]
     if len(arguments) == 1:
         raise typer.BadParameter("no FILE is given.", param_hint=hint)
     raise typer.BadParameter(f"none of them is a file: there is no {arguments[-1]!r}.", param_hint=hint)

@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from pe_search.errors import PeSearchError
 from pe_search.records import Problem
 
 
@@ -19,6 +20,15 @@ def say(text: str) -> None:
 def say_problem(problem: Problem) -> None:
     """Name a file on stderr, and what is amiss with it."""
     say(f"pe-search: {problem.path}: {problem.reason}")
+
+
+def say_error(error: PeSearchError | OSError) -> None:
+    """Say on stderr what went wrong, and with what file."""
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"pe-search: {place}{error.strerror or error}")
+    else:
+        say(f"pe-search: {error}")
 
 
 def printable(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_store
 from pe_search.records import SpanRules
 
 StoreOption = Annotated[
@@ -18,6 +19,7 @@ StoreOption = Annotated[
         "--store",
         metavar="DIR",
         envvar="PE_SEARCH_STORE",
+        autocompletion=complete_store,
         show_default=False,
         help="The store's directory. [default: one in your user data directory]",
     ),
@@ -150,6 +152,13 @@ def cache_directory() -> Path:
 
         return user_cache_path("pe-search", appauthor=False)
     return expanded(Path(chosen)).absolute()
+
+
+def state_directory() -> Path:
+    """Where to keep what pe-search remembers of its user, and nobody else need know; absolute."""
+    from platformdirs import user_state_path
+
+    return user_state_path("pe-search", appauthor=False)
 
 
 def expanded(path: Path) -> Path:

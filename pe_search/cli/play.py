@@ -37,7 +37,7 @@ def find_player() -> list[str]:
     for name, options in _PLAYERS.items():
         if (path := shutil.which(name)) is not None:
             return [path, *options]
-    raise PeSearchError(f"--play needs a player, and none of {', '.join(_PLAYERS)} is there: install one of them.")
+    raise PeSearchError(f"There is nothing to play sound with: install one of {', '.join(_PLAYERS)}.")
 
 
 def play(player: Sequence[str], picks: Sequence[tuple[Path, Span]]) -> list[Problem]:

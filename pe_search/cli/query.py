@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_checkpoint, complete_frame_checkpoint
+from pe_search.cli.conversation import Conversation, ctrl_c_put_off
+from pe_search.cli.hit_spans import HitListener
+from pe_search.cli.lists import read_more_texts
 from pe_search.cli.messages import say_problem
 from pe_search.cli.options import (
     DEFAULT_RULES,
@@ -19,22 +27,56 @@ from pe_search.cli.options import (
     ThresholdOption,
     a_number,
     cache_directory,
-    checked_texts,
     expanded,
     span_rules,
     store_directory,
 )
 from pe_search.cli.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.render import HitFormat, write_hits
+from pe_search.cli.terms import read_queries, read_term
 from pe_search.cli.timelines import TIMELINE_FORMATS
 from pe_search.errors import StoreError
-from pe_search.records import Query, Request
+from pe_search.records import Account, Hit, Query, Request
+
+if TYPE_CHECKING:
+    from pe_search.pe_audio.compiled import CompiledTextEmbedder
+    from pe_search.pe_audio.embedder import Embedder
 
 
 def query(
     texts: Annotated[
-        list[str], typer.Argument(metavar="TEXT", help="What to look for; each TEXT is a query of its own.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT...",
+            show_default=False,
+            help="What to look for; each TEXT is a query of its own. - takes them from standard input, one a line.",
+        ),
+    ] = None,
+    from_file: Annotated[
+        str | None,
+        typer.Option("--from-file", metavar="FILE", show_default=False, help="More TEXTs, one on each line of a file."),
+    ] = None,
+    plus: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--plus",
+            metavar="[W:]TEXT",
+            help="What it should sound like too; W is its weight, 1 if left out. Repeatable.",
+        ),
+    ] = None,
+    minus: Annotated[
+        list[str] | None,
+        typer.Option("--minus", metavar="[W:]TEXT", help="What it should not sound like, likewise. Repeatable."),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--like", metavar="FILE[@S-E]", help="Audio that it should sound like, or seconds S to E of it. Repeatable."
+        ),
+    ] = None,
+    is_any: Annotated[
+        bool, typer.Option("--any", help="The TEXTs are wordings for one thing: ask for their average.")
+    ] = False,
     k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Show the N best hits of each query.")] = 10,
     hit_format: Annotated[
         HitFormat | None,
@@ -55,6 +97,18 @@ def query(
             "--min-probability", min=0.0, max=1.0, metavar="P", callback=a_number, help="Leave out hits below P."
         ),
     ] = 0.0,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            "--fdr",
+            min=0.0,
+            max=1.0,
+            metavar="F",
+            callback=a_number,
+            show_default=False,
+            help="Only hits that stand out against what unrelated texts score here, a share F of them false at most.",
+        ),
+    ] = None,
     exact: Annotated[
         bool,
         typer.Option("--exact", help="Go through every window, also of a store so large that most can be passed over."),
@@ -67,6 +121,7 @@ def query(
         typer.Option(
             "--frame-model",
             metavar="NAME",
+            autocompletion=complete_frame_checkpoint,
             show_default=False,
             help="The checkpoint that finds the spans. [default: the store's; of facebook/pe-av-*, the "
             "facebook/pe-a-frame-* of the same size]",
@@ -79,17 +134,28 @@ def query(
     copy_to: CopyToOption = None,
     cut_to: CutToOption = None,
     is_to_play: PlayOption = False,
+    is_to_explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say on stderr how the answers came about, and what was not searched."),
+    ] = False,
     model: Annotated[
         str | None,
-        typer.Option("--model", metavar="NAME", help="Refuse a store that was made with another checkpoint."),
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            autocompletion=complete_checkpoint,
+            help="Refuse a store that was made with another checkpoint.",
+        ),
     ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Find the clips that sound most like a text.
+    """Find the clips that sound most like a text, or like audio.
 
     The text is embedded by the checkpoint that the store was made with, and the clips are ranked by the inner product
-    of the two embeddings. Several TEXTs are answered one after the other; in JSON Lines and CSV each hit names its
-    query. Exit status: 0 if there is a hit, 1 if there is none, 2 on an error.
+    of the two embeddings; audio by the cosine. --plus, --minus and --like go with every TEXT, or stand alone. Several
+    TEXTs are answered one after the other; in JSON Lines and CSV each hit names its query. With nothing to look for, on
+    a terminal, it asks you for one TEXT after the other, until :quit. Exit status: 0 if there is a hit, 1 if there is
+    none, 2 on an error.
 
     \b
         pe-search query "dog barking"
@@ -98,14 +164,29 @@ def query(
         pe-search query "church bell" "door slam" --format jsonl | jq .path
         pe-search query "dog barking" --spans
         pe-search query "snare drum" -k 20 --copy-to picks/
+        pe-search query "dog barking" --plus 0.5:rain --minus speech
+        pe-search query --like bark.wav --like walk.wav@31.5-34
+        pe-search query --from-file queries.txt --format csv > hits.csv
+        pe-search query "smoke alarm" --fdr 0.05 || echo "nothing here"
     """
     if null and hit_format not in (None, HitFormat.PATHS):
         raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
-    checked_texts(texts, "TEXT")
+    converses = not (texts or plus or like or is_any or from_file) and sys.stdin.isatty() and sys.stdout.isatty()
+    if converses:
+        # What each query will have, beside what is typed.
+        queries: tuple[Query, ...] = (Query((), (), tuple(read_term(term, "--minus") for term in minus or ()), ()),)
+    else:
+        queries = read_queries(
+            read_more_texts(texts or [], from_file), plus or [], minus or [], like or [], is_any=is_any
+        )
     rules = span_rules(threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
-    if not spans and (frame_model is not None or rules != DEFAULT_RULES):
+    if fdr is not None and like:
+        raise typer.BadParameter("holds texts against other texts, and can't judge --like.", param_hint="--fdr")
+    if spans and not converses and not all(query.texts or query.plus for query in queries):
+        raise typer.BadParameter("listens for texts; give one beside --like.", param_hint="--spans")
+    if not (spans or converses) and (frame_model is not None or rules != DEFAULT_RULES):
         raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
     if not spans and hit_format in TIMELINE_FORMATS:
         raise typer.BadParameter(f"is missing, and without it {hit_format} has nothing to tell.", param_hint="--spans")
@@ -114,11 +195,12 @@ def query(
         hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else in_a_pipe
 
     request = Request(
-        queries=tuple(Query(text) for text in texts),
+        queries=queries,
         k=k,
         under=None if under is None else Path(os.path.abspath(expanded(under))),
         all_windows=all_windows,
         min_probability=min_probability,
+        fdr=fdr,
         exact=exact,
     )
 
@@ -135,19 +217,57 @@ def query(
                 f"index into another store (--store) to use {model}."
             )
         revision = opened.manifest.revision
-        embedder = RememberingEmbedder(
-            opened.remembered_texts, lambda: load_text_embedder(made_with, revision, cache_directory())
-        )
-        answers = search(opened, embedder, request)
-        picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
-        if spans:
-            from pe_search.cli.hit_spans import write_with_spans
 
-            status = write_with_spans(answers, texts, opened, rules, frame_model, hit_format, picks)
-        else:
-            status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
-        picks.finish()
-        if picks.problems:
-            status = 2
-        if status:
+        # What a conversation has loaded it needs again.
+        loading = ctrl_c_put_off if converses else nullcontext
+
+        @cache
+        def text_embedder() -> CompiledTextEmbedder | Embedder:
+            with loading():
+                return load_text_embedder(made_with, revision, cache_directory())
+
+        @cache
+        def window_embedder() -> Embedder:
+            from pe_search.pe_audio.checkpoint import find_same_checkpoint
+
+            with loading():
+                from pe_search.pe_audio.embedder import Embedder
+
+                return Embedder(find_same_checkpoint(made_with, revision))
+
+        listener = HitListener(opened, rules, frame_model, loading)
+
+        def show(request: Request, on_hits: Callable[[Sequence[Hit]], None] = lambda _hits: None) -> int:
+            embedder = RememberingEmbedder(opened.remembered_texts, text_embedder, window_embedder)
+            accounts: list[Account] = []
+            answers = _noted(search(opened, embedder, request, accounts.append), on_hits)
+            picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
+            # With `:like`, a conversation has a query in which there is nothing to listen for.
+            if spans and all(query.texts or query.plus for query in request.queries):
+                status = listener.write(answers, request.queries, hit_format, picks)
+            else:
+                status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
+            if is_to_explain:
+                from pe_search.cli.explain import explain
+
+                explain(opened, request, accounts, embedder, text_embedder, window_embedder)
+            picks.finish()
+            return 2 if picks.problems else status
+
+        if converses:
+            # What is missing for these should be told before the first line, not after each.
+            Picks(copy_to, cut_to, is_to_play=is_to_play)
+
+            def show_one(query: Query, on_hits: Callable[[Sequence[Hit]], None]) -> None:
+                # Like --like, which --fdr can't judge either.
+                show(replace(request, queries=(query,), fdr=None if query.like else fdr), on_hits)
+
+            Conversation(opened, queries[0], show_one, listener).hold()
+        elif status := show(request):
             raise typer.Exit(status)
+
+
+def _noted(answers: Iterable[Sequence[Hit]], on_hits: Callable[[Sequence[Hit]], None]) -> Iterator[Sequence[Hit]]:
+    for hits in answers:
+        on_hits(hits)
+        yield hits

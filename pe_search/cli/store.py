@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_search.cli.completion import complete_store
 from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import StoreOption, expanded, store_directory
 
@@ -55,7 +56,12 @@ def remove(
 
 
 def merge(
-    other: Annotated[str, typer.Argument(metavar="OTHER_STORE", help="The store to take over; it is only read.")],
+    other: Annotated[
+        str,
+        typer.Argument(
+            metavar="OTHER_STORE", autocompletion=complete_store, help="The store to take over; it is only read."
+        ),
+    ],
     store: StoreOption = None,
 ) -> None:
     """Take over the clips of another store, with their embeddings.

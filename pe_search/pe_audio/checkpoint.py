@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ SHORT_NAMES = {
     "base": "facebook/pe-av-base",
     "large": "facebook/pe-av-large",
 }
+_SIZES = ("small", "base", "large")
+PUBLISHED_RANKING = tuple(f"facebook/pe-av-{size}{frames}" for frames in ("", "-16-frame") for size in _SIZES)
+PUBLISHED_FRAME_LEVEL = tuple(f"facebook/pe-a-frame-{size}" for size in _SIZES)
 
 _BUILTIN_DIRECTORY = Path(__file__).parent / "builtin"
 _CONFIG_FILE = "config.json"
@@ -130,6 +134,19 @@ def frame_model_of(name: str) -> str:
     canonical = canonical_name(name)
     sized = _RANKS_CLIPS.fullmatch(canonical)
     return f"facebook/pe-a-frame-{sized[1]}" if sized else canonical
+
+
+def cached_hub_ids() -> list[str]:
+    """The ids of those PE Audio checkpoints that were fetched from the hub, at least in part; in order."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    found = set()
+    for snapshot in Path(HF_HUB_CACHE).glob("models--*--*/snapshots/*"):
+        hub_id = snapshot.parts[-3].removeprefix("models--").replace("--", "/")
+        with suppress(CheckpointError):
+            _read_config(hub_id, snapshot)
+            found.add(hub_id)
+    return sorted(found)
 
 
 def builtin_concepts() -> tuple[str, ...]:

@@ -60,7 +60,14 @@ class Finder:
         self._is_disk_full = False
 
     def best_matches(
-        self, query: NDArray[np.float32], k: int, *, under: Path | None, all_windows: bool, exact: bool
+        self,
+        query: NDArray[np.float32],
+        k: int,
+        *,
+        like: NDArray[np.float32] | None,
+        under: Path | None,
+        all_windows: bool,
+        exact: bool,
     ) -> list[Match]:
         """As `Store.best_matches`."""
         index = self._index()
@@ -70,9 +77,9 @@ class Finder:
                 self._make(None, with_lists=False)
             index = self._index()
         try:
-            return self._best_matches(index, query, k, under, all_windows, exact)
+            return self._best_matches(index, query, like, k, under, all_windows, exact)
         except _IndexDamagedError as error:
-            return self._best_matches(self._mended(str(error)), query, k, under, all_windows, exact)
+            return self._best_matches(self._mended(str(error)), query, like, k, under, all_windows, exact)
 
     def refresh(self) -> None:
         """Make the index again if many windows have come or gone since it was made.
@@ -115,6 +122,7 @@ class Finder:
         self,
         index: Index | None,
         query: NDArray[np.float32],
+        like: NDArray[np.float32] | None,
         k: int,
         under: Path | None,
         all_windows: bool,
@@ -126,10 +134,10 @@ class Finder:
             if up_to > self._catalog.last_window_id():
                 raise _IndexDamagedError("it covers more windows than there ever were")
             among = None if under is None else self._catalog.window_ids_under(under)
-            tail_scores, tail_ids = self._tail(query, up_to, among)
+            tail_scores, tail_ids = self._tail(query, like, up_to, among)
             wanted = max(_WIDENING * k, _AT_LEAST)
             while k > 0:
-                found = _search(index, query, wanted, among, exact)
+                found = _search(index, query, like, wanted, among, exact)
                 scores = np.concatenate([found.scores, tail_scores])
                 ids = np.concatenate([found.ids, tail_ids])
                 best = np.lexsort((ids, -scores))[:wanted]
@@ -147,13 +155,17 @@ class Finder:
                 # Nothing that was not fetched can score above the last that was, so beyond it the answer is settled.
                 is_settled = len(matches) >= k and (is_all or matches[k - 1][0].score > scores[best[-1]])
                 if is_settled or (is_all and found.is_exact):
-                    self._compare_with_catalog(query, [match for match in matches[:k] if match[1] <= up_to])
+                    self._compare_with_catalog(query, like, [match for match in matches[:k] if match[1] <= up_to])
                     return [match for match, _ in matches[:k]]
                 wanted *= _WIDENING
         return []
 
     def _tail(
-        self, query: NDArray[np.float32], up_to: int, among: NDArray[np.int64] | None
+        self,
+        query: NDArray[np.float32],
+        like: NDArray[np.float32] | None,
+        up_to: int,
+        among: NDArray[np.int64] | None,
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Scores and ids of all windows past the index."""
         scores: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
@@ -162,7 +174,7 @@ class Finder:
             if among is not None:
                 is_among = np.isin(block_ids, among)
                 block_ids, block = block_ids[is_among], block[is_among]
-            block_scores, rows = best_rows(block, query, len(block))
+            block_scores, rows = best_rows(block, query, len(block), like=like)
             scores.append(block_scores)
             ids.append(block_ids[rows])
         return np.concatenate(scores), np.concatenate(ids)
@@ -180,10 +192,15 @@ class Finder:
         ]
         return sorted(matches, key=lambda match: (-match[0].score, bytes(match[0].path), match[0].start_s))
 
-    def _compare_with_catalog(self, query: NDArray[np.float32], matches: Iterable[tuple[Match, int]]) -> None:
+    def _compare_with_catalog(
+        self,
+        query: NDArray[np.float32],
+        like: NDArray[np.float32] | None,
+        matches: Iterable[tuple[Match, int]],
+    ) -> None:
         score_of = {window_id: match.score for match, window_id in matches}
         ids, vectors = self._catalog.embeddings_of(sorted(score_of))
-        scores, rows = best_rows(vectors, query, len(vectors))
+        scores, rows = best_rows(vectors, query, len(vectors), like=like)
         if {int(ids[row]): float(score) for score, row in zip(scores, rows, strict=True)} != score_of:
             raise _IndexDamagedError("it holds other embeddings than the catalog")
 
@@ -236,12 +253,17 @@ class Finder:
 
 
 def _search(
-    index: Index | None, query: NDArray[np.float32], k: int, among: NDArray[np.int64] | None, exact: bool
+    index: Index | None,
+    query: NDArray[np.float32],
+    like: NDArray[np.float32] | None,
+    k: int,
+    among: NDArray[np.int64] | None,
+    exact: bool,
 ) -> Found:
     if index is None:
         return Found(np.empty(0, np.float32), np.empty(0, np.int64), 0, is_exact=True)
     try:
-        return index.search(query, k, among=among, exact=exact)
+        return index.search(query, k, like=like, among=among, exact=exact)
     except ValueError as error:
         raise _IndexDamagedError(str(error)) from error
 

@@ -95,6 +95,7 @@ class Index:
         query: NDArray[np.float32],
         k: int,
         *,
+        like: NDArray[np.float32] | None = None,
         among: NDArray[np.int64] | None = None,
         exact: bool = False,
     ) -> Found:
@@ -103,6 +104,8 @@ class Index:
         Args:
             query: float32 of shape (dimension,).
             k: How many at most.
+            like: As in `best_rows`. The search is exact then: lists are chosen, and their number tried out, for inner
+                products.
             among: Window ids to choose from, ascending; all if None. The search is exact then.
             exact: Whether to go through all windows whatever their number.
 
@@ -112,15 +115,15 @@ class Index:
         if among is not None:
             try:
                 rows = np.sort(self._rows_of(among))
-                scores, best = _best_among(self.vectors, query, k, rows)
+                scores, best = _best_among(self.vectors, query, k, rows, like)
             except IndexError as error:
                 raise ValueError("its windows are not where it says") from error
             return Found(scores, self.ids[best], len(rows), is_exact=True)
         lists = len(self.centroids)
         # The more are wanted, the more lists they are spread over.
         probes = math.ceil(self.probes * max(1.0, k / _TRIAL_BEST))
-        if exact or _LIST_COSTS * probes >= lists:
-            scores, best = best_rows(self.vectors, query, k)
+        if exact or like is not None or _LIST_COSTS * probes >= lists:
+            scores, best = best_rows(self.vectors, query, k, like=like)
             return Found(scores, self.ids[best], len(self), is_exact=True)
         _, nearby = best_rows(self.centroids, query, probes)
         stretches = [(int(self.starts[which]), int(self.starts[which + 1])) for which in nearby]
@@ -330,14 +333,18 @@ def _write_tensors(
 
 
 def _best_among(
-    vectors: NDArray[np.float16], query: NDArray[np.float32], k: int, rows: NDArray[np.int64]
+    vectors: NDArray[np.float16],
+    query: NDArray[np.float32],
+    k: int,
+    rows: NDArray[np.int64],
+    like: NDArray[np.float32] | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """As `best_rows`, of some rows."""
     scores: NDArray[np.float32] = np.empty(0, np.float32)
     best: NDArray[np.int64] = np.empty(0, np.int64)
     for first in range(0, len(rows), _ROWS_AT_ONCE):
         some = rows[first : first + _ROWS_AT_ONCE]
-        new_scores, new = best_rows(vectors[some], query, k)
+        new_scores, new = best_rows(vectors[some], query, k, like=like)
         scores = np.concatenate([scores, new_scores])
         best = np.concatenate([best, some[new]])
         kept = np.lexsort((best, -scores))[:k]

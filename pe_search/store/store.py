@@ -22,6 +22,8 @@ from pe_search.store.texts import RememberedTexts
 if TYPE_CHECKING:
     from pe_search.store.lock import WriterLock
 
+_SEED = 20_240_229
+
 
 class Store:
     """An open store. Use `Store.open` or `Store.create`, in a `with` statement.
@@ -149,6 +151,10 @@ class Store:
         """The content of the clip at a path, or None if there is no such clip."""
         return self._catalog.content(path)
 
+    def window_count(self) -> int:
+        """How many windows there are; those of a content count once, however many clips have it."""
+        return self._catalog.window_count()
+
     def size_bytes(self) -> int:
         """Bytes on disk."""
         return sum(file.stat().st_size for file in self.directory.iterdir() if file.is_file())
@@ -203,22 +209,44 @@ class Store:
         query: NDArray[np.float32],
         k: int,
         *,
+        like: NDArray[np.float32] | None = None,
         under: Path | None = None,
         all_windows: bool = False,
         exact: bool = False,
     ) -> list[Match]:
         """The k best windows for an embedding, or the best window of each of the k best clips.
 
+        A window's score is the inner product of its embedding and the query. What `like` adds is the inner product of
+        its direction, the embedding at unit length, and `like`; an embedding of zeros has none, and nothing is added.
         Equal scores are ordered by path, then by time, so that the answer never depends on the order of indexing.
 
         Args:
             query: float32 of shape (dimension,).
             k: How many at most.
+            like: float32 of shape (dimension,). All windows are gone through then, as if `exact`.
             under: A clip, or a folder that the clips must be below; absolute.
             all_windows: Whether a clip may show more than once.
             exact: Whether to go through all windows, however many there are.
         """
-        return self._finder.best_matches(query, k, under=under, all_windows=all_windows, exact=exact)
+        return self._finder.best_matches(query, k, like=like, under=under, all_windows=all_windows, exact=exact)
+
+    def sample(self, windows: int, *, under: Path | None = None) -> tuple[NDArray[np.float16], int]:
+        """The embeddings of some windows, always the same ones of the same store, and how many there are.
+
+        Args:
+            windows: How many at most; all of them if there are no more.
+            under: A clip, or a folder that the clips must be below; absolute.
+
+        Returns:
+            Shape (at most windows, dimension), and the number of all.
+        """
+        with self.snapshot():
+            ids = self._catalog.window_ids() if under is None else self._catalog.window_ids_under(under)
+            if len(ids) > windows:
+                drawn = np.sort(np.random.default_rng(_SEED).choice(ids, windows, replace=False))
+            else:
+                drawn = ids
+            return self._catalog.embeddings_of(drawn.tolist())[1], len(ids)
 
     @property
     def last_search(self) -> SearchEffort | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import pty
 import select
@@ -193,11 +194,15 @@ class Terminal:
             self.shown += chunk
         return self.shown
 
+    def press(self, keys: bytes) -> None:
+        """Press some keys, one after the other."""
+        os.write(self._master, keys)
+
     def finish(self) -> tuple[int, str]:
         """Read to the end; returns the exit status and all that was shown."""
         shown = self.read_until(lambda _shown: False)
         status = self.process.wait(max(1.0, self._deadline - time.monotonic()))
-        return status, shown.decode().replace("\r\n", "\n")
+        return status, shown.decode(errors="replace").replace("\r\n", "\n")
 
 
 @pytest.fixture
@@ -210,7 +215,13 @@ def terminal() -> Iterator[Callable[[Sequence[object]], Terminal]]:
             stack.callback(os.close, master)
             termios.tcsetwinsize(slave, (40, COLUMNS))
             process = subprocess.Popen(
-                [str(arg) for arg in argv], stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+                [str(arg) for arg in argv],
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+                # The terminal has to be the session's own for Ctrl-C to be more than a character.
+                preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
             )
             os.close(slave)
             stack.callback(process.wait)
@@ -218,6 +229,42 @@ def terminal() -> Iterator[Callable[[Sequence[object]], Terminal]]:
             return Terminal(process, master)
 
         yield start
+
+
+@pytest.fixture
+def player(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Put a player into the only folder in which programs are looked for. It keeps what it is given to play."""
+    programs, played = tmp_path / "programs", tmp_path / "played"
+    programs.mkdir()
+    played.mkdir()
+    monkeypatch.setenv("PATH", str(programs))
+
+    def make(name: str, then: str = "") -> Path:
+        program = programs / name
+        script = (
+            "import pathlib, shutil, sys, time\n"
+            f"folder = pathlib.Path({str(played)!r})\n"
+            "copy = pathlib.Path(shutil.copy(sys.argv[-1], folder.with_name('copy.wav')))\n"
+            "copy.rename(folder / f'{len(list(folder.iterdir()))}.wav')\n"
+            f"{then}\n"
+        )
+        program.write_text(f"#!{sys.executable}\n{script}")
+        program.chmod(0o755)
+        return played
+
+    return make
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def wait_for_player(played: Path, times: int) -> None:
+    """Until it has been started so many times, so that a key never comes before it."""
+    deadline = time.monotonic() + DEADLINE_S
+    while len(names_in(played)) < times:
+        assert time.monotonic() < deadline, f"it was started {len(names_in(played))} times"
+        os.sched_yield()
 
 
 def _read(master: int) -> bytes:

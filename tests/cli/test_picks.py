@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,14 +11,10 @@ import soundfile
 
 from pe_search.cli.play import find_player
 from pe_search.errors import PeSearchError
-from tests.cli.conftest import DEADLINE_S, Library
+from tests.cli.conftest import Library, names_in, wait_for_player
 from tests.made_up import noise, write_audio
 
 BARE = ("--threshold", 0)
-
-
-def names_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
 
 
 def weather(library: Library) -> tuple[object, ...]:
@@ -105,29 +99,6 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(run_cli, l
 # Playing
 
 
-@pytest.fixture
-def player(tmp_path, monkeypatch):
-    """Put a player into the only folder in which programs are looked for. It keeps what it is given to play."""
-    programs, played = tmp_path / "programs", tmp_path / "played"
-    programs.mkdir()
-    played.mkdir()
-    monkeypatch.setenv("PATH", str(programs))
-
-    def make(name: str, then: str = "") -> Path:
-        program = programs / name
-        script = (
-            "import pathlib, shutil, sys, time\n"
-            f"folder = pathlib.Path({str(played)!r})\n"
-            "shutil.copy(sys.argv[-1], folder / f'{len(list(folder.iterdir()))}.wav')\n"
-            f"{then}\n"
-        )
-        program.write_text(f"#!{sys.executable}\n{script}")
-        program.chmod(0o755)
-        return played
-
-    return make
-
-
 def played_lengths_s(played: Path) -> list[float]:
     return [soundfile.info(played / name).duration for name in names_in(played)]
 
@@ -157,8 +128,7 @@ def test_without_a_player_there_is_a_line_that_says_so(run_cli, library, tmp_pat
     outcome = run_cli("query", "rain", *weather(library), "--play")
     assert (outcome.status, outcome.out) == (2, b"")
     assert outcome.err == (
-        "pe-search: --play needs a player, and none of ffplay, mpv, afplay, aplay, paplay is there: "
-        "install one of them.\n"
+        "pe-search: There is nothing to play sound with: install one of ffplay, mpv, afplay, aplay, paplay.\n"
     )
 
 
@@ -198,17 +168,9 @@ def test_keys_go_on_and_back_and_quit(terminal, library, player):
     ):
         program.read_until(lambda shown, line=line, times=times: shown.count(line) == times)
         wait_for_player(played, started)
-        os.write(program._master, keys)
+        program.press(keys)
     status, shown = program.finish()
     assert status == 0
     turns = [line.split()[0] for line in shown.splitlines() if "quit" in line]
     assert turns == ["1/3", "2/3", "1/3", "2/3"]
     assert len(names_in(played)) == 4
-
-
-def wait_for_player(played: Path, times: int) -> None:
-    """Until it has been started so many times, so that a key never comes before it."""
-    deadline = time.monotonic() + DEADLINE_S
-    while len(names_in(played)) < times:
-        assert time.monotonic() < deadline, f"it was started {len(names_in(played))} times"
-        os.sched_yield()

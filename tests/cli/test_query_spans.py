@@ -91,6 +91,27 @@ def test_another_checkpoint_may_find_the_spans(ask, tmp_path):
     assert any(hit["spans"] for hit in hits)
 
 
+def test_the_spans_of_a_query_of_several_parts_are_those_of_its_texts(run_cli, library, plain_checkpoint, tmp_path):
+    reference = library.sounds / "dogs/growl.wav"
+    parts = ("--plus", "0.5:rain", "--minus", "0.25:church bell", "--like", reference)
+    bare = ("--threshold", 0.5, "--smooth", 0, "--min-length", 0, "--join", 0)
+    outcome = run_cli("query", TEXT, *parts, "--spans", *bare, "-k", 100, "--store", library.store)
+    assert (outcome.status, outcome.err) == (0, "")
+    hits = hits_of(outcome.out)
+    assert any(hit["spans"] for hit in hits)
+    for hit in hits:
+        with ClipReader(Path(hit["path"])) as reader:
+            ((_, samples),) = reader.stretches([(hit["start_s"], hit["end_s"])])
+        window = write_audio(tmp_path / "window.wav", samples)
+        found = upstream_probabilities(plain_checkpoint[1], window, [TEXT, "rain", "church bell"]).astype(np.float64)
+        dog, rain, bell = np.log(found / (1 - found)) - library.bias
+        curve = 1 / (1 + np.exp(-((dog + 0.5 * rain - 0.25 * bell) / 1.5 + library.bias)))
+        assert np.abs(curve - 0.5).min() > 1e-4, "too close to the threshold to be certain"
+        expected = find_spans(curve.astype(np.float32), SpanRules(0.5, 0, 0, 0), FRAME_S, hit["start_s"], hit["end_s"])
+        rows = [[span.start_s, span.end_s, span.probability] for span in expected]
+        np.testing.assert_allclose([list(span.values()) for span in hit["spans"]], rows, atol=1e-4)
+
+
 def test_csv_has_a_row_for_each_span_and_one_for_a_hit_without(ask):
     options = ("--smooth", 0, "--min-length", 0, "--join", 0, "--threshold", 0.97)
     hits = hits_of(ask(*options))

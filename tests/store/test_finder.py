@@ -89,6 +89,54 @@ def test_whatever_the_index_covers_the_answers_are_those_of_a_brute_force_search
                 assert answer == expected
 
 
+@pytest.mark.usefixtures("small_steps")
+@settings(max_examples=40, deadline=None)
+@given(
+    clips=libraries,
+    later=libraries,
+    questions=st.lists(
+        st.tuples(vectors, vectors, st.integers(1, 12), st.sampled_from([None, "/s", "/s/b"]), st.booleans()),
+        min_size=4,
+        max_size=4,
+    ),
+)
+def test_with_a_direction_the_answers_are_exact_whatever_the_index_covers(scratch, clips, later, questions):  # noqa: F811
+    put(scratch, {}, removed=map(str, scratch.clips()))
+    put(scratch, clips)
+    scratch.rebuild_index()
+    put(scratch, later)
+    both = clips | later
+    for query, like, k, under, all_windows in questions:
+        windows = [
+            (path, 10.0 * row, np.array(vector, np.float64))
+            for path, rows in both.items()
+            for row, vector in enumerate(rows)
+            if under is None or path == under or path.startswith(f"{under}/")
+        ]
+        expected = {
+            (path, start_s): float(vector @ query + (vector @ like / np.linalg.norm(vector) if vector.any() else 0))
+            for path, start_s, vector in windows
+        }
+        answer = found(
+            scratch,
+            query,
+            k,
+            like=np.array(like, np.float32),
+            under=None if under is None else Path(under),
+            all_windows=all_windows,
+        )
+        best = sorted(expected.values(), reverse=True)
+        if not all_windows:
+            best = sorted(
+                (max(score for (one, _), score in expected.items() if one == path) for path in {w[0] for w in windows}),
+                reverse=True,
+            )
+        np.testing.assert_allclose([score for _, _, score in answer], best[:k], atol=1e-5)
+        for path, start_s, score in answer:
+            assert score == pytest.approx(expected[path, start_s], abs=1e-5)
+        assert scratch.last_search.is_exact
+
+
 # When the index is made
 
 

@@ -9,6 +9,10 @@ import sys
 import faiss
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from pe_search.store import kernels
 from pe_search.store.kernels import best_rows, cluster, nearest
@@ -67,7 +71,8 @@ def test_many_rows_shared_out_among_threads(threads, monkeypatch):
     np.testing.assert_array_equal(best_rows(vectors, query, len(vectors), within)[1], order[inside])
 
 
-def test_the_same_vector_has_the_same_score_wherever_it_is():
+@pytest.mark.parametrize("has_direction", [False, True])
+def test_the_same_vector_has_the_same_score_wherever_it_is(has_direction):
     # Equal scores are ordered by path; that needs them to be equal to the last bit. So does comparing an index with the
     # catalog, whose rows are alone in memory.
     random = np.random.default_rng(0)
@@ -76,8 +81,9 @@ def test_the_same_vector_has_the_same_score_wherever_it_is():
         twins = np.sort(random.choice(203, 50, replace=False))
         vectors[twins] = vectors[twins[0]]
         query = random.standard_normal(dimension).astype(np.float32)
-        scores, rows = best_rows(vectors, query, 203)
-        alone, _ = best_rows(vectors[twins[:1]], query, 1)
+        like = random.standard_normal(dimension).astype(np.float32) if has_direction else None
+        scores, rows = best_rows(vectors, query, 203, like=like)
+        alone, _ = best_rows(vectors[twins[:1]], query, 1, like=like)
         assert {*scores[np.isin(rows, twins)]} == {alone[0]}
 
 
@@ -96,6 +102,75 @@ def test_the_largest_values_of_float16_do_not_overflow():
     scores, rows = best_rows(vectors, np.full(32, 65_504, np.float32), 2)
     assert rows.tolist() == [0, 1]
     np.testing.assert_allclose(scores, [32 * 65_504.0**2, -32 * 65_504.0**2], rtol=1e-6)
+
+
+# With directions
+
+
+def likes(vectors: NDArray[np.float16], query: list[float], like: list[float], k: int, **options):
+    scores, rows = best_rows(vectors, np.array(query, np.float32), k, like=np.array(like, np.float32), **options)
+    assert (scores.dtype, rows.dtype) == (np.float32, np.int64)
+    return list(zip(scores.tolist(), rows.tolist(), strict=True))
+
+
+def test_the_product_with_the_direction_is_added():
+    vectors = np.array([[3, 4], [-6, 8], [0, 0], [0, 0.5]], np.float16)
+    assert likes(vectors, [0, 0], [5, 10], 4) == [(11.0, 0), (10.0, 3), (5.0, 1), (0.0, 2)]
+    assert likes(vectors, [1, 1], [5, 10], 3) == [(18.0, 0), (10.5, 3), (7.0, 1)]
+    assert likes(vectors, [1, 1], [5, 10], 4, stretches=[(1, 3)]) == [(7.0, 1), (0.0, 2)]
+    assert likes(vectors, [1, 1], [5, 10], 0) == []
+
+
+def test_equal_scores_with_directions_are_in_order_of_rows():
+    vectors = np.array([[1, 0], [2, 0], [0, 1], [4, 0]], np.float16)
+    assert likes(vectors, [0, 0], [1, 0], 2) == [(1.0, 0), (1.0, 1)]
+    assert likes(vectors, [0, 0], [1, 0], 4) == [(1.0, 0), (1.0, 1), (1.0, 3), (0.0, 2)]
+
+
+def test_what_has_no_score_with_a_direction_is_not_among_the_best():
+    vectors = np.array([[1, 0], [np.nan, 0], [2, 0], [-np.inf, 0], [np.inf, 1]], np.float16)
+    assert likes(vectors, [1, 0], [1, 0], 5) == [(3.0, 2), (2.0, 0)]
+
+
+finite = st.floats(-1_000, 1_000, width=16)
+
+
+@settings(max_examples=50)
+@given(
+    arrays(np.float16, st.tuples(st.integers(1, 600), st.sampled_from([1, 2, 7, 33])), elements=finite),
+    st.integers(0, 2**32 - 1),
+    st.integers(1, 700),
+)
+def test_directions_against_every_row_in_float64_and_each_row_scored_alone(vectors, seed, k):
+    random = np.random.default_rng(seed)
+    query, like = random.standard_normal((2, vectors.shape[1])).astype(np.float32)
+    exact = vectors.astype(np.float64)
+    lengths = np.linalg.norm(exact, axis=1)
+    expected = exact @ query + np.divide(exact @ like, lengths, out=np.zeros(len(exact)), where=lengths > 0)
+    scores, rows = best_rows(vectors, query, k, like=like)
+    np.testing.assert_allclose(scores, np.sort(expected)[::-1][:k], rtol=1e-5, atol=1e-4 * (1 + lengths.max()))
+    np.testing.assert_allclose(scores, expected[rows], rtol=1e-5, atol=1e-4 * (1 + lengths.max()))
+    assert len(set(rows.tolist())) == min(k, len(vectors))
+    for score, row in zip(scores[:20], rows[:20], strict=True):
+        alone, _ = best_rows(vectors[row : row + 1], query, 1, like=like)
+        assert alone[0] == score, "a score depends on the rows around it"
+
+
+def test_directions_of_many_rows_shared_out_among_threads():
+    random = np.random.default_rng(3)
+    vectors = random.standard_normal((20_001, 8)).astype(np.float16)
+    query, like = random.standard_normal((2, 8)).astype(np.float32)
+    everything = best_rows(vectors, query, len(vectors), like=like)
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(3)
+    try:
+        shared = best_rows(vectors, query, len(vectors), like=like)
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert [part.tolist() for part in shared] == [part.tolist() for part in everything]
+
+
+# Clusters
 
 
 def test_clusters_that_lie_apart_are_found_the_same_way_each_time():

@@ -1,0 +1,196 @@
+"""What the shell is offered at Tab, by the protocol that Typer's scripts for bash, zsh and fish speak."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pe_search.cli.render import HitFormat
+from pe_search.store import Manifest, Store
+from tests.cli.conftest import DEADLINE_S
+from tests.cli.test_imports import HEAVY
+
+MANIFEST = Manifest("builtin", "1", 3, 10.0, 10.0, 48_000, 1.0, 0.0)
+HUB_NAMES = [f"facebook/pe-av-{size}{frames}" for frames in ("", "-16-frame") for size in ("small", "base", "large")]
+FRAME_NAMES = [f"facebook/pe-a-frame-{size}" for size in ("small", "base", "large")]
+SHELLS = ("bash", "zsh", "fish")
+
+_PROGRAM = f"""#!{sys.executable}
+import sys
+from pe_search.cli.app import main
+try:
+    main()
+finally:
+    print(*set({sorted(HEAVY)}) & set(sys.modules), file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A working directory of a user whose home it is, with nothing in it, and the command on the path."""
+    here, programs = tmp_path / "home", tmp_path / "programs"
+    here.mkdir()
+    programs.mkdir()
+    (programs / "pe-search").write_text(_PROGRAM)
+    (programs / "pe-search").chmod(0o755)
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("HOME", str(here))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    return here
+
+
+def make_store(directory: Path) -> None:
+    with Store.create(directory, MANIFEST):
+        pass
+
+
+def asked(shell: str, typed: str) -> str:
+    """What a shell gets when Tab is pressed after a command line."""
+    variables = {
+        "bash": {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))},
+        "zsh": {"_TYPER_COMPLETE_ARGS": typed},
+        "fish": {"_TYPER_COMPLETE_ARGS": typed, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }[shell]
+    done = subprocess.run(
+        ["pe-search"],
+        env=os.environ | variables | {"_PE_SEARCH_COMPLETE": f"complete_{shell}"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=True,
+    )
+    # Typer has rich make help texts plain for zsh and fish.
+    assert set(done.stderr.split()) <= {"huggingface_hub", "rich"}
+    return done.stdout
+
+
+def offered(typed: str) -> list[str]:
+    return [line for line in asked("bash", typed).splitlines() if line]
+
+
+@pytest.mark.parametrize("typed", ["pe-search ", "pe-search index --model ", "pe-search status --store "])
+def test_every_shell_is_offered_the_same(here, typed):
+    make_store(here / "birds")
+    make_store(here / "drums")
+    values = offered(typed)
+    assert len(values) > 1
+    assert [line.split("\t")[0] for line in asked("fish", typed).splitlines()] == values
+    in_zsh = shlex.split(asked("zsh", typed).replace('"', ""))[-1].removeprefix("*: :((").removesuffix("))")
+    assert [line.split(":")[0] for line in in_zsh.splitlines()] == values
+
+
+def test_commands_and_options_and_their_values_are_offered(here):
+    assert offered("pe-search qu") == ["query"]
+    assert offered("pe-search query --min-p") == ["--min-probability"]
+    assert offered("pe-search query --format ") == [format_.value for format_ in HitFormat]
+
+
+@pytest.mark.parametrize(
+    "typed", ["index . --model", "label . --model", "query rain --model", "locate --frame-model", "query --frame-model"]
+)
+def test_checkpoints_are_offered(here, typed):
+    hub = FRAME_NAMES if "frame" in typed else HUB_NAMES
+    assert offered(f"pe-search {typed} ") == ["builtin", "small", "base", "large", *hub]
+
+
+def test_only_checkpoints_that_begin_so_are_offered(here):
+    assert offered("pe-search index --model b") == ["builtin", "base"]
+    assert offered("pe-search index --model facebook/pe-av-s") == [HUB_NAMES[0], HUB_NAMES[3]]
+    assert offered("pe-search index --model ./") == []
+
+
+def test_so_are_those_that_are_in_the_cache_of_the_hub(here):
+    for hub_id, config in {
+        "facebook/pe-av-small": {"model_type": "pe_audio_video"},
+        "someone/bird-sounds": {"model_type": "pe_audio"},
+        "google/bert": {"model_type": "bert"},
+        "someone/half-fetched": None,
+        "someone/damaged": [],
+    }.items():
+        snapshot = here.parent / "hub" / f"models--{hub_id.replace('/', '--')}" / "snapshots" / "0123abcd"
+        snapshot.mkdir(parents=True)
+        if config is not None:
+            (snapshot / "config.json").write_text(json.dumps(config))
+    assert offered("pe-search index --model ") == [
+        *("builtin", "small", "base", "large"),
+        *HUB_NAMES,
+        "someone/bird-sounds",
+    ]
+    assert asked("fish", "pe-search index --model facebook/pe-av-small").splitlines() == [
+        "facebook/pe-av-small\ton this machine",
+        "facebook/pe-av-small-16-frame\ton the Hugging Face hub",
+    ]
+
+
+def test_stores_near_what_was_typed_are_offered(here):
+    for name in ("birds.store", "birds/2024", "birds/2025", "drums", ".hidden.store"):
+        make_store(here / name)
+    for name in ("birds/notes", "bicycles"):
+        (here / name).mkdir()
+        # As browsers have it, which is no store.
+        (here / name / "manifest.json").write_text("{}")
+    (here / "birds.txt").write_text("")
+
+    for typed in ("status --store", "merge"):
+        assert offered(f"pe-search {typed} ") == ["birds/2024", "birds/2025", "birds.store", "drums"]
+    assert offered("pe-search status --store ./b") == ["./birds/2024", "./birds/2025", "./birds.store"]
+    assert offered("pe-search status --store birds.") == ["birds.store"]
+    assert offered("pe-search status --store birds/") == ["birds/2024", "birds/2025"]
+    assert offered(f"pe-search status --store {here}/d") == [f"{here}/drums"]
+    assert offered("pe-search status --store ~/d") == ["~/drums"]
+    assert offered("pe-search status --store .h") == [".hidden.store"]
+    assert offered("pe-search status --store bicycles") == []
+    assert offered("pe-search status --store nowhere/") == []
+
+
+def test_the_usual_store_is_offered_from_anywhere(here, monkeypatch):
+    assert offered("pe-search status --store ") == []
+    usual = here / "data" / "pe-search" / "store"
+    monkeypatch.setenv("XDG_DATA_HOME", str(here / "data"))
+    make_store(usual)
+    assert offered("pe-search status --store ") == [str(usual)]
+    assert offered("pe-search status --store ~/da") == ["~/data/pe-search/store"]
+    assert offered("pe-search status --store x") == []
+
+
+def test_a_name_that_bash_would_break_is_left_to_bash(here):
+    """It quotes the names of files, which it completes where nothing is offered."""
+    make_store(here / "my birds")
+    make_store(here / "my-drums")
+    typed = "pe-search status --store m"
+    assert asked("bash", typed) == "\n"
+    assert asked("fish", typed) == "my birds\nmy-drums\n"
+    assert asked("zsh", typed) == '_arguments \'*: :(("my birds"\n"my-drums"))\'\n'
+
+
+def in_bash(script: str) -> list[str]:
+    done = subprocess.run(
+        ["bash", "--norc", "-c", script], capture_output=True, text=True, timeout=DEADLINE_S, check=True
+    )
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("installs", [False, True], ids=["show", "install"])
+def test_the_script_for_bash_completes_in_bash(here, installs):
+    if installs:
+        # The colon keeps bash there, as the shell that it is for.
+        said = in_bash("pe-search --install-completion; :")
+        assert said[0] == f"bash completion installed in {here}/.bash_completions/pe-search.sh"
+        set_up = (here / ".bashrc").read_text()
+    else:
+        set_up = 'script=$(pe-search --show-completion); eval "$script"'
+    make_store(here / "birds.store")
+    press_tab = "COMP_WORDS=(pe-search status --store b); COMP_CWORD=3; _pe_search_completion pe-search"
+    report = 'complete -p pe-search; printf "%s\\n" "${COMPREPLY[@]}"'
+    assert in_bash(f"{set_up}\n{press_tab}\n{report}") == [
+        "complete -o default -F _pe_search_completion pe-search",
+        "birds.store",
+    ]

@@ -1,0 +1,424 @@
+"""`pe-search query` with nothing to look for, on a terminal of its own: what is typed, and what is shown."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pe_search.cli.conversation import Conversation, ctrl_c_put_off
+from pe_search.errors import StoreError
+from pe_search.records import Query, Term
+from tests.cli.conftest import Terminal, names_in, wait_for_player
+from tests.made_up import make_checkpoint, noise, write_audio
+
+GREETING = "Type what you are looking for; :help lists what else can be done, :quit ends this.\n"
+README = Path(__file__).parents[2] / "README.md"
+UP = b"\x1b[A"
+
+
+class Talk:
+    """A conversation that a test has with the command."""
+
+    def __init__(self, program: Terminal) -> None:
+        self.program = program
+        self.greeting = self._read_answer()
+
+    def type(self, line: str) -> str:
+        """Type a line; returns what is shown up to the next prompt, without the line."""
+        answer = self.press(f"{line}\r".encode())
+        assert answer.startswith(f"{line}\n")
+        return answer.removeprefix(f"{line}\n")
+
+    def press(self, keys: bytes) -> str:
+        """Press keys at the prompt; returns what is shown up to the next one."""
+        self.program.press(keys)
+        return self._read_answer()
+
+    def end(self, keys: bytes = b":quit\r") -> str:
+        """Press keys that end the conversation as it should end; returns what is shown after the prompt."""
+        before = len(self.program.shown)
+        self.program.press(keys)
+        status, _ = self.program.finish()
+        assert status == 0
+        return self.program.shown[before:].decode().replace("\r\n", "\n")
+
+    def _read_answer(self) -> str:
+        before = len(self.program.shown)
+        shown = self.program.read_until(lambda shown: len(shown) > before and shown.endswith(b"\n> "))
+        assert shown.endswith(b"\n> "), shown
+        return shown[before:].decode().replace("\r\n", "\n").removesuffix("> ")
+
+
+@pytest.fixture
+def talk(terminal, tmp_path, monkeypatch) -> Callable[..., Talk]:
+    """Begin a conversation."""
+    # Versions of readline differ in what they ask of the terminal, and so do its users.
+    (tmp_path / "inputrc").write_text("set enable-bracketed-paste off\n")
+    monkeypatch.setenv("INPUTRC", str(tmp_path / "inputrc"))
+
+    def begin(*args: object) -> Talk:
+        return Talk(terminal([sys.executable, "-m", "pe_search", "query", *args]))
+
+    return begin
+
+
+@pytest.fixture
+def shown_by(run_cli_on_terminal) -> Callable[..., str]:
+    """What a query shows that is no conversation."""
+    return lambda *args: run_cli_on_terminal("query", *args)
+
+
+def hits_of(run_cli, *args: object) -> list[dict[str, object]]:
+    return [json.loads(line) for line in run_cli("query", *args, "--format", "jsonl").out.splitlines()]
+
+
+def test_a_conversation_from_beginning_to_end(talk, shown_by, run_cli, library):
+    options = ("--store", library.store, "-k", 3, "--under", library.sounds / "weather")
+    hits = hits_of(run_cli, "rain", *options)
+    second = "{path}@{start_s:.15g}-{end_s:.15g}".format(**hits[1])
+    talk = talk(*options)
+
+    assert talk.greeting == GREETING
+    assert talk.type(":like 1") == "pe-search: There are no hits; type what you are looking for first.\n"
+    assert talk.type("rain") == shown_by("rain", *options)
+    assert talk.type("  church   bell ") == shown_by("church bell", *options)
+    assert talk.type("") == ""
+    assert talk.type("rain") == shown_by("rain", *options)
+    assert talk.type(":spans 4") == "pe-search: There is no hit 4: the last answer has 3 hits.\n"
+    assert talk.type(":spans 0") == "pe-search: There is no hit 0: the last answer has 3 hits.\n"
+    assert talk.type(":spans") == "pe-search: :spans takes the number of a hit, as in `:spans 1`.\n"
+    assert talk.type(":like one") == "pe-search: :like takes the number of a hit, as in `:like 1`.\n"
+    assert talk.type(":dance") == "pe-search: There is no command ':dance'; :help lists those that there are.\n"
+    assert talk.type(":spans 1") == shown_by("rain", "--spans", *options, "-k", 1)
+    assert talk.type(":like 2") == shown_by("--like", second, *options)
+    assert talk.type(":spans 1") == (
+        "pe-search: These hits are of a sound, and spans are of a text: type first what to listen for.\n"
+    )
+    assert talk.type(":help") == (
+        "TEXT      find what sounds like it\n"
+        ":play N   play hit N of the last answer\n"
+        ":spans N  show when within hit N the sound is heard\n"
+        ":like N   find what sounds like hit N\n"
+        ":help     list all of this\n"
+        ":quit     end this, as Ctrl-D does\n"
+        "The arrow keys go through what was typed before. Ctrl-C gives up the line, or whatever is being done.\n"
+    )
+    assert talk.end() == ":quit\n"
+
+
+def test_options_hold_for_every_line(talk, shown_by, library):
+    options = (
+        "--store",
+        library.store,
+        "--all-windows",
+        "--min-probability",
+        0.4,
+        "--minus",
+        "church bell",
+        "--explain",
+    )
+    rules = ("--threshold", 0.6, "--smooth", 0, "--min-length", 0, "--join", 0)
+    texts = ("rain", "a dog barking")
+    for text in texts:
+        shown_by(text, *options)
+    # By now the store remembers all of them, and --explain says so.
+    one_by_one = [shown_by(text, *options) for text in texts]
+    talk = talk(*options, *rules)
+    assert [talk.type(text) for text in texts] == one_by_one
+    talk.end()
+
+
+@pytest.mark.slow
+def test_so_does_the_one_for_spans(talk, shown_by, run_cli, library):
+    options = ("--store", library.store, "--spans", "--threshold", 0.6, "-k", 2, "--minus", "sea")
+    talk = talk(*options)
+    assert talk.type("rain") == shown_by("rain", *options)
+    like = "{path}@{start_s:.15g}-{end_s:.15g}".format(**hits_of(run_cli, "rain", *options)[0])
+    assert talk.type(":like 1") == shown_by("--like", like, "--store", library.store, "-k", 2, "--minus", "sea")
+    talk.end()
+
+
+def test_nothing_found_is_said(talk, library):
+    talk = talk("--store", library.store, "--min-probability", 1)
+    assert talk.type("rain") == "Nothing found.\n"
+    assert talk.type(":play 1") == "pe-search: There are no hits; type what you are looking for first.\n"
+    talk.end()
+
+
+def test_ctrl_c_gives_up_the_line_and_ctrl_d_ends(talk, shown_by, library):
+    talk = talk("--store", library.store, "-k", 1)
+    # Echoed first, because the terminal drops what it hasn't handed on when Ctrl-C is pressed.
+    talk.program.press(b"church")
+    talk.program.read_until(lambda shown: shown.endswith(b"church"))
+    assert talk.press(b"\x03") == "\n"
+    assert talk.press(b"\x03") == "\n"
+    assert talk.type("rain") == shown_by("rain", "--store", library.store, "-k", 1)
+    assert talk.end(b"\x04") == "\n"
+
+
+def test_the_arrow_keys_go_back_to_earlier_conversations(talk, shown_by, library, tmp_path):
+    options = ("--store", library.store, "-k", 1)
+    first = talk(*options)
+    first.type("rain")
+    first.type("church bell")
+    first.end()
+    history = tmp_path / "state-home" / "pe-search" / "history"
+    assert history.read_text() == "rain\nchurch bell\n"
+    assert history.stat().st_mode & 0o777 == 0o600
+
+    second = talk(*options)
+    assert second.press(2 * UP + b"\r").endswith(f"\n{shown_by('rain', *options)}")
+    second.end()
+    assert history.read_text() == "rain\nchurch bell\nrain\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "answer"),
+    [
+        ("utf-8:strict", "what you typed is not utf-8."),
+        ("utf-8:surrogateescape", "Invalid value for TEXT: is not UTF-8."),
+    ],
+)
+def test_bytes_that_are_no_text_are_a_line(talk, shown_by, library, monkeypatch, encoding, answer):
+    """Which of the two Python takes depends on the user's locale."""
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    talk = talk("--store", library.store, "-k", 1)
+    talk.program.press(b"\xff\r")
+    shown = talk.program.read_until(lambda shown: shown.count(b"> ") == 2)
+    assert shown.endswith(f"\r\npe-search: {answer}\r\n> ".encode())
+    assert talk.type("rain") == shown_by("rain", "--store", library.store, "-k", 1)
+    talk.end()
+
+
+# What is played
+
+
+def test_a_hit_is_played_and_ctrl_c_stops_it_and_nothing_else(talk, run_cli, library, player):
+    played = player("ffplay", "time.sleep(600)")
+    options = ("--store", library.store, "-k", 2)
+    hit = hits_of(run_cli, "rain", *options)[1]
+    talk = talk(*options)
+    answer = talk.type("rain")
+    for times in (1, 2):
+        talk.program.press(b":play 2\r")
+        wait_for_player(played, times)
+        talk.press(b"\x03")
+        assert talk.program.shown.endswith(b"q quit)\r\n\r\n> ")
+    assert [soundfile.info(played / name).duration for name in names_in(played)] == pytest.approx(
+        2 * [hit["end_s"] - hit["start_s"]], abs=1e-4
+    )
+    assert talk.type("rain") == answer
+    talk.end()
+
+
+def test_without_a_player_there_is_a_line_that_says_so(talk, library, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    talk = talk("--store", library.store, "-k", 1)
+    talk.type("rain")
+    assert talk.type(":play 1") == (
+        "pe-search: There is nothing to play sound with: install one of ffplay, mpv, afplay, aplay, paplay.\n"
+    )
+    talk.end()
+
+
+def test_with_an_option_that_needs_one_there_is_no_conversation(terminal, library, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = terminal([sys.executable, "-m", "pe_search", "query", "--play", "--store", library.store])
+    assert program.finish() == (
+        2,
+        "pe-search: There is nothing to play sound with: install one of ffplay, mpv, afplay, aplay, paplay.\n",
+    )
+
+
+# Whatever is typed
+
+COMMANDS = st.sampled_from(
+    [":", ":play", ":spans", ":like", ":help", ":quit", ":play 1", ":like 0", ":spans " + "9" * 5_000]
+)
+BESIDE = (), (Term("speech", 1.0),), ()
+LINES = st.lists(COMMANDS | st.text(st.characters(), max_size=20))
+
+
+@given(LINES)
+def test_nothing_that_is_typed_ends_it_but_quit_and_all_else_is_asked(lines):
+    asked = []
+    hold(lines, lambda query, _keep: asked.append(query))
+    plain = [" ".join(line.split()) for line in lines]
+    until_quit = plain[: plain.index(":quit")] if ":quit" in plain else plain
+    texts = [line for line in until_quit if line and not line.startswith(":") and is_utf8(line)]
+    assert asked == [Query((text,), *BESIDE) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (KeyboardInterrupt(), "\n"),
+        (StoreError("The catalog is damaged."), "pe-search: The catalog is damaged.\n"),
+        (OSError(28, "No space left on device", "/a/b\n"), "pe-search: /a/b\\n: No space left on device\n"),
+        (OSError("odd"), "pe-search: odd\n"),
+    ],
+    ids=["Ctrl-C", "of pe-search", "of a file", "of the system"],
+)
+def test_neither_does_what_goes_wrong_with_an_answer(capsys, error, said):
+    asked = []
+
+    def show(query: Query, _keep: object) -> None:
+        asked.append(query.texts)
+        raise error
+
+    hold(["rain", ":play 1", "sea"], show)
+    assert asked == [("rain",), ("sea",)]
+    no_hits = "pe-search: There are no hits; type what you are looking for first.\n"
+    assert capsys.readouterr().err == f"{GREETING}{said}{no_hits}{said}\n"
+
+
+def hold(lines: list[str], show: Callable[[Query, object], None]) -> None:
+    """Hold a conversation in this process, in which no answer has a hit, so that nothing can be done with one."""
+    waiting = iter(lines)
+
+    def typed(_prompt: str) -> str:
+        try:
+            return next(waiting)
+        except StopIteration:
+            raise EOFError from None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.input", typed)
+        Conversation(None, Query((), *BESIDE), show, None).hold()
+
+
+def is_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+# A store of the test's own
+
+
+@pytest.fixture
+def sounds(tmp_path, monkeypatch) -> Path:
+    """A folder of two clips, and beside it a checkpoint, and a store made with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PE_SEARCH_STORE", str(tmp_path / "store"))
+    make_checkpoint(tmp_path / "checkpoint")
+    for seed, name in enumerate(("a.wav", "b.wav")):
+        write_audio(tmp_path / "sounds" / name, noise(1, seed) * (1 + seed))
+    return tmp_path / "sounds"
+
+
+def test_what_comes_in_meanwhile_is_found_and_what_goes_is_not(talk, shown_by, run_cli, sounds):
+    assert run_cli("index", sounds, "--model", "checkpoint").status == 0
+    talk = talk()
+    before = talk.type("rain")
+    write_audio(sounds / "c.wav", noise(1, 7) * 3)
+    assert run_cli("index", sounds).status == 0
+    after = talk.type("rain")
+    assert after == shown_by("rain")
+    assert ("c.wav" in before, "c.wav" in after) == (False, True)
+    assert run_cli("remove", sounds / "c.wav").status == 0
+    assert talk.type("rain") == before
+    talk.end()
+
+
+@pytest.mark.slow
+def test_towers_are_loaded_once(talk, shown_by, run_cli, sounds, empty_cache):
+    """Once they are, they can be deleted: there is nothing else that new texts could be embedded with."""
+    assert run_cli("index", sounds, "--model", "checkpoint").status == 0
+    bell, siren = shown_by("church bell"), shown_by("siren")
+    bell_spans = shown_by("church bell", "--spans", "-k", 1)
+    for text in ("church bell", "siren"):
+        assert text in bell + siren
+    (Path("store") / "texts.sqlite3").unlink()
+
+    talk = talk()
+    talk.type("rain")
+    talk.type(":spans 1")
+    shutil.rmtree("checkpoint")
+    shutil.rmtree(empty_cache)
+    assert talk.type("siren") == siren
+    assert talk.type("church bell") == bell
+    assert talk.type(":spans 1") == bell_spans
+    talk.end()
+    assert run_cli("query", "a dog").status == 2
+
+
+def test_an_error_is_a_line_and_the_conversation_goes_on(talk, run_cli, sounds):
+    assert run_cli("index", sounds, "--model", "checkpoint").status == 0
+    talk = talk("-k", 1)
+    answer = talk.type("rain")
+    (hit,) = hits_of(run_cli, "rain", "-k", 1)
+    shutil.move(hit["path"], "elsewhere.wav")
+    assert talk.type(":like 1") == f"pe-search: {hit['path']}: No such file or directory\n"
+    assert talk.type("rain") == answer
+    shutil.move("elsewhere.wav", hit["path"])
+    talk.end()
+
+
+@pytest.mark.slow
+def test_the_conversation_in_the_readme_is_honest(talk, run_cli, tmp_path, monkeypatch):
+    block = re.search(r"```text\n\$ pe-search query (.*?)\n(.*?)> :play", README.read_text(encoding="utf-8"), re.DOTALL)
+    greeting, *turns = block[2].split("\n> ")
+    shutil.copytree(README.parent / "examples" / "sounds", tmp_path / "sounds")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_cli("index", "sounds").status == 0
+    talk = talk(*block[1].split())
+    assert talk.greeting == f"{greeting}\n"
+    for turn in turns:
+        line, _, told = turn.partition("\n")
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", talk.type(line))
+        assert [row.rstrip() for row in shown.splitlines()] == told.splitlines()
+    talk.end()
+
+
+# Before and beside
+
+
+def test_a_store_that_is_not_there_is_told_before_anything_is_asked(terminal, sounds):
+    status, shown = terminal([sys.executable, "-m", "pe_search", "query"]).finish()
+    assert status == 2
+    assert shown == (
+        f"pe-search: There is no store at {Path.cwd() / 'store'}; make it with "
+        f"`pe-search index PATH --store {Path.cwd() / 'store'}`.\n"
+    )
+
+
+def test_with_a_terminal_for_the_answers_only_there_is_no_conversation(run_cli_on_terminal):
+    shown = run_cli_on_terminal("query", status=2)
+    assert "Error: Invalid value for TEXT: what to look for?" in shown
+
+
+@pytest.fixture
+def pressed() -> Iterator[list[int]]:
+    """The signals of Ctrl-C that come through."""
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: pressed.append(number))
+    yield pressed
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_waits_until_what_must_not_be_cut_short_is_done(pressed):
+    done = False
+    with pytest.raises(KeyboardInterrupt), ctrl_c_put_off():
+        signal.raise_signal(signal.SIGINT)
+        done = True
+    assert done
+    assert pressed == []
+    signal.raise_signal(signal.SIGINT)
+    assert pressed == [signal.SIGINT]
+
+
+def test_without_a_ctrl_c_nothing_is_put_off(pressed):
+    with ctrl_c_put_off():
+        pass
+    signal.raise_signal(signal.SIGINT)
+    assert pressed == [signal.SIGINT]

@@ -1,0 +1,207 @@
+"""Texts and paths that are given as lists: in a file, or on standard input."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from pe_search.cli.app import app
+from tests.cli.conftest import ODD_NAMES, Outcome
+from tests.made_up import noise, write_audio
+
+
+@pytest.fixture
+def feed() -> Callable[..., Outcome]:
+    """Run the command with something on its standard input."""
+
+    def run(given: bytes, *args: object) -> Outcome:
+        result = CliRunner().invoke(app, [str(arg) for arg in args], input=given, catch_exceptions=False)
+        return Outcome(result.exit_code, result.stdout_bytes, result.stderr_bytes.decode())
+
+    return run
+
+
+@pytest.fixture
+def listed(tmp_path) -> Callable[[bytes], Path]:
+    """Write a list."""
+
+    def write(content: bytes) -> Path:
+        (tmp_path / "list.txt").write_bytes(content)
+        return tmp_path / "list.txt"
+
+    return write
+
+
+# Queries
+
+
+def test_each_line_is_a_query_and_its_hits_name_it(run_cli, library, listed):
+    file = listed(b"\xef\xbb\xbfrain\r\n\n   \n  church bell\n# a dog barking\nrain")
+    args = ("-k", 1, "--format", "jsonl", "--store", library.store)
+    outcome = run_cli("query", "a dog barking", "--from-file", file, *args)
+    assert (outcome.status, outcome.err) == (0, "")
+    hits = [json.loads(line) for line in outcome.out.splitlines()]
+    asked = ["a dog barking", "rain", "church bell", "# a dog barking", "rain"]
+    assert [hit["query"] for hit in hits] == asked
+    assert outcome.out == run_cli("query", *asked, *args).out
+
+
+def test_a_dash_stands_for_the_lines_of_standard_input(run_cli, feed, library):
+    args = ("-k", 3, "--format", "jsonl", "--store", library.store)
+    outcome = feed(b"rain\nchurch bell\n", "query", "sea", "-", "siren", *args)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out == run_cli("query", "sea", "rain", "church bell", "siren", *args).out
+    assert (
+        feed(b"rain\nchurch bell\n", "query", "sea", "siren", "--from-file", "-", *args).out
+        == run_cli("query", "sea", "siren", "rain", "church bell", *args).out
+    )
+
+
+def test_lines_may_be_wordings_for_one_thing(run_cli, library, listed):
+    args = ("--any", "--format", "jsonl", "--store", library.store)
+    outcome = run_cli("query", "--from-file", listed(b"rain\nsea\n"), *args)
+    assert outcome.status == 0
+    assert outcome.out == run_cli("query", "rain", "sea", *args).out
+
+
+def test_as_paths_the_hits_of_queries_follow_one_another(run_cli, feed, library):
+    args = ("-k", 2, "-0", "--store", library.store)
+    each = [run_cli("query", text, *args).out for text in ("rain", "sea")]
+    assert feed(b"rain\nsea\n", "query", "-", *args).out == b"".join(each)
+
+
+@pytest.mark.parametrize(
+    ("given", "args", "error"),
+    [
+        (b"", ["-"], "TEXT: standard input is empty."),
+        (b" \n\n", ["--from-file", "-"], "--from-file: standard input is empty."),
+        (b"caf\xe9", ["-"], "TEXT: standard input is not UTF-8."),
+        (b"rain", ["-", "--from-file", "-"], "TEXT: standard input can be read once only."),
+        (b"rain", ["-", "-"], "TEXT: standard input can be read once only."),
+    ],
+)
+def test_a_list_of_texts_that_is_none_is_an_error(feed, library, given, args, error):
+    outcome = feed(given, "query", *args, "--store", library.store)
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert outcome.err.endswith(f"Error: Invalid value for {error}\n")
+
+
+def test_a_list_that_is_not_there_is_one_line(run_cli, library, tmp_path):
+    for args in (["query", "--from-file", tmp_path / "none"], ["locate", "rain", "--files-from", tmp_path / "none"]):
+        outcome = run_cli(*args)
+        assert (outcome.status, outcome.err) == (2, f"pe-search: {tmp_path}/none: No such file or directory\n")
+
+
+# Paths
+
+
+@pytest.fixture
+def sounds(tmp_path) -> Path:
+    """Clips of every odd name."""
+    for seed, name in enumerate(ODD_NAMES):
+        path = tmp_path / "sounds" / os.fsdecode(name)
+        # soundfile can't encode every name that a file may have.
+        write_audio(path.with_name("new.wav"), noise(0.2, seed)).rename(path)
+    return tmp_path / "sounds"
+
+
+def held(run_cli, store: Path) -> set[bytes]:
+    outcome = run_cli("query", "rain", "-0", "-k", 100, "--store", store)
+    return set(outcome.out.split(b"\0")[:-1])
+
+
+def test_a_list_with_nul_bytes_holds_any_name(feed, run_cli, library, sounds, tmp_path):
+    names = [bytes(sounds) + b"/" + name for name in ODD_NAMES]
+    args = ("--model", library.checkpoint, "--store", tmp_path / "store")
+    outcome = feed(b"\0".join(names) + b"\0", "index", "--files-from", "-", *args)
+    assert outcome.status == 0, outcome.err
+    assert held(run_cli, tmp_path / "store") == set(names)
+
+
+def test_a_list_with_lines_holds_any_name_without_a_newline(run_cli, library, sounds, listed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [b"sounds/" + name for name in ODD_NAMES if b"\n" not in name]
+    args = ("--model", library.checkpoint, "--store", tmp_path / "store")
+    outcome = run_cli("index", "--files-from", listed(b"\n".join(names)), *args)
+    assert outcome.status == 0, outcome.err
+    assert held(run_cli, tmp_path / "store") == {bytes(tmp_path) + b"/" + name for name in names}
+
+
+def test_arguments_come_with_the_list(run_cli, library, sounds, listed, tmp_path):
+    extra = write_audio(tmp_path / "extra" / "a.wav", noise(0.2, 99))
+    args = ("--model", library.checkpoint, "--store", tmp_path / "store")
+    assert run_cli("index", tmp_path / "extra", "--files-from", listed(bytes(sounds) + b"\n"), *args).status == 0
+    assert len(held(run_cli, tmp_path / "store")) == len(ODD_NAMES) + 1
+    assert bytes(extra) in held(run_cli, tmp_path / "store")
+
+
+def test_what_has_left_the_list_stays_in_the_store_and_what_has_left_a_listed_folder_goes(
+    run_cli, library, sounds, listed, tmp_path
+):
+    args = ("--model", library.checkpoint, "--store", tmp_path / "store")
+    for clip in ("a", "b"):
+        write_audio(tmp_path / "files" / f"{clip}.wav", noise(0.2, ord(clip)))
+    files = bytes(tmp_path) + b"/files/"
+    assert run_cli("index", "--files-from", listed(files + b"a.wav\n" + files + b"b.wav\n"), *args).status == 0
+    assert run_cli("index", "--files-from", listed(files + b"b.wav\n"), *args).status == 0
+    assert held(run_cli, tmp_path / "store") == {files + b"a.wav", files + b"b.wav"}
+    (tmp_path / "files" / "a.wav").unlink()
+    assert run_cli("index", "--files-from", listed(files + b"\n"), *args).status == 0
+    assert held(run_cli, tmp_path / "store") == {files + b"b.wav"}
+
+
+def test_label_and_locate_take_a_list(feed, run_cli, library, listed):
+    clips = [library.sounds / "dogs/bark.wav", library.sounds / "weather/rain.wav"]
+    paths = b"\n".join(map(bytes, clips))
+    label = ("--labels", "rain,sea", "--model", library.checkpoint)
+    expected = run_cli("label", *clips, *label)
+    assert expected.status == 0
+    assert feed(paths, "label", "--files-from", "-", *label) == expected
+    locate = ("--threshold", 0, "--model", library.checkpoint)
+    expected = run_cli("locate", "rain", "sea", *clips, *locate)
+    assert expected.status == 0
+    assert feed(paths, "locate", "rain", "sea", "--files-from", "-", *locate) == expected
+    assert feed(paths, "locate", "-t", "rain", "-t", "sea", "--files-from", "-", *locate) == expected
+    last = ("locate", "-t", "rain", "-t", "sea", clips[0], "--files-from", listed(bytes(clips[1])))
+    assert run_cli(*last, *locate) == expected
+
+
+def test_with_a_list_every_argument_of_locate_is_a_text(feed, library, monkeypatch):
+    monkeypatch.chdir(library.sounds)
+    outcome = feed(
+        b"dogs/bark.wav", "locate", "rain", "dogs", "--files-from", "-", "--threshold", 0, "--model", library.checkpoint
+    )
+    assert outcome.status == 0
+    assert {json.loads(line)["query"] for line in outcome.out.splitlines()} == {"rain", "dogs"}
+
+
+@pytest.mark.parametrize(
+    "verb", [["index"], ["label", "--labels", "rain"], ["locate", "rain"]], ids=lambda verb: verb[0]
+)
+def test_an_empty_list_is_nothing_found(feed, library, verb, tmp_path):
+    store = [] if verb[0] == "locate" else ["--store", tmp_path / "store"]
+    outcome = feed(b"\n\n", *verb, "--files-from", "-", *store)
+    assert outcome == Outcome(1, b"", "pe-search: no audio files in standard input.\n")
+
+
+@pytest.mark.parametrize(
+    ("verb", "hint"),
+    [
+        (["index"], "PATH: is missing; give a folder or file, or --files-from."),
+        (["label", "--labels", "rain"], "PATH: is missing; give a folder or file, or --files-from."),
+        (["locate"], "TEXT... FILE...: no TEXT is given."),
+        (["locate", "--files-from", "-"], "TEXT... FILE...: no TEXT is given."),
+        (["locate", "-t", "rain"], "TEXT... FILE...: no FILE is given."),
+        (["query"], "TEXT: what to look for? Give a TEXT, --plus or --like."),
+    ],
+    ids=str,
+)
+def test_nothing_at_all_is_an_error_that_says_what_to_give(run_cli, verb, hint):
+    outcome = run_cli(*verb)
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert outcome.err.endswith(f"Error: Invalid value for {hint}\n")
