@@ -77,8 +77,8 @@ def _cut_wav(path: Path, span: Span, wav: Path) -> None:
     from pe_search.audio.cut import cut
     from pe_search.audio.read import ClipReader
 
-    with ClipReader(path) as reader, wav.open("w+b") as file:
-        cut(reader, [((span.start_s, span.end_s), file)], "WAV")
+    with ClipReader(path) as reader:
+        cut(reader, [((span.start_s, span.end_s), wav)], "WAV")
 
 
 def _play_file(command: Sequence[str], *, reads_keys: bool) -> str:
