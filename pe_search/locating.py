@@ -131,13 +131,8 @@ class Locator:
             places.setdefault(hit.path, []).append((hit.start_s, hit.end_s))
         traces: dict[tuple[Path, tuple[float, float], str], Trace] = {}
         for path in places:
-            clip = next(find_clips([path], on_problem), None)
-            if clip is None:
-                continue
             try:
-                if not is_as_held(clip, held(path)):
-                    on_problem(Problem(path, "has changed since it was indexed; run `pe-search index` on it again"))
-                    continue
+                check_unchanged(path, held)
                 with ClipReader(path) as reader:
                     for place, samples in reader.stretches(places[path]):
                         for trace in self._listen([samples], path, place[0]):
@@ -204,6 +199,20 @@ class Locator:
         return traces
 
 
-def is_as_held(clip: Clip, held: tuple[Clip, bytes] | None) -> bool:
-    """Whether a clip has the bytes that were indexed; one that was only touched since does."""
-    return held is not None and (clip == held[0] or content_digest(clip.path) == held[1])
+def check_unchanged(path: Path, held: Callable[[Path], tuple[Clip, bytes] | None]) -> None:
+    """See to it that a clip has the bytes that were indexed; one that was only touched since does.
+
+    Args:
+        path: The clip.
+        held: Gives a clip as it was when it was indexed, with the digest of its content.
+
+    Raises:
+        AudioError: If it is gone, can't be read, or has changed.
+    """
+    problems: list[Problem] = []
+    clip = next(find_clips([path], problems.append), None)
+    if problems:
+        raise AudioError(path, problems[0].reason)
+    known = held(path)
+    if known is None or (clip != known[0] and content_digest(path) != known[1]):
+        raise AudioError(path, "has changed since it was indexed; run `pe-search index` on it again")

@@ -41,8 +41,10 @@ def write_with_spans(
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
-        problems.append(problem)
-        say_problem(problem)
+        # A clip may be a hit of several queries.
+        if problem not in problems:
+            problems.append(problem)
+            say_problem(problem)
 
     def listen() -> Iterator[list[tuple[Hit, Trace | None]]]:
         locator = None
@@ -50,7 +52,7 @@ def write_with_spans(
             if hits and locator is None:
                 locator = Locator(Embedder(checkpoint), Question(texts, rules))
             traces = locator.in_hits(hits, store.clip, leave_out) if locator else []
-            picks.of_traces(traces)
+            picks.of_traces(traces, are_hits=True)
             yield list(zip(hits, traces, strict=True))
 
     if hit_format in TIMELINE_FORMATS:
