@@ -53,6 +53,7 @@ class LabelFormat(StrEnum):
 
 
 def label(
+    context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Folders and audio files.", show_default=False)],
     labels: Annotated[
         str | None,
@@ -92,9 +93,9 @@ def label(
     """Say how likely it is that each label fits a clip.
 
     Each label is judged by itself, so several may fit, or none: the probabilities of a clip don't add up to one. A
-    clip of several windows is judged by the window that fits best, label by label. No store is needed; but where there
-    is one that holds a clip as it is on disk, the clip is not read again. Exit status: 0 if there is a label to show,
-    1 if not, 2 on an error, also when a file had to be left out.
+    clip of several windows is judged by the window that fits best, label by label. No store is needed; but what one has
+    of a clip is used, and the clip is not read again. Exit status: 0 if there is a label to show, 1 if not, 2 on an
+    error, also when a file had to be left out.
 
     \b
         pe-search label ./new --labels "dog barking,rain,speech"
@@ -122,7 +123,10 @@ def label(
     from pe_search.labelling import Labeller
 
     with ExitStack() as stack:
-        opened, checkpoint = _open_store_if_any(store, model)
+        source = context.get_parameter_source("store")
+        opened, checkpoint = _open_store_if_any(
+            store_directory(store), model, is_named=source is not None and source.name == "COMMANDLINE"
+        )
 
         @cache
         def load_embedder() -> Embedder:
@@ -162,17 +166,16 @@ def _read_labels(labels: str | None, labels_file: Path | None) -> list[str]:
     return list(dict.fromkeys(checked_texts([part.strip() for part in parts], name)))
 
 
-def _open_store_if_any(store: str | None, model: str | None) -> tuple[Store | None, Checkpoint]:
+def _open_store_if_any(directory: Path, model: str | None, *, is_named: bool) -> tuple[Store | None, Checkpoint]:
     """The store to use, if there is one that was made with the checkpoint; and that checkpoint.
 
-    A store that was asked for by name must be there and fit; the one in its usual place is only a help.
+    A store that is named on the command line must be there and fit; the one in its usual place is only a help.
     """
     from pe_search.pe_audio.checkpoint import BUILTIN, find_checkpoint, find_same_checkpoint
     from pe_search.store import Store, read_manifest_if_any
 
-    directory = store_directory(store)
     manifest = read_manifest_if_any(directory)
-    if manifest is None and store is not None:
+    if manifest is None and is_named:
         Store.open(directory)  # raises what says so
     if manifest is None:
         return None, find_checkpoint(os.environ.get("PE_SEARCH_MODEL", BUILTIN) if model is None else model)
@@ -181,7 +184,7 @@ def _open_store_if_any(store: str | None, model: str | None) -> tuple[Store | No
     else:
         checkpoint = find_checkpoint(model)
         if (checkpoint.name, checkpoint.revision) != (manifest.model, manifest.revision):
-            if store is not None:
+            if is_named:
                 raise StoreError(
                     f"The store at {directory} was made with {manifest.model}, revision {manifest.revision}; leave "
                     f"--store out to use {model}."

@@ -149,6 +149,10 @@ class Store:
         """The content of the clip at a path, or None if there is no such clip."""
         return self._catalog.content(path)
 
+    def content_of(self, digest: bytes) -> Content | None:
+        """The content with a digest, all of whose embeddings are held; or None if there is none."""
+        return self._catalog.content_of(digest)
+
     def size_bytes(self) -> int:
         """Bytes on disk."""
         return sum(file.stat().st_size for file in self.directory.iterdir() if file.is_file())
