@@ -26,7 +26,7 @@ def find_duplicates(
     threshold: float,
     *,
     under: Path | None = None,
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    on_progress: Callable[[float], None] = lambda _share: None,
 ) -> Iterator[list[Duplicate]]:
     """Yield the groups of clips that sound the same, each group and the clips in it in order of path.
 
@@ -44,7 +44,7 @@ def find_duplicates(
         store: Whose clips are compared. It is only read.
         threshold: The lowest cosine of clips in one group, −1 to 1.
         under: A clip, or a folder that the clips must be below; absolute.
-        on_progress: Called now and then with how many different contents were compared with all others, of how many.
+        on_progress: Called now and then with the share of the clips that were compared with all others, 0 to 1.
     """
     shelf = _fill_shelf(store, under)
     count = len(shelf.paths)
@@ -63,7 +63,7 @@ def find_duplicates(
                 if cosine >= threshold:
                     first_of[other], cosines[other] = first, cosine
         done = int(firsts[-1]) + 1 if len(firsts) else count
-        on_progress(done, count)
+        on_progress(done / count)
     by_group = np.argsort(first_of, kind="stable")
     for members in np.split(by_group, 1 + np.flatnonzero(np.diff(first_of[by_group]))):
         group = [

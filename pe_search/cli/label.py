@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -29,7 +28,7 @@ from pe_search.cli.options import (
     store_directory,
 )
 from pe_search.cli.progress import ProgressBar
-from pe_search.cli.render import hit_values, times, write_csv_row, write_renderable
+from pe_search.cli.render import Rows, hit_values, times, write_renderable
 from pe_search.errors import StoreError
 from pe_search.records import Hit, Problem
 
@@ -206,28 +205,23 @@ def _text_embedder(store: Store | None, checkpoint: Checkpoint) -> TextEmbedder:
 def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_room: Callable[[], None]) -> int:
     """Print the labels of each clip to stdout; returns how many there are."""
     if label_format is LabelFormat.TABLE:
-        rows = [hits for hits in answers if hits]
+        labelled = [hits for hits in answers if hits]
         make_room()
-        if rows:
-            _write_table(rows)
-        return sum(map(len, rows))
-    out = sys.stdout.buffer
+        if labelled:
+            _write_table(labelled)
+        return sum(map(len, labelled))
+    rows = Rows(_FIELDS, as_csv=label_format is LabelFormat.CSV)
     count = 0
-    if label_format is LabelFormat.CSV:
-        write_csv_row(_FIELDS, out)
     for hits in answers:
         make_room()
         for hit in hits:
-            if label_format is LabelFormat.CSV:
-                write_csv_row(hit_values(hit), out)
-            else:
-                out.write(json.dumps(dict(zip(_FIELDS, hit_values(hit), strict=True))).encode("ascii") + b"\n")
-        out.flush()
+            rows.write(hit_values(hit))
+        sys.stdout.buffer.flush()
         count += len(hits)
     return count
 
 
-def _write_table(rows: Iterable[Sequence[Hit]]) -> None:
+def _write_table(labelled: Iterable[Sequence[Hit]]) -> None:
     """A row for each clip: its best label, and what else is likely."""
     from rich.table import Table
     from rich.text import Text
@@ -238,7 +232,7 @@ def _write_table(rows: Iterable[Sequence[Hit]]) -> None:
     table.add_column("time", justify="right", style="cyan", no_wrap=True)
     table.add_column("clip", overflow="fold")
     table.add_column("also", style="dim")
-    for best, *others in rows:
+    for best, *others in labelled:
         also = ", ".join(
             f"{printable(hit.query)} {hit.probability:.2f}" for hit in others if hit.probability >= _LIKELY
         )
