@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.audio.find import is_under
 from pe_search.records import Clip, Duplicate
 from pe_search.store import Store
 
@@ -138,7 +139,7 @@ class _Shelf:
 
 def _fill_shelf(store: Store, under: Path | None) -> _Shelf:
     def is_wanted(clip: Clip) -> bool:
-        return under is None or under == clip.path or under in clip.path.parents
+        return under is None or is_under(str(clip.path), {str(under)})
 
     content_of: dict[bytes, int] = {}
     paths: list[list[Path]] = []

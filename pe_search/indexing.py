@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
-from pe_search.audio.find import find_stamps
+from pe_search.audio.find import find_stamps, is_under
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem, Stamp
 from pe_search.store import Store
@@ -86,8 +86,8 @@ def plan_index(
     # What couldn't be looked at isn't known to be gone.
     unseen = {str(problem.path) for problem in problems}
     for root in roots:
-        is_bare = not any(_is_under(path, {root}) for path in (*found, *(unseen - {root})))
-        lost = sum(_is_under(path, {root}) for path in held) if is_bare else 0
+        is_bare = not any(is_under(path, {root}) for path in (*found, *(unseen - {root})))
+        lost = sum(is_under(path, {root}) for path in held) if is_bare else 0
         if lost:
             problems = [problem for problem in problems if str(problem.path) != root]
             unseen.discard(root)
@@ -98,7 +98,7 @@ def plan_index(
         tuple(
             Path(path)
             for path in known
-            if path not in found and _is_under(path, set(roots)) and not _is_under(path, unseen)
+            if path not in found and is_under(path, set(roots)) and not is_under(path, unseen)
         )
         for known in (held, hopeless)
     )
@@ -359,13 +359,3 @@ def _part(reading: _Reading, windows: int) -> Content:
     """The windows that come after those that are committed."""
     times = reading.times[reading.committed : reading.committed + windows]
     return Content(reading.digest, times, np.stack(reading.embeddings[:windows]), is_whole=reading.is_finished)
-
-
-def _is_under(path: str, folders: Set[str]) -> bool:
-    """Whether a path is one of the folders or below one."""
-    while path not in folders:
-        parent = os.path.dirname(path)  # noqa: PTH120 (a `Path` for each of 100,000 clips would take seconds)
-        if parent == path:
-            return False
-        path = parent
-    return True
