@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -244,6 +246,19 @@ def test_keys_go_on_and_back_and_quit(terminal, library, player):
     turns = [line.split()[0] for line in shown.splitlines() if "quit" in line]
     assert turns == ["1/3", "2/3", "1/3", "2/3"]
     assert len(names_in(played)) == 4
+
+
+def test_an_interrupt_ends_it_and_gives_the_terminal_back(terminal, library, player):
+    played = player("mpv", "time.sleep(600)")
+    program = terminal([sys.executable, "-m", "pe_search", "query", "rain", *weather(library), "--play"])
+    echo_before = termios.tcgetattr(program._master)[3] & termios.ECHO
+    program.read_until(lambda shown: b"quit)" in shown)
+    wait_for_player(played, 1)
+    assert termios.tcgetattr(program._master)[3] & termios.ECHO == 0
+    program.process.send_signal(signal.SIGINT)
+    status, shown = program.finish()
+    assert (status, "Traceback" in shown) == (130, False)
+    assert termios.tcgetattr(program._master)[3] & termios.ECHO == echo_before != 0
 
 
 def wait_for_player(played: Path, times: int) -> None:
