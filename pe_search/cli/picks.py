@@ -11,7 +11,7 @@ import typer
 
 from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import expanded
-from pe_search.errors import AudioError
+from pe_search.errors import AudioError, PeSearchError
 from pe_search.records import Clip, Hit, Problem, Span, Trace
 
 
@@ -51,7 +51,7 @@ class Picks:
         problems: Clips that couldn't be copied, cut or played.
 
     Raises:
-        PeSearchError: If there is nothing to play with.
+        PeSearchError: If there is nothing to play with, or a folder is a file.
         OSError: If a folder can't be made.
     """
 
@@ -67,7 +67,10 @@ class Picks:
         )
         for folder in (self._copy_to, self._cut_to):
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except FileExistsError:
+                    raise PeSearchError(f"{folder}: is a file; name a folder.") from None
         self._copies: dict[Path, Path] = {}
         self._cuts: set[Path] = set()
         self._to_play: list[tuple[Path, Span]] = []

@@ -136,7 +136,7 @@ def test_a_clip_that_flac_has_no_room_for_is_left_out_and_the_rest_is_cut(run_cl
 
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(run_cli, library, sounds):
     outcome = run_cli("query", "rain", "--store", library.store, "--copy-to", "a.wav")
-    assert (outcome.status, outcome.out, outcome.err) == (2, b"", "pe-search: a.wav: File exists\n")
+    assert (outcome.status, outcome.out, outcome.err) == (2, b"", "pe-search: a.wav: is a file; name a folder.\n")
 
 
 # Playing
