@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.audio.find import is_under
 from pe_search.records import Clip, Duplicate
 from pe_search.store import Store
 
@@ -26,7 +27,7 @@ def find_duplicates(
     threshold: float,
     *,
     under: Path | None = None,
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    on_progress: Callable[[float], None] = lambda _share: None,
 ) -> Iterator[list[Duplicate]]:
     """Yield the groups of clips that sound the same, each group and the clips in it in order of path.
 
@@ -44,7 +45,7 @@ def find_duplicates(
         store: Whose clips are compared. It is only read.
         threshold: The lowest cosine of clips in one group, −1 to 1.
         under: A clip, or a folder that the clips must be below; absolute.
-        on_progress: Called now and then with how many different contents were compared with all others, of how many.
+        on_progress: Called now and then with the share of the clips that were compared with all others, 0 to 1.
     """
     shelf = _fill_shelf(store, under)
     count = len(shelf.paths)
@@ -63,7 +64,7 @@ def find_duplicates(
                 if cosine >= threshold:
                     first_of[other], cosines[other] = first, cosine
         done = int(firsts[-1]) + 1 if len(firsts) else count
-        on_progress(done, count)
+        on_progress(done / count)
     by_group = np.argsort(first_of, kind="stable")
     for members in np.split(by_group, 1 + np.flatnonzero(np.diff(first_of[by_group]))):
         group = [
@@ -138,7 +139,7 @@ class _Shelf:
 
 def _fill_shelf(store: Store, under: Path | None) -> _Shelf:
     def is_wanted(clip: Clip) -> bool:
-        return under is None or under == clip.path or under in clip.path.parents
+        return under is None or is_under(str(clip.path), {str(under)})
 
     content_of: dict[bytes, int] = {}
     paths: list[list[Path]] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
-from pe_search.audio.find import find_stamps
+from pe_search.audio.find import find_stamps, is_under
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem, Stamp
 from pe_search.store import Store
@@ -111,7 +111,7 @@ def plan_index(
     problems = [problem for problem in problems if str(problem.path) not in bare] + kept
     to_remove, to_forget = (
         tuple(
-            Path(path) for path in known if path not in found and _is_under(path, asked) and not _is_under(path, unseen)
+            Path(path) for path in known if path not in found and is_under(path, asked) and not is_under(path, unseen)
         )
         for known in (held, hopeless)
     )
@@ -378,13 +378,3 @@ def _below(folder: str, paths: Sequence[str]) -> range:
     """The places of what is below a folder among sorted paths."""
     first = folder.rstrip(os.sep) + os.sep
     return range(bisect_left(paths, first), bisect_left(paths, first[:-1] + chr(ord(os.sep) + 1)))
-
-
-def _is_under(path: str, folders: Set[str]) -> bool:
-    """Whether a path is one of the folders or below one."""
-    while path not in folders:
-        parent = os.path.dirname(path)  # noqa: PTH120 (a `Path` for each of 100,000 clips would take seconds)
-        if parent == path:
-            return False
-        path = parent
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import shutil
@@ -17,6 +18,7 @@ from pe_search.records import Span
 
 # A name may have 255 bytes, and a character up to four.
 _LONGEST_STEM_BYTES = 200
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def copy_clip(path: Path, folder: Path) -> Path:
@@ -33,6 +35,9 @@ def copy_clip(path: Path, folder: Path) -> Path:
         try:
             shutil.copy2(path, draft)
         except OSError as error:
+            if error.errno in _NO_ROOM:
+                # It names the clip, because it was copied from there.
+                raise OSError(error.errno, error.strerror, str(folder)) from error
             if error.filename is None or Path(os.fsdecode(error.filename)) != path:
                 raise
             raise AudioError(path, error.strerror or str(error)) from error
@@ -54,14 +59,8 @@ def cut_spans(path: Path, spans: Iterable[Span], folder: Path) -> list[Path]:
     spans = list(spans)
     with ExitStack() as stack:
         drafts = [stack.enter_context(_draft(folder)) for _ in spans]
-        with ExitStack() as files, ClipReader(path) as reader:
-            cut(
-                reader,
-                [
-                    ((span.start_s, span.end_s), files.enter_context(draft.open("r+b")))
-                    for span, draft in zip(spans, drafts, strict=True)
-                ],
-            )
+        with ClipReader(path) as reader:
+            cut(reader, [((span.start_s, span.end_s), draft) for span, draft in zip(spans, drafts, strict=True)])
         return [
             _settle(
                 draft,

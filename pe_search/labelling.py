@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +59,8 @@ class Labeller:
         embeddings: Of the labels, float32 of shape (labels, dimension).
         manifest: How clips are cut into windows, and how scores become probabilities.
         load_embedder: Called once there is a window to embed; gives the embedder that the manifest is of.
-        store: Made with that embedder; clips that it holds as they are on disk are not read. None if there is none.
+        store: Made with that embedder. A clip that it holds as it is on disk is not read, and one whose bytes it has
+            from another time or place is not decoded. None if there is none.
         on_problem: Called with each clip that is left out.
         on_progress: Called now and then with the bytes of the clips that are done, and the seconds that were embedded.
     """
@@ -92,26 +94,34 @@ class Labeller:
         A hit's window is the one that the label fits best, so those of different labels may differ. Equal scores are in
         order of the labels.
         """
-        held = {} if self._store is None else self._store.clips()
-        to_read = [clip for clip in clips if held.get(clip.path) != clip]
-        reading_ahead = read_ahead(to_read, self._manifest.window_s, self._manifest.hop_s, lambda _digest: False)
+        digests = self._digests_held(clips)
+        known: Set[bytes] = self._store.digests() if self._store and len(digests) < len(clips) else frozenset()
+        to_read = [clip for clip in clips if clip.path not in digests]
+        reading_ahead = read_ahead(to_read, self._manifest.window_s, self._manifest.hop_s, known.__contains__)
         with closing(reading_ahead):
             for clip in clips:
                 reading = _Reading(clip)
                 self._waiting.append(reading)
-                if held.get(clip.path) == clip:
-                    self._look_up(reading)
+                if clip.path in digests:
+                    self._look_up(reading, digests[clip.path])
                 else:
-                    self._read(reading, next(reading_ahead))
+                    self._read(reading, next(reading_ahead), known)
                 if len(self._waiting) > _MOST_WAITING:
                     self._embed()
                 yield from self._finished()
             self._embed()
             yield from self._finished()
 
-    def _look_up(self, reading: _Reading) -> None:
+    def _digests_held(self, clips: Sequence[Clip]) -> dict[Path, bytes]:
+        """The digests of those clips that the store holds as they are on disk."""
+        if self._store is None:
+            return {}
+        held = ((clip, self._store.clip(clip.path)) for clip in clips)
+        return {clip.path: as_held[1] for clip, as_held in held if as_held is not None and as_held[0] == clip}
+
+    def _look_up(self, reading: _Reading, digest: bytes) -> None:
         assert self._store is not None
-        content = self._store.content(reading.clip.path)
+        content = self._store.content_of(digest)
         if content is None:
             self._leave_out(reading, "was taken out of the store meanwhile; run the same command again")
             return
@@ -119,8 +129,12 @@ class Labeller:
         reading.scores.extend(content.embeddings @ self._embeddings.T)
         reading.is_read = True
 
-    def _read(self, reading: _Reading, ahead: ClipAhead) -> None:
+    def _read(self, reading: _Reading, ahead: ClipAhead, known: Set[bytes]) -> None:
         try:
+            if ahead.digest() in known:
+                ahead.skip_windows()
+                self._look_up(reading, ahead.digest())
+                return
             for window in ahead.windows():
                 reading.times.append((window.start_s, window.end_s))
                 self._gathered.append((reading, window.samples))

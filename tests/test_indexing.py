@@ -953,14 +953,14 @@ def test_a_list_of_many_files_is_planned_without_comparing_each_with_all(tmp_pat
     for root in roots[1:]:
         shutil.copyfile(roots[0], root)
     asked = 0
-    is_under = indexing._is_under
+    is_under = indexing.is_under
 
     def counting(path, folders):
         nonlocal asked
         asked += 1
         return is_under(path, folders)
 
-    monkeypatch.setattr(indexing, "_is_under", counting)
+    monkeypatch.setattr(indexing, "is_under", counting)
     plan = plan_index(roots, {f"/gone/{number}.wav": (1, 1) for number in range(2_000)})
     assert len(plan.to_read) == 2_000
     assert asked <= 4_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,20 @@ def test_a_folder_that_is_not_there_is_an_error_of_its_own(tmp_path):
     path = write_audio(tmp_path / "a.wav", noise(0.1))
     with pytest.raises(FileNotFoundError, match="none"):
         copy_clip(path, tmp_path / "none")
+
+
+def test_a_full_disk_is_an_error_that_names_the_folder_and_leaves_nothing(tmp_path, folder):
+    path = write_audio(tmp_path / "a.wav", noise(2.0))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for keep in (lambda: copy_clip(path, folder), lambda: cut_spans(path, SPANS, folder)):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+        try:
+            with pytest.raises(OSError, match="File too large") as raised:
+                keep()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert raised.value.filename == str(folder)
+        assert names_in(folder) == []
 
 
 def test_spans_are_cut_out_as_the_clip_has_them(tmp_path, folder):

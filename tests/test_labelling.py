@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from pe_search import labelling
 from pe_search.audio.find import find_clips
+from pe_search.audio.hashing import content_digest
 from pe_search.indexing import plan_index, run_index
 from pe_search.labelling import Labeller
-from pe_search.records import Clip, Hit, Problem
+from pe_search.records import Clip, Content, Hit, Problem
 from pe_search.store import Manifest, Store
 from tests.made_up import FakeEmbedder, noise, write_audio
 
@@ -148,15 +150,45 @@ def test_a_clip_that_has_changed_since_is_read(tmp_path, store):
     assert_hits(hits, path, windows_of(louder, 0.0), LABELS)
 
 
-def test_a_clip_that_leaves_the_store_meanwhile_is_a_problem(tmp_path, store, monkeypatch):
+def test_a_clip_whose_bytes_the_store_has_is_not_embedded_again(tmp_path, store):
+    path = write_audio(tmp_path / "sounds" / "a.wav", rising(2.25))
+    index(store, path)
+    write_audio(tmp_path / "sounds" / "new.wav", noise(0.5))
+    path.rename(tmp_path / "sounds" / "moved.wav")
+    shutil.copy(tmp_path / "sounds" / "moved.wav", tmp_path / "sounds" / "touched.wav")
+    os.utime(tmp_path / "sounds" / "touched.wav", ns=(1, 1))
+    embedder = FakeEmbedder()
+    hits, problems = label(clips_of(tmp_path / "sounds"), store=store, embedder=embedder)
+    assert problems == []
+    assert [row[0].path.name for row in hits] == ["moved.wav", "new.wav", "touched.wav"]
+    assert embedder.windows_embedded == 1, "that of new.wav"
+    windows = windows_of(rising(2.25), 0.0, 0.5, 1.0, 1.25)
+    for row in (hits[0], hits[2]):
+        assert_hits(row, row[0].path, windows, LABELS)
+
+
+def test_of_a_clip_that_the_store_has_in_part_all_is_embedded(tmp_path, store):
+    """As a run leaves it that was cut short."""
+    path = write_audio(tmp_path / "a.wav", rising(2.25))
+    begun = Content(content_digest(path), [(0.0, 1.0)], np.ones((1, 3), np.float32), is_whole=False)
+    store.commit(contents=[begun])
+    (hits,), _ = label(clips_of(path), store=store)
+    assert_hits(hits, path, windows_of(rising(2.25), 0.0, 0.5, 1.0, 1.25), LABELS)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "moved.wav"])
+def test_what_leaves_the_store_meanwhile_is_a_problem(tmp_path, store, monkeypatch, name):
     path = write_audio(tmp_path / "a.wav", noise(0.5))
     index(store, path)
-    held = store.clips()
+    held, digests = store.clip(path), store.digests()
     store.commit(removed=[path])
-    monkeypatch.setattr(store, "clips", lambda: held)
-    hits, problems = label(clips_of(path), store=store)
+    store.drop_unused_contents()
+    path.rename(tmp_path / name)
+    monkeypatch.setattr(store, "clip", lambda asked: held if asked == path else None)
+    monkeypatch.setattr(store, "digests", lambda: digests)
+    hits, problems = label(clips_of(tmp_path / name), store=store)
     reason = "was taken out of the store meanwhile; run the same command again"
-    assert (hits, problems) == ([], [Problem(path, reason)])
+    assert (hits, problems) == ([], [Problem(tmp_path / name, reason)])
 
 
 def test_a_clip_that_cannot_be_read_is_left_out_and_the_rest_is_labelled(tmp_path):
@@ -195,7 +227,7 @@ def test_no_more_than_so_many_clips_wait(tmp_path, store, monkeypatch):
     for number in range(9):
         write_audio(tmp_path / "sounds" / f"{number}.wav", noise(0.25, number))
     index(store, tmp_path / "sounds")
-    os.utime(tmp_path / "sounds" / "0.wav", ns=(1, 1))
+    write_audio(tmp_path / "sounds" / "0.wav", noise(0.5, 99))
     embedder = FakeEmbedder()
     labeller = Labeller(
         LABELS, embedder.embed_texts(LABELS), MANIFEST, lambda: embedder, store, pytest.fail, lambda *_: None

@@ -70,7 +70,7 @@ def times_of(spans: Sequence[Span]) -> list[tuple[float, float]]:
     return [(round(span.start_s, 6), round(span.end_s, 6)) for span in spans]
 
 
-@pytest.mark.parametrize("seconds", [0.01, 0.04, 3.0, 9.97, 10.0, 10.01, 17.9, 18.0, 18.03, 41.23])
+@pytest.mark.parametrize("seconds", [0.01, 0.04, 3.0, 4.97, 5.0, 5.01, 8.9, 9.0, 9.03, 41.23])
 def test_joined_windows_equal_one_long_pass(tmp_path, seconds):
     samples = noise(seconds, seed=3)
     write_audio(tmp_path / "a.wav", samples)
@@ -84,19 +84,19 @@ def test_joined_windows_equal_one_long_pass(tmp_path, seconds):
 
 
 def test_away_from_the_seams_it_does_not_matter_what_a_window_cannot_hear(tmp_path):
-    samples = noise(41, seed=3) * np.linspace(0, 2, 41 * 48_000, dtype=np.float32)
+    samples = noise(42, seed=3) * np.linspace(0, 2, 42 * 48_000, dtype=np.float32)
     write_audio(tmp_path / "a.wav", samples)
-    reach = 25
+    reach = 12
     (trace,) = Locator(FakeFrameEmbedder(reach), Question([LOUD], BARE)).in_clip(tmp_path / "a.wav")
     expected = 1 / (1 + np.exp(-2 * FakeFrameEmbedder(reach).frames(samples)[:, 0]))
     off = np.abs(trace.probabilities - expected)
-    # Windows begin every 8 s and the last ends with the clip; a frame within reach of an edge lacks what is beyond.
-    edges = [200, 250, 400, 450, 600, 650, 775, 800, 850]
+    # Windows begin every 4 s and the last ends with the clip; a frame within reach of an edge lacks what is beyond.
+    edges = [*range(100, 901, 100), *range(125, 1026, 100), 925]
     seams = np.zeros(len(off), bool)
     for edge in edges:
         seams[edge - reach : edge + reach] = True
     assert off[~seams].max() < 1e-6
-    # At the edge itself a window lacks half of the context, and counts for 1 part in 51.
+    # At the edge itself a window lacks half of the context, and counts for 1 part in 26.
     assert 1e-6 < off[seams].max() < 0.12
 
 
@@ -113,11 +113,11 @@ def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(monkey
     # Its normalisation and attention hear the whole of a window, so no frame is quite the same in another.
     assert np.median(off) < 0.02
     assert np.quantile(off, 0.95) < 0.1
-    assert off.max() < 0.4
+    assert off.max() < 0.5
     assert np.ptp(long) > 0.4
 
 
-@pytest.mark.parametrize("at_s", [0.0, 7.5, 8.0, 8.5, 9.0, 9.96, 10.0, 15.9, 16.0, 17.0, 18.0, 30.6])
+@pytest.mark.parametrize("at_s", [0.0, 3.0, 3.5, 4.0, 4.5, 4.96, 5.0, 7.9, 8.0, 8.5, 9.0, 30.6])
 def test_no_event_is_cut_or_doubled_at_a_seam(tmp_path, at_s):
     write_audio(tmp_path / "a.wav", bursts(32.0, (at_s, at_s + 1.4)))
     for reach in (0, 5):
@@ -138,7 +138,7 @@ def test_windows_go_through_together_as_the_embedder_takes_them(tmp_path):
     write_audio(tmp_path / "a.wav", noise(41.01))
     embedder = FakeFrameEmbedder(batch_s=20)
     Locator(embedder, Question([LOUD], BARE)).in_clip(tmp_path / "a.wav")
-    assert embedder.lengths == [[480_000] * 2] * 2 + [[480_000]]
+    assert embedder.lengths == [[240_000] * 4] * 2 + [[240_000] * 3]
 
 
 def test_the_rules_apply(tmp_path):
@@ -183,7 +183,7 @@ def test_progress_tells_share_and_seconds(tmp_path):
     told: list[tuple[float, float]] = []
     locator = Locator(FakeFrameEmbedder(batch_s=10), Question([LOUD], BARE))
     locator.in_clip(tmp_path / "a.wav", lambda share, heard_s: told.append((share, heard_s)))
-    assert told == [(0.25, 10.0), (0.45, 18.0), (0.65, 26.0), (0.85, 34.0), (1.0, 40.0)]
+    assert told == [(0.225, 9.0), (0.425, 17.0), (0.625, 25.0), (0.825, 33.0), (1.0, 40.0)]
 
 
 def test_a_clip_that_cannot_be_embedded(tmp_path):
@@ -258,7 +258,7 @@ def test_only_the_windows_of_hits_are_listened_to_each_clip_once(tmp_path, monke
         [(4, 6)],
     ]
     assert opened == [a, b]
-    assert sorted(length for batch in embedder.lengths for length in batch) == [24_960, 480_000, 480_000, 480_000]
+    assert sorted(length for batch in embedder.lengths for length in batch) == [24_960] + [240_000] * 9
 
 
 def test_clips_that_are_gone_changed_or_unreadable_are_named_once_and_have_no_trace(tmp_path):

@@ -2,41 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import BinaryIO
+import io
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
 from pe_search.audio.read import ClipReader
-from pe_search.errors import AudioError, PeSearchError
+from pe_search.errors import AudioError, PeSearchError, first_line
 
 # What these hold fits into as many bits of FLAC or WAV; anything else is floating point, or was before it was coded.
 _SUBTYPES = {"PCM_S8": "PCM_16", "PCM_U8": "PCM_16", "PCM_16": "PCM_16", "PCM_24": "PCM_24"}
-_MOST_CHANNELS = {"FLAC": 8}
-_HIGHEST_RATE_HZ = {"FLAC": 655_350}
+_MOST_FLAC_CHANNELS = 8
+# From here on FLAC counts in tens of Hz.
+_FLAC_TENS_FROM_HZ = 1 << 16
+_HIGHEST_FLAC_RATE_HZ = 655_350
+Samples = NDArray[np.float32] | NDArray[np.int32]
+
+
+class _Disk(io.FileIO):
+    """A file that remembers why it couldn't be written to. libsndfile doesn't tell, and at the very end doesn't notice.
+
+    Attributes:
+        failure: None as long as all is well.
+    """
+
+    failure: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.failure = error
+            return 0
+        return len(data)
 
 
 class _Cut:
-    """A stretch that is being written."""
+    """A stretch, and the file that it is written to; this is open only while there is something to write.
 
-    def __init__(self, start: int, stop: int, file: soundfile.SoundFile) -> None:
+    A long recording may have more stretches than a process may have open files.
+    """
+
+    def __init__(self, start: int, stop: int, path: Path, encode: Callable[[_Disk], soundfile.SoundFile]) -> None:
         self.start = start
         self.stop = stop
-        self.file = file
+        self._path = path
+        self._encode = encode
+        self._disk: _Disk | None = None
+        self._sound: soundfile.SoundFile | None = None
 
-    def write(self, block: NDArray[np.float32] | NDArray[np.int32], block_start: int) -> None:
+    def write(self, block: Samples, block_start: int) -> None:
         """Write what the stretch has of a block that begins at a frame of the clip."""
         first, last = max(self.start - block_start, 0), self.stop - block_start
-        if first < len(block) and last > 0:
-            try:
-                self.file.write(block[first:last])
-            except RuntimeError as error:
-                raise PeSearchError(f"A cut can't be written: {error}") from error
+        if first >= len(block) or last <= 0:
+            return
+        if self._disk is None:
+            self._disk = _Disk(self._path, "w+")
+        with self._explaining(self._disk):
+            if self._sound is None:
+                self._sound = self._encode(self._disk)
+            self._sound.write(block[first:last])
+
+    def close(self) -> None:
+        if self._disk is not None:
+            with self._disk, self._explaining(self._disk):
+                if self._sound is not None:
+                    self._sound.close()
+
+    @contextmanager
+    def _explaining(self, disk: _Disk) -> Iterator[None]:
+        place = self._path.parent
+        try:
+            yield
+        except (RuntimeError, AssertionError) as error:  # the latter is what soundfile has for a write that falls short
+            if disk.failure is None:
+                raise PeSearchError(f"{place}: a cut can't be written there: {first_line(error)}") from error
+        if disk.failure is not None:
+            raise OSError(disk.failure.errno, disk.failure.strerror, str(place)) from disk.failure
 
 
-def cut(reader: ClipReader, places: Iterable[tuple[tuple[float, float], BinaryIO]], file_format: str = "FLAC") -> None:
+def cut(reader: ClipReader, places: Iterable[tuple[tuple[float, float], Path]], file_format: str = "FLAC") -> None:
     """Write some stretches of a clip in one pass over it.
 
     Samples of up to 24 bits come out as they were; what is floating point, or compressed with loss, comes out in 24
@@ -44,39 +96,38 @@ def cut(reader: ClipReader, places: Iterable[tuple[tuple[float, float], BinaryIO
 
     Args:
         reader: Of the clip, fresh.
-        places: Start and end of each stretch in seconds, and an empty file to write it to, open for reading and
-            writing. Stretches may overlap.
+        places: Start and end of each stretch in seconds, and the file to write it to. Stretches may overlap.
         file_format: `FLAC` or `WAV`.
 
     Raises:
         AudioError: If the clip can't be read, or ends before a stretch does, or the format has no room for its channels
             or rate.
-        PeSearchError: If a stretch can't be written.
+        OSError: If a stretch can't be written, as when the disk is full; it names the folder.
     """
     rate_hz, channels = reader.sample_rate_hz, reader.channels
-    if channels > _MOST_CHANNELS.get(file_format, channels):
-        raise AudioError(reader.path, f"has {channels} channels, and {file_format} has room for 8")
-    if rate_hz > _HIGHEST_RATE_HZ.get(file_format, rate_hz):
-        raise AudioError(reader.path, f"has a sample rate of {rate_hz} Hz, which is too high for {file_format}")
+    if file_format == "FLAC":
+        if channels > _MOST_FLAC_CHANNELS:
+            raise AudioError(reader.path, f"has {channels} channels, and FLAC has room for {_MOST_FLAC_CHANNELS}")
+        if rate_hz > _HIGHEST_FLAC_RATE_HZ or (rate_hz >= _FLAC_TENS_FROM_HZ and rate_hz % 10):
+            raise AudioError(reader.path, f"has a sample rate of {rate_hz} Hz, for which FLAC has no room")
     subtype = _SUBTYPES.get(reader.subtype, "PCM_24")
+
+    def encode(disk: _Disk) -> soundfile.SoundFile:
+        return soundfile.SoundFile(disk, "w", rate_hz, channels, subtype, format=file_format)
+
     waiting = [
-        _Cut(
-            round(start_s * rate_hz),
-            round(end_s * rate_hz),
-            # By its number, because soundfile hides what goes wrong in a file of Python's.
-            soundfile.SoundFile(file.fileno(), "w", rate_hz, channels, subtype, format=file_format, closefd=False),
-        )
-        for (start_s, end_s), file in places
+        _Cut(start := round(start_s * rate_hz), max(start + 1, round(end_s * rate_hz)), path, encode)
+        for (start_s, end_s), path in places
     ]
     frames = 0
     try:
         for block in reader.whole_blocks("int32" if reader.subtype in _SUBTYPES else "float32"):
-            for stretch in waiting:
+            for stretch in tuple(waiting):
                 stretch.write(block, frames)
+                if stretch.stop <= frames + len(block):
+                    waiting.remove(stretch)
+                    stretch.close()
             frames += len(block)
-            for stretch in [stretch for stretch in waiting if stretch.stop <= frames]:
-                stretch.file.close()
-                waiting.remove(stretch)
             if not waiting:
                 return
         # Windows were cut after resampling, which may round the end of a clip up by a frame.
@@ -85,4 +136,4 @@ def cut(reader: ClipReader, places: Iterable[tuple[tuple[float, float], BinaryIO
             raise AudioError(reader.path, f"ends before {late[0].stop / rate_hz:g} s")
     finally:
         for stretch in waiting:
-            stretch.file.close()
+            stretch.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 
 from pe_search.audio.formats import audio_extensions
@@ -39,6 +39,16 @@ def find_stamps(roots: Iterable[Path], on_problem: Callable[[Problem], None]) ->
         for path, stamp in _stamps_at(os.path.abspath(root), extensions, on_problem):
             stamps.setdefault(path, stamp)
     return stamps
+
+
+def is_under(path: str, places: Set[str]) -> bool:
+    """Whether a path is one of the places, or below one that is a folder; all are absolute."""
+    while path not in places:
+        parent = os.path.dirname(path)  # noqa: PTH120 (see `find_stamps`)
+        if parent == path:
+            return False
+        path = parent
+    return True
 
 
 def _stamps_at(

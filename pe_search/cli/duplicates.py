@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,8 @@ import typer
 
 from pe_search.cli.messages import say_problem, shown_path
 from pe_search.cli.options import StoreOption, a_number, expanded, store_directory
-from pe_search.cli.render import write_csv_row, write_renderable
+from pe_search.cli.progress import ProgressBar
+from pe_search.cli.render import Rows, write_paths, write_renderable
 from pe_search.records import Duplicate
 
 _FIELDS = ("group", "path", "cosine", "is_same_bytes")
@@ -67,7 +67,7 @@ def duplicates(
 
     \b
         pe-search duplicates
-        pe-search duplicates ./samples --threshold 0.99
+        pe-search duplicates ./samples --threshold 0.97
         pe-search duplicates --format csv > duplicates.csv
     """
     if group_format is None:
@@ -78,35 +78,29 @@ def duplicates(
 
     with Store.open(store_directory(store), on_problem=say_problem) as opened:
         under = None if path is None else Path(os.path.abspath(expanded(path)))
-        groups = _write(find_duplicates(opened, threshold, under=under), group_format)
-    if groups == 0:
+        with ProgressBar("comparing", 1) as bar:
+            groups = list(find_duplicates(opened, threshold, under=under, on_progress=bar.show))
+    _write(groups, group_format)
+    if not groups:
         raise typer.Exit(1)
 
 
-def _write(groups: Iterable[Sequence[Duplicate]], group_format: GroupFormat) -> int:
-    """Print groups to stdout; returns how many there are."""
-    out = sys.stdout.buffer
-    number = 0
+def _write(groups: Sequence[Sequence[Duplicate]], group_format: GroupFormat) -> None:
     if group_format is GroupFormat.TABLE:
-        return _write_table(groups)
-    if group_format is GroupFormat.CSV:
-        write_csv_row(_FIELDS, out)
+        if groups:
+            _write_table(groups)
+        return
+    rows = Rows(_FIELDS, as_csv=group_format is GroupFormat.CSV)
     for number, group in enumerate(groups, start=1):
         if group_format is GroupFormat.PATHS:
-            out.write(b"\n" if number > 1 else b"")
-            out.writelines(os.fsencode(clip.path) + b"\n" for clip in group)
-            continue
-        for clip in group:
-            values = (number, str(clip.path), clip.cosine, clip.is_same_bytes)
-            if group_format is GroupFormat.CSV:
-                write_csv_row((*values[:-1], "true" if clip.is_same_bytes else "false"), out)
-            else:
-                out.write(json.dumps(dict(zip(_FIELDS, values, strict=True))).encode("ascii") + b"\n")
-    out.flush()
-    return number
+            sys.stdout.buffer.write(b"\n" if number > 1 else b"")
+            write_paths(clip.path for clip in group)
+        else:
+            for clip in group:
+                rows.write((number, str(clip.path), clip.cosine, clip.is_same_bytes))
 
 
-def _write_table(groups: Iterable[Sequence[Duplicate]]) -> int:
+def _write_table(groups: Sequence[Sequence[Duplicate]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -114,11 +108,8 @@ def _write_table(groups: Iterable[Sequence[Duplicate]]) -> int:
     table.add_column("#", justify="right", style="dim")
     table.add_column("cosine", justify="right", style="green")
     table.add_column("clip", overflow="fold")
-    number = 0
     for number, group in enumerate(groups, start=1):
         for place, clip in enumerate(group):
             likeness = "bytes" if clip.is_same_bytes else f"{clip.cosine:.3f}"
             table.add_row("" if place else str(number), likeness if place else "", Text(shown_path(clip.path)))
-    if number:
-        write_renderable(table)
-    return number
+    write_renderable(table)

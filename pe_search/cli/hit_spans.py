@@ -68,8 +68,10 @@ class HitListener:
         problems: list[Problem] = []
 
         def leave_out(problem: Problem) -> None:
-            problems.append(problem)
-            say_problem(problem)
+            # A clip may be a hit of several queries.
+            if problem not in problems:
+                problems.append(problem)
+                say_problem(problem)
 
         def listen() -> Iterator[list[tuple[Hit, Trace | None]]]:
             locator = None
@@ -77,7 +79,7 @@ class HitListener:
                 if hits and locator is None:
                     locator = self._locator(checkpoint, queries)
                 traces = locator.in_hits(hits, self._store.clip, leave_out) if locator else []
-                picks.of_traces(traces)
+                picks.of_traces(traces, are_hits=True)
                 yield list(zip(hits, traces, strict=True))
 
         if hit_format in TIMELINE_FORMATS:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,7 +30,7 @@ from pe_search.cli.options import (
     store_directory,
 )
 from pe_search.cli.progress import ProgressBar
-from pe_search.cli.render import hit_values, times, write_csv_row, write_renderable
+from pe_search.cli.render import Rows, hit_values, times, write_renderable
 from pe_search.errors import StoreError
 from pe_search.records import Hit, Problem
 
@@ -54,6 +54,7 @@ class LabelFormat(StrEnum):
 
 
 def label(
+    context: typer.Context,
     paths: PathsArgument = None,
     files_from: FilesFromOption = None,
     labels: Annotated[
@@ -95,9 +96,9 @@ def label(
     """Say how likely it is that each label fits a clip.
 
     Each label is judged by itself, so several may fit, or none: the probabilities of a clip don't add up to one. A
-    clip of several windows is judged by the window that fits best, label by label. No store is needed; but where there
-    is one that holds a clip as it is on disk, the clip is not read again. Exit status: 0 if there is a label to show,
-    1 if not, 2 on an error, also when a file had to be left out.
+    clip of several windows is judged by the window that fits best, label by label. No store is needed; but what one has
+    of a clip is used, and the clip is not read again. Exit status: 0 if there is a label to show, 1 if not, 2 on an
+    error, also when a file had to be left out.
 
     \b
         pe-search label ./new --labels "dog barking,rain,speech"
@@ -125,7 +126,10 @@ def label(
     from pe_search.labelling import Labeller
 
     with ExitStack() as stack:
-        opened, checkpoint = _open_store_if_any(store, model)
+        source = context.get_parameter_source("store")
+        opened, checkpoint = _open_store_if_any(
+            store_directory(store), model, is_named=source is not None and source.name == "COMMANDLINE"
+        )
 
         @cache
         def load_embedder() -> Embedder:
@@ -156,17 +160,16 @@ def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:
     return list(dict.fromkeys(checked_texts([part.strip() for part in labels.split(",")], "--labels")))
 
 
-def _open_store_if_any(store: str | None, model: str | None) -> tuple[Store | None, Checkpoint]:
+def _open_store_if_any(directory: Path, model: str | None, *, is_named: bool) -> tuple[Store | None, Checkpoint]:
     """The store to use, if there is one that was made with the checkpoint; and that checkpoint.
 
-    A store that was asked for by name must be there and fit; the one in its usual place is only a help.
+    A store that is named on the command line must be there and fit; the one in its usual place is only a help.
     """
     from pe_search.pe_audio.checkpoint import BUILTIN, find_checkpoint, find_same_checkpoint
     from pe_search.store import Store, read_manifest_if_any
 
-    directory = store_directory(store)
     manifest = read_manifest_if_any(directory)
-    if manifest is None and store is not None:
+    if manifest is None and is_named:
         Store.open(directory)  # raises what says so
     if manifest is None:
         return None, find_checkpoint(os.environ.get("PE_SEARCH_MODEL", BUILTIN) if model is None else model)
@@ -175,7 +178,7 @@ def _open_store_if_any(store: str | None, model: str | None) -> tuple[Store | No
     else:
         checkpoint = find_checkpoint(model)
         if (checkpoint.name, checkpoint.revision) != (manifest.model, manifest.revision):
-            if store is not None:
+            if is_named:
                 raise StoreError(
                     f"The store at {directory} was made with {manifest.model}, revision {manifest.revision}; leave "
                     f"--store out to use {model}."
@@ -197,28 +200,23 @@ def _text_embedder(store: Store | None, checkpoint: Checkpoint, load_embedder: C
 def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_room: Callable[[], None]) -> int:
     """Print the labels of each clip to stdout; returns how many there are."""
     if label_format is LabelFormat.TABLE:
-        rows = [hits for hits in answers if hits]
+        labelled = [hits for hits in answers if hits]
         make_room()
-        if rows:
-            _write_table(rows)
-        return sum(map(len, rows))
-    out = sys.stdout.buffer
+        if labelled:
+            _write_table(labelled)
+        return sum(map(len, labelled))
+    rows = Rows(_FIELDS, as_csv=label_format is LabelFormat.CSV)
     count = 0
-    if label_format is LabelFormat.CSV:
-        write_csv_row(_FIELDS, out)
     for hits in answers:
         make_room()
         for hit in hits:
-            if label_format is LabelFormat.CSV:
-                write_csv_row(hit_values(hit), out)
-            else:
-                out.write(json.dumps(dict(zip(_FIELDS, hit_values(hit), strict=True))).encode("ascii") + b"\n")
-        out.flush()
+            rows.write(hit_values(hit))
+        sys.stdout.buffer.flush()
         count += len(hits)
     return count
 
 
-def _write_table(rows: Iterable[Sequence[Hit]]) -> None:
+def _write_table(labelled: Iterable[Sequence[Hit]]) -> None:
     """A row for each clip: its best label, and what else is likely."""
     from rich.table import Table
     from rich.text import Text
@@ -229,7 +227,7 @@ def _write_table(rows: Iterable[Sequence[Hit]]) -> None:
     table.add_column("time", justify="right", style="cyan", no_wrap=True)
     table.add_column("clip", overflow="fold")
     table.add_column("also", style="dim")
-    for best, *others in rows:
+    for best, *others in labelled:
         also = ", ".join(
             f"{printable(hit.query)} {hit.probability:.2f}" for hit in others if hit.probability >= _LIKELY
         )

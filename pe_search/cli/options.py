@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,51 +60,36 @@ def a_number(value: float | None) -> float | None:
     return value
 
 
+def _span_option(name: str, metavar: str, text: str, default: float, most: float | None = None) -> Any:
+    """An option about spans. It has no default of its own, so that a command can tell whether it was given."""
+    return typer.Option(
+        name,
+        callback=a_number,
+        metavar=metavar,
+        min=0.0,
+        max=most,
+        show_default=False,
+        help=f"{text} [default: {default:g}]",
+    )
+
+
 ThresholdOption = Annotated[
     float | None,
-    typer.Option(
-        "--threshold",
-        callback=a_number,
-        metavar="P",
-        min=0.0,
-        max=1.0,
-        show_default=False,
-        help=f"A sound is heard from this probability on. [default: {DEFAULT_RULES.threshold:g}]",
-    ),
+    _span_option("--threshold", "P", "A sound is heard from this probability on.", DEFAULT_RULES.threshold, 1.0),
 ]
 SmoothOption = Annotated[
     float | None,
-    typer.Option(
-        "--smooth",
-        callback=a_number,
-        metavar="S",
-        min=0.0,
-        max=60.0,
-        show_default=False,
-        help=f"Smooth the probabilities by their median over S seconds. [default: {DEFAULT_RULES.smooth_s:g}]",
+    _span_option(
+        "--smooth", "S", "Smooth the probabilities by their median over S seconds.", DEFAULT_RULES.smooth_s, 60.0
     ),
 ]
 MinLengthOption = Annotated[
     float | None,
-    typer.Option(
-        "--min-length",
-        callback=a_number,
-        metavar="S",
-        min=0.0,
-        show_default=False,
-        help=f"Leave out spans that are shorter. [default: {DEFAULT_RULES.min_length_s:g}]",
-    ),
+    _span_option("--min-length", "S", "Leave out spans that are shorter.", DEFAULT_RULES.min_length_s),
 ]
 JoinOption = Annotated[
     float | None,
-    typer.Option(
-        "--join",
-        callback=a_number,
-        metavar="S",
-        min=0.0,
-        show_default=False,
-        help=f"Join spans with a gap of S seconds or less between. [default: {DEFAULT_RULES.join_s:g}]",
-    ),
+    _span_option("--join", "S", "Join spans with a gap of S seconds or less between.", DEFAULT_RULES.join_s),
 ]
 
 
@@ -111,12 +97,8 @@ def span_rules(
     threshold: float | None, smooth_s: float | None, min_length_s: float | None, join_s: float | None
 ) -> SpanRules:
     """The chosen rules, with the default for each that was not chosen."""
-    return SpanRules(
-        threshold=DEFAULT_RULES.threshold if threshold is None else threshold,
-        smooth_s=DEFAULT_RULES.smooth_s if smooth_s is None else smooth_s,
-        min_length_s=DEFAULT_RULES.min_length_s if min_length_s is None else min_length_s,
-        join_s=DEFAULT_RULES.join_s if join_s is None else join_s,
-    )
+    chosen = {"threshold": threshold, "smooth_s": smooth_s, "min_length_s": min_length_s, "join_s": join_s}
+    return replace(DEFAULT_RULES, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def checked_texts(texts: list[str], name: str) -> list[str]:

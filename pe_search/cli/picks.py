@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,15 +11,29 @@ import typer
 
 from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import expanded
-from pe_search.errors import AudioError
+from pe_search.errors import AudioError, PeSearchError
 from pe_search.records import Clip, Hit, Problem, Span, Trace
 
+
+def _a_name(value: str | None) -> str | None:
+    """The value as it is, unless it is what a shell variable that was never set leaves behind."""
+    if value == "":
+        raise typer.BadParameter("is empty.")
+    return value
+
+
 CopyToOption = Annotated[
-    Path | None, typer.Option("--copy-to", metavar="DIR", help="Copy the clips there, overwriting nothing.")
+    str | None,
+    typer.Option("--copy-to", metavar="DIR", callback=_a_name, help="Copy the clips there, overwriting nothing."),
 ]
 CutToOption = Annotated[
-    Path | None,
-    typer.Option("--cut-to", metavar="DIR", help="Cut out what is shown, as FLAC files there, overwriting nothing."),
+    str | None,
+    typer.Option(
+        "--cut-to",
+        metavar="DIR",
+        callback=_a_name,
+        help="Cut out what is shown, as FLAC files there, overwriting nothing.",
+    ),
 ]
 Held = Callable[[Path], tuple[Clip, bytes] | None]
 PlayOption = Annotated[bool, typer.Option("--play", help="Play what is shown; keys: n next, p previous, q quit.")]
@@ -36,24 +51,30 @@ class Picks:
         problems: Clips that couldn't be copied, cut or played.
 
     Raises:
-        PeSearchError: If there is nothing to play with.
+        PeSearchError: If there is nothing to play with, or a folder is a file.
         OSError: If a folder can't be made.
     """
 
-    def __init__(self, copy_to: Path | None, cut_to: Path | None, *, is_to_play: bool) -> None:
+    def __init__(self, copy_to: str | None, cut_to: str | None, *, is_to_play: bool) -> None:
         self.problems: list[Problem] = []
         self._player: list[str] | None = None
         if is_to_play:
             from pe_search.cli.play import find_player
 
             self._player = find_player()
-        self._copy_to, self._cut_to = (None if folder is None else expanded(folder) for folder in (copy_to, cut_to))
+        self._copy_to, self._cut_to = (
+            None if folder is None else expanded(Path(folder)) for folder in (copy_to, cut_to)
+        )
         for folder in (self._copy_to, self._cut_to):
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except FileExistsError:
+                    raise PeSearchError(f"{folder}: is a file; name a folder.") from None
         self._copies: dict[Path, Path] = {}
         self._cuts: set[Path] = set()
         self._to_play: list[tuple[Path, Span]] = []
+        self._is_unchanged: dict[Path, bool] = {}
 
     def of_hits(self, answers: Iterable[Sequence[Hit]], held: Held) -> Iterator[Sequence[Hit]]:
         """Pass hits on, and take their windows.
@@ -65,16 +86,23 @@ class Picks:
         """
         for hits in answers:
             if self._takes_anything:
-                windows = [(hit.path, Span(hit.start_s, hit.end_s, hit.probability)) for hit in hits]
-                is_unchanged = {
-                    path: self._is_unchanged(path, held) for path in dict.fromkeys(hit.path for hit in hits)
-                }
-                self._take([(path, window) for path, window in windows if is_unchanged[path]])
+                self._take(
+                    (hit.path, Span(hit.start_s, hit.end_s, hit.probability))
+                    for hit in hits
+                    if self._may_take(hit.path, held)
+                )
             yield hits
 
-    def of_traces(self, traces: Iterable[Trace | None]) -> None:
-        """Take the spans of some traces; None stands for a clip that could not be listened to."""
-        self._take([(trace.path, span) for trace in traces if trace is not None for span in trace.spans])
+    def of_traces(self, traces: Sequence[Trace | None], *, are_hits: bool = False) -> None:
+        """Take the spans of some traces.
+
+        Args:
+            traces: None stands for a clip that could not be listened to.
+            are_hits: Whether to copy a clip though nothing is heard in it, because it is a hit.
+        """
+        if are_hits:
+            self._copy(trace.path for trace in traces if trace is not None)
+        self._take((trace.path, span) for trace in traces if trace is not None for span in trace.spans)
 
     def finish(self) -> None:
         """Say what was written, and play what is to be played."""
@@ -85,44 +113,55 @@ class Picks:
         if self._player is not None:
             from pe_search.cli.play import play
 
-            self.problems += play(self._player, self._to_play)
+            play(self._player, self._to_play, self._leave_out)
 
     @property
     def _takes_anything(self) -> bool:
         return not (self._copy_to is None and self._cut_to is None and self._player is None)
 
-    def _is_unchanged(self, path: Path, held: Held) -> bool:
-        from pe_search.audio.find import find_clips
-        from pe_search.locating import is_as_held
+    def _may_take(self, path: Path, held: Held) -> bool:
+        from pe_search.locating import check_unchanged
 
-        clip = next(find_clips([path], self._leave_out), None)
-        if clip is None:
-            return False
+        if path not in self._is_unchanged:
+            self._is_unchanged[path] = False
+            with self._leaving_out():
+                check_unchanged(path, held)
+                self._is_unchanged[path] = True
+        return self._is_unchanged[path]
+
+    def _take(self, found: Iterable[tuple[Path, Span]]) -> None:
+        in_turn = list(found)
+        spans: dict[Path, list[Span]] = {}
+        for path, span in in_turn:
+            spans.setdefault(path, []).append(span)
+        self._copy(spans)
+        if self._cut_to is not None:
+            from pe_search.keeping import cut_spans
+
+            for path in spans:
+                with self._leaving_out():
+                    self._cuts.update(cut_spans(path, spans[path], self._cut_to))
+        if self._player is not None:
+            self._to_play += in_turn
+
+    def _copy(self, paths: Iterable[Path]) -> None:
+        if self._copy_to is not None:
+            from pe_search.keeping import copy_clip
+
+            for path in paths:
+                if path not in self._copies:
+                    with self._leaving_out():
+                        self._copies[path] = copy_clip(path, self._copy_to)
+
+    @contextmanager
+    def _leaving_out(self) -> Iterator[None]:
         try:
-            if is_as_held(clip, held(path)):
-                return True
-            self._leave_out(Problem(path, "has changed since it was indexed; run `pe-search index` on it again"))
+            yield
         except AudioError as error:
             self._leave_out(Problem(error.path, error.reason))
-        return False
-
-    def _take(self, found: Sequence[tuple[Path, Span]]) -> None:
-        from pe_search.keeping import copy_clip, cut_spans
-
-        spans: dict[Path, list[Span]] = {}
-        for path, span in found:
-            spans.setdefault(path, []).append(span)
-        for path in spans:
-            try:
-                if self._copy_to is not None and path not in self._copies:
-                    self._copies[path] = copy_clip(path, self._copy_to)
-                if self._cut_to is not None:
-                    self._cuts.update(cut_spans(path, spans[path], self._cut_to))
-            except AudioError as error:
-                self._leave_out(Problem(error.path, error.reason))
-        if self._player is not None:
-            self._to_play += found
 
     def _leave_out(self, problem: Problem) -> None:
-        self.problems.append(problem)
-        say_problem(problem)
+        # A clip may be found by several queries.
+        if problem not in self.problems:
+            self.problems.append(problem)
+            say_problem(problem)

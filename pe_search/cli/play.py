@@ -7,20 +7,21 @@ import select
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
-from pe_search.cli.messages import say, say_problem, shown_path
+from pe_search.cli.messages import say, shown_path
 from pe_search.cli.render import times
 from pe_search.errors import AudioError, PeSearchError
 from pe_search.records import Problem, Span
 
-# The first that is there is taken. Each plays a WAV file to its end, and prints nothing.
+# The first that is there is taken. Each plays a WAV file to its end, prints nothing but errors, and reads no keys. What
+# mpv does at the end of a file is a thing that people set.
 _PLAYERS = {
     "ffplay": ("-nodisp", "-autoexit", "-loglevel", "error"),
-    "mpv": ("--no-video", "--really-quiet"),
+    "mpv": ("--no-video", "--msg-level=all=error", "--input-terminal=no", "--keep-open=no", "--loop-file=no"),
     "afplay": (),
     "aplay": ("-q",),
     "paplay": (),
@@ -40,63 +41,66 @@ def find_player() -> list[str]:
     raise PeSearchError(f"There is nothing to play sound with: install one of {', '.join(_PLAYERS)}.")
 
 
-def play(player: Sequence[str], picks: Sequence[tuple[Path, Span]]) -> list[Problem]:
+def play(player: Sequence[str], picks: Sequence[tuple[Path, Span]], on_problem: Callable[[Problem], None]) -> None:
     """Play stretches of clips one after the other; on a terminal n goes on, p goes back, q ends it.
 
     Args:
         player: From `find_player`.
         picks: Clips, each with the stretch to play.
+        on_problem: Called with each clip that can't be played; it is passed over.
 
-    Returns:
-        Clips that couldn't be played.
+    Raises:
+        PeSearchError: If the player fails.
     """
-    problems: list[Problem] = []
+    left = list(picks)
     with _keys() as reads_keys, TemporaryDirectory(prefix="pe-search-") as folder:
         number = 0
-        while number < len(picks):
-            path, span = picks[number]
+        while number < len(left):
+            path, span = left[number]
             wav = Path(folder) / "span.wav"
             try:
                 _cut_wav(path, span, wav)
             except AudioError as error:
-                problems.append(Problem(error.path, error.reason))
-                say_problem(problems[-1])
-                number += 1
+                on_problem(Problem(error.path, error.reason))
+                del left[number]
                 continue
             keys = "  (n next, p previous, q quit)" if reads_keys else ""
             when = times(span.start_s, span.end_s)
-            say(f"{number + 1}/{len(picks)}  {span.probability:.2f}  {when}  {shown_path(path)}{keys}")
+            say(f"{number + 1}/{len(left)}  {span.probability:.2f}  {when}  {shown_path(path)}{keys}")
             key = _play_file([*player, str(wav)], reads_keys=reads_keys)
             if key == "q":
                 break
             number = max(0, number - 1) if key == "p" else number + 1
-    return problems
 
 
 def _cut_wav(path: Path, span: Span, wav: Path) -> None:
     from pe_search.audio.cut import cut
     from pe_search.audio.read import ClipReader
 
-    with ClipReader(path) as reader, wav.open("w+b") as file:
-        cut(reader, [((span.start_s, span.end_s), file)], "WAV")
+    with ClipReader(path) as reader:
+        cut(reader, [((span.start_s, span.end_s), wav)], "WAV")
 
 
 def _play_file(command: Sequence[str], *, reads_keys: bool) -> str:
     """Play to the end, or to a key; returns that key, or `n` at the end."""
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        try:
-            while process.poll() is None:
-                if not reads_keys:
-                    process.wait()
-                elif select.select([sys.stdin], [], [], 1 / _LOOKS_PER_S)[0]:
-                    key = os.read(sys.stdin.fileno(), 1).decode(errors="replace").lower()
-                    if key in ("n", "p", "q"):
-                        return key
-        finally:
-            with suppress(ProcessLookupError):
-                process.terminate()
-    if process.returncode:
-        raise PeSearchError(f"{Path(command[0]).name} ended with status {process.returncode}; is there a sound device?")
+    with TemporaryFile() as said:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
+            try:
+                while process.poll() is None:
+                    if not reads_keys:
+                        process.wait()
+                    elif select.select([sys.stdin], [], [], 1 / _LOOKS_PER_S)[0]:
+                        key = os.read(sys.stdin.fileno(), 1).decode(errors="replace").lower()
+                        if key in ("n", "p", "q"):
+                            return key
+            finally:
+                with suppress(ProcessLookupError):
+                    process.terminate()
+        if process.returncode:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else f"it ended with status {process.returncode}; is there a sound device?"
+            raise PeSearchError(f"{Path(command[0]).name} can't play: {reason}")
     return "n"
 
 

@@ -18,13 +18,13 @@ class ProgressBar:
 
     Args:
         doing: What is going on, in a word.
-        total_bytes: Size of all clips that are to be read.
+        total: How much there is to do, as `show` counts it: for clips that are to be read, their bytes.
     """
 
-    def __init__(self, doing: str, total_bytes: int) -> None:
+    def __init__(self, doing: str, total: float) -> None:
         self._bar: Progress | None = None
         self._started_s = time.monotonic()
-        if not (sys.stderr.isatty() and total_bytes):
+        if not (sys.stderr.isatty() and total):
             return
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -33,15 +33,14 @@ class ProgressBar:
             TextColumn(doing),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[audio]} of audio"),
-            TextColumn("{task.fields[speed]:,.1f} h/h"),
+            TextColumn("{task.fields[audio]}"),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
             # Rich would send what is written to stdout meanwhile to stderr.
             redirect_stdout=False,
         )
-        self._task = self._bar.add_task("", total=total_bytes, audio=clock(0), speed=0.0)
+        self._task = self._bar.add_task("", total=total, audio="")
 
     def __enter__(self) -> ProgressBar:
         if self._bar is not None:
@@ -56,11 +55,14 @@ class ProgressBar:
     ) -> None:
         self.hide()
 
-    def show(self, bytes_done: float, audio_s: float) -> None:
-        """Show how many bytes of the clips are done, and how many seconds of audio were embedded."""
+    def show(self, done: float, audio_s: float | None = None) -> None:
+        """Show how much is done, and how many seconds of audio were embedded if that is what takes the time."""
         if self._bar is not None:
-            speed = audio_s / max(time.monotonic() - self._started_s, 1e-3)
-            self._bar.update(self._task, completed=bytes_done, audio=clock(round(audio_s)), speed=speed)
+            audio = ""
+            if audio_s is not None:
+                speed = audio_s / max(time.monotonic() - self._started_s, 1e-3)
+                audio = f"{clock(round(audio_s))} of audio  {speed:,.1f} h/h"
+            self._bar.update(self._task, completed=done, audio=audio)
             self._bar.start()
 
     def hide(self) -> None:

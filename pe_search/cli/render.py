@@ -15,6 +15,8 @@ from pe_search.cli.messages import printable, shown_path
 from pe_search.records import Hit
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import RenderableType
     from rich.table import Table
 
@@ -46,21 +48,17 @@ def write_hits(answers: Iterable[Sequence[Hit]], hit_format: HitFormat, *, null:
     Returns:
         The number of hits.
     """
-    out = sys.stdout.buffer
+    rows = Rows(HIT_FIELDS, as_csv=hit_format is HitFormat.CSV)
     count = 0
-    if hit_format is HitFormat.CSV:
-        write_csv_row(HIT_FIELDS, out)
     for hits in answers:
         if hit_format is HitFormat.TABLE:
             _write_table(hits)
         elif hit_format is HitFormat.PATHS:
-            _write_paths(hits, out, b"\0" if null else b"\n")
-        elif hit_format is HitFormat.JSONL:
-            _write_jsonl(hits, out)
+            write_paths((hit.path for hit in hits), null=null)
         else:
             for hit in hits:
-                write_csv_row(hit_values(hit), out)
-        out.flush()
+                rows.write(hit_values(hit))
+        sys.stdout.buffer.flush()
         count += len(hits)
     return count
 
@@ -123,15 +121,33 @@ def write_renderable(renderable: RenderableType) -> None:
     sys.stdout.write(captured.get())
 
 
-def _write_paths(hits: Iterable[Hit], out: BinaryIO, terminator: bytes) -> None:
-    for hit in hits:
-        out.write(os.fsencode(hit.path) + terminator)
+def write_paths(paths: Iterable[Path], *, null: bool = False) -> None:
+    """Write one path on each line, byte for byte; with `null`, each ends with a NUL byte instead."""
+    sys.stdout.buffer.writelines(os.fsencode(path) + (b"\0" if null else b"\n") for path in paths)
 
 
-def _write_jsonl(hits: Iterable[Hit], out: BinaryIO) -> None:
-    for hit in hits:
-        # ASCII only, so that a name that is not UTF-8 survives: its bytes become lone surrogates (PEP 383).
-        out.write(json.dumps(dict(zip(HIT_FIELDS, hit_values(hit), strict=True))).encode("ascii") + b"\n")
+class Rows:
+    """Rows on stdout: JSON Lines, or CSV below a header. Paths in them may hold bytes that are not UTF-8.
+
+    Args:
+        fields: What each row has.
+        as_csv: Whether to write CSV; the header comes at once.
+    """
+
+    def __init__(self, fields: Sequence[str], *, as_csv: bool) -> None:
+        self._fields = fields
+        self._as_csv = as_csv
+        if as_csv:
+            write_csv_row(fields, sys.stdout.buffer)
+
+    def write(self, values: Sequence[object]) -> None:
+        """Write one row."""
+        out = sys.stdout.buffer
+        if self._as_csv:
+            write_csv_row([json.dumps(value) if isinstance(value, bool) else value for value in values], out)
+        else:
+            # ASCII only, so that a name that is not UTF-8 survives: its bytes become lone surrogates (PEP 383).
+            out.write(json.dumps(dict(zip(self._fields, values, strict=True))).encode("ascii") + b"\n")
 
 
 def write_csv_row(values: Sequence[object], out: BinaryIO) -> None:

@@ -34,13 +34,14 @@ def remove(
         pe-search remove ./sounds/rejects
         pe-search remove /mnt/old-disk ./sounds/take-1.wav
     """
+    from pe_search.audio.find import is_under
     from pe_search.store import Store
 
     with Store.open(store_directory(store), read_only=False, on_problem=say_problem) as opened:
-        roots = {Path(os.path.abspath(expanded(path))) for path in paths}
+        places = {os.path.abspath(expanded(path)) for path in paths}
         removed, forgotten = (
-            [path for path in known if not roots.isdisjoint((path, *path.parents))]
-            for known in (opened.clips(), [one.clip.path for one in opened.left_out()])
+            [Path(path) for path in known if is_under(path, places)]
+            for known in (opened.stamps(), [str(one.clip.path) for one in opened.left_out()])
         )
         if removed or forgotten:
             opened.commit(removed=[*removed, *forgotten])

@@ -56,17 +56,27 @@ def write_timelines(clips: Iterable[Iterable[Trace | None]], timeline_format: Hi
         for trace in traces:
             if trace is not None and trace.spans:
                 heard.setdefault(trace.path, []).extend((trace.query, span) for span in trace.spans)
+        # At once, since the next clip may take hours.
+        _refuse_what_has_no_room(heard, timeline_format)
     for marks in heard.values():
         marks.sort(key=lambda mark: (mark[1].start_s, mark[1].end_s))
-    if timeline_format in (HitFormat.AUDACITY, HitFormat.REAPER) and len(heard) > 1:
-        raise PeSearchError(
-            f"--format {timeline_format.value} is for the times of one clip, and the sound is heard in {len(heard)}: "
-            "give one clip, or take raven or cue, which name the clip."
-        )
     out = sys.stdout.buffer
     _WRITERS[timeline_format](heard, out)
     out.flush()
     return sum(map(len, heard.values()))
+
+
+def _refuse_what_has_no_room(heard: dict[Path, list[Heard]], timeline_format: HitFormat) -> None:
+    if timeline_format in (HitFormat.AUDACITY, HitFormat.REAPER) and len(heard) > 1:
+        raise PeSearchError(
+            f"--format {timeline_format.value} is for the times of one clip, and the sound is heard in more than one: "
+            "give one clip, or take raven or cue, which name the clip."
+        )
+    if timeline_format is HitFormat.CUE and sum(map(len, heard.values())) > _MOST_TRACKS:
+        raise PeSearchError(
+            f"A cue sheet has room for {_MOST_TRACKS} spans, and there are more: ask for fewer, with --threshold or "
+            "--min-length, or take another --format."
+        )
 
 
 def _write_audacity(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
@@ -98,11 +108,6 @@ def _write_reaper(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
 
 def _write_cue(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
     """A track for each span, below the file that it is in. Where a span ends a cue sheet can't say."""
-    if sum(map(len, heard.values())) > _MOST_TRACKS:
-        raise PeSearchError(
-            f"A cue sheet has room for {_MOST_TRACKS} spans, and there are {sum(map(len, heard.values()))}: ask for "
-            "fewer, with --threshold or --min-length, or take another --format."
-        )
     number = 0
     for path, marks in heard.items():
         out.write(b'FILE "' + _name(path, '"\r\n', "A cue sheet") + f'" {_cue_type(path)}\n'.encode())

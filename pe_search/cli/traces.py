@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -12,11 +10,12 @@ from pe_search.cli.messages import printable, shown_path
 from pe_search.cli.render import (
     HIT_FIELDS,
     HitFormat,
+    Rows,
     add_hit,
     hit_table,
     hit_values,
     times,
-    write_csv_row,
+    write_paths,
     write_renderable,
 )
 from pe_search.records import Hit, Span, Trace
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from rich.measure import Measurement
 
 _SPAN_FIELDS = ("start_s", "end_s", "probability")
+_SPAN_COLUMNS = tuple(f"span_{field}" for field in _SPAN_FIELDS)
 _TRACE_FIELDS = ("query", "path", *_SPAN_FIELDS)
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#"
@@ -42,26 +42,20 @@ def write_traces(clips: Iterable[Sequence[Trace]], trace_format: HitFormat, *, n
     Returns:
         The number of spans.
     """
-    out = sys.stdout.buffer
+    rows = Rows(_TRACE_FIELDS, as_csv=trace_format is HitFormat.CSV)
     count = 0
-    if trace_format is HitFormat.CSV:
-        write_csv_row(_TRACE_FIELDS, out)
     for traces in clips:
         heard = [trace for trace in traces if trace.spans]
         if trace_format is HitFormat.PATHS:
-            out.writelines(os.fsencode(trace.path) + (b"\0" if null else b"\n") for trace in heard[:1])
+            write_paths((trace.path for trace in heard[:1]), null=null)
         for trace in heard:
             if trace_format is HitFormat.TABLE:
                 _write_trace(trace)
             elif trace_format is not HitFormat.PATHS:
-                rows = [(trace.query, str(trace.path), *_span_values(span)) for span in trace.spans]
-                for row in rows:
-                    if trace_format is HitFormat.CSV:
-                        write_csv_row(row, out)
-                    else:
-                        out.write(json.dumps(dict(zip(_TRACE_FIELDS, row, strict=True))).encode("ascii") + b"\n")
+                for span in trace.spans:
+                    rows.write((trace.query, str(trace.path), *_span_values(span)))
             count += len(trace.spans)
-        out.flush()
+        sys.stdout.buffer.flush()
     return count
 
 
@@ -78,26 +72,23 @@ def write_hits_with_traces(answers: Iterable[Sequence[tuple[Hit, Trace | None]]]
     Returns:
         The number of hits.
     """
-    out = sys.stdout.buffer
+    as_csv = hit_format is HitFormat.CSV
+    rows = Rows((*HIT_FIELDS, *(_SPAN_COLUMNS if as_csv else ("spans",))), as_csv=as_csv)
     count = 0
-    if hit_format is HitFormat.CSV:
-        write_csv_row((*HIT_FIELDS, *(f"span_{field}" for field in _SPAN_FIELDS)), out)
     for hits in answers:
         if hit_format is HitFormat.TABLE:
             _write_hits(hits)
         for hit, trace in hits if hit_format is not HitFormat.TABLE else ():
-            spans = () if trace is None else trace.spans
-            if hit_format is HitFormat.CSV:
-                for values in map(_span_values, spans):
-                    write_csv_row((*hit_values(hit), *values), out)
-                if not spans:
-                    write_csv_row((*hit_values(hit), *("" for _ in _SPAN_FIELDS)), out)
+            heard = None if trace is None else [_span_values(span) for span in trace.spans]
+            if as_csv:
+                for values in heard or ():
+                    rows.write((*hit_values(hit), *values))
+                if not heard:
+                    rows.write((*hit_values(hit), *("" for _ in _SPAN_COLUMNS)))
             else:
-                fields: dict[str, object] = dict(zip(HIT_FIELDS, hit_values(hit), strict=True))
-                heard = [dict(zip(_SPAN_FIELDS, _span_values(span), strict=True)) for span in spans]
-                fields["spans"] = None if trace is None else heard
-                out.write(json.dumps(fields).encode("ascii") + b"\n")
-        out.flush()
+                spans = None if heard is None else [dict(zip(_SPAN_FIELDS, values, strict=True)) for values in heard]
+                rows.write((*hit_values(hit), spans))
+        sys.stdout.buffer.flush()
         count += len(hits)
     return count
 

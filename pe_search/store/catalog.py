@@ -234,11 +234,18 @@ class Catalog:
 
     def content(self, path: Path) -> Content | None:
         """The content of the clip at a path, or None if there is no such clip. Its embeddings are float32."""
+        return self._content("id = (SELECT content_id FROM clips WHERE path = ?)", _name(path))
+
+    def content_of(self, digest: bytes) -> Content | None:
+        """The whole content with a digest, or None if there is none. Its embeddings are float32."""
+        return self._content("digest = ? AND duration_s IS NOT NULL", digest)
+
+    def _content(self, condition: str, value: bytes) -> Content | None:
         with self._explaining():
             rows = self._db.execute(
-                "SELECT digest, start_s, end_s, embedding FROM clips JOIN contents ON contents.id = clips.content_id "
-                "JOIN windows ON windows.content_id = contents.id WHERE path = ? ORDER BY windows.id",
-                (_name(path),),
+                "SELECT digest, start_s, end_s, embedding FROM contents "
+                f"JOIN windows ON windows.content_id = contents.id WHERE contents.{condition} ORDER BY windows.id",
+                (value,),
             ).fetchall()
             if not rows:
                 return None

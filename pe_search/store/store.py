@@ -155,6 +155,10 @@ class Store:
         """How many windows there are; those of a content count once, however many clips have it."""
         return self._catalog.window_count()
 
+    def content_of(self, digest: bytes) -> Content | None:
+        """The content with a digest, all of whose embeddings are held; or None if there is none."""
+        return self._catalog.content_of(digest)
+
     def size_bytes(self) -> int:
         """Bytes on disk."""
         return sum(file.stat().st_size for file in self.directory.iterdir() if file.is_file())

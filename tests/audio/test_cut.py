@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import soundfile
 
 from pe_search.audio.cut import cut
 from pe_search.audio.read import ClipReader
-from pe_search.errors import AudioError, PeSearchError
+from pe_search.errors import AudioError
 from tests.made_up import noise, write_audio
 
 Place = tuple[float, float]
@@ -18,13 +20,8 @@ Place = tuple[float, float]
 
 def cut_into(folder: Path, path: Path, places: list[Place], file_format: str = "FLAC") -> list[Path]:
     targets = [folder / f"{number}.out" for number in range(len(places))]
-    files = [target.open("w+b") for target in targets]
-    try:
-        with ClipReader(path) as reader:
-            cut(reader, zip(places, files, strict=True), file_format)
-    finally:
-        for file in files:
-            file.close()
+    with ClipReader(path) as reader:
+        cut(reader, zip(places, targets, strict=True), file_format)
     return targets
 
 
@@ -74,9 +71,15 @@ def test_what_flac_has_no_room_for(tmp_path):
     wide = write_audio(tmp_path / "wide.wav", noise(0.1, channels=9))
     with pytest.raises(AudioError, match=r"wide\.wav: has 9 channels, and FLAC has room for 8$"):
         cut_into(tmp_path, wide, [(0.0, 0.1)])
-    fast = write_audio(tmp_path / "fast.wav", noise(0.01, rate_hz=705_600), 705_600)
-    with pytest.raises(AudioError, match=r"fast\.wav: has a sample rate of 705600 Hz, which is too high for FLAC$"):
-        cut_into(tmp_path, fast, [(0.0, 0.01)])
+    for rate_hz in (65_537, 88_201, 705_600):
+        odd = write_audio(tmp_path / "odd.wav", noise(0.01, rate_hz=rate_hz), rate_hz)
+        with pytest.raises(
+            AudioError, match=rf"odd\.wav: has a sample rate of {rate_hz} Hz, for which FLAC has no room$"
+        ):
+            cut_into(tmp_path, odd, [(0.0, 0.01)])
+    for rate_hz in (1_001, 65_535, 65_540, 655_350):
+        odd = write_audio(tmp_path / "odd.wav", noise(0.01, rate_hz=rate_hz), rate_hz)
+        assert soundfile.info(cut_into(tmp_path, odd, [(0.0, 0.01)])[0]).samplerate == rate_hz
     assert soundfile.info(cut_into(tmp_path, wide, [(0.0, 0.1)], "WAV")[0]).channels == 9
 
 
@@ -90,17 +93,33 @@ def test_a_file_that_breaks_off_is_an_error(tmp_path):
 
 def test_no_more_of_a_clip_is_read_than_is_needed(tmp_path):
     path = write_audio(tmp_path / "a.wav", noise(30.0), subtype="PCM_16")
-    with ClipReader(path) as reader, (tmp_path / "b.flac").open("w+b") as file:
-        cut(reader, [((0.5, 1.5), file)])
+    with ClipReader(path) as reader:
+        cut(reader, [((0.5, 1.5), tmp_path / "b.flac")])
         assert reader._file.tell() == 2 * 48_000
 
 
-def test_a_stretch_that_cannot_be_written_is_an_error(tmp_path):
-    path = write_audio(tmp_path / "a.wav", noise(3.0), subtype="PCM_16")
-    (tmp_path / "b.flac").touch()
-    with (
-        ClipReader(path) as reader,
-        (tmp_path / "b.flac").open("rb") as read_only,
-        pytest.raises(PeSearchError, match=r"^A cut can't be written: "),
-    ):
-        cut(reader, [((0.5, 1.5), read_only)])
+def test_more_stretches_than_a_process_may_have_open_files(tmp_path):
+    path = write_audio(tmp_path / "a.wav", noise(1.0), subtype="PCM_16")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/dev/fd").iterdir())) + 20, before[1]))
+    try:
+        targets = cut_into(tmp_path, path, [(number / 100, number / 100 + 0.005) for number in range(100)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert [soundfile.info(target).frames for target in targets] == [240] * 100
+
+
+def test_a_stretch_that_cannot_be_written_is_an_error_that_names_the_folder(tmp_path):
+    path = write_audio(tmp_path / "a.wav", noise(1.0), subtype="PCM_16")
+    (whole,) = cut_into(tmp_path, path, [(0.0, 0.5)])
+    size_bytes = whole.stat().st_size
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # At once, in the middle, and where only the last byte has no room, of which libsndfile says nothing.
+    for room in (1, size_bytes // 2, size_bytes - 1):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+        try:
+            with pytest.raises(OSError, match="File too large") as raised:
+                cut_into(tmp_path, path, [(0.0, 0.5)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert (raised.value.errno, raised.value.filename) == (errno.EFBIG, str(tmp_path))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pe_search.audio.find import find_clips
+from pe_search.audio.find import find_clips, is_under
 from pe_search.records import Clip, Problem
 
 
@@ -266,3 +266,19 @@ def test_folders_may_be_nested_deeper_than_calls(tmp_path):
         for folder in reversed(folders):
             if folder.exists():
                 folder.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("path", "places", "expected"),
+    [
+        ("/a/b/c.wav", {"/a"}, True),
+        ("/a/b/c.wav", {"/x", "/a/b"}, True),
+        ("/a/b/c.wav", {"/a/b/c.wav"}, True),
+        ("/a/b/c.wav", {"/"}, True),
+        ("/ab/c.wav", {"/a"}, False),
+        ("/a", {"/a/b"}, False),
+        ("/a/b", set(), False),
+    ],
+)
+def test_what_is_under_a_place(path, places, expected):
+    assert is_under(path, places) is expected

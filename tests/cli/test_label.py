@@ -108,6 +108,23 @@ def test_a_store_that_is_named_must_be_there(run_cli, sounds, tmp_path):
     assert str(tmp_path / "none") in outcome.err
 
 
+def test_a_store_that_the_environment_names_is_only_a_help(
+    run_cli, sounds, store, plain_checkpoint, tmp_path, monkeypatch
+):
+    """It need not be there before there is anything to index."""
+    plain = run_cli("label", sounds, "--labels", LABELS)
+    monkeypatch.setenv("PE_SEARCH_STORE", str(store))
+    damage(sounds / "a.wav")
+    assert run_cli("label", sounds, "--labels", LABELS) == plain
+    make_checkpoint(tmp_path / "other", seed=7)
+    other = run_cli("label", sounds / "b.wav", "--labels", LABELS, "--model", tmp_path / "other")
+    assert (other.status, other.err) == (0, "")
+    monkeypatch.setenv("PE_SEARCH_STORE", str(tmp_path / "none"))
+    new = run_cli("label", sounds / "b.wav", "--labels", LABELS, "--model", plain_checkpoint[0])
+    assert (new.status, new.err) == (0, "")
+    assert [row["label"] for row in rows_of(new.out)] == [row["label"] for row in rows_of(plain.out)[3:]]
+
+
 def test_without_a_store_the_environment_names_the_checkpoint(run_cli, sounds, plain_checkpoint, monkeypatch):
     named = run_cli("label", sounds, "--labels", LABELS, "--model", plain_checkpoint[0])
     monkeypatch.setenv("PE_SEARCH_MODEL", str(plain_checkpoint[0]))

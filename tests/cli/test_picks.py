@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import termios
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,15 @@ def test_query_with_spans_cuts_the_spans(run_cli, library, tmp_path):
     assert set(names_in(tmp_path)) == {cut_name(*span) for span in spans}
 
 
+def test_a_hit_is_copied_though_nothing_is_heard_in_it(run_cli, library, tmp_path):
+    """What is shown is copied; there is nothing to cut out of it."""
+    options = ("--spans", "--threshold", 1, "--copy-to", tmp_path / "copies", "--cut-to", tmp_path / "cuts")
+    outcome = run_cli("query", "rain", *weather(library), *options)
+    assert outcome.status == 0
+    assert names_in(tmp_path / "copies") == ["rain.wav", "storm.wav", "wind.wav"]
+    assert names_in(tmp_path / "cuts") == []
+
+
 @pytest.fixture
 def sounds(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -91,9 +102,35 @@ def test_a_clip_that_has_changed_or_is_gone_is_not_taken(run_cli, sounds, plain_
     assert names_in(sounds / "copies") == []
 
 
+@pytest.mark.parametrize("spans", [(), ("--spans",)], ids=["windows", "spans"])
+def test_a_clip_that_several_queries_find_is_named_once(run_cli, sounds, plain_checkpoint, spans):
+    assert run_cli("index", ".", "--model", plain_checkpoint[0], "--store", "store").status == 0
+    write_audio(sounds / "a.wav", noise(2, 9))
+    outcome = run_cli("query", "rain", "church bell", "--store", "store", *spans, "--copy-to", "copies")
+    assert outcome.status == 2
+    assert outcome.err.count(str(sounds / "a.wav")) == 1
+    assert names_in(sounds / "copies") == ["b.wav"]
+
+
+@pytest.mark.parametrize("option", ["--copy-to", "--cut-to"])
+def test_a_variable_that_was_never_set_is_not_the_working_directory(run_cli, sounds, option):
+    outcome = run_cli("locate", "rain", "a.wav", option, "")
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert f"Invalid value for '{option}': is empty." in outcome.err
+    assert names_in(sounds) == ["a.wav", "b.wav"]
+
+
+def test_a_clip_that_flac_has_no_room_for_is_left_out_and_the_rest_is_cut(run_cli, sounds, plain_checkpoint):
+    write_audio(sounds / "a.wav", noise(1, rate_hz=88_201), 88_201)
+    outcome = run_cli("locate", "rain", "a.wav", "b.wav", *BARE, "--model", plain_checkpoint[0], "--cut-to", "cuts")
+    reason = "has a sample rate of 88201 Hz, for which FLAC has no room"
+    assert (outcome.status, len(outcome.out.splitlines())) == (2, 2)
+    assert outcome.err == f"pe-search: {sounds / 'a.wav'}: {reason}\n1 cut written to cuts\n"
+
+
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(run_cli, library, sounds):
     outcome = run_cli("query", "rain", "--store", library.store, "--copy-to", "a.wav")
-    assert (outcome.status, outcome.out, outcome.err) == (2, b"", "pe-search: a.wav: File exists\n")
+    assert (outcome.status, outcome.out, outcome.err) == (2, b"", "pe-search: a.wav: is a file; name a folder.\n")
 
 
 # Playing
@@ -144,7 +181,12 @@ def test_a_player_that_fails_is_a_line(run_cli, library, player):
     player("paplay", "sys.exit(3)")
     outcome = run_cli("query", "rain", *weather(library), "--play")
     assert outcome.status == 2
-    assert outcome.err.splitlines()[-1] == "pe-search: paplay ended with status 3; is there a sound device?"
+    said = "pe-search: paplay can't play: it ended with status 3; is there a sound device?"
+    assert outcome.err.splitlines()[-1] == said
+    player("paplay", "sys.exit('ALSA lib pcm.c\\naudio open error: No such file or directory')")
+    outcome = run_cli("query", "rain", *weather(library), "--play")
+    said = "pe-search: paplay can't play: audio open error: No such file or directory"
+    assert (outcome.status, outcome.err.splitlines()[-1]) == (2, said)
 
 
 def test_a_clip_that_cannot_be_played_is_passed_over(run_cli, sounds, plain_checkpoint, player):
@@ -174,3 +216,16 @@ def test_keys_go_on_and_back_and_quit(terminal, library, player):
     turns = [line.split()[0] for line in shown.splitlines() if "quit" in line]
     assert turns == ["1/3", "2/3", "1/3", "2/3"]
     assert len(names_in(played)) == 4
+
+
+def test_an_interrupt_ends_it_and_gives_the_terminal_back(terminal, library, player):
+    played = player("mpv", "time.sleep(600)")
+    program = terminal([sys.executable, "-m", "pe_search", "query", "rain", *weather(library), "--play"])
+    echo_before = termios.tcgetattr(program._master)[3] & termios.ECHO
+    program.read_until(lambda shown: b"quit)" in shown)
+    wait_for_player(played, 1)
+    assert termios.tcgetattr(program._master)[3] & termios.ECHO == 0
+    program.process.send_signal(signal.SIGINT)
+    status, shown = program.finish()
+    assert (status, "Traceback" in shown) == (130, False)
+    assert termios.tcgetattr(program._master)[3] & termios.ECHO == echo_before != 0
