@@ -21,8 +21,8 @@ def read_term(argument: str, option: str) -> Term:
     """A text, or `W:` and a text: what is before the first colon is a weight if it is a plain number.
 
     Raises:
-        typer.BadParameter: If the weight is next to nothing or beyond all measure, or the text is empty or not UTF-8; it
-            names the `option`.
+        typer.BadParameter: If the weight is next to nothing or beyond all measure, or the text is empty or not UTF-8.
+            It names the `option`.
     """
     found = _WEIGHT.fullmatch(argument)
     weight, text = (float(found[1]), found[2]) if found else (1.0, argument)
