@@ -103,15 +103,8 @@ def compose_texts(queries: Sequence[Query], embedder: TextEmbedder) -> NDArray[n
     """
     texts = dict.fromkeys(text for query in queries for text in _wordings(query))
     embeddings = dict(zip(texts, embedder.embed_texts(list(texts)).astype(np.float64), strict=True))
-    return np.array(
-        [
-            np.sum(
-                [weight * embeddings[text] for weight, text in zip(weights(query), _wordings(query), strict=True)], 0
-            )
-            for query in queries
-        ],
-        np.float32,
-    )
+    sums = [np.dot(weights(query), [embeddings[text] for text in _wordings(query)]) for query in queries]
+    return np.array(sums, np.float32)
 
 
 def weights(query: Query) -> list[float]:

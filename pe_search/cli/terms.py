@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from pathlib import Path
@@ -12,6 +11,8 @@ import typer
 from pe_search.cli.options import checked_texts, expanded
 from pe_search.records import Query, Reference, Term
 
+# Beyond these, one part of a query would be all or nothing of it.
+_LEAST_WEIGHT, _LARGEST_WEIGHT = 0.001, 1_000.0
 _WEIGHT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+):(.*)", re.DOTALL)
 _PLACE = re.compile(r"(.+)@([0-9]+\.?[0-9]*|\.[0-9]+)-([0-9]+\.?[0-9]*|\.[0-9]+)", re.DOTALL)
 
@@ -20,12 +21,14 @@ def read_term(argument: str, option: str) -> Term:
     """A text, or `W:` and a text: what is before the first colon is a weight if it is a plain number.
 
     Raises:
-        typer.BadParameter: If the weight is zero, or the text is empty or not UTF-8; it names the `option`.
+        typer.BadParameter: If the weight is next to nothing or beyond all measure, or the text is empty or not UTF-8.
+            It names the `option`.
     """
     found = _WEIGHT.fullmatch(argument)
     weight, text = (float(found[1]), found[2]) if found else (1.0, argument)
-    if not (weight > 0 and math.isfinite(weight)):
-        raise typer.BadParameter(f"{argument!r} has a weight that is no number above zero.", param_hint=option)
+    if not _LEAST_WEIGHT <= weight <= _LARGEST_WEIGHT:
+        between = f"{_LEAST_WEIGHT:g} and {_LARGEST_WEIGHT:g}"
+        raise typer.BadParameter(f"{argument!r} has a weight that is not between {between}.", param_hint=option)
     checked_texts([text], option)
     return Term(text, weight)
 

@@ -36,8 +36,10 @@ def test_a_weight_is_a_plain_number_before_the_first_colon(argument, term):
     assert read_term(argument, "--plus") == term
 
 
-@pytest.mark.parametrize("argument", ["", " ", "2:", "2: ", "0:rain", "0.0:rain", "9" * 400 + ":rain", "\udcff"])
-def test_a_term_of_no_text_or_of_no_weight_is_refused(argument):
+@pytest.mark.parametrize(
+    "argument", ["", " ", "2:", "2: ", "0:rain", "0.0:rain", "0.0009:rain", "1001:rain", "9" * 400 + ":rain", "\udcff"]
+)
+def test_a_term_of_no_text_or_of_no_sensible_weight_is_refused(argument):
     with pytest.raises(typer.BadParameter) as raised:
         read_term(argument, "--minus")
     assert raised.value.param_hint == "--minus"
