@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.index import new_manifest
-from pe_search.cli.messages import printable, say, say_problem, shown_path
+from pe_search.cli.messages import printable, say, say_compiling, say_problem, shown_path
 from pe_search.cli.options import (
     Device,
     DeviceOption,
@@ -195,7 +195,7 @@ def _text_embedder(store: Store | None, checkpoint: Checkpoint) -> TextEmbedder:
     from pe_search.searching import RememberingEmbedder
 
     def load() -> TextEmbedder:
-        return load_text_embedder(checkpoint.name, checkpoint.revision, cache_directory())
+        return load_text_embedder(checkpoint.name, checkpoint.revision, cache_directory(), say_compiling)
 
     return load() if store is None else RememberingEmbedder(store.remembered_texts, load)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.messages import say_problem
+from pe_search.cli.asked_store import AskedStore
 from pe_search.cli.options import (
     DEFAULT_RULES,
     JoinOption,
@@ -18,7 +18,6 @@ from pe_search.cli.options import (
     StoreOption,
     ThresholdOption,
     a_number,
-    cache_directory,
     checked_texts,
     expanded,
     span_rules,
@@ -122,32 +121,30 @@ def query(
         exact=exact,
     )
 
-    from pe_search.pe_audio.checkpoint import canonical_name
-    from pe_search.pe_audio.text_embedder import load_text_embedder
-    from pe_search.searching import RememberingEmbedder, search
-    from pe_search.store import Store
-
-    with Store.open(store_directory(store), on_problem=say_problem) as opened:
-        made_with = opened.manifest.model
-        if model is not None and canonical_name(model) != made_with:
-            raise StoreError(
-                f"The store at {opened.directory} was made with {made_with}, and only that checkpoint can search it; "
-                f"index into another store (--store) to use {model}."
-            )
-        revision = opened.manifest.revision
-        embedder = RememberingEmbedder(
-            opened.remembered_texts, lambda: load_text_embedder(made_with, revision, cache_directory())
-        )
-        answers = search(opened, embedder, request)
+    with AskedStore(store_directory(store)) as asked:
+        if model is not None:
+            _refuse_another(model, asked)
+        answers = asked.answers(request)
         picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
         if spans:
             from pe_search.cli.hit_spans import write_with_spans
 
-            status = write_with_spans(answers, texts, opened, rules, frame_model, hit_format, picks)
+            status = write_with_spans(answers, texts, asked.opened, rules, frame_model, hit_format, picks)
         else:
-            status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
+            status = 0 if write_hits(picks.of_hits(answers, asked.clip), hit_format, null=null) else 1
         picks.finish()
         if picks.problems:
             status = 2
         if status:
             raise typer.Exit(status)
+
+
+def _refuse_another(model: str, asked: AskedStore) -> None:
+    from pe_search.pe_audio.checkpoint import canonical_name
+
+    made_with = asked.opened.manifest.model
+    if canonical_name(model) != made_with:
+        raise StoreError(
+            f"The store at {asked.opened.directory} was made with {made_with}, and only that checkpoint can search it; "
+            f"index into another store (--store) to use {model}."
+        )

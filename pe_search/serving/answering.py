@@ -1,0 +1,157 @@
+"""Answer requests in a few threads, with the store and its text tower kept open from one to the next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pe_search.pe_audio.text_embedder import load_text_embedder
+from pe_search.records import Problem, Request
+from pe_search.searching import RememberingEmbedder, TextEmbedder, search
+from pe_search.serving.lines import Answer
+from pe_search.store import Manifest, Store
+
+# One that takes long, as the first of a large text tower may, leaves the others to the rest.
+_THREADS = 4
+_MOST_REQUESTS = 32
+
+
+class BusyError(Exception):
+    """There are as many requests already as can be taken on."""
+
+
+class StoppedError(Exception):
+    """Whoever asked doesn't listen any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A store that is open, and what is amiss with it that nobody was told yet."""
+
+    store: Store
+    stack: ExitStack
+    problems: list[Problem]
+
+
+class Answering:
+    """Answers requests about one store. Use it in a `with` statement.
+
+    Any number of threads may ask. Each request is answered from the last commit of whatever store is at that place.
+
+    Args:
+        directory: The store's.
+        cache: The user's cache directory for pe-search.
+        on_compile: Called when a large text tower is about to be compiled.
+    """
+
+    def __init__(self, directory: Path, cache: Path, on_compile: Callable[[], None]) -> None:
+        self._directory = directory
+        self._cache = cache
+        self._on_compile = on_compile
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answering")
+        self._lock = threading.Lock()
+        self._resting: list[_Opened] = []
+        self._requests = 0
+        self._used_at_s = time.monotonic()
+        self._embedder: tuple[str, str, TextEmbedder] | None = None
+        self._embedder_lock = threading.Lock()
+
+    def __enter__(self) -> Answering:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._close_resting()
+
+    def warm_up(self) -> None:
+        """Open the store and load its text tower, so that the first request waits for neither.
+
+        Raises:
+            PeSearchError: If there is no store, or its checkpoint can't be loaded.
+        """
+        with self._opened() as opened:
+            self._warm_embedder(opened.store.manifest)
+
+    def submit(self, request: Request, deliver: Callable[[Answer], None]) -> Future[None]:
+        """Have a request answered.
+
+        Args:
+            request: What is asked.
+            deliver: Called by another thread with each query's answer in turn. It may raise `StoppedError`.
+
+        Returns:
+            What is done when all is answered, and has the exception if something failed.
+
+        Raises:
+            BusyError: If too many are being answered or waiting already.
+        """
+        with self._lock:
+            if self._requests >= _MOST_REQUESTS:
+                raise BusyError
+            self._requests += 1
+        future = self._pool.submit(self._answer, request, deliver)
+        future.add_done_callback(self._note_end)
+        return future
+
+    @property
+    def unused_s(self) -> float:
+        """For how long nothing was asked; 0 while something is being answered."""
+        with self._lock:
+            return 0.0 if self._requests else time.monotonic() - self._used_at_s
+
+    def _note_end(self, _: Future[None]) -> None:
+        with self._lock:
+            self._requests -= 1
+            self._used_at_s = time.monotonic()
+
+    def _answer(self, request: Request, deliver: Callable[[Answer], None]) -> None:
+        with self._opened() as opened:
+            store = opened.store
+            embedder = RememberingEmbedder(store.remembered_texts, lambda: self._warm_embedder(store.manifest))
+            for hits in search(store, embedder, request):
+                deliver(Answer(tuple(hits), tuple(opened.problems)))
+                opened.problems.clear()
+
+    @contextmanager
+    def _opened(self) -> Iterator[_Opened]:
+        """The store, for one thread at a time."""
+        with self._lock:
+            opened = self._resting.pop() if self._resting else None
+        if opened is not None and not opened.store.is_as_opened():
+            opened.stack.close()
+            # The others are of the same time or older.
+            self._close_resting()
+            opened = None
+        if opened is None:
+            problems: list[Problem] = []
+            stack = ExitStack()
+            opened = _Opened(
+                stack.enter_context(Store.open(self._directory, on_problem=problems.append)), stack, problems
+            )
+        try:
+            yield opened
+        except BaseException:
+            opened.stack.close()
+            raise
+        with self._lock:
+            self._resting.append(opened)
+
+    def _close_resting(self) -> None:
+        with self._lock:
+            resting, self._resting = self._resting, []
+        for opened in resting:
+            opened.stack.close()
+
+    def _warm_embedder(self, manifest: Manifest) -> TextEmbedder:
+        with self._embedder_lock:
+            if self._embedder is None or self._embedder[:2] != (manifest.model, manifest.revision):
+                # The other goes first, since each may take gigabytes.
+                self._embedder = None
+                embedder = load_text_embedder(manifest.model, manifest.revision, self._cache, self._on_compile)
+                self._embedder = (manifest.model, manifest.revision, embedder)
+            return self._embedder[2]
