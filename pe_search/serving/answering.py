@@ -94,9 +94,7 @@ class Answering:
             if self._requests >= _MOST_REQUESTS:
                 raise BusyError
             self._requests += 1
-        future = self._pool.submit(self._answer, request, deliver)
-        future.add_done_callback(self._note_end)
-        return future
+        return self._pool.submit(self._answer, request, deliver)
 
     @property
     def unused_s(self) -> float:
@@ -104,18 +102,18 @@ class Answering:
         with self._lock:
             return 0.0 if self._requests else time.monotonic() - self._used_at_s
 
-    def _note_end(self, _: Future[None]) -> None:
-        with self._lock:
-            self._requests -= 1
-            self._used_at_s = time.monotonic()
-
     def _answer(self, request: Request, deliver: Callable[[Answer], None]) -> None:
-        with self._opened() as opened:
-            store = opened.store
-            embedder = RememberingEmbedder(store.remembered_texts, lambda: self._warm_embedder(store.manifest))
-            for hits in search(store, embedder, request):
-                deliver(Answer(tuple(hits), tuple(opened.problems)))
-                opened.problems.clear()
+        try:
+            with self._opened() as opened:
+                store = opened.store
+                embedder = RememberingEmbedder(store.remembered_texts, lambda: self._warm_embedder(store.manifest))
+                for hits in search(store, embedder, request):
+                    deliver(Answer(tuple(hits), tuple(opened.problems)))
+                    opened.problems.clear()
+        finally:
+            with self._lock:
+                self._requests -= 1
+                self._used_at_s = time.monotonic()
 
     @contextmanager
     def _opened(self) -> Iterator[_Opened]:
