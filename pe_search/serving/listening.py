@@ -51,8 +51,9 @@ class Listening:
             return
         self._connections += 1
         try:
-            # Whatever it was, there is nothing to tell somebody who doesn't keep to the way of asking, or is gone.
-            with suppress(OSError, ValueError, TimeoutError, BusyError):
+            # There is nothing to tell somebody who doesn't keep to the way of asking, or is gone; nor when the server
+            # ends meanwhile, of which asyncio before 3.12.2 makes a traceback (python/cpython#113538).
+            with suppress(OSError, ValueError, BusyError, asyncio.CancelledError):
                 writer.write(GREETING)
                 async with asyncio.timeout(PATIENCE_S):
                     line = await reader.readline()

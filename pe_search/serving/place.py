@@ -13,7 +13,7 @@ from pe_search.errors import PeSearchError
 
 # macOS takes 103 bytes and Linux 107.
 _LONGEST_PATH_BYTES = 103
-_DIGITS = 24
+_DIGITS = 16
 
 
 def socket_path(folder: Path, directory: Path) -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,10 +109,10 @@ async def _cancel_all() -> None:
 
 
 @pytest.fixture
-def private(tmp_path: Path) -> Path:
-    folder = tmp_path / "sockets"
-    folder.mkdir(mode=0o700)
-    return folder
+def private() -> Iterator[Path]:
+    """A folder for sockets, whose path is short enough for them, as that of a test need not be."""
+    with tempfile.TemporaryDirectory(prefix="pe-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

@@ -29,8 +29,8 @@ def test_a_store_whose_name_is_not_utf_8_has_one_too(tmp_path):
     assert socket_path(tmp_path, tmp_path / "\udcff") != socket_path(tmp_path, tmp_path / "\udcfe")
 
 
-def test_the_folder_is_made_for_the_user_alone(tmp_path):
-    folder = tmp_path / "a" / "b"
+def test_the_folder_is_made_for_the_user_alone(private):
+    folder = private / "a" / "b"
     make_private_folder(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert is_private(folder)
@@ -38,41 +38,41 @@ def test_the_folder_is_made_for_the_user_alone(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o710, 0o701, 0o777])
-def test_one_that_others_may_enter_is_refused(tmp_path, mode):
-    tmp_path.chmod(mode)
-    assert not is_private(tmp_path)
-    with pytest.raises(PeSearchError, match=f"^{tmp_path} is open to other users; `chmod 700` it"):
-        make_private_folder(tmp_path)
+def test_one_that_others_may_enter_is_refused(private, mode):
+    private.chmod(mode)
+    assert not is_private(private)
+    with pytest.raises(PeSearchError, match=f"^{private} is open to other users; `chmod 700` it"):
+        make_private_folder(private)
 
 
-def test_so_is_one_of_another_user(tmp_path, monkeypatch):
-    tmp_path.chmod(0o700)
-    assert is_private(tmp_path)
-    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
-    assert not is_private(tmp_path)
+def test_so_is_one_of_another_user(private, monkeypatch):
+    private.chmod(0o700)
+    assert is_private(private)
+    monkeypatch.setattr(os, "geteuid", lambda: private.stat().st_uid + 1)
+    assert not is_private(private)
 
 
-def test_what_is_missing_or_no_folder_is_not_private(tmp_path):
-    (tmp_path / "file").touch(0o600)
-    assert not is_private(tmp_path / "file")
-    assert not is_private(tmp_path / "missing")
+def test_what_is_missing_or_no_folder_is_not_private(private):
+    (private / "file").touch(0o600)
+    assert not is_private(private / "file")
+    assert not is_private(private / "missing")
 
 
-def test_a_path_that_no_socket_can_have_is_refused_before_anything_is_made(tmp_path):
-    folder = tmp_path / ("x" * 100)
+def test_a_path_that_no_socket_can_have_is_refused_before_anything_is_made(private):
+    folder = private / ("x" * 100)
     with pytest.raises(PeSearchError, match=r"too long a path for a socket; set XDG_RUNTIME_DIR to a shorter one\.$"):
         make_private_folder(folder)
     assert not folder.exists()
 
 
-def test_the_longest_path_that_is_taken_can_be_bound(tmp_path):
-    room = 103 - len(os.fsencode(socket_path(tmp_path / "x", tmp_path)))
-    folder = tmp_path / ("x" * (room + 1))
+def test_the_longest_path_that_is_taken_can_be_bound(private):
+    room = 103 - len(os.fsencode(socket_path(private / "x", private)))
+    folder = private / ("x" * (room + 1))
     make_private_folder(folder)
     with socket.socket(socket.AF_UNIX) as bound:
-        bound.bind(str(socket_path(folder, tmp_path)))
+        bound.bind(str(socket_path(folder, private)))
     with pytest.raises(PeSearchError, match="too long"):
-        make_private_folder(tmp_path / ("x" * (room + 2)))
+        make_private_folder(private / ("x" * (room + 2)))
 
 
 def test_the_other_end_must_be_the_same_user(monkeypatch):
