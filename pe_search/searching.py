@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.records import Hit, Request
-from pe_search.store import Manifest, RememberedTexts, Store
+from pe_search.store import Manifest, Store
 
 
 class TextEmbedder(Protocol):
@@ -19,6 +19,16 @@ class TextEmbedder(Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Texts to embeddings of shape (texts, dimension)."""
+
+
+class TextMemory(Protocol):
+    """What searching asks of a store's `RememberedTexts`."""
+
+    def recall(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The embeddings, of shape (dimension,), of those texts that are remembered."""
+
+    def remember(self, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
+        """Remember texts by their embeddings of shape (dimension,)."""
 
 
 class RememberingEmbedder:
@@ -29,7 +39,7 @@ class RememberingEmbedder:
         load_embedder: Called once there is a new text; gives the embedder of the store's checkpoint.
     """
 
-    def __init__(self, remembered: RememberedTexts, load_embedder: Callable[[], TextEmbedder]) -> None:
+    def __init__(self, remembered: TextMemory, load_embedder: Callable[[], TextEmbedder]) -> None:
         self._remembered = remembered
         self._embedder = cache(load_embedder)
 

@@ -33,6 +33,7 @@ from pe_search.pe_audio.compiled import (
     CompiledRecord,
     CompiledTextEmbedder,
     compiled_directory,
+    last_used_s,
     open_compiled,
     read_record,
     seal,
@@ -53,6 +54,9 @@ _TAKES_LONG_FROM_BYTES = 200_000_000
 
 _DRAFT_PREFIX = "new-"
 _DRAFT_IS_LEFT_OVER_AFTER_S = 24 * 3600
+# Those of this many checkpoints and revisions are kept, and whatever else was in use lately.
+_MOST_KEPT = 8
+_IS_UNUSED_AFTER_S = 24 * 3600
 
 
 def compile_text_tower(checkpoint: Checkpoint, cache: Path, on_compile: Callable[[], None] = lambda: None) -> None:
@@ -83,6 +87,7 @@ def compile_text_tower(checkpoint: Checkpoint, cache: Path, on_compile: Callable
             files = {} if failure else {file.name: seal(file) for file in draft.iterdir()}
             write_record(draft, CompiledRecord(checkpoint.name, checkpoint.revision, files, failure))
             _put_in_place(draft, directory)
+        _remove_unused(directory.parent)
 
 
 def _write(draft: Path, checkpoint: Checkpoint, on_compile: Callable[[], None]) -> str:
@@ -181,6 +186,14 @@ def _put_in_place(draft: Path, directory: Path) -> None:
     except OSError:
         directory.rename(draft.with_name("replaced"))
         draft.rename(directory)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the compiled text towers that were used longest ago, if there are many; each may take a gigabyte."""
+    towers = [path for path in folder.iterdir() if not path.name.startswith(_DRAFT_PREFIX)]
+    for tower in sorted(towers, key=last_used_s, reverse=True)[_MOST_KEPT:]:
+        if time.time() - last_used_s(tower) > _IS_UNUSED_AFTER_S:
+            shutil.rmtree(tower, ignore_errors=True)
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def load_text_embedder(
-    name: str, revision: str, cache: Path, on_compile: Callable[[], None]
+    name: str, revision: str, cache: Path, on_compile: Callable[[], None] = lambda: None
 ) -> CompiledTextEmbedder | Embedder:
     """Open a checkpoint's compiled text tower; where there is none compile it; where that can't be, take torch.
 

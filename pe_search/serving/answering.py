@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pe_search.pe_audio.text_embedder import load_text_embedder
 from pe_search.records import Problem, Request
 from pe_search.searching import RememberingEmbedder, TextEmbedder, search
 from pe_search.serving.lines import Answer
-from pe_search.store import Manifest, Store
+from pe_search.store import Manifest, RememberedTexts, Store
 
 # One that takes long, as the first of a large text tower may, leaves the others to the rest.
 _THREADS = 4
 _MOST_REQUESTS = 32
+_MOST_UNWRITTEN = 1_000
 
 
 class BusyError(Exception):
@@ -27,6 +31,29 @@ class BusyError(Exception):
 
 class StoppedError(Exception):
     """Whoever asked doesn't listen any more."""
+
+
+class _LateMemory:
+    """What a store was asked before; new texts are kept here, for nobody should wait until they are written.
+
+    Args:
+        remembered: The store's.
+
+    Attributes:
+        new: Embeddings of new texts.
+    """
+
+    def __init__(self, remembered: RememberedTexts) -> None:
+        self._remembered = remembered
+        self.new: dict[str, NDArray[np.float32]] = {}
+
+    def recall(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """As `RememberedTexts.recall`."""
+        return self._remembered.recall(texts)
+
+    def remember(self, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep them as `new`."""
+        self.new.update(embeddings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +84,7 @@ class Answering:
         self._lock = threading.Lock()
         self._resting: list[_Opened] = []
         self._requests = 0
+        self._unwritten: dict[tuple[str, str], tuple[RememberedTexts, dict[str, NDArray[np.float32]]]] = {}
         self._used_at_s = time.monotonic()
         self._embedder: tuple[str, str, TextEmbedder] | None = None
         self._embedder_lock = threading.Lock()
@@ -67,6 +95,7 @@ class Answering:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._close_resting()
+        self._write_texts()
 
     def warm_up(self) -> None:
         """Open the store and load its text tower, so that the first request waits for neither.
@@ -106,14 +135,33 @@ class Answering:
         try:
             with self._opened() as opened:
                 store = opened.store
-                embedder = RememberingEmbedder(store.remembered_texts, lambda: self._warm_embedder(store.manifest))
+                memory = _LateMemory(store.remembered_texts)
+                embedder = RememberingEmbedder(memory, lambda: self._warm_embedder(store.manifest))
                 for hits in search(store, embedder, request):
                     deliver(Answer(tuple(hits), tuple(opened.problems)))
                     opened.problems.clear()
+                self._remember(store, memory.new)
         finally:
             with self._lock:
                 self._requests -= 1
                 self._used_at_s = time.monotonic()
+
+    def _remember(self, store: Store, new: Mapping[str, NDArray[np.float32]]) -> None:
+        """Write new texts down once nobody waits for an answer, all that there are in one go."""
+        with self._lock:
+            _, kept = self._unwritten.setdefault(
+                (store.manifest.model, store.manifest.revision), (store.remembered_texts, {})
+            )
+            kept.update(new)
+            if self._requests > 1 and len(kept) < _MOST_UNWRITTEN:
+                return
+        self._write_texts()
+
+    def _write_texts(self) -> None:
+        with self._lock:
+            unwritten, self._unwritten = self._unwritten, {}
+        for remembered, new in unwritten.values():
+            remembered.remember(new)
 
     @contextmanager
     def _opened(self) -> Iterator[_Opened]:

@@ -126,14 +126,14 @@ def test_hits_are_the_same_by_torch_by_the_compiled_tower_from_memory_and_served
     compiled = run_cli(*args)
     remembered = run_cli(*args)
     texts.unlink()
-    serve(own_store)
+    server = serve(own_store)
     served = run_cli(*args)
+    server.end(signal.SIGTERM)
     assert served.out == remembered.out == compiled.out
     with monkeypatch.context() as patch:
-        # A file where the cache's directory should be: nothing can be compiled. Nor is any server's socket there.
+        # A file where the cache's directory should be: nothing can be compiled.
         (tmp_path / "cache").touch()
         patch.setenv("PE_SEARCH_CACHE", str(tmp_path / "cache"))
-        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "nowhere"))
         texts.unlink()
         by_torch = run_cli(*args)
     hits = [[json.loads(line) for line in outcome.out.splitlines()] for outcome in (by_torch, served)]

@@ -10,10 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pe_search.errors import StoreError
+from pe_search.serving import answering as answering_module
 from pe_search.serving.answering import _MOST_REQUESTS, Answering, BusyError
 from pe_search.store import Store
 from pe_search.store.finder import INDEX_FILE
-from tests.made_up import FakeEmbedder, put_clips
+from tests.made_up import put_clips
 from tests.serving.conftest import DEADLINE_S, MANIFEST, clip, hits_of, make_store, request_for
 
 REQUESTS = [
@@ -177,10 +178,33 @@ def test_a_store_that_is_not_there_can_not_be_warmed_up(tmp_path, loaded):
         one.warm_up()
 
 
-def test_what_was_asked_is_remembered_in_the_store(answering, store):
-    ask(answering, request_for("1 2 3"))
+def remembered(store, *texts):
     with Store.open(store) as again:
-        assert (
-            again.remembered_texts.recall(["1 2 3"])["1 2 3"].tolist()
-            == FakeEmbedder().embed_texts(["1 2 3"])[0].tolist()
-        )
+        return {text: vector.tolist() for text, vector in again.remembered_texts.recall(texts).items()}
+
+
+def test_what_was_asked_is_remembered_in_the_store(answering, store):
+    ask(answering, request_for("1 2 3", "0 1 0"))
+    assert remembered(store, "1 2 3", "0 1 0", "4 5 6") == {"1 2 3": [1, 2, 3], "0 1 0": [0, 1, 0]}
+
+
+def test_but_not_while_others_wait(answering, store):
+    go_on = threading.Event()
+    waiting = answering.submit(request_for("1 0 0"), lambda _answer: go_on.wait(DEADLINE_S))
+    ask(answering, request_for("0 1 0"))
+    assert remembered(store, "1 0 0", "0 1 0") == {}
+    go_on.set()
+    waiting.result(DEADLINE_S)
+    assert remembered(store, "1 0 0", "0 1 0") == {"1 0 0": [1, 0, 0], "0 1 0": [0, 1, 0]}
+
+
+def test_nor_are_too_many_kept_back(answering, store, monkeypatch):
+    monkeypatch.setattr(answering_module, "_MOST_UNWRITTEN", 2)
+    go_on = threading.Event()
+    waiting = answering.submit(request_for("1 0 0"), lambda _answer: go_on.wait(DEADLINE_S))
+    ask(answering, request_for("0 1 0"))
+    assert remembered(store, "0 1 0") == {}
+    ask(answering, request_for("0 0 1"))
+    assert remembered(store, "0 1 0", "0 0 1") == {"0 1 0": [0, 1, 0], "0 0 1": [0, 0, 1]}
+    go_on.set()
+    waiting.result(DEADLINE_S)
