@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,17 @@ from numpy.typing import NDArray
 from pe_search.composing import QueryEmbedder, TextEmbedder, WindowEmbedder, compose
 from pe_search.records import Account, Hit, Request
 from pe_search.significance import Background
-from pe_search.store import Manifest, RememberedTexts, Store
+from pe_search.store import Manifest, Store
+
+
+class TextMemory(Protocol):
+    """What searching asks of a store's `RememberedTexts`."""
+
+    def recall(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The embeddings, of shape (dimension,), of those texts that are remembered."""
+
+    def remember(self, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
+        """Remember texts by their embeddings of shape (dimension,)."""
 
 
 class RememberingEmbedder:
@@ -31,7 +42,7 @@ class RememberingEmbedder:
 
     def __init__(
         self,
-        remembered: RememberedTexts,
+        remembered: TextMemory,
         load_text_embedder: Callable[[], TextEmbedder],
         load_window_embedder: Callable[[], WindowEmbedder],
     ) -> None:

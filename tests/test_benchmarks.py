@@ -14,11 +14,18 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 @pytest.mark.slow
 def test_the_benchmark_of_queries_finds_the_same_hits_in_every_way():
     command = [EXAMPLES / "benchmark_query.py", "--repeats", "1", "--windows", "100", "--no-large"]
+    command += ["--served-windows", "100", "--requests", "2"]
     done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "The hits of torch, of the compiled tower and from memory are the same." in done.stdout
-    for row in ("--help", "new text, compiled, 320 clips", "text asked before, 100 windows"):
+    assert "The hits of torch, of the compiled tower, from memory and served are the same." in done.stdout
+    for row in (
+        "--help",
+        "new text, compiled, 320 clips",
+        "text asked before, 100 windows",
+        "new text, served, 100 windows",
+    ):
         assert f"| {row} |" in done.stdout
+    assert "| 8 clients at once, 100 windows | p50 ms | p99 ms |" in done.stdout
 
 
 def test_the_benchmark_of_indexing_agrees_with_upstream(tmp_path):

@@ -42,7 +42,8 @@ BELOW = {
     "searching": {"composing", "significance"} | MIDDLE | GROUND,
     "labelling": {"searching"} | MIDDLE | GROUND,
     "locating": MIDDLE | ARITHMETIC | GROUND,
-    "cli": {"", *UPPER, *MIDDLE, *GROUND},
+    "serving": {"", "composing", "searching"} | MIDDLE | GROUND,
+    "cli": {"", "serving", *UPPER, *MIDDLE, *GROUND},
     "__main__": {"cli"},
 }
 
@@ -162,6 +163,12 @@ def test_only_the_export_imports_pyarrow_and_only_once_it_is_needed():
 def test_only_the_command_line_imports_typer_and_rich():
     found = importers_of("typer", "rich", "click", "platformdirs")
     assert {file.split("/")[0] for file in found} == {"cli"}
+
+
+def test_only_serving_listens_and_only_its_http_imports_what_that_takes():
+    assert importers_of("msgspec") == {"serving/lines.py"}
+    assert importers_of("fastapi", "starlette", "uvicorn", "pydantic") == {"serving/http.py"}
+    assert {file.split("/")[0] for file in importers_of("socket", "asyncio")} == {"serving"}
 
 
 def names_used(tree: ast.AST) -> set[str]:

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from pe_search import PeSearchError, __version__
-from pe_search.cli import duplicates, index, label, locate, models, query, status, store
+from pe_search.cli import duplicates, index, label, locate, models, query, serve, status, store
 from pe_search.cli.messages import say_error
 
 
@@ -58,6 +58,7 @@ app = typer.Typer(
 )
 app.command("index")(index.index)
 app.command("query")(query.query)
+app.command("serve")(serve.serve)
 app.command("locate")(locate.locate)
 app.command("label")(label.label)
 app.command("duplicates")(duplicates.duplicates)

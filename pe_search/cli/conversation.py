@@ -20,8 +20,8 @@ from pe_search.errors import PeSearchError
 from pe_search.records import Hit, Query, Reference
 
 if TYPE_CHECKING:
+    from pe_search.cli.asked_store import AskedStore
     from pe_search.cli.hit_spans import HitListener
-    from pe_search.store import Store
 
 _PROMPT = "> "
 _HELP = """\
@@ -38,7 +38,7 @@ class Conversation:
     """Takes lines from the terminal, and does what each of them says.
 
     Args:
-        store: Open; each answer is of its last commit.
+        asked: The store; each answer is of its last commit.
         template: What every query has beside what is typed.
         show: Prints the hits of a query, having called what it is given with them.
         listener: Finds the spans of hits.
@@ -46,12 +46,12 @@ class Conversation:
 
     def __init__(
         self,
-        store: Store,
+        asked: AskedStore,
         template: Query,
         show: Callable[[Query, Callable[[Sequence[Hit]], None]], None],
         listener: HitListener,
     ) -> None:
-        self._store = store
+        self._asked = asked
         self._template = template
         self._show = show
         self._listener = listener
@@ -67,6 +67,7 @@ class Conversation:
                 continue
             history.add(line)
             try:
+                self._asked.open_again_if_replaced()
                 self._do(line)
             except KeyboardInterrupt:
                 say("")
@@ -112,7 +113,7 @@ class Conversation:
 
     def _play(self, hit: Hit) -> None:
         picks = Picks(None, None, is_to_play=True)
-        deque(picks.of_hits([[hit]], self._store.clip), maxlen=0)
+        deque(picks.of_hits([[hit]], self._asked.clip), maxlen=0)
         picks.finish()
 
     def _show_spans(self, hit: Hit) -> None:

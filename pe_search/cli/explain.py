@@ -2,45 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pe_search.cli.messages import counted, say
 from pe_search.records import Account, Request, SearchEffort
 
 if TYPE_CHECKING:
+    from pe_search.cli.asked_store import AskedStore
     from pe_search.pe_audio.compiled import CompiledTextEmbedder
     from pe_search.pe_audio.embedder import Embedder
-    from pe_search.searching import RememberingEmbedder
-    from pe_search.store import Store
 
 
-def explain(
-    store: Store,
-    request: Request,
-    accounts: Sequence[Account],
-    embedder: RememberingEmbedder,
-    text_embedder: Callable[[], CompiledTextEmbedder | Embedder],
-    window_embedder: Callable[[], Embedder],
-) -> None:
+def explain(asked: AskedStore, request: Request, accounts: Sequence[Account]) -> None:
     """Say on stderr how a request was answered.
 
     Args:
-        store: What was searched.
+        asked: What answered it here.
         request: What was asked.
         accounts: How each query was answered.
-        embedder: What the queries were embedded by.
-        text_embedder: Gives what that embedded texts by; called only if it did.
-        window_embedder: Likewise for windows.
     """
+    store, embedder = asked.opened, asked.embedder
     say(f"checkpoint: {store.manifest.model}, revision {store.manifest.revision}")
     from_where = [f"{embedder.texts_remembered:,} remembered"] if embedder.texts_remembered else []
     if embedder.texts_embedded:
-        from_where.append(f"{embedder.texts_embedded:,} embedded by {_runtime(text_embedder())}")
+        from_where.append(f"{embedder.texts_embedded:,} embedded by {_runtime(asked.text_embedder)}")
     if from_where:
         say(f"texts: {', '.join(from_where)}")
     if embedder.windows_embedded:
-        runtime = f"torch on {window_embedder().device.type} in {window_embedder().dtype}"
+        runtime = f"torch on {asked.window_embedder.device.type} in {asked.window_embedder.dtype}"
         say(f"audio: {counted(embedder.windows_embedded, 'window')} embedded by {runtime}")
     elif any(query.like for query in request.queries):
         say("audio: its embeddings are in the store")

@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pe_search.cli.asked_store import AskedStore
     from pe_search.cli.picks import Picks
     from pe_search.cli.render import HitFormat
     from pe_search.locating import Locator
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.embedder import Embedder
-    from pe_search.store import Store
 
 
 class HitListener:
     """Listens to the windows of hits. The frame-level head is loaded for the first hit, once.
 
     Args:
-        store: Open, and of the hits.
+        asked: The store of the hits.
         rules: How spans are made.
         frame_model: The checkpoint of the frame-level head; None for the store's, or its counterpart.
         loading: Makes what the head is loaded in.
@@ -37,12 +37,12 @@ class HitListener:
 
     def __init__(
         self,
-        store: Store,
+        asked: AskedStore,
         rules: SpanRules,
         frame_model: str | None,
         loading: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self._store = store
+        self._asked = asked
         self._rules = rules
         self._frame_model = frame_model
         self._loading = loading
@@ -78,7 +78,7 @@ class HitListener:
             for hits in answers:
                 if hits and locator is None:
                     locator = self._locator(checkpoint, queries)
-                traces = locator.in_hits(hits, self._store.clip, leave_out) if locator else []
+                traces = locator.in_hits(hits, self._asked.clip, leave_out) if locator else []
                 picks.of_traces(traces, are_hits=True)
                 yield list(zip(hits, traces, strict=True))
 
@@ -108,7 +108,7 @@ class HitListener:
     def _checkpoint(self) -> Checkpoint:
         from pe_search.pe_audio.checkpoint import find_checkpoint, find_same_checkpoint, frame_model_of
 
-        manifest = self._store.manifest
+        manifest = self._asked.opened.manifest
         name = frame_model_of(manifest.model if self._frame_model is None else self._frame_model)
         if name == manifest.model:
             return find_same_checkpoint(name, manifest.revision)

@@ -16,7 +16,7 @@ import typer
 
 from pe_search.cli.completion import complete_checkpoint
 from pe_search.cli.lists import FilesFromOption, PathsArgument, places, read_more_paths
-from pe_search.cli.messages import counted, say, say_problem
+from pe_search.cli.messages import counted, say, say_compiling, say_problem
 from pe_search.cli.options import (
     Device,
     DeviceOption,
@@ -144,7 +144,7 @@ def index(
             embedder = Embedder(checkpoint, device.value, dtype.value)
             _say_which_model(checkpoint, is_first_choice=model is None and manifest is None)
             # Now, while the audio tower isn't there yet: each takes gigabytes where the checkpoint is large.
-            compile_text_tower(checkpoint, cache_directory())
+            compile_text_tower(checkpoint, cache_directory(), say_compiling)
             return embedder
 
         if opened is None:

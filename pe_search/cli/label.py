@@ -16,7 +16,7 @@ import typer
 from pe_search.cli.completion import complete_checkpoint
 from pe_search.cli.index import new_manifest
 from pe_search.cli.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
-from pe_search.cli.messages import printable, say, say_problem, shown_path
+from pe_search.cli.messages import printable, say, say_compiling, say_problem, shown_path
 from pe_search.cli.options import (
     Device,
     DeviceOption,
@@ -192,7 +192,7 @@ def _text_embedder(store: Store | None, checkpoint: Checkpoint, load_embedder: C
     from pe_search.searching import RememberingEmbedder
 
     def load() -> TextEmbedder:
-        return load_text_embedder(checkpoint.name, checkpoint.revision, cache_directory())
+        return load_text_embedder(checkpoint.name, checkpoint.revision, cache_directory(), say_compiling)
 
     return load() if store is None else RememberingEmbedder(store.remembered_texts, load, load_embedder)
 

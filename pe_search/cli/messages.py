@@ -31,6 +31,11 @@ def say_error(error: PeSearchError | OSError) -> None:
         say(f"pe-search: {error}")
 
 
+def say_compiling() -> None:
+    """Say that a text tower is being compiled, for it takes long."""
+    say("Compiling the text tower, so that queries are quick from now on; this takes a minute or two, once.")
+
+
 def printable(text: str) -> str:
     """The text with everything escaped that a terminal would obey, or that can't be encoded.
 

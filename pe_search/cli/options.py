@@ -143,6 +143,14 @@ def state_directory() -> Path:
     return user_state_path("pe-search", appauthor=False)
 
 
+def socket_directory() -> Path:
+    """Where servers have their sockets: in $XDG_RUNTIME_DIR, else in the cache directory; absolute."""
+    chosen = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(chosen) and Path(chosen).is_dir():
+        return Path(chosen) / "pe-search"
+    return cache_directory() / "sockets"
+
+
 def expanded(path: Path) -> Path:
     """The path with `~` and `~user` put in full; that of an unknown user is taken literally."""
     return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises RuntimeError for an unknown user)

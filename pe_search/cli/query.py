@@ -7,17 +7,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pe_search.cli.asked_store import AskedStore
 from pe_search.cli.completion import complete_checkpoint, complete_frame_checkpoint
 from pe_search.cli.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.hit_spans import HitListener
 from pe_search.cli.lists import read_more_texts
-from pe_search.cli.messages import say_problem
 from pe_search.cli.options import (
     DEFAULT_RULES,
     JoinOption,
@@ -26,7 +25,6 @@ from pe_search.cli.options import (
     StoreOption,
     ThresholdOption,
     a_number,
-    cache_directory,
     expanded,
     span_rules,
     store_directory,
@@ -39,8 +37,7 @@ from pe_search.errors import StoreError
 from pe_search.records import Account, Hit, Query, Request
 
 if TYPE_CHECKING:
-    from pe_search.pe_audio.compiled import CompiledTextEmbedder
-    from pe_search.pe_audio.embedder import Embedder
+    pass
 
 
 def query(
@@ -204,65 +201,41 @@ def query(
         exact=exact,
     )
 
-    from pe_search.pe_audio.checkpoint import canonical_name
-    from pe_search.pe_audio.text_embedder import load_text_embedder
-    from pe_search.searching import RememberingEmbedder, search
-    from pe_search.store import Store
-
-    with Store.open(store_directory(store), on_problem=say_problem) as opened:
-        made_with = opened.manifest.model
-        if model is not None and canonical_name(model) != made_with:
-            raise StoreError(
-                f"The store at {opened.directory} was made with {made_with}, and only that checkpoint can search it; "
-                f"index into another store (--store) to use {model}."
-            )
-        revision = opened.manifest.revision
-
-        # What a conversation has loaded it needs again.
-        loading = ctrl_c_put_off if converses else nullcontext
-
-        @cache
-        def text_embedder() -> CompiledTextEmbedder | Embedder:
-            with loading():
-                return load_text_embedder(made_with, revision, cache_directory())
-
-        @cache
-        def window_embedder() -> Embedder:
-            from pe_search.pe_audio.checkpoint import find_same_checkpoint
-
-            with loading():
-                from pe_search.pe_audio.embedder import Embedder
-
-                return Embedder(find_same_checkpoint(made_with, revision))
-
-        listener = HitListener(opened, rules, frame_model, loading)
+    # What a conversation has loaded it needs again.
+    loading = ctrl_c_put_off if converses else nullcontext
+    with AskedStore(store_directory(store), loading) as asked:
+        if model is not None:
+            _refuse_another(model, asked)
+        listener = HitListener(asked, rules, frame_model, loading)
 
         def show(request: Request, on_hits: Callable[[Sequence[Hit]], None] = lambda _hits: None) -> int:
-            embedder = RememberingEmbedder(opened.remembered_texts, text_embedder, window_embedder)
             accounts: list[Account] = []
-            answers = _noted(search(opened, embedder, request, accounts.append), on_hits)
+            # A server tells hits alone.
+            found = asked.answers_here(request, accounts.append) if is_to_explain else asked.answers(request)
+            answers = _noted(found, on_hits)
             picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
             # With `:like`, a conversation has a query in which there is nothing to listen for.
             if spans and all(query.texts or query.plus for query in request.queries):
                 status = listener.write(answers, request.queries, hit_format, picks)
             else:
-                status = 0 if write_hits(picks.of_hits(answers, opened.clip), hit_format, null=null) else 1
+                status = 0 if write_hits(picks.of_hits(answers, asked.clip), hit_format, null=null) else 1
             if is_to_explain:
                 from pe_search.cli.explain import explain
 
-                explain(opened, request, accounts, embedder, text_embedder, window_embedder)
+                explain(asked, request, accounts)
             picks.finish()
             return 2 if picks.problems else status
 
         if converses:
-            # What is missing for these should be told before the first line, not after each.
+            # What is missing should be told before the first line, not after each.
+            _ = asked.opened
             Picks(copy_to, cut_to, is_to_play=is_to_play)
 
             def show_one(query: Query, on_hits: Callable[[Sequence[Hit]], None]) -> None:
                 # Like --like, which --fdr can't judge either.
                 show(replace(request, queries=(query,), fdr=None if query.like else fdr), on_hits)
 
-            Conversation(opened, queries[0], show_one, listener).hold()
+            Conversation(asked, queries[0], show_one, listener).hold()
         elif status := show(request):
             raise typer.Exit(status)
 
@@ -271,3 +244,14 @@ def _noted(answers: Iterable[Sequence[Hit]], on_hits: Callable[[Sequence[Hit]], 
     for hits in answers:
         on_hits(hits)
         yield hits
+
+
+def _refuse_another(model: str, asked: AskedStore) -> None:
+    from pe_search.pe_audio.checkpoint import canonical_name
+
+    made_with = asked.opened.manifest.model
+    if canonical_name(model) != made_with:
+        raise StoreError(
+            f"The store at {asked.opened.directory} was made with {made_with}, and only that checkpoint can search it; "
+            f"index into another store (--store) to use {model}."
+        )

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from pe_search.pe_audio.compiled import (
     CompiledRecord,
     CompiledTextEmbedder,
     compiled_directory,
+    last_used_s,
     open_compiled,
     read_record,
     seal,
@@ -48,12 +49,17 @@ _TRIED_TOKENS = (1, 2, 7, 64, 65, 200)
 _TRIED_TEXTS = ("a dog barking", "Rain, on a tin roof!", "été – 雨の音 🌧", "a", "a very long text " * 2000)
 _TOLERANCE = 1e-4
 _ROOM_TO_SPARE_BYTES = 64_000_000
+# A tower of fewer weights than this is compiled in a few seconds.
+_TAKES_LONG_FROM_BYTES = 200_000_000
 
 _DRAFT_PREFIX = "new-"
 _DRAFT_IS_LEFT_OVER_AFTER_S = 24 * 3600
+# Those of this many checkpoints and revisions are kept, and whatever else was in use lately.
+_MOST_KEPT = 8
+_IS_UNUSED_AFTER_S = 24 * 3600
 
 
-def compile_text_tower(checkpoint: Checkpoint, cache: Path) -> None:
+def compile_text_tower(checkpoint: Checkpoint, cache: Path, on_compile: Callable[[], None] = lambda: None) -> None:
     """Make sure that a checkpoint's text tower is compiled, in place of one that is damaged.
 
     Where none is possible that is recorded, and not tried again; where the tower can't be loaded or the cache can't
@@ -62,6 +68,7 @@ def compile_text_tower(checkpoint: Checkpoint, cache: Path) -> None:
     Args:
         checkpoint: Whose text tower.
         cache: The user's cache directory for pe-search; made if need be.
+        on_compile: Called when a text tower that takes long is about to be compiled.
     """
     directory = compiled_directory(cache, checkpoint.name, checkpoint.revision)
     earlier = read_record(directory)
@@ -76,13 +83,14 @@ def compile_text_tower(checkpoint: Checkpoint, cache: Path) -> None:
             # One level down, so that it has the permissions that the user gives new directories.
             draft = Path(temporary) / "compiled"
             draft.mkdir()
-            failure = _write(draft, checkpoint)
+            failure = _write(draft, checkpoint, on_compile)
             files = {} if failure else {file.name: seal(file) for file in draft.iterdir()}
             write_record(draft, CompiledRecord(checkpoint.name, checkpoint.revision, files, failure))
             _put_in_place(draft, directory)
+        _remove_unused(directory.parent)
 
 
-def _write(draft: Path, checkpoint: Checkpoint) -> str:
+def _write(draft: Path, checkpoint: Checkpoint, on_compile: Callable[[], None]) -> str:
     """Write the files of a compiled text tower; returns why that is impossible, or nothing.
 
     Raises:
@@ -90,7 +98,10 @@ def _write(draft: Path, checkpoint: Checkpoint) -> str:
         OSError: If there is no room for it on the disk.
     """
     tower = load_tower(TextTower, checkpoint, torch.float32)
-    _make_sure_of_room(draft, tower)
+    weights_bytes = sum(parameter.nbytes for parameter in tower.parameters())
+    _make_sure_of_room(draft, weights_bytes)
+    if weights_bytes >= _TAKES_LONG_FROM_BYTES:
+        on_compile()
     tokenizer = load_tokenizer(checkpoint, tower.config.text_config)
     try:
         _write_tokenizer(draft / TOKENIZER_FILE, tokenizer)
@@ -104,9 +115,8 @@ def _write(draft: Path, checkpoint: Checkpoint) -> str:
         return first_line(error)
 
 
-def _make_sure_of_room(draft: Path, tower: TextTower) -> None:
+def _make_sure_of_room(draft: Path, weights_bytes: int) -> None:
     # The runtime has no kind of exception of its own for a full disk. The weights are there twice while it works.
-    weights_bytes = sum(parameter.nbytes for parameter in tower.parameters())
     if shutil.disk_usage(draft).free < 2 * weights_bytes + _ROOM_TO_SPARE_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(draft))
 
@@ -176,6 +186,14 @@ def _put_in_place(draft: Path, directory: Path) -> None:
     except OSError:
         directory.rename(draft.with_name("replaced"))
         draft.rename(directory)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Remove the compiled text towers that were used longest ago, if there are many; each may take a gigabyte."""
+    towers = [path for path in folder.iterdir() if not path.name.startswith(_DRAFT_PREFIX)]
+    for tower in sorted(towers, key=last_used_s, reverse=True)[_MOST_KEPT:]:
+        if time.time() - last_used_s(tower) > _IS_UNUSED_AFTER_S:
+            shutil.rmtree(tower, ignore_errors=True)
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -19,6 +19,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ _RECORD_FILE = "record.json"
 # Part of the name of the directory, so that those of another format are never opened.
 _FORMAT_VERSION = 1
 _TEXT_TOWERS = "text-towers"
+
+# A query notes that it used a tower no more often than this, so that asking writes nothing as a rule.
+_USE_COUNTS_AFTER_S = 3_600
 
 # Starting threads takes longer than a tower of fewer weights than this.
 _ONE_THREAD_BELOW_BYTES = 64_000_000
@@ -129,11 +133,28 @@ def open_compiled(cache: Path, name: str, revision: str) -> CompiledTextEmbedder
     """
     if not _is_there(cache, name, revision):
         return None
+    directory = compiled_directory(cache, name, revision)
     try:
-        return CompiledTextEmbedder(compiled_directory(cache, name, revision))
+        embedder = CompiledTextEmbedder(directory)
     # A runtime of another version, or none on this kind of machine: torch does it then.
     except Exception:
         return None
+    _note_use(directory)
+    return embedder
+
+
+def last_used_s(directory: Path) -> float:
+    """When a compiled text tower was made or last used, in seconds since the epoch; 0 if there is none."""
+    try:
+        return (directory / _RECORD_FILE).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _note_use(directory: Path) -> None:
+    if time.time() - last_used_s(directory) > _USE_COUNTS_AFTER_S:
+        with suppress(OSError):
+            os.utime(directory / _RECORD_FILE)
 
 
 def _is_there(cache: Path, name: str, revision: str) -> bool:

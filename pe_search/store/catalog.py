@@ -112,6 +112,7 @@ class Catalog:
         self.path = directory.absolute() / CATALOG_FILE
         self._log = self.path.with_name(f"{CATALOG_FILE}-wal")
         self._dimension = dimension
+        self._opened_as = self._files()
         with self._explaining():
             self._db = self._open_to_read() if read_only else self._open(str(self.path), read_only=False)
 
@@ -129,7 +130,8 @@ class Catalog:
         return self._open(f"{address}?mode=ro&immutable=1", read_only=True)
 
     def _open(self, name: str, *, read_only: bool) -> sqlite3.Connection:
-        db = sqlite3.connect(name, uri=read_only, timeout=_BUSY_TIMEOUT_S)
+        # A store that a server keeps open is used by one thread after the other.
+        db = sqlite3.connect(name, uri=read_only, timeout=_BUSY_TIMEOUT_S, check_same_thread=False)
         try:
             # A file from someone else is only ever data: no function in its schema runs, no value is taken on faith.
             db.execute("PRAGMA trusted_schema = OFF")
@@ -161,6 +163,13 @@ class Catalog:
         """When something was last committed, in seconds since the epoch."""
         files = [self.path, self._log] if self._has_log() else [self.path]
         return max(file.stat().st_mtime for file in files)
+
+    def is_as_opened(self) -> bool:
+        """Whether the files are those that were opened, and nothing was committed since."""
+        return self._opened_as == self._files()
+
+    def _files(self) -> list[tuple[int, int, int, int] | None]:
+        return [_file_state(self.path), _file_state(self._log)]
 
     @property
     def identity(self) -> str:
@@ -443,6 +452,16 @@ class Catalog:
         return StoreError(
             f"The catalog {self.path} is damaged: {reason}. `pe-search rebuild` saves what can still be read of it."
         )
+
+
+def _file_state(path: Path) -> tuple[int, int, int, int] | None:
+    """What tells a file from any other and from itself at another time; None if there is none or it is empty."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    # An empty log is made by whoever reads.
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) if status.st_size else None
 
 
 def _code(error: sqlite3.Error) -> int:

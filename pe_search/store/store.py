@@ -99,6 +99,16 @@ class Store:
         self._catalog.close()
         self._let_go()
 
+    def is_as_opened(self) -> bool:
+        """Whether what is at its place on the disk is still this store, with nothing committed since.
+
+        One that is kept open sees later commits all the same; but not that it was deleted, or another put in its place.
+        """
+        try:
+            return read_manifest(self.directory) == self.manifest and self._catalog.is_as_opened()
+        except StoreError:
+            return False
+
     def _let_go(self) -> None:
         if self._lock is not None:
             self._lock.release()

@@ -15,6 +15,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pe_search.cli.asked_store import AskedStore
 from pe_search.cli.conversation import Conversation, ctrl_c_put_off
 from pe_search.errors import StoreError
 from pe_search.records import Query, Term
@@ -294,7 +295,7 @@ def hold(lines: list[str], show: Callable[[Query, object], None]) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.input", typed)
-        Conversation(None, Query((), *BESIDE), show, None).hold()
+        Conversation(AskedStore(Path("/nowhere")), Query((), *BESIDE), show, None).hold()
 
 
 def is_utf8(text: str) -> bool:
@@ -326,6 +327,21 @@ def test_what_comes_in_meanwhile_is_found_and_what_goes_is_not(talk, shown_by, r
     assert ("c.wav" in before, "c.wav" in after) == (False, True)
     assert run_cli("remove", sounds / "c.wav").status == 0
     assert talk.type("rain") == before
+    talk.end()
+
+
+def test_a_store_that_took_its_place_meanwhile_is_asked_but_not_one_of_another_kind(talk, shown_by, run_cli, sounds):
+    assert run_cli("index", sounds, "--model", "checkpoint").status == 0
+    talk = talk()
+    assert "b.wav" in talk.type("rain")
+    shutil.rmtree("store")
+    assert run_cli("index", sounds / "a.wav", "--model", "checkpoint").status == 0
+    answer = talk.type("rain")
+    assert answer == shown_by("rain")
+    assert "b.wav" not in answer
+    shutil.rmtree("store")
+    assert run_cli("index", sounds, "--model", "checkpoint", "--window", 0.5).status == 0
+    assert talk.type("rain").endswith("was made anew, in another way; start again to ask it.\n")
     talk.end()
 
 

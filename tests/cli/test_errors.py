@@ -335,6 +335,7 @@ def test_help_names_every_command(run_cli, args):
     assert [line.split()[0] for line in commands.splitlines()] == [
         "index",
         "query",
+        "serve",
         "locate",
         "label",
         "duplicates",

@@ -11,7 +11,9 @@ from tests.cli.conftest import DEADLINE_S
 from tests.made_up import noise, write_audio
 
 HEAVY = (
+    "asyncio",
     "faiss",
+    "fastapi",
     "huggingface_hub",
     "numpy",
     "onnxruntime",
@@ -60,6 +62,7 @@ def loaded_by():
         ["remove", "--help"],
         ["rebuild", "--help"],
         ["models", "--help"],
+        ["serve", "--help"],
         ["--version"],
     ],
     ids=" ".join,

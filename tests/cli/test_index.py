@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -491,3 +492,14 @@ def test_a_real_ctrl_c_on_a_real_terminal(terminal, plain_checkpoint, tmp_path):
     assert facts(tmp_path / "store")["clips"] == kept
     assert re.fullmatch(summary(clips - kept, tmp_path / "store", unchanged=kept), invoke(*args).err)
     assert facts(tmp_path / "store")["clips"] == clips
+
+
+def test_that_a_large_text_tower_is_compiled_is_told(run_cli, plain_checkpoint, tmp_path, empty_cache, monkeypatch):
+    monkeypatch.setattr("pe_search.pe_audio.compile._TAKES_LONG_FROM_BYTES", 0)
+    write_audio(tmp_path / "a.wav", noise(0.2))
+    args = ("index", tmp_path / "a.wav", "--model", plain_checkpoint[0], "--store", tmp_path / "store")
+    line = "Compiling the text tower, so that queries are quick from now on; this takes a minute or two, once."
+    assert line in run_cli(*args).err.splitlines()
+    shutil.rmtree(empty_cache)
+    assert run_cli("query", "rain", "--store", tmp_path / "store").err.splitlines() == [line]
+    assert run_cli("query", "the sea", "--store", tmp_path / "store").err == ""

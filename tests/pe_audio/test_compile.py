@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -279,3 +280,61 @@ def test_drafts_of_runs_that_were_killed_go_after_a_day(checkpoint, tmp_path):
     compile_text_tower(checkpoint, tmp_path)
     assert not old.exists()
     assert new.exists()
+
+
+# What is kept
+
+
+def put_tower(cache: Path, revision: str, used_before_s: float) -> Path:
+    """Something in the place of a compiled text tower that was last used so long ago."""
+    directory = compiled_directory(cache, "some/checkpoint", revision)
+    directory.mkdir(parents=True)
+    (directory / "record.json").write_text("{}")
+    used_at_s = time.time() - used_before_s
+    os.utime(directory / "record.json", (used_at_s, used_at_s))
+    return directory
+
+
+DAY_S = 24 * 3600
+
+
+def test_those_used_longest_ago_go_when_another_is_compiled(checkpoint, tmp_path):
+    others = [put_tower(tmp_path, str(days), days * DAY_S + 60) for days in (12, 1, 9, 3, 5, 7, 2, 8, 4)]
+    compile_text_tower(checkpoint, tmp_path)
+    assert [directory.exists() for directory in others] == [False, True, False, True, True, True, True, True, True]
+    assert opened(tmp_path, checkpoint) is not None
+
+
+def test_however_many_were_used_within_a_day_are_kept(checkpoint, tmp_path):
+    others = [put_tower(tmp_path, str(hours), hours * 3600) for hours in range(12)]
+    compile_text_tower(checkpoint, tmp_path)
+    assert all(directory.exists() for directory in others)
+
+
+def test_using_one_is_noted_but_not_each_time(cache, checkpoint):
+    record = directory_of(cache, checkpoint) / "record.json"
+    for before_s, is_noted in ((2 * 3600, True), (60, False)):
+        used_at_s = time.time() - before_s
+        os.utime(record, (used_at_s, used_at_s))
+        assert opened(cache, checkpoint) is not None
+        assert (record.stat().st_mtime > used_at_s + 1) is is_noted
+
+
+def test_one_that_is_there_and_intact_is_in_the_way_of_none(cache, checkpoint):
+    others = [put_tower(cache, str(days), days * DAY_S + 60) for days in range(1, 12)]
+    compile_text_tower(checkpoint, cache)
+    assert all(directory.exists() for directory in others)
+
+
+# What is said
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_that_a_large_one_is_compiled_is_told_once(checkpoint, tmp_path, monkeypatch, is_large):
+    tower = load_tower(TextTower, checkpoint, torch.float32)
+    weights_bytes = sum(parameter.nbytes for parameter in tower.parameters())
+    monkeypatch.setattr(compile_module, "_TAKES_LONG_FROM_BYTES", weights_bytes + (not is_large))
+    told = []
+    for _ in range(2):
+        load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path, lambda: told.append(1))
+    assert len(told) == is_large

@@ -1,0 +1,235 @@
+"""Answer requests in a few threads, with the store and its text tower kept open from one to the next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.composing import TextEmbedder, WindowEmbedder
+from pe_search.pe_audio.text_embedder import load_text_embedder
+from pe_search.records import Problem, Request
+from pe_search.searching import RememberingEmbedder, search
+from pe_search.serving.lines import Answer
+from pe_search.store import Manifest, RememberedTexts, Store
+
+# One that takes long, as the first of a large text tower may, leaves the others to the rest.
+_THREADS = 4
+_MOST_REQUESTS = 32
+_MOST_UNWRITTEN = 1_000
+
+
+class BusyError(Exception):
+    """There are as many requests already as can be taken on."""
+
+
+class StoppedError(Exception):
+    """Whoever asked doesn't listen any more."""
+
+
+class _LateMemory:
+    """What a store was asked before; new texts are kept here, for nobody should wait until they are written.
+
+    Args:
+        remembered: The store's.
+
+    Attributes:
+        new: Embeddings of new texts.
+    """
+
+    def __init__(self, remembered: RememberedTexts) -> None:
+        self._remembered = remembered
+        self.new: dict[str, NDArray[np.float32]] = {}
+
+    def recall(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """As `RememberedTexts.recall`."""
+        return self._remembered.recall(texts)
+
+    def remember(self, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep them as `new`."""
+        self.new.update(embeddings)
+
+
+class _OneAtATime:
+    """Lets one thread at a time embed windows: each takes all cores by itself."""
+
+    def __init__(self, embedder: WindowEmbedder) -> None:
+        self._embedder = embedder
+        self._lock = threading.Lock()
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """As `Embedder.embed_windows`."""
+        with self._lock:
+            return self._embedder.embed_windows(windows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A store that is open, and what is amiss with it that nobody was told yet."""
+
+    store: Store
+    stack: ExitStack
+    problems: list[Problem]
+
+
+class Answering:
+    """Answers requests about one store. Use it in a `with` statement.
+
+    Any number of threads may ask. Each request is answered from the last commit of whatever store is at that place.
+
+    Args:
+        directory: The store's.
+        cache: The user's cache directory for pe-search.
+        on_compile: Called when a large text tower is about to be compiled.
+    """
+
+    def __init__(self, directory: Path, cache: Path, on_compile: Callable[[], None]) -> None:
+        self._directory = directory
+        self._cache = cache
+        self._on_compile = on_compile
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answering")
+        self._lock = threading.Lock()
+        self._resting: list[_Opened] = []
+        self._requests = 0
+        self._unwritten: dict[tuple[str, str], tuple[RememberedTexts, dict[str, NDArray[np.float32]]]] = {}
+        self._used_at_s = time.monotonic()
+        self._embedder: tuple[str, str, TextEmbedder] | None = None
+        self._embedder_lock = threading.Lock()
+        self._listener: tuple[str, str, WindowEmbedder] | None = None
+        self._listener_lock = threading.Lock()
+
+    def __enter__(self) -> Answering:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._close_resting()
+        self._write_texts()
+
+    def warm_up(self) -> None:
+        """Open the store and load its text tower, so that the first request waits for neither.
+
+        Raises:
+            PeSearchError: If there is no store, or its checkpoint can't be loaded.
+        """
+        with self._opened() as opened:
+            self._warm_embedder(opened.store.manifest)
+
+    def submit(self, request: Request, deliver: Callable[[Answer], None]) -> Future[None]:
+        """Have a request answered.
+
+        Args:
+            request: What is asked.
+            deliver: Called by another thread with each query's answer in turn. It may raise `StoppedError`.
+
+        Returns:
+            What is done when all is answered, and has the exception if something failed.
+
+        Raises:
+            BusyError: If too many are being answered or waiting already.
+        """
+        with self._lock:
+            if self._requests >= _MOST_REQUESTS:
+                raise BusyError
+            self._requests += 1
+        return self._pool.submit(self._answer, request, deliver)
+
+    @property
+    def unused_s(self) -> float:
+        """For how long nothing was asked; 0 while something is being answered."""
+        with self._lock:
+            return 0.0 if self._requests else time.monotonic() - self._used_at_s
+
+    def _answer(self, request: Request, deliver: Callable[[Answer], None]) -> None:
+        try:
+            with self._opened() as opened:
+                store = opened.store
+                memory = _LateMemory(store.remembered_texts)
+                embedder = RememberingEmbedder(
+                    memory,
+                    lambda: self._warm_embedder(store.manifest),
+                    lambda: self._window_embedder(store.manifest),
+                )
+                for hits in search(store, embedder, request):
+                    deliver(Answer(tuple(hits), tuple(opened.problems)))
+                    opened.problems.clear()
+                self._remember(store, memory.new)
+        finally:
+            with self._lock:
+                self._requests -= 1
+                self._used_at_s = time.monotonic()
+
+    def _remember(self, store: Store, new: Mapping[str, NDArray[np.float32]]) -> None:
+        """Write new texts down once nobody waits for an answer, all that there are in one go."""
+        with self._lock:
+            _, kept = self._unwritten.setdefault(
+                (store.manifest.model, store.manifest.revision), (store.remembered_texts, {})
+            )
+            kept.update(new)
+            if self._requests > 1 and len(kept) < _MOST_UNWRITTEN:
+                return
+        self._write_texts()
+
+    def _write_texts(self) -> None:
+        with self._lock:
+            unwritten, self._unwritten = self._unwritten, {}
+        for remembered, new in unwritten.values():
+            remembered.remember(new)
+
+    @contextmanager
+    def _opened(self) -> Iterator[_Opened]:
+        """The store, for one thread at a time."""
+        with self._lock:
+            opened = self._resting.pop() if self._resting else None
+        if opened is not None and not opened.store.is_as_opened():
+            opened.stack.close()
+            # The others are of the same time or older.
+            self._close_resting()
+            opened = None
+        if opened is None:
+            problems: list[Problem] = []
+            stack = ExitStack()
+            opened = _Opened(
+                stack.enter_context(Store.open(self._directory, on_problem=problems.append)), stack, problems
+            )
+        try:
+            yield opened
+        except BaseException:
+            opened.stack.close()
+            raise
+        with self._lock:
+            self._resting.append(opened)
+
+    def _close_resting(self) -> None:
+        with self._lock:
+            resting, self._resting = self._resting, []
+        for opened in resting:
+            opened.stack.close()
+
+    def _warm_embedder(self, manifest: Manifest) -> TextEmbedder:
+        with self._embedder_lock:
+            if self._embedder is None or self._embedder[:2] != (manifest.model, manifest.revision):
+                # The other goes first, since each may take gigabytes.
+                self._embedder = None
+                embedder = load_text_embedder(manifest.model, manifest.revision, self._cache, self._on_compile)
+                self._embedder = (manifest.model, manifest.revision, embedder)
+            return self._embedder[2]
+
+    def _window_embedder(self, manifest: Manifest) -> WindowEmbedder:
+        """What embeds audio, for one thread at a time; loaded by the first request that refers to some."""
+        with self._listener_lock:
+            if self._listener is None or self._listener[:2] != (manifest.model, manifest.revision):
+                from pe_search.pe_audio.checkpoint import find_same_checkpoint
+                from pe_search.pe_audio.embedder import Embedder
+
+                self._listener = None
+                embedder = Embedder(find_same_checkpoint(manifest.model, manifest.revision))
+                self._listener = (manifest.model, manifest.revision, _OneAtATime(embedder))
+            return self._listener[2]

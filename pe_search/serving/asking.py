@@ -1,0 +1,60 @@
+"""Ask the server of a store, if there is one. It imports nothing that takes long."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from pe_search.records import Hit, Problem, Request
+from pe_search.serving.lines import (
+    GREETING,
+    LONGEST_ANSWER_BYTES,
+    LONGEST_REQUEST_BYTES,
+    PATIENCE_S,
+    STILL_AT_IT,
+    Answer,
+    from_line,
+    to_line,
+)
+from pe_search.serving.place import is_private, is_same_user
+
+
+def ask(path: Path, request: Request, on_problem: Callable[[Problem], None]) -> Iterator[list[Hit]]:
+    """The hits of each query in turn, as far as the server gives them.
+
+    There may be no server, or a busy one, one of another version, or one that hangs or ends meanwhile: then the hits of
+    the queries that are left are not among them, and no error is raised.
+
+    Args:
+        path: The server's socket.
+        request: What is asked.
+        on_problem: Called when something is amiss with the store that doesn't stop the work.
+    """
+    with suppress(OSError, ValueError, TypeError):
+        line = to_line(request)
+        if len(line) > LONGEST_REQUEST_BYTES or not is_private(path.parent):
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(PATIENCE_S)
+            connection.connect(os.fsencode(path))
+            if not is_same_user(connection):
+                return
+            with connection.makefile("rb") as lines:
+                if lines.readline(len(GREETING)) != GREETING:
+                    return
+                connection.sendall(line)
+                for _ in request.queries:
+                    answer = from_line(Answer, _next_line(lines))
+                    for problem in answer.problems:
+                        on_problem(problem)
+                    yield list(answer.hits)
+
+
+def _next_line(lines: BinaryIO) -> bytes:
+    while (line := lines.readline(LONGEST_ANSWER_BYTES)) == STILL_AT_IT:
+        pass
+    return line

@@ -1,0 +1,214 @@
+"""The same answers over HTTP, as JSON: for editors, DAW scripts and web pages. Only it imports FastAPI and uvicorn.
+
+**Who may ask.** On a loopback address without a token, any program of any user of this machine may, but no web page of
+somebody else: a browser sends with its requests where the page is from (`Origin`, `Sec-Fetch-Site`), and what names
+neither this server nor an origin that was allowed is refused before anything is searched. A name that somebody makes
+point to this machine (DNS rebinding) is refused by the `Host` header. Any other address needs a token, which then
+stands for itself: no other site's page has it, whatever the host is called.
+
+Each connection serves one request, which must arrive whole within some seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import uvicorn
+from fastapi import Depends, FastAPI, HTTPException
+from fastapi import Query as Parameter
+from fastapi.responses import Response
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel, Field
+from starlette.datastructures import Headers
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pe_search import __version__
+from pe_search.errors import PeSearchError
+from pe_search.records import Hit, Query, Request
+from pe_search.serving.answering import Answering, BusyError
+from pe_search.serving.lines import PATIENCE_S, Answer
+from pe_search.serving.web import Web, bracketed
+
+_MOST_TEXTS = 100
+_LONGEST_TEXT = 1_000
+_LONGEST_PATH = 4_096
+_MOST_HITS = 10_000
+_LONGEST_HEAD_BYTES = 1 << 18
+_MOST_CONNECTIONS = 64
+
+
+class _HitModel(BaseModel):
+    query: str
+    rank: int
+    path: str
+    start_s: float
+    end_s: float
+    score: float
+    probability: float
+
+
+class _Hits(BaseModel):
+    hits: list[_HitModel]
+
+
+class _Refusal(BaseModel):
+    detail: str
+
+
+def make_app(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[str, Any]]) -> FastAPI:
+    """The ASGI application.
+
+    Args:
+        answering: Finds the answers.
+        web: For whom.
+        hit_fields: What is told of a hit; what JSON Lines tell of it, since both are read by programs.
+    """
+    hosts = ["*"] if web.token is not None else ["localhost", "127.0.0.1", "[::1]", bracketed(web.host)]
+    app = FastAPI(
+        title="pe-search",
+        version=__version__,
+        description="Find sounds by what they sound like.",
+        # Both would fetch scripts from another site.
+        docs_url=None,
+        redoc_url=None,
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
+            Middleware(
+                CORSMiddleware, allow_origins=web.origins, allow_methods=["GET"], allow_headers=["Authorization"]
+            ),
+            Middleware(_Guard, web=web),
+        ],
+        dependencies=[] if web.token is None else [Depends(HTTPBearer(auto_error=False))],
+    )
+
+    @app.get(
+        "/hits",
+        summary="The clips that sound most like a text",
+        response_model=_Hits,
+        responses={
+            400: {"description": "The Host header names another machine", "content": {"text/plain": {}}},
+            401: {"model": _Refusal, "description": "The token is missing or wrong"},
+            403: {"model": _Refusal, "description": "The web page's origin was not allowed"},
+            500: {"model": _Refusal, "description": "The store can't be searched"},
+            503: {"model": _Refusal, "description": "Too many requests at once"},
+        },
+    )
+    async def hits(
+        text: Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT, pattern=r"\S")]],
+            Parameter(min_length=1, max_length=_MOST_TEXTS, description="What to look for; each is a query of its own"),
+        ],
+        k: Annotated[int, Parameter(ge=1, le=_MOST_HITS, description="The k best hits of each query")] = 10,
+        under: Annotated[
+            str | None,
+            Parameter(max_length=_LONGEST_PATH, pattern="^/", description="Only clips below this absolute path"),
+        ] = None,
+        all_windows: Annotated[bool, Parameter(description="Every window of a clip, not only its best")] = False,
+        min_probability: Annotated[
+            float, Parameter(ge=0, le=1, allow_inf_nan=False, description="Leave out hits below it")
+        ] = 0.0,
+        exact: Annotated[bool, Parameter(description="Go through every window of a large store")] = False,
+    ) -> Response:
+        request = Request(
+            queries=tuple(Query((one,), (), (), ()) for one in text),
+            k=k,
+            under=None if under is None else Path(under),
+            all_windows=all_windows,
+            min_probability=min_probability,
+            fdr=None,
+            exact=exact,
+        )
+        answers: list[Answer] = []
+        try:
+            await asyncio.wrap_future(answering.submit(request, answers.append))
+        except BusyError:
+            raise HTTPException(503, "There are too many requests at once; try again.") from None
+        except PeSearchError as error:
+            raise HTTPException(500, str(error)) from error
+        fields = [hit_fields(hit) for answer in answers for hit in answer.hits]
+        # ASCII only, so that a name that is not UTF-8 survives, as in JSON Lines.
+        return Response(json.dumps({"hits": fields}).encode("ascii"), media_type="application/json")
+
+    return app
+
+
+class _Guard:
+    """Refuses whoever has no token, or whose web page is of an origin that was not allowed."""
+
+    def __init__(self, app: ASGIApp, web: Web) -> None:
+        self._app = app
+        self._web = web
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refusal = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        await (refusal or self._app)(scope, receive, send)
+
+    def _refusal(self, headers: Headers) -> Response | None:
+        if self._web.token is not None:
+            shown = headers.get("authorization", "").encode("latin-1")
+            if not hmac.compare_digest(shown, f"Bearer {self._web.token}".encode("latin-1")):
+                wanted = {"WWW-Authenticate": "Bearer"}
+                return JSONResponse({"detail": "The token is missing or wrong."}, 401, headers=wanted)
+            return None
+        origin = headers.get("origin")
+        if origin is None:
+            # Some requests of pages carry no origin, as those for images; older browsers tell nothing of these.
+            is_foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+        else:
+            is_foreign = origin not in (*self._web.origins, f"http://{headers.get('host')}")
+        return JSONResponse({"detail": "Web pages of this origin may not ask."}, 403) if is_foreign else None
+
+
+class HttpServer(uvicorn.Server):
+    """Serves an application on a socket until `stop`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_PatientProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                headers=[("Connection", "close")],
+                limit_concurrency=_MOST_CONNECTIONS,
+                h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
+                timeout_graceful_shutdown=1,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone; `server` minds them."""
+        yield
+
+    def stop(self) -> None:
+        """Stop it soon."""
+        self.should_exit = True
+
+
+class _PatientProtocol(H11Protocol):
+    """Cuts off whoever connects and doesn't say what they want within some seconds."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(PATIENCE_S, self._expire)
+
+    def _expire(self) -> None:
+        if self.cycle is None:
+            self.transport.abort()

@@ -1,0 +1,141 @@
+"""The server of a store, from its first breath to its last."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from pe_search.errors import PeSearchError
+from pe_search.records import Hit
+from pe_search.serving.answering import Answering
+from pe_search.serving.listening import Listening
+from pe_search.serving.place import make_private_folder, socket_path
+from pe_search.serving.web import Web, bind, url_of
+
+if TYPE_CHECKING:
+    from pe_search.serving.http import HttpServer
+
+_BACKLOG = 128
+
+
+def serve(
+    directory: Path,
+    folder: Path,
+    cache: Path,
+    idle_s: float,
+    web: Web | None,
+    hit_fields: Callable[[Hit], dict[str, Any]],
+    *,
+    on_ready: Callable[[str | None], None],
+    on_compile: Callable[[], None],
+) -> None:
+    """Answer whoever asks a store, until nobody has for a while, or SIGINT or SIGTERM comes.
+
+    Args:
+        directory: The store's.
+        folder: The user's, for sockets; made if need be.
+        cache: The user's cache directory for pe-search.
+        idle_s: How long to wait for somebody who asks; infinite to wait for ever.
+        web: Where and for whom there is HTTP; None for nobody.
+        hit_fields: What HTTP tells of a hit.
+        on_ready: Called once it can be asked, with the URL of HTTP if there is any.
+        on_compile: Called when a large text tower is about to be compiled.
+
+    Raises:
+        PeSearchError: If there is no store, its checkpoint can't be loaded, it has a server already, there is no place
+            for a socket or HTTP, or what HTTP needs is not installed.
+        OSError: If the folder can't be written to.
+    """
+    make_private_folder(folder)
+    path = socket_path(folder, directory)
+    with ExitStack() as stack:
+        stack.enter_context(_only_server(path, directory))
+        answering = stack.enter_context(Answering(directory, cache, on_compile))
+        http = None
+        if web is not None:
+            http = _http_server(answering, web, hit_fields), stack.enter_context(bind(web))
+        answering.warm_up()
+        listener = stack.enter_context(_listener(path))
+        asyncio.run(_serve(answering, listener, http, idle_s, on_ready))
+
+
+async def _serve(
+    answering: Answering,
+    listener: socket.socket,
+    http: tuple[HttpServer, socket.socket] | None,
+    idle_s: float,
+    on_ready: Callable[[str | None], None],
+) -> None:
+    stop = asyncio.Event()
+    with _signals(stop):
+        server = await Listening(answering).start(listener)
+        serving_http = None if http is None else asyncio.create_task(http[0].serve(sockets=[http[1]]))
+        on_ready(None if http is None else url_of(http[1]))
+        while not stop.is_set() and (left_s := idle_s - answering.unused_s) > 0:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), left_s)
+    server.close()
+    if http is not None and serving_http is not None:
+        http[0].stop()
+        await serving_http
+
+
+def _http_server(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[str, Any]]) -> HttpServer:
+    try:
+        from pe_search.serving.http import HttpServer, make_app
+    except ModuleNotFoundError as error:
+        raise PeSearchError(
+            f"--http needs {error.name}, which is not installed; `pip install 'pe-search[http]'` does it."
+        ) from error
+    return HttpServer(make_app(answering, web, hit_fields))
+
+
+@contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM stop the server, and the next one end the process as ever."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+@contextmanager
+def _only_server(path: Path, directory: Path) -> Iterator[None]:
+    """Be the only server of a store; the system lets go of the lock however the process ends."""
+    lock = FileLock(path.with_suffix(".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise PeSearchError(f"The store at {directory} has a server already; stop that one first.") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _listener(path: Path) -> Iterator[socket.socket]:
+    """A socket at a path, which is free again afterwards."""
+    # One may be left over from a server that was killed. Nobody listens there, or the lock would have been taken.
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(os.fsencode(path))
+        try:
+            path.chmod(0o600)
+            listener.listen(_BACKLOG)
+            yield listener
+        finally:
+            path.unlink(missing_ok=True)

@@ -1,0 +1,324 @@
+"""The HTTP interface: what it answers, and whom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+import schemathesis
+from fastapi.testclient import TestClient
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+
+from pe_search.cli.render import HIT_FIELDS, hit_values
+from pe_search.errors import PeSearchError
+from pe_search.serving import http as http_module
+from pe_search.serving.answering import Answering, BusyError
+from pe_search.serving.http import HttpServer, make_app
+from pe_search.serving.web import Web, bind, url_of
+from tests.made_up import FakeEmbedder
+from tests.serving.conftest import DEADLINE_S, hits_of, in_a_loop, request_for
+
+TOKEN = "a token of some length"
+LOCAL = Web("127.0.0.1", 0, None, ())
+ORIGIN = "http://localhost:3000"
+
+
+def fields(hit):
+    return dict(zip(HIT_FIELDS, hit_values(hit), strict=True))
+
+
+def client_of(answering: Answering, web: Web = LOCAL, host: str = "127.0.0.1:8765") -> TestClient:
+    return TestClient(make_app(answering, web, fields), base_url=f"http://{host}", raise_server_exceptions=False)
+
+
+@pytest.fixture
+def client(answering: Answering) -> TestClient:
+    return client_of(answering)
+
+
+# What it answers
+
+
+@pytest.mark.parametrize(
+    ("asked", "request_"),
+    [
+        ("text=1+0+0", request_for("1 0 0")),
+        ("text=1+2+3&text=-1+0+2&k=2", request_for("1 2 3", "-1 0 2", k=2)),
+        ("text=1+0+0&under=/s", request_for("1 0 0", under=Path("/s"))),
+        (
+            "text=1+1+1&all_windows=true&min_probability=0.5&exact=true",
+            request_for("1 1 1", all_windows=True, min_probability=0.5, exact=True),
+        ),
+        ("text=1+1+1&under=/nowhere", request_for("1 1 1", under=Path("/nowhere"))),
+    ],
+)
+def test_the_hits_are_those_of_json_lines(client, store, asked, request_):
+    response = client.get(f"/hits?{asked}")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == {"hits": [fields(hit) for hits in hits_of(store, request_) for hit in hits]}
+    assert response.content.isascii()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "",
+        "text=",
+        "text=+",
+        "text=1+0+0&text=",
+        "text=" + "1" * 1001,
+        "&".join(["text=1"] * 101),
+        "text=1+0+0&k=0",
+        "text=1+0+0&k=10001",
+        "text=1+0+0&k=many",
+        "text=1+0+0&under=s",
+        "text=1+0+0&under=/" + "s" * 4096,
+        "text=1+0+0&min_probability=1.1",
+        "text=1+0+0&min_probability=nan",
+        "text=1+0+0&exact=perhaps",
+    ],
+)
+def test_what_makes_no_sense_is_refused(client, asked):
+    assert client.get(f"/hits?{asked}").status_code == 422
+
+
+def test_a_store_that_can_not_be_searched_says_why(client, store):
+    (store / "manifest.json").unlink()
+    response = client.get("/hits?text=1+0+0")
+    assert response.status_code == 500
+    assert response.json()["detail"].startswith(f"There is no store at {store};")
+
+
+def test_when_there_is_too_much_to_do_it_says_so(client, answering, monkeypatch):
+    def busy(*_args):
+        raise BusyError
+
+    monkeypatch.setattr(answering, "submit", busy)
+    response = client.get("/hits?text=1+0+0")
+    assert (response.status_code, response.json()) == (
+        503,
+        {"detail": "There are too many requests at once; try again."},
+    )
+
+
+def test_it_describes_itself_without_fetching_anything(client):
+    description = client.get("/openapi.json").json()
+    assert set(description["paths"]) == {"/hits"}
+    assert list(description["components"]["schemas"]["_HitModel"]["properties"]) == list(HIT_FIELDS)
+    assert client.get("/docs").status_code == client.get("/redoc").status_code == 404
+
+
+# Whom
+
+
+ASKED = "/hits?text=1+0+0"
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:8765", 200),
+        ("127.0.0.1:8765", 200),
+        ("[::1]:8765", 200),
+        ("evil.example", 400),
+        ("evil.example:8765", 400),
+        ("localhost.evil.example", 400),
+        ("127.0.0.1.evil.example", 400),
+        ("192.168.0.1", 400),
+        ("", 400),
+    ],
+)
+def test_a_name_that_somebody_made_point_here_is_refused(client, host, status):
+    for path in (ASKED, "/openapi.json"):
+        assert client.get(path, headers={"Host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://127.0.0.1:8765"}, 200),
+        ({"Origin": "http://127.0.0.1:8766"}, 403),
+        ({"Origin": "https://127.0.0.1:8765"}, 403),
+        ({"Origin": ORIGIN}, 403),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": ""}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({}, 200),
+    ],
+)
+def test_pages_of_others_are_refused_before_anything_is_searched(client, answering, monkeypatch, headers, status):
+    asked = []
+    submit = answering.submit
+    monkeypatch.setattr(answering, "submit", lambda *args: asked.append(args) or submit(*args))
+    response = client.get(ASKED, headers=headers)
+    assert response.status_code == status
+    assert len(asked) == (status == 200)
+    assert "access-control-allow-origin" not in response.headers
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, "null"])
+def test_pages_of_an_origin_that_was_allowed_may_ask_and_read(answering, origin):
+    client = client_of(answering, Web("127.0.0.1", 0, None, (ORIGIN, "null")))
+    response = client.get(ASKED, headers={"Origin": origin, "Sec-Fetch-Site": "cross-site"})
+    assert response.status_code == 200
+    assert response.headers["access-control-allow-origin"] == origin
+    assert client.get(ASKED, headers={"Origin": "http://evil.example"}).status_code == 403
+
+
+def test_with_a_token_whoever_shows_it_may_ask_by_any_name(answering):
+    client = client_of(answering, Web("0.0.0.0", 0, TOKEN, (ORIGIN,)), host="sounds.example")
+    shown = {"Authorization": f"Bearer {TOKEN}"}
+    assert client.get(ASKED, headers=shown).status_code == 200
+    assert client.get("/openapi.json", headers=shown).status_code == 200
+    # A page asks first whether it may show it.
+    preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+    preflight |= {"Access-Control-Request-Headers": "authorization"}
+    assert client.options("/hits", headers=preflight).status_code == 200
+    response = client.get(ASKED, headers=shown | {"Origin": ORIGIN})
+    assert (response.status_code, response.headers["access-control-allow-origin"]) == (200, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": TOKEN},
+        {"Authorization": f"Bearer {TOKEN}x"},
+        {"Authorization": f"Bearer {TOKEN[:-1]}"},
+        {"Authorization": f"bearer {TOKEN}".upper()},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer \xff"},
+        {"Cookie": TOKEN},
+    ],
+)
+@pytest.mark.parametrize("path", [ASKED, "/openapi.json", "/nowhere"])
+def test_nobody_else(answering, headers, path):
+    client = client_of(answering, Web("127.0.0.1", 0, TOKEN, ()))
+    encoded = {name: value.encode("latin-1") for name, value in headers.items()}
+    response = client.get(path, headers=encoded)
+    assert (response.status_code, response.headers["www-authenticate"]) == (401, "Bearer")
+
+
+# Where
+
+
+def test_other_machines_need_a_token():
+    with pytest.raises(PeSearchError, match=r"^Other machines can reach 0\.0\.0\.0; set PE_SEARCH_TOKEN to a secret"):
+        bind(Web("0.0.0.0", 0, None, ()))
+    with bind(Web("0.0.0.0", 0, TOKEN, ())) as bound:
+        assert url_of(bound).startswith("http://0.0.0.0:")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_needs_none(host):
+    with bind(Web(host, 0, None, ())) as bound:
+        port = bound.getsockname()[1]
+        assert url_of(bound).endswith(f":{port}")
+        with pytest.raises(PeSearchError, match=f"^Port {port} of {host} can't be served: Address already in use"):
+            bind(Web(host, port, None, ()))
+
+
+def test_a_host_that_is_none_is_named():
+    with pytest.raises(PeSearchError, match=r"^Port 1 of no\.such\.host\.invalid can't be served: "):
+        bind(Web("no.such.host.invalid", 1, None, ()))
+
+
+# Over the wire
+
+
+@pytest.fixture
+def port(answering: Answering) -> Iterator[int]:
+    """The port of a server that runs."""
+    with in_a_loop() as loop, bind(LOCAL) as bound:
+        server = HttpServer(make_app(answering, LOCAL, fields))
+        serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[bound]), loop)
+        yield bound.getsockname()[1]
+        server.stop()
+        serving.result(DEADLINE_S)
+
+
+def get(port: int, **asked: object) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+    connection.request("GET", f"/hits?{urlencode(asked)}")
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+def test_it_is_answered_as_in_the_tests_above(port, client, store):
+    status, body = get(port, text="1 0 0", k=3)
+    assert (status, body) == (200, client.get("/hits?text=1+0+0&k=3").content)
+    assert [hit["path"] for hit in json.loads(body)["hits"]] == [
+        str(hit.path) for hit in hits_of(store, request_for("1 0 0", k=3))[0]
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"\n", b"\xff" * 1000, b"GET", b"GET /hits HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 100_000],
+    ids=lambda said: repr(said[:20]),
+)
+def test_nonsense_harms_it_not(port, said):
+    connection = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+    with connection, contextlib.suppress(OSError):  # it may hang up before all is said
+        connection.sendall(said)
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65_536):
+            pass
+    assert get(port, text="1 0 0")[0] == 200
+
+
+def test_somebody_who_falls_silent_is_cut_off(port, monkeypatch):
+    monkeypatch.setattr(http_module, "PATIENCE_S", 0.01)
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as connection:
+        connection.sendall(b"GET /hits HTTP/1.1\r\nHost: loc")
+        assert connection.recv(100) == b""
+
+
+def test_eight_at_once_get_what_one_gets(port):
+    expected = get(port, text="1 2 3")
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(get(port, text="1 2 3"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert found == [expected] * 8
+
+
+# By its own description
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_it_keeps_to_its_description(answering, monkeypatch, mode):
+    # Any text will do here, not only numbers.
+    monkeypatch.setattr(
+        FakeEmbedder, "embed_texts", lambda _self, texts: np.array([[len(text), 1, 0] for text in texts])
+    )
+    app = make_app(answering, Web("testserver", 0, None, ()), fields)
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    statuses = set()
+
+    @settings(max_examples=40, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    @given(case=schema["/hits"]["GET"].as_strategy(generation_mode=mode))
+    def keeps_to_it(case):
+        statuses.add(case.call_and_validate().status_code)
+
+    keeps_to_it()
+    assert (200 in statuses) is (mode is GenerationMode.POSITIVE)
