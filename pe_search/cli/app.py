@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +16,46 @@ import typer
 from typer.core import TyperGroup
 
 from pe_search import PeSearchError, __version__
-from pe_search.cli import duplicates, index, label, locate, models, query, serve, status, store
 from pe_search.cli.messages import say_error
+
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+# Each command is a function of its name, in this module of `pe_search.cli`; in the order of the help.
+_MODULES = {
+    "index": "index",
+    "query": "query",
+    "serve": "serve",
+    "locate": "locate",
+    "label": "label",
+    "duplicates": "duplicates",
+    "status": "status",
+    "remove": "store",
+    "merge": "store",
+    "export": "store",
+    "verify": "store",
+    "rebuild": "store",
+    "models": "models",
+}
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by name. Each is imported and made when it is asked for: all of them take longer than a query."""
+
+    def __getitem__(self, name: str) -> Any:
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_SETTINGS)
+        alone.command(name)(_function(name))
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+
+def _function(name: str) -> Callable[..., None]:
+    module = import_module(f"pe_search.cli.{_MODULES[name]}")
+    function: Callable[..., None] = getattr(module, name)
+    return function
 
 
 class _Group(TyperGroup):
@@ -23,6 +64,15 @@ class _Group(TyperGroup):
     Typer ends a program by itself only for its own exceptions, and a wrapper around the whole program would be passed
     by in tests; a group's `invoke` is where both ways meet.
     """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings | {"commands": _Commands()})
+
+    def format_commands(self, _context: Any, formatter: Any) -> None:
+        """List the commands with the first sentences of their help, for which their options need not be made."""
+        firsts = [(name, cleandoc(_function(name).__doc__ or "").split(".")[0] + ".") for name in _MODULES]
+        with formatter.section("Commands"):
+            formatter.write_dl(firsts)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -54,21 +104,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_SETTINGS,
 )
-app.command("index")(index.index)
-app.command("query")(query.query)
-app.command("serve")(serve.serve)
-app.command("locate")(locate.locate)
-app.command("label")(label.label)
-app.command("duplicates")(duplicates.duplicates)
-app.command("status")(status.status)
-app.command("remove")(store.remove)
-app.command("merge")(store.merge)
-app.command("export")(store.export)
-app.command("verify")(store.verify)
-app.command("rebuild")(store.rebuild)
-app.command("models")(models.models)
 
 
 def _show_version(is_asked: bool) -> None:

@@ -332,7 +332,7 @@ def test_help_names_every_command(run_cli, args):
     outcome = run_cli(*args)
     assert (outcome.status, outcome.err) == (0, "")
     commands = outcome.out.decode().split("Commands:\n")[1]
-    assert [line.split()[0] for line in commands.splitlines()] == [
+    assert re.findall(r"^  (\w+)  ", commands, re.MULTILINE) == [
         "index",
         "query",
         "serve",
