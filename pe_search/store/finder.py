@@ -21,6 +21,7 @@ INDEX_FILE = "index.vectors"
 # once, or equal scores, or windows that are gone, leave the answer open.
 _WIDENING = 4
 _AT_LEAST = 64
+_PLACES_AT_FIRST = 2
 # Windows past the index are read from the catalog by each query. While a run adds more, the index is made again when
 # they are this many, or this share of what it covers; at the end of a run, at fewer.
 _TAIL_WHILE_WRITING = 5_000
@@ -141,9 +142,7 @@ class Finder:
                 scores = np.concatenate([found.scores, tail_scores])
                 ids = np.concatenate([found.ids, tail_ids])
                 best = np.lexsort((ids, -scores))[:wanted]
-                matches = self._in_order(scores[best], ids[best], under)
-                if not all_windows:
-                    matches = _best_per_clip(matches)
+                is_all = len(best) < wanted
                 self.last_search = SearchEffort(
                     is_exact=found.is_exact,
                     windows_searched=found.searched + len(tail_ids),
@@ -151,12 +150,18 @@ class Finder:
                     if among is None
                     else found.searched + len(tail_ids),
                 )
-                is_all = len(best) < wanted
-                # Nothing that was not fetched can score above the last that was, so beyond it the answer is settled.
-                is_settled = len(matches) >= k and (is_all or matches[k - 1][0].score > scores[best[-1]])
-                if is_settled or (is_all and found.is_exact):
-                    self._compare_with_catalog(query, like, [match for match in matches[:k] if match[1] <= up_to])
-                    return [match for match, _ in matches[:k]]
+                # Looking up a place takes longer than finding what is there, and the first are mostly enough.
+                for placed in (best[: _PLACES_AT_FIRST * k], best):
+                    matches = self._in_order(scores[placed], ids[placed], under)
+                    if not all_windows:
+                        matches = _best_per_clip(matches)
+                    # Nothing that was not looked up can score above the last that was, so beyond it the answer is
+                    # settled.
+                    is_whole = is_all and len(placed) == len(best)
+                    is_settled = len(matches) >= k and (is_whole or matches[k - 1][0].score > scores[placed[-1]])
+                    if is_settled or (is_whole and found.is_exact):
+                        self._compare_with_catalog(query, like, [match for match in matches[:k] if match[1] <= up_to])
+                        return [match for match, _ in matches[:k]]
                 wanted *= _WIDENING
         return []
 

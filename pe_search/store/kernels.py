@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,7 @@ def best_rows(
     if threads == 1 or len(pieces) == 1 or rows_at_once * len(pieces) <= _ROWS_AT_ONCE:
         found = list(map(best_of, pieces))
     else:
-        with ThreadPoolExecutor(threads) as pool:
-            found = list(pool.map(best_of, pieces))
+        found = list(_pool(threads).map(best_of, pieces))
     scores = np.concatenate([scores for scores, _ in found])
     rows = np.concatenate([rows for _, rows in found])
     best = np.lexsort((rows, -scores))[:k]
@@ -105,6 +105,12 @@ def _best_with_directions(
         least = np.partition(scores[rows], len(rows) - k)[len(rows) - k]
         rows = rows[scores[rows] >= least]
     return scores[rows], rows + start
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    # Kept, because to start threads takes as long as to search a store of ten thousand windows.
+    return ThreadPoolExecutor(threads, "searching")
 
 
 def cluster(vectors: NDArray[np.float32], clusters: int) -> NDArray[np.float16]:

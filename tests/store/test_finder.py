@@ -244,11 +244,11 @@ def test_a_query_reads_no_more_of_a_large_catalog_than_of_a_small_one(tmp_path):
                 nonlocal asked
                 asked += 1
 
-            store._catalog._db.set_progress_handler(count, 100)
+            store._catalog._db.set_progress_handler(count, 10)
             assert len(found(store, (1, 0), 1)) == 1
             steps.append(asked)
-    # In hundreds of steps of SQLite's machine.
-    assert 0 < steps[0] <= steps[1] <= steps[0] + 5
+    # In tens of steps of SQLite's machine.
+    assert 0 < steps[0] <= steps[1] <= steps[0] + 50
 
 
 # An index that does not serve
