@@ -103,12 +103,19 @@ QUERIES = {
     "another checkpoint": ("rain", "--model", "builtin"),
     "spans": ("rain", "--spans", "-k", "2"),
     "a text not asked before": ("the sound of waves", "--format", "jsonl"),
+    "several parts": ("rain", "wind", "--any", "--plus", "0.5:thunder", "--minus", "speech", "--format", "jsonl"),
+    "like audio": ("rain", "--like", "{reference}@0.25-0.75", "--format", "jsonl"),
+    "like audio that isn't there": ("--like", "{reference}.gone"),
+    "what stands out": ("rain", "--fdr", "0.9", "--format", "jsonl"),
+    "explained": ("rain", "--explain"),
 }
 
 
 @pytest.mark.parametrize("query", QUERIES.values(), ids=QUERIES)
-def test_a_query_prints_the_same_with_a_server_and_without(serve, run_cli, library, query):
-    args = ["query", *(arg.replace("{checkpoint}", str(library.checkpoint)) for arg in query), "--store", library.store]
+def test_a_query_prints_the_same_with_a_server_and_without(serve, run_cli, library, query, tmp_path):
+    places = {"checkpoint": library.checkpoint, "reference": write_audio(tmp_path / "reference.wav", noise(1.0))}
+    args = ["query", *(arg.format(**places) for arg in query), "--store", library.store]
+    (library.store / "texts.sqlite3").unlink(missing_ok=True)
     server = serve(library.store)
     served = run_cli(*args)
     server.end(signal.SIGTERM)
