@@ -279,7 +279,9 @@ def main() -> None:
         sockets.mkdir()
         # A file where the cache's directory should be: nothing can be compiled, so that torch is left.
         cold.write_text("")
-        builtin = find_checkpoint("builtin")
+        # A copy, because of the original the package has the compiled text tower, which no row would then go without.
+        shutil.copytree(find_checkpoint("builtin").directory, folder / "builtin")
+        builtin = find_checkpoint(str(folder / "builtin"))
         compile_text_tower(builtin, warm)
         small = make_store(folder / "small", builtin, FEW_CLIPS * WINDOWS_PER_CLIP)
         rows = [

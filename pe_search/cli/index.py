@@ -139,12 +139,14 @@ def index(
         @cache
         def load_embedder() -> Embedder:
             from pe_search.pe_audio.compile import compile_text_tower
+            from pe_search.pe_audio.compiled import is_shipped
             from pe_search.pe_audio.embedder import Embedder
 
             embedder = Embedder(checkpoint, device.value, dtype.value)
             _say_which_model(checkpoint, is_first_choice=model is None and manifest is None)
             # Now, while the audio tower isn't there yet: each takes gigabytes where the checkpoint is large.
-            compile_text_tower(checkpoint, cache_directory(), say_compiling)
+            if not is_shipped(checkpoint.name, checkpoint.revision):
+                compile_text_tower(checkpoint, cache_directory(), say_compiling)
             return embedder
 
         if opened is None:

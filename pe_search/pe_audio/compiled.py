@@ -32,6 +32,8 @@ TOWER_FILE = "tower.onnx"
 WEIGHTS_FILE = "tower.weights"
 TOKENIZER_FILE = "tokenizer.json"
 
+# That of the built-in checkpoint comes with the package; `examples/compile_builtin.py` makes it.
+SHIPPED = Path(__file__).parent / "builtin_text"
 _RECORD_FILE = "record.json"
 # Part of the name of the directory, so that those of another format are never opened.
 _FORMAT_VERSION = 1
@@ -121,6 +123,23 @@ class CompiledTextEmbedder:
         inputs = {"input_ids": input_ids, "attention_mask": np.ones_like(input_ids)}
         embeddings: NDArray[np.float32] = self._session.run(None, inputs)[0]
         return embeddings
+
+
+def is_shipped(name: str, revision: str) -> bool:
+    """Whether the package has the compiled text tower of a checkpoint, whose `name` and `revision` are given."""
+    record = read_record(SHIPPED)
+    return record is not None and (record.checkpoint, record.revision) == (name, revision)
+
+
+def open_shipped(name: str, revision: str) -> CompiledTextEmbedder | None:
+    """Open the compiled text tower that the package has of a checkpoint, or return None if it has none that opens."""
+    if not is_shipped(name, revision):
+        return None
+    try:
+        return CompiledTextEmbedder(SHIPPED)
+    # As below. Whether the files are those of the package is its installer's business.
+    except Exception:
+        return None
 
 
 def open_compiled(cache: Path, name: str, revision: str) -> CompiledTextEmbedder | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_search.pe_audio.checkpoint import find_same_checkpoint
-from pe_search.pe_audio.compiled import CompiledTextEmbedder, open_compiled
+from pe_search.pe_audio.compiled import CompiledTextEmbedder, open_compiled, open_shipped
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.embedder import Embedder
@@ -27,7 +27,7 @@ def load_text_embedder(
     Raises:
         CheckpointError: If there is none, and the checkpoint is gone, has changed or can't be loaded.
     """
-    compiled = open_compiled(cache, name, revision)
+    compiled = open_shipped(name, revision) or open_compiled(cache, name, revision)
     if compiled is not None:
         return compiled
     checkpoint = find_same_checkpoint(name, revision)

@@ -9,6 +9,7 @@ import shutil
 import time
 from pathlib import Path
 
+import compile_builtin
 import numpy as np
 import pytest
 import torch
@@ -20,7 +21,9 @@ from pe_search.pe_audio.compile import compile_text_tower
 from pe_search.pe_audio.compiled import (
     CompiledTextEmbedder,
     compiled_directory,
+    is_shipped,
     open_compiled,
+    open_shipped,
     read_record,
 )
 from pe_search.pe_audio.embedder import Embedder
@@ -99,6 +102,43 @@ def test_equals_torch_for_the_builtin_checkpoint(tmp_path):
     concepts = json.loads((checkpoint.directory / "concepts.json").read_text())
     texts = [*TEXTS, *(concept["prompt"] for concept in concepts)]
     assert_agrees(opened(tmp_path, checkpoint), Embedder(checkpoint, device="cpu"), texts)
+
+
+def test_the_package_has_that_of_the_builtin_checkpoint(tmp_path):
+    """If this fails because the checkpoint is another, `python examples/compile_builtin.py` makes it anew."""
+    checkpoint = find_checkpoint("builtin")
+    embedder = load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path / "cache")
+    assert isinstance(embedder, CompiledTextEmbedder)
+    assert not (tmp_path / "cache").exists()
+    assert_agrees(embedder, Embedder(checkpoint, device="cpu"), TEXTS)
+
+
+def test_the_example_makes_what_the_package_has(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compile_builtin, "SHIPPED", tmp_path / "made")
+    compile_builtin.main()
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'made'}: ")
+    made, shipped = read_record(tmp_path / "made"), read_record(compiled_module.SHIPPED)
+    assert (made.checkpoint, made.revision, made.failure) == (shipped.checkpoint, shipped.revision, "")
+    assert made.files.keys() == shipped.files.keys()
+
+
+def test_what_the_package_has_is_of_that_revision_only(checkpoint):
+    builtin = find_checkpoint("builtin")
+    assert is_shipped(builtin.name, builtin.revision)
+    assert not is_shipped(builtin.name, "another")
+    assert not is_shipped(checkpoint.name, builtin.revision)
+    assert open_shipped(checkpoint.name, checkpoint.revision) is None
+
+
+@pytest.mark.parametrize("file", ["tower.weights", "record.json"])
+def test_one_that_does_not_open_is_compiled_as_any_other(file, tmp_path, monkeypatch):
+    checkpoint = find_checkpoint("builtin")
+    shipped = Path(shutil.copytree(compiled_module.SHIPPED, tmp_path / "shipped"))
+    monkeypatch.setattr(compiled_module, "SHIPPED", shipped)
+    (shipped / file).write_bytes(b"")
+    embedder = load_text_embedder(checkpoint.name, checkpoint.revision, tmp_path / "cache")
+    assert isinstance(embedder, CompiledTextEmbedder)
+    assert opened(tmp_path / "cache", checkpoint) is not None
 
 
 @pytest.mark.parametrize("name", ["builtin", "plain"])
