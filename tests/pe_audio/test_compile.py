@@ -9,7 +9,6 @@ import shutil
 import time
 from pathlib import Path
 
-import compile_builtin
 import numpy as np
 import pytest
 import torch
@@ -111,15 +110,6 @@ def test_the_package_has_that_of_the_builtin_checkpoint(tmp_path):
     assert isinstance(embedder, CompiledTextEmbedder)
     assert not (tmp_path / "cache").exists()
     assert_agrees(embedder, Embedder(checkpoint, device="cpu"), TEXTS)
-
-
-def test_the_example_makes_what_the_package_has(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(compile_builtin, "SHIPPED", tmp_path / "made")
-    compile_builtin.main()
-    assert capsys.readouterr().out.startswith(f"{tmp_path / 'made'}: ")
-    made, shipped = read_record(tmp_path / "made"), read_record(compiled_module.SHIPPED)
-    assert (made.checkpoint, made.revision, made.failure) == (shipped.checkpoint, shipped.revision, "")
-    assert made.files.keys() == shipped.files.keys()
 
 
 def test_what_the_package_has_is_of_that_revision_only(checkpoint):
