@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from transformers import (
 )
 
 from pe_search.records import Clip, Content
-from pe_search.store import Store
+from pe_search.store import Manifest, Store
 from pe_search.store.catalog import Catalog
 
 LAYOUTS = ("pe_audio", "pe_audio_video", "frame_level")
@@ -77,6 +78,21 @@ _AUDIO_CONFIG = {
         "codebook_dim": 8,
     },
 }
+
+
+def manifest(**changes: object) -> Manifest:
+    """The manifest of a store of embeddings that tests make up, with some of its fields changed."""
+    usual = Manifest(
+        model="builtin",
+        revision="c0ffee",
+        dimension=3,
+        window_s=10.0,
+        hop_s=10.0,
+        sample_rate_hz=48_000,
+        logit_scale=1.0,
+        logit_bias=0.0,
+    )
+    return replace(usual, **changes)
 
 
 def make_model(kind: type[PeAudioModel] = PeAudioModel, seed: int = 0, dac_channels: int = 2) -> PeAudioModel:

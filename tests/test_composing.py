@@ -19,20 +19,11 @@ from pe_search.composing import Aim, compose, cosine_scale
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Match, Query, Reference, Request, Term
 from pe_search.searching import search
-from pe_search.store import Manifest, Store
+from pe_search.store import Store
 from pe_search.store import finder as finder_module
-from tests.made_up import FakeEmbedder, noise, put_clips, write_audio
+from tests.made_up import FakeEmbedder, manifest, noise, put_clips, write_audio
 
-MANIFEST = Manifest(
-    model="builtin",
-    revision="c0ffee",
-    dimension=3,
-    window_s=1.0,
-    hop_s=1.0,
-    sample_rate_hz=48_000,
-    logit_scale=0.5,
-    logit_bias=-2.0,
-)
+MANIFEST = manifest(window_s=1.0, hop_s=1.0, logit_scale=0.5, logit_bias=-2.0)
 
 
 def sought(*texts: str, plus: Sequence[Term] = (), minus: Sequence[Term] = (), like: Sequence[Reference] = ()) -> Query:

@@ -14,18 +14,10 @@ from hypothesis import strategies as st
 from pe_search import duplicates
 from pe_search.duplicates import find_duplicates
 from pe_search.records import Clip, Content, Duplicate
-from pe_search.store import Manifest, Store
+from pe_search.store import Store
+from tests.made_up import manifest
 
-MANIFEST = Manifest(
-    model="builtin",
-    revision="c0ffee",
-    dimension=3,
-    window_s=10.0,
-    hop_s=10.0,
-    sample_rate_hz=48_000,
-    logit_scale=1.0,
-    logit_bias=0.0,
-)
+MANIFEST = manifest()
 Vectors = Sequence[Sequence[float]]
 EAST, NORTH, UP = (4.0, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 0.5)
 NEARLY_EAST = (3.0, 0.5, 0.0)  # cosine 0.986394 with EAST

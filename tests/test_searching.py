@@ -15,19 +15,10 @@ from numpy.typing import NDArray
 
 from pe_search.records import Clip, Hit, Query, Request
 from pe_search.searching import RememberingEmbedder, probability, search
-from pe_search.store import Manifest, Store
-from tests.made_up import FakeEmbedder, put_clips
+from pe_search.store import Store
+from tests.made_up import FakeEmbedder, manifest, put_clips
 
-MANIFEST = Manifest(
-    model="builtin",
-    revision="c0ffee",
-    dimension=3,
-    window_s=10.0,
-    hop_s=10.0,
-    sample_rate_hz=48_000,
-    logit_scale=0.5,
-    logit_bias=-1.0,
-)
+MANIFEST = manifest(logit_scale=0.5, logit_bias=-1.0)
 EMBEDDINGS = {
     "/s/dog.wav": [(8, 0, 0), (4, 1, 0)],
     "/s/rain.wav": [(0, 6, 0)],

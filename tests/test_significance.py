@@ -17,20 +17,11 @@ from pe_search.composing import compose, weights
 from pe_search.records import Account, Clip, Hit, Query, Request, SearchEffort, Term
 from pe_search.searching import search
 from pe_search.significance import Background, unrelated_texts
-from pe_search.store import Manifest, Store
-from tests.made_up import FakeEmbedder, put_clips
+from pe_search.store import Store
+from tests.made_up import FakeEmbedder, manifest, put_clips
 
 DIMENSION = 16
-MANIFEST = Manifest(
-    model="builtin",
-    revision="c0ffee",
-    dimension=DIMENSION,
-    window_s=10.0,
-    hop_s=10.0,
-    sample_rate_hz=48_000,
-    logit_scale=1.0,
-    logit_bias=-4.0,
-)
+MANIFEST = manifest(dimension=DIMENSION, logit_bias=-4.0)
 
 
 class Drawing(FakeEmbedder):

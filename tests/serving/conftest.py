@@ -20,21 +20,12 @@ from pe_search.serving import answering as answering_module
 from pe_search.serving.answering import Answering
 from pe_search.serving.listening import Listening
 from pe_search.store import Manifest, Store
-from tests.made_up import FakeEmbedder, put_clips
+from tests.made_up import FakeEmbedder, manifest, put_clips
 
 # A test that waits longer than this for anything has failed.
 DEADLINE_S = 60
 
-MANIFEST = Manifest(
-    model="made up",
-    revision="1",
-    dimension=3,
-    window_s=10.0,
-    hop_s=10.0,
-    sample_rate_hz=48_000,
-    logit_scale=0.5,
-    logit_bias=-1.0,
-)
+MANIFEST = manifest(logit_scale=0.5, logit_bias=-1.0)
 NAMES = (b"/s/bark.wav", b"/s/rain.wav", b"/s/not utf-8 \xff.wav", b"/t/new\nline.wav")
 
 

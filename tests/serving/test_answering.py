@@ -59,7 +59,7 @@ def test_a_store_and_its_text_tower_are_opened_once(answering, opened, loaded):
     for number in range(5):
         ask(answering, request_for(f"{number} 0 0"))
     assert len(opened) == 1
-    assert loaded == [("made up", "1")]
+    assert loaded == [("builtin", "c0ffee")]
 
 
 def test_a_commit_is_seen_by_the_next_request(answering, store):
@@ -93,7 +93,7 @@ def test_a_store_that_takes_the_place_of_another_is_seen(answering, store, loade
     hits, _ = ask(answering, request_for("1 0 0"))
     assert hits == hits_of(store, request_for("1 0 0"))
     assert [hit.path.name for hit in hits[0]] == ["other.wav"]
-    assert loaded == [("made up", "1"), ("made up", "2")]
+    assert loaded == [("builtin", "c0ffee"), ("builtin", "2")]
 
 
 def test_so_is_one_that_was_renamed_there(answering, store, tmp_path):

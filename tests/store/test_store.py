@@ -16,20 +16,11 @@ from hypothesis import strategies as st
 
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Match
-from pe_search.store import Holdings, Manifest, Store
+from pe_search.store import Holdings, Store
 from pe_search.store.index import Index
-from tests.made_up import put_clips
+from tests.made_up import manifest, put_clips
 
-MANIFEST = Manifest(
-    model="builtin",
-    revision="c0ffee",
-    dimension=2,
-    window_s=10.0,
-    hop_s=10.0,
-    sample_rate_hz=48_000,
-    logit_scale=1.0,
-    logit_bias=0.0,
-)
+MANIFEST = manifest(dimension=2)
 Vector = tuple[float, float]
 
 
