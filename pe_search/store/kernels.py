@@ -47,7 +47,8 @@ def best_rows(
     # FAISS shares a search out by queries, and there is only one; so it's the rows that are shared out here.
     threads = faiss.omp_get_max_threads()
     parts = [(0, len(vectors))] if stretches is None else stretches
-    rows_at_once = max(_ROWS_AT_ONCE, sum(stop - start for start, stop in parts) // (4 * threads))
+    total = sum(stop - start for start, stop in parts)
+    rows_at_once = max(_ROWS_AT_ONCE, total // (4 * threads))
     pieces = [
         (first, min(first + rows_at_once, stop)) for start, stop in parts for first in range(start, stop, rows_at_once)
     ]
@@ -73,7 +74,7 @@ def best_rows(
 
     if not (pieces and k > 0):
         return np.empty(0, np.float32), np.empty(0, np.int64)
-    if threads == 1 or len(pieces) == 1 or rows_at_once * len(pieces) <= _ROWS_AT_ONCE:
+    if threads == 1 or len(pieces) == 1 or total <= _ROWS_AT_ONCE:
         found = list(map(best_of, pieces))
     else:
         found = list(_pool(threads).map(best_of, pieces))
