@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pe_search.pe_audio.compiled import CompiledTextEmbedder
     from pe_search.pe_audio.embedder import Embedder
     from pe_search.searching import RememberingEmbedder
-    from pe_search.store import Store
+    from pe_search.store import Manifest, Store
 
 
 class AskedStore:
@@ -39,6 +39,7 @@ class AskedStore:
         self._directory = directory
         self._loading = loading
         self._stack = ExitStack()
+        self._manifest: Manifest | None = None
 
     def __enter__(self) -> AskedStore:
         return self
@@ -51,25 +52,24 @@ class AskedStore:
         """The store, opened here.
 
         Raises:
-            StoreError: If there is none, or it is damaged.
+            StoreError: If there is none, it is damaged, or it is of another kind than the one that was opened first.
         """
         from pe_search.store import Store
 
-        return self._stack.enter_context(Store.open(self._directory, on_problem=say_problem))
-
-    def open_again_if_replaced(self) -> None:
-        """See to it that `opened` is the store that is there now, for one that is kept open notices no other.
-
-        Raises:
-            StoreError: If it was made with another checkpoint, or there is none.
-        """
-        before = self.__dict__.get("opened")
-        if before is None or before.is_as_opened():
-            return
-        del self.opened
-        self._stack.close()
-        if self.opened.manifest != before.manifest:
+        store = self._stack.enter_context(Store.open(self._directory, on_problem=say_problem))
+        self._manifest = self._manifest or store.manifest
+        if store.manifest != self._manifest:
+            # The embedders that are loaded are not those of this one.
+            self._stack.close()
             raise StoreError(f"The store at {self._directory} was made anew, in another way; start again to ask it.")
+        return store
+
+    def close_if_replaced(self) -> None:
+        """See to it that `opened` is the store that is there now, for one that is kept open notices no other."""
+        opened = self.__dict__.get("opened")
+        if opened is not None and not opened.is_as_opened():
+            del self.opened
+            self._stack.close()
 
     def answers(self, request: Request) -> Iterator[list[Hit]]:
         """The hits of each query in turn. The first are looked for now, or the store is opened.

@@ -67,7 +67,7 @@ class Conversation:
                 continue
             history.add(line)
             try:
-                self._asked.open_again_if_replaced()
+                self._asked.close_if_replaced()
                 self._do(line)
             except KeyboardInterrupt:
                 say("")
