@@ -17,10 +17,10 @@ from pe_search import indexing
 from pe_search.audio import ahead
 from pe_search.indexing import Plan, plan_index, run_index
 from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
-from pe_search.store import Holdings, Manifest, Store
+from pe_search.store import Holdings, Store
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import open_index
-from tests.made_up import FakeEmbedder, noise, write_audio
+from tests.made_up import FakeEmbedder, manifest, noise, write_audio
 
 RATE_HZ = 48_000
 NOT_FINITE = "holds samples that are not finite numbers (NaN or infinity)"
@@ -30,19 +30,7 @@ Contents = dict[tuple[str, float, float], tuple[float, float, float]]
 
 
 def make_store(directory: Path, window_s: float = 1.0, hop_s: float = 1.0) -> Store:
-    store = Store.create(
-        directory,
-        Manifest(
-            model="builtin",
-            revision="c0ffee",
-            dimension=3,
-            window_s=window_s,
-            hop_s=hop_s,
-            sample_rate_hz=RATE_HZ,
-            logit_scale=1.0,
-            logit_bias=0.0,
-        ),
-    )
+    store = Store.create(directory, manifest(window_s=window_s, hop_s=hop_s))
     store._catalog._db.execute("PRAGMA synchronous = OFF")
     return store
 
