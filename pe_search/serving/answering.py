@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ from pe_search.store import Manifest, RememberedTexts, Store
 _THREADS = 4
 _MOST_REQUESTS = 32
 _MOST_UNWRITTEN = 1_000
+
+T = TypeVar("T")
 
 
 class BusyError(Exception):
@@ -55,6 +58,29 @@ class _LateMemory:
     def remember(self, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
         """Keep them as `new`."""
         self.new.update(embeddings)
+
+
+class _Kept(Generic[T]):
+    """Keeps what was loaded for the checkpoint that was asked for last.
+
+    Args:
+        load: Called once for each, by one thread at a time.
+    """
+
+    def __init__(self, load: Callable[[Manifest], T]) -> None:
+        self._load = load
+        self._lock = threading.Lock()
+        self._kept: dict[tuple[str, str], T] = {}
+
+    def of(self, manifest: Manifest) -> T:
+        """What is loaded for a store with this manifest."""
+        checkpoint = manifest.model, manifest.revision
+        with self._lock:
+            if checkpoint not in self._kept:
+                # The other goes first, since each may take gigabytes.
+                self._kept.clear()
+                self._kept[checkpoint] = self._load(manifest)
+            return self._kept[checkpoint]
 
 
 class _OneAtATime:
@@ -100,10 +126,8 @@ class Answering:
         self._requests = 0
         self._unwritten: dict[tuple[str, str], tuple[RememberedTexts, dict[str, NDArray[np.float32]]]] = {}
         self._used_at_s = time.monotonic()
-        self._embedder: tuple[str, str, TextEmbedder] | None = None
-        self._embedder_lock = threading.Lock()
-        self._listener: tuple[str, str, WindowEmbedder] | None = None
-        self._listener_lock = threading.Lock()
+        self._text_embedder = _Kept(self._load_text_embedder)
+        self._window_embedder = _Kept(_load_window_embedder)
 
     def __enter__(self) -> Answering:
         return self
@@ -120,7 +144,7 @@ class Answering:
             PeSearchError: If there is no store, or its checkpoint can't be loaded.
         """
         with self._opened() as opened:
-            self._warm_embedder(opened.store.manifest)
+            self._text_embedder.of(opened.store.manifest)
 
     def submit(self, request: Request, deliver: Callable[[Answer], None]) -> Future[None]:
         """Have a request answered.
@@ -154,8 +178,8 @@ class Answering:
                 memory = _LateMemory(store.remembered_texts)
                 embedder = RememberingEmbedder(
                     memory,
-                    lambda: self._warm_embedder(store.manifest),
-                    lambda: self._window_embedder(store.manifest),
+                    lambda: self._text_embedder.of(store.manifest),
+                    lambda: self._window_embedder.of(store.manifest),
                 )
                 for hits in search(store, embedder, request):
                     deliver(Answer(tuple(hits), tuple(opened.problems)))
@@ -213,23 +237,12 @@ class Answering:
         for opened in resting:
             opened.stack.close()
 
-    def _warm_embedder(self, manifest: Manifest) -> TextEmbedder:
-        with self._embedder_lock:
-            if self._embedder is None or self._embedder[:2] != (manifest.model, manifest.revision):
-                # The other goes first, since each may take gigabytes.
-                self._embedder = None
-                embedder = load_text_embedder(manifest.model, manifest.revision, self._cache, self._on_compile)
-                self._embedder = (manifest.model, manifest.revision, embedder)
-            return self._embedder[2]
+    def _load_text_embedder(self, manifest: Manifest) -> TextEmbedder:
+        return load_text_embedder(manifest.model, manifest.revision, self._cache, self._on_compile)
 
-    def _window_embedder(self, manifest: Manifest) -> WindowEmbedder:
-        """What embeds audio, for one thread at a time; loaded by the first request that refers to some."""
-        with self._listener_lock:
-            if self._listener is None or self._listener[:2] != (manifest.model, manifest.revision):
-                from pe_search.pe_audio.checkpoint import find_same_checkpoint
-                from pe_search.pe_audio.embedder import Embedder
 
-                self._listener = None
-                embedder = Embedder(find_same_checkpoint(manifest.model, manifest.revision))
-                self._listener = (manifest.model, manifest.revision, _OneAtATime(embedder))
-            return self._listener[2]
+def _load_window_embedder(manifest: Manifest) -> WindowEmbedder:
+    from pe_search.pe_audio.checkpoint import find_same_checkpoint
+    from pe_search.pe_audio.embedder import Embedder
+
+    return _OneAtATime(Embedder(find_same_checkpoint(manifest.model, manifest.revision)))
