@@ -1,4 +1,6 @@
-"""A checkpoint's text tower as `compile` leaves it in the user's cache directory, at work without torch.
+"""A checkpoint's text tower as `compile` leaves it, at work without torch.
+
+That of the built-in checkpoint comes with the package; all others are in the user's cache directory.
 
 Importing torch and transformers takes longer than all the rest of a query. A compiled text tower is an ONNX graph, its
 weights beside it in a file that ONNX Runtime maps into memory, and the tokenizer with its truncation set.
