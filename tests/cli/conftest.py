@@ -198,6 +198,13 @@ class Terminal:
         """Press some keys, one after the other."""
         os.write(self._master, keys)
 
+    def wait_until_it_waits(self) -> None:
+        """Until the program sleeps, which is a moment after it has shown its prompt. Elsewhere than on Linux at once."""
+        state = Path(f"/proc/{self.process.pid}/stat")
+        while state.exists() and state.read_text().rpartition(") ")[2][0] != "S":
+            assert time.monotonic() < self._deadline, "it never waits"
+            os.sched_yield()
+
     def finish(self) -> tuple[int, str]:
         """Read to the end; returns the exit status and all that was shown."""
         shown = self.read_until(lambda _shown: False)
