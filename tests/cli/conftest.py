@@ -199,7 +199,7 @@ class Terminal:
         os.write(self._master, keys)
 
     def wait_until_it_waits(self) -> None:
-        """Until the program sleeps, which is a moment after it has shown its prompt. Elsewhere than on Linux at once."""
+        """Until the program sleeps, a moment after it has shown its prompt. Elsewhere than on Linux at once."""
         state = Path(f"/proc/{self.process.pid}/stat")
         while state.exists() and state.read_text().rpartition(") ")[2][0] != "S":
             assert time.monotonic() < self._deadline, "it never waits"
