@@ -112,9 +112,10 @@ def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(monkey
     assert joined.shape == (4, 700)
     # Its normalisation and attention hear the whole of a window, so no frame is quite the same in another.
     assert np.median(off) < 0.02
-    assert np.quantile(off, 0.95) < 0.1
-    # Where it is in doubt about a sound, what else is in the window may tip a frame.
-    assert np.mean(off > 0.5) < 0.01
+    assert np.quantile(off, 0.95) < 0.05
+    # Of one sound it is in doubt whether it is a rooster, and there what else is in the window tips some frames.
+    assert off[[0, 2, 3]].max() < 0.05
+    assert off[1].max() < 0.6
     assert np.ptp(long) > 0.4
 
 

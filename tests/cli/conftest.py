@@ -201,9 +201,7 @@ class Terminal:
     def wait_until_it_waits(self) -> None:
         """Until the program sleeps, a moment after it has shown its prompt. Elsewhere than on Linux at once."""
         state = Path(f"/proc/{self.process.pid}/stat")
-        while state.exists() and state.read_text().rpartition(") ")[2][0] != "S":
-            assert time.monotonic() < self._deadline, "it never waits"
-            os.sched_yield()
+        wait_until(lambda: not state.exists() or state.read_text().rpartition(") ")[2][0] == "S", "it sleeps")
 
     def finish(self) -> tuple[int, str]:
         """Read to the end; returns the exit status and all that was shown."""
@@ -268,9 +266,14 @@ def names_in(folder: Path) -> list[str]:
 
 def wait_for_player(played: Path, times: int) -> None:
     """Until it has been started so many times, so that a key never comes before it."""
+    wait_until(lambda: len(names_in(played)) >= times, f"it has been started {times} times")
+
+
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
+    """Look until something is so that nothing tells of."""
     deadline = time.monotonic() + DEADLINE_S
-    while len(names_in(played)) < times:
-        assert time.monotonic() < deadline, f"it was started {len(names_in(played))} times"
+    while not is_so():
+        assert time.monotonic() < deadline, f"still waiting until {what}"
         os.sched_yield()
 
 
