@@ -305,16 +305,18 @@ def agreement(ours: dict[str, Embeddings], theirs: dict[str, Embeddings]) -> tup
     return max(errors), float(np.percentile(cosines, 1))
 
 
-def same_top_ten(ours: dict[str, Embeddings], theirs: dict[str, Embeddings], prompts: Embeddings) -> float:
-    """Share of the prompts for which the ten best clips are the same ten."""
+def same_top_ten(
+    ours: dict[str, Embeddings], theirs: dict[str, Embeddings], prompts: Embeddings
+) -> tuple[float, float]:
+    """Share of the prompts for which the ten best clips are the same ten, and share of all these clips that are."""
     paths = sorted(theirs)
-    same = 0
+    common = []
     for prompt in prompts:
         best = [
             set(sorted(paths, key=lambda path: -float((side[path] @ prompt).max()))[:10]) for side in (ours, theirs)
         ]
-        same += best[0] == best[1]
-    return same / len(prompts)
+        common.append(len(best[0] & best[1]) / len(best[1]))
+    return common.count(1.0) / len(common), statistics.mean(common)
 
 
 def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
@@ -343,7 +345,8 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
             matrix, encoder = way.ask("rates")
             row += f"{matrix / 1e9:,.0f} | {encoder / matrix:.0%} | {error:.1e} | {cosine:.6f} | "
             if size == "builtin":
-                row += f"{same_top_ten(last.embeddings, upstream.turns[-1].embeddings, way.ask('prompts')):.0%}"
+                sets, clips = same_top_ten(last.embeddings, upstream.turns[-1].embeddings, way.ask("prompts"))
+                row += f"{sets:.0%} {clips:.0%}"
             row += " |"
         else:
             row += "| | | | |"
@@ -410,7 +413,7 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, {options.threads} threads, {options.device}")
     print(f"Medians of {options.repeats} turns. Speed: seconds of audio a second. Memory: MB over the loaded model.")
     print("| size | way | speed | × upstream | model busy | memory | matrix GFLOP/s | encoder's share of it ", end="")
-    print("| largest error | 1st-percentile cosine | same top 10 |")
+    print("| largest error | 1st-percentile cosine | same top 10: sets, clips |")
     print("|---" * 11 + "|")
     for size in options.sizes:
         compare(size, options, folder.resolve())

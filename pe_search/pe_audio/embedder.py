@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from pe_search.errors import CheckpointError, PeSearchError, first_line
 from pe_search.pe_audio.checkpoint import Checkpoint
-from pe_search.pe_audio.quick import make_quick
+from pe_search.pe_audio.quick import convert_layers, make_quick
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_tower
 
 _SAMPLE_RATE_HZ = 48_000
@@ -28,7 +28,8 @@ _LONGEST_CUDA_BATCH_S = 600.0
 # Activations of the DAC encoder's size that are alive at once, with room for what the allocator can't use.
 _ACTIVATIONS_AT_ONCE = 6
 
-# The activations of a narrower encoder are small anyway; upstream's own runs it a little faster than tiles do.
+# The activations of a narrower encoder are small anyway; upstream's own runs it a little faster than tiles do, and no
+# faster in 16 bits, which would only round what all that follows depends on.
 _WIDE_FROM_CHANNELS = 16
 
 
@@ -39,7 +40,8 @@ class Embedder:
         checkpoint: From `find_checkpoint`.
         device: `auto`, `cpu`, `cuda` or `mps`; `auto` takes the first of cuda, mps and cpu that is there.
         dtype: `auto`, `float32`, `bfloat16` or `float16`; `auto` is bfloat16 where the device multiplies it faster and
-            the checkpoint is large enough to gain by that, else float32.
+            the checkpoint is large enough to gain by that, else float32. The DAC encoder of a checkpoint that isn't
+            stays in float32 in any case.
 
     Attributes:
         checkpoint: As given.
@@ -60,6 +62,7 @@ class Embedder:
         self._is_wide = self._channels >= _WIDE_FROM_CHANNELS
         self.dtype = _pick_dtype(self.device, self._is_wide) if dtype == "auto" else dtype
         self._dtype = _DTYPES[self.dtype]
+        self._front_dtype = self._dtype if self._is_wide else torch.float32
         self.dimension: int = config.text_config.hidden_size
         self.samples_per_frame: int = config.audio_config.dac_config.hop_length
         self._batch_s = 0.0
@@ -129,7 +132,7 @@ class Embedder:
     def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
         """Embed a batch, in halves if it is more than the GPU's memory holds; so are all that come after."""
         try:
-            output = embed(batch.to(self.device, self._dtype))
+            output = embed(batch.to(self.device, self._front_dtype))
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise PeSearchError(
@@ -173,10 +176,12 @@ class Embedder:
 
     def _load_audio_tower(self) -> AudioTower:
         if self._audio_tower is None:
-            tower = load_tower(AudioTower, self.checkpoint, self._dtype).to(self.device)
+            tower = load_tower(AudioTower, self.checkpoint, self._front_dtype).to(self.device)
             if self._is_wide:
                 make_quick(tower)
-            elif self.device.type == "cpu":
+            else:
+                convert_layers(tower, self._dtype)
+            if not self._is_wide and self.device.type == "cpu":
                 # A second thread gains nothing on operations this small, and on a machine that is busy with something
                 # else each wait for it costs more than the work. So every thread has a batch of its own.
                 self._threads = torch.get_num_threads()
@@ -184,7 +189,7 @@ class Embedder:
                 if self._threads > 1:
                     self._map = ThreadPoolExecutor(self._threads, "embed", torch.set_num_threads, (1,)).map
             self._batch_s = self._threads * _pick_batch_s(
-                self.device, self._is_wide, self._channels * self._dtype.itemsize
+                self.device, self._is_wide, self._channels * self._front_dtype.itemsize
             )
             self._audio_tower = tower
         return self._audio_tower
