@@ -2,7 +2,8 @@
 
 One batch holds windows of one length. A window is made of up to three clips, each cut or placed at random, set to a
 loudness relative to the loudest, perhaps turned over in polarity, with coloured noise beneath, somewhat louder or
-softer than the recording of the loudest.
+softer than the recording of the loudest. In some long windows the clips are short events well inside noise, so that
+sounds that usually go on and on (rain, an engine) are met with a beginning and an end, too.
 """
 
 import math
@@ -25,6 +26,8 @@ _ACTIVE_DB, _UNSURE_DB = -22.0, -40.0
 _NOISE_CONCEPTS = ("white_noise", "pink_noise", "rumble", "radio_static", "silence")
 """What noise beneath a clip, or alone, may rightly be called: neither taught nor denied then."""
 _NOISE_SLOPES = (0.0, 0.5, 1.0, 1.5, 2.0)
+_EVENT_S = (0.4, 3.0)
+_EVENT_WINDOW_S = 2.5
 
 
 def loudness(samples: Samples) -> float:
@@ -88,6 +91,7 @@ class MixingPlan:
     third: float = 0.25
     nothing: float = 0.03
     noise: float = 0.45
+    events: float = 0.3
     level_spread_db: float = 8.0
 
 
@@ -158,6 +162,17 @@ class Mixer:
             window[start : start + length] = clip
         return window
 
+    def _event(self, clip: NDArray[np.float16]) -> NDArray[np.float16]:
+        """A stretch of a clip that begins and ends within some milliseconds."""
+        count = min(len(clip), int(self.rng.uniform(*_EVENT_S) * SAMPLE_RATE_HZ))
+        start = self._cut(clip, count) if count < len(clip) else 0
+        stretch = clip[start : start + count].copy()
+        fade = min(count, int(self.rng.uniform(0, 0.05) * SAMPLE_RATE_HZ))
+        ramp = np.linspace(0, 1, fade, dtype=np.float16)
+        stretch[:fade] *= ramp
+        stretch[count - fade :] *= ramp[::-1]
+        return stretch
+
     def _cut(self, clip: NDArray[np.float16], count: int) -> int:
         """Where to cut: mostly around a moment drawn by its energy, so that the event is in the window."""
         rng = self.rng
@@ -185,6 +200,7 @@ class Mixer:
         """
         rng, plan = self.rng, self.plan
         short = count <= SAMPLE_RATE_HZ
+        events = count >= _EVENT_WINDOW_S * SAMPLE_RATE_HZ and rng.random() < plan.events
         wanted = 1
         if rng.random() < plan.mixed * (0.4 if short else 1.0):
             wanted = 3 if rng.random() < plan.third else 2
@@ -195,7 +211,7 @@ class Mixer:
         for _ in range(wanted):
             concept = self.draw_concept(short)
             clip, recorded = self.draw_clip(concept)
-            samples = self.place(clip, count)
+            samples = self.place(self._event(clip) if events else clip, count)
             if concept == "silence":
                 if not parts:
                     return samples, [(concept, 0.0, np.full(count // FRAME_SAMPLES, ACTIVE, np.int8))], None
@@ -214,8 +230,8 @@ class Mixer:
             heard.append((concept, level_db, frame_activity(samples)))
             mixture += samples * (10 ** (level_db / 20) * rng.choice((-1.0, 1.0)))
         noise_db = None
-        if parts and rng.random() < plan.noise:
-            noise_db = -float(rng.uniform(3, 45))
+        if parts and (events or rng.random() < plan.noise):
+            noise_db = -float(rng.uniform(3, 20 if events else 45))
             mixture += self._noise(count) * 10 ** (noise_db / 20)
         mixture *= 10 ** ((base_db + rng.normal(-2, plan.level_spread_db)) / 20)
         peak = float(np.abs(mixture).max(initial=0.0))

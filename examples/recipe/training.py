@@ -64,7 +64,7 @@ class Schedule:
     tokenizer_captions: int = 60_000
     seconds_per_step: float = 192.0
     most_windows: int = 96
-    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 7.5, 10.0)
+    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 7.5, 10.0, 10.0)
     learning_rate: float = 1.5e-3
     warm_up_steps: int = 60
     weight_decay: float = 0.1

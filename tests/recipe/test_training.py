@@ -130,7 +130,7 @@ def test_presence_falls_from_9_to_21_db_below_the_loudest() -> None:
 def test_mixture_has_the_levels_and_times_it_says() -> None:
     swell = np.hanning(SAMPLE_RATE_HZ // 2).astype(np.float32)  # no clicks, which sound at every frequency
     low, high = tone(200, 0.5) * swell, tone(5_000, 0.5) * swell
-    plan = MixingPlan(mixed=1.0, third=0.0, nothing=0.0, noise=0.0)
+    plan = MixingPlan(mixed=1.0, third=0.0, nothing=0.0, noise=0.0, events=0.0)
     mixer = Mixer([source("hum", low), source("tone", high)], ["hum", "tone"], np.random.default_rng(3), plan)
     checked = 0
     for _ in range(60):
@@ -153,6 +153,21 @@ def test_mixture_has_the_levels_and_times_it_says() -> None:
             assert (energy[activity == ABSENT] < 0.01 * energy.max()).all()
         checked += 1
     assert checked > 20
+
+
+def test_events_are_short_stretches_within_noise() -> None:
+    plan = MixingPlan(mixed=0.0, nothing=0.0, noise=0.0, events=1.0)
+    mixer = Mixer([source("tone", tone(5_000, 5.0))], ["tone"], np.random.default_rng(0), plan)
+    shares = []
+    for _ in range(40):
+        samples, [(_, level_db, activity)], noise_db = mixer.window(10 * SAMPLE_RATE_HZ)
+        assert level_db == 0 and noise_db is not None and -20 <= noise_db <= -3
+        energy = np.abs(np.fft.rfft(samples.reshape(-1, FRAME_SAMPLES), axis=1))[:, 200]  # 5 kHz at 25 Hz a bin
+        assert np.quantile(energy[activity == ACTIVE], 0.1) > 5 * np.median(energy[activity == ABSENT])
+        shares.append((activity == ACTIVE).mean())
+    assert 0.03 < min(shares) < 0.08 and max(shares) < 1
+    whole, [(_, _, activity)], noise_db = mixer.window(2 * SAMPLE_RATE_HZ)
+    assert noise_db is None and (activity == ACTIVE).all() and len(whole) == 2 * SAMPLE_RATE_HZ
 
 
 def test_batch_tells_what_is_heard() -> None:
