@@ -291,7 +291,8 @@ class FilterBank:
         blocks = list(encoder.block[:LINEAR_BLOCKS])
         stride = math.prod(block.conv1.stride[0] for block in blocks)
         length = 16 * stride
-        response = _run_linear(encoder, torch.eye(length).unsqueeze(1), blocks)[:, :, 8]
+        impulses = torch.eye(length, device=encoder.conv1.weight.device).unsqueeze(1)
+        response = _run_linear(encoder, impulses, blocks)[:, :, 8]
         support = response.abs().sum(1).nonzero().squeeze(1)
         first, last = int(support[0]), int(support[-1])
         return cls(response[first : last + 1].contiguous(), stride, 8 * stride - first)
@@ -320,7 +321,7 @@ class Augmentation:
 
     `equaliser_db` is the spread of a smooth random gain across bands; bands are masked, cut above or below a random
     one with probability `band_limit`; `frame_mask` is the longest masked share of the frames; `dropout` and
-    `layer_drop` are the usual probabilities.
+    `layer_drop` are the usual probabilities. Numbers are drawn on the CPU, alike for every device.
     """
 
     equaliser_db: float = 0.0
@@ -355,7 +356,7 @@ class Augmentation:
         )
         bottom = torch.where(self._uniform(batch, 1) < self.band_limit / 2, 4 * self._uniform(batch, 1), 0.0)
         keep &= (index < top) & (index >= bottom)
-        return signals * (10 ** (gain_db / 20) * keep).unsqueeze(2)
+        return signals * (10 ** (gain_db / 20) * keep).unsqueeze(2).to(signals.device)
 
     def channels(self, signals: Tensor) -> Tensor:
         """Drop whole channels of `[batch, channels, 1, time]`."""
@@ -363,7 +364,7 @@ class Augmentation:
             return signals
         rate = self.dropout / 2
         keep = self._uniform(*signals.shape[:2], 1, 1) >= rate
-        return signals * (keep / (1 - rate)).to(signals.dtype)
+        return signals * (keep / (1 - rate)).to(signals)
 
     def frames(self, tokens: Tensor) -> Tensor:
         """Mask a stretch of `[batch, frames, features]` in half of the batch, and drop features."""
@@ -375,14 +376,14 @@ class Augmentation:
         start = self._uniform(batch, 1) * frames
         keep = ~((index >= start) & (index < start + width))
         keep_features = self._uniform(*tokens.shape) >= self.dropout
-        return tokens * (keep.unsqueeze(2) * keep_features / (1 - self.dropout)).to(tokens.dtype)
+        return tokens * (keep.unsqueeze(2) * keep_features / (1 - self.dropout)).to(tokens)
 
     def layer(self, before: Tensor, after: Tensor) -> Tensor:
         """Skip a layer for some of the batch."""
         if not self.layer_drop:
             return after
         keep = self._uniform(before.shape[0], 1, 1) >= self.layer_drop
-        return torch.where(keep, after, before)
+        return torch.where(keep.to(before.device), after, before)
 
 
 def _transformer_layer(layer: nn.Module, tokens: Tensor, rotation: Tensor) -> Tensor:

@@ -120,6 +120,11 @@ class Targets:
     frames_known: Tensor  # [windows, frames, captions], bool
     plain: int  # how many of the captions, at the front, are plain prompts
 
+    def to(self, device: torch.device) -> "Targets":
+        """The same on another device."""
+        tensors = (self.heard, self.known, self.share, self.frames, self.frames_known)
+        return Targets(*(tensor.to(device) for tensor in tensors), self.plain)
+
 
 def targets(batch: Batch, drawn: CaptionBatch, overlaps: NDArray[np.bool_]) -> Targets:
     """Spread what is in each window over the captions that were drawn."""
@@ -193,7 +198,7 @@ def losses(
     total = weight.sum(0)
     wanted = total > 0.4
     picks_window = -(weight / total.clamp_min(1e-6) * _finite(functional.log_softmax(masked, 0))).sum(0)
-    text_to_audio = picks_window[wanted].mean() if wanted.any() else logits.new_zeros(())
+    text_to_audio = (picks_window * wanted).sum() / wanted.sum().clamp_min(1)
 
     clip_term = functional.binary_cross_entropy_with_logits(logits, truth.heard, reduction="none")
     sigmoid = (clip_term * truth.known).sum(1).mean()

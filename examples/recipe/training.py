@@ -321,16 +321,15 @@ def train(
             model.text_audio_logit_scale.fill_(1.0)
             model.text_audio_logit_bias.fill_(-4.0)
     freeze_filter_bank(model)
+    model.to(device).train()
     bank = FilterBank.of(model)
-    averaged = copy.deepcopy(model).requires_grad_(False)
+    averaged = copy.deepcopy(model).requires_grad_(False).eval()
     optimizer = torch.optim.AdamW(_parameter_groups(model, schedule), betas=(0.9, 0.98))
     if state:
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
     log.info("%d concepts, %d sources, %d tokens", len(concepts), len(sources), len(tokenizer))
 
-    model.to(device).train()
-    averaged.to(device).eval()
     augmentation = Augmentation(**schedule.augmentation, generator=generator)  # type: ignore[arg-type]
     overlaps = overlap_matrix(concepts)
     batches = Batches(mixer, tokenizer, schedule, seed, step)
@@ -341,7 +340,7 @@ def train(
             rate = min(1.0, (step + 1) / schedule.warm_up_steps) * _cosine(progress)
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * rate
-            parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule, device)
+            parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule)
             step += 1
             decay = min(schedule.ema_decay, 1 - 1 / (step / 4 + 2))
             with torch.no_grad():
@@ -361,7 +360,7 @@ def train(
                 _save_state(work, model, averaged, optimizer, step, elapsed_s)
                 last_state = elapsed_s
             if score is not None and elapsed_s - last_score > score_every_s:
-                log.info("held out: %s", score(averaged, tokenizer))
+                log.info("held out: %s", score(copy.deepcopy(averaged).cpu(), tokenizer))
                 last_score = elapsed_s
                 last = time.monotonic()
     finally:
@@ -378,11 +377,11 @@ def _step(
     overlaps: np.ndarray[Any, np.dtype[np.bool_]],
     augmentation: Augmentation,
     schedule: Schedule,
-    device: str,
 ) -> dict[str, float]:
+    device = model.device
     batch, drawn, token_ids, mask = batches.draw()
-    truth = targets(batch, drawn, overlaps)
-    with torch.autocast(device, torch.bfloat16, enabled=schedule.bfloat16):
+    truth = targets(batch, drawn, overlaps).to(device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=schedule.bfloat16):
         audio = audio_embeddings(model, bank, torch.from_numpy(batch.waveforms).to(device), augmentation)
         text = text_embeddings(model, token_ids.to(device), mask.to(device), groups=6)
     parts = losses(

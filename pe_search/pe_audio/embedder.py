@@ -181,13 +181,13 @@ class Embedder:
                 make_quick(tower)
             else:
                 convert_layers(tower, self._dtype)
-            if not self._is_wide and self.device.type == "cpu":
-                # A second thread gains nothing on operations this small, and on a machine that is busy with something
-                # else each wait for it costs more than the work. So every thread has a batch of its own.
-                self._threads = torch.get_num_threads()
-                torch.set_num_threads(1)
-                if self._threads > 1:
-                    self._map = ThreadPoolExecutor(self._threads, "embed", torch.set_num_threads, (1,)).map
+                if self.device.type == "cpu":
+                    # A second thread gains nothing on operations this small, and on a machine that is busy with
+                    # something else each wait for it costs more than the work. So every thread has a batch of its own.
+                    self._threads = torch.get_num_threads()
+                    torch.set_num_threads(1)
+                    if self._threads > 1:
+                        self._map = ThreadPoolExecutor(self._threads, "embed", torch.set_num_threads, (1,)).map
             self._batch_s = self._threads * _pick_batch_s(
                 self.device, self._is_wide, self._channels * self._front_dtype.itemsize
             )

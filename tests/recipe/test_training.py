@@ -1,6 +1,7 @@
 """Training: its forward pass, mixtures, objective, and a checkpoint from a handful of made-up clips."""
 
 import copy
+import dataclasses
 import json
 import random
 from collections.abc import Iterator
@@ -13,7 +14,14 @@ import torch
 import train_builtin
 from recipe import calibration, captions, held_out, scoring
 from recipe.architecture import FRAME_SAMPLES, SAMPLE_RATE_HZ, checkpoint_config
-from recipe.frontend import Augmentation, FilterBank, audio_embeddings, band_centres_hz, initialise_audio
+from recipe.frontend import (
+    Augmentation,
+    FilterBank,
+    audio_embeddings,
+    band_centres_hz,
+    freeze_filter_bank,
+    initialise_audio,
+)
 from recipe.mixing import ABSENT, ACTIVE, Mixer, MixingPlan, frame_activity, loudness, presence
 from recipe.objective import draw_captions, losses, overlap_matrix, targets
 from recipe.pool import Source, in_room, open_pool
@@ -44,6 +52,15 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
 
 def source(concept: str, *clips: np.ndarray) -> Source:
     return Source(concept, f"made/{concept}", False, clips=[clip.astype(np.float16) for clip in clips])
+
+
+@pytest.fixture
+def clips() -> list[Source]:
+    return [
+        source("rain", noise(2.0, 1), noise(2.0, 2)),
+        source("beep", tone(1_000, 0.2), tone(1_500, 0.2)),
+        source("kick", tone(60, 0.3)),
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -263,6 +280,28 @@ def test_augmentation_changes_the_embedding_and_is_seeded(model: PeAudioModel) -
 # ---- the objective
 
 
+def test_all_of_a_step_is_on_the_device_of_the_model(model: PeAudioModel, clips: list[Source]) -> None:
+    """On torch's device without numbers, which mixes with no other and is on every machine."""
+    bank = FilterBank.of(model)
+    bank = dataclasses.replace(bank, filters=bank.filters.to("meta"))
+    model = copy.deepcopy(model).to("meta").train()
+    freeze_filter_bank(model)
+    concepts = ["rain", "beep", "kick"]
+    batch = Mixer(clips, concepts, np.random.default_rng(0)).batch(4, 75)
+    drawn = draw_captions(concepts, [], batch.pairs, random.Random(0))
+    truth = targets(batch, drawn, overlap_matrix(concepts)).to(model.device)
+    augmentation = Augmentation(**Schedule(steps=1).augmentation, generator=torch.Generator().manual_seed(0))
+    waveforms = torch.from_numpy(batch.waveforms).to(model.device)
+    audio = audio_embeddings(model, bank, waveforms, augmentation)
+    text = torch.empty(len(drawn.texts), 192, device="meta", requires_grad=True)
+    total = losses(audio, text, model.text_audio_logit_scale, model.text_audio_logit_bias, truth).total
+    total.backward()
+    assert audio.shape == (4, 76, 192) and total.shape == ()
+    # The text tower's weights are out of it here.
+    learning = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("text_")]
+    assert len(learning) > 50 and all(parameter.grad is not None for parameter in learning)
+
+
 def test_perfect_scores_cost_little_and_wrong_ones_much() -> None:
     concepts = ["hum", "white_noise", "snare"]
     clips = [source("hum", tone(100, 1.0)), source("white_noise", noise(1.0)), source("snare", noise(0.1))]
@@ -316,15 +355,6 @@ def test_merge_dropout_is_switched_off_again() -> None:
     encode(tokenizer, ["a dog barking"], merge_dropout=0.9)
     assert torch.equal(encode(tokenizer, ["A DOG  barking"])[0][:, :3], plain[:, :3])
     assert torch.equal(encode(tokenizer, ["a dog barking"])[0], plain)
-
-
-@pytest.fixture
-def clips(tmp_path: Path) -> list[Source]:
-    return [
-        source("rain", noise(2.0, 1), noise(2.0, 2)),
-        source("beep", tone(1_000, 0.2), tone(1_500, 0.2)),
-        source("kick", tone(60, 0.3)),
-    ]
 
 
 def short_schedule(steps: int) -> Schedule:
