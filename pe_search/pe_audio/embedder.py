@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from pe_search.errors import CheckpointError, PeSearchError, first_line
 from pe_search.pe_audio.checkpoint import Checkpoint
-from pe_search.pe_audio.quick import convert_layers, make_quick
+from pe_search.pe_audio.quick import make_quick
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_tower
 
 _SAMPLE_RATE_HZ = 48_000
@@ -28,8 +28,8 @@ _LONGEST_CUDA_BATCH_S = 600.0
 # Activations of the DAC encoder's size that are alive at once, with room for what the allocator can't use.
 _ACTIVATIONS_AT_ONCE = 6
 
-# The activations of a narrower encoder are small anyway; upstream's own runs it a little faster than tiles do, and no
-# faster in 16 bits, which would only round what all that follows depends on.
+# The activations of a narrower encoder are small anyway: upstream's own runs it a little faster than tiles do, and to
+# calculate in 16 bits would save no time.
 _WIDE_FROM_CHANNELS = 16
 
 
@@ -39,13 +39,13 @@ class Embedder:
     Args:
         checkpoint: From `find_checkpoint`.
         device: `auto`, `cpu`, `cuda` or `mps`; `auto` takes the first of cuda, mps and cpu that is there.
-        dtype: `auto`, `float32`, `bfloat16` or `float16`; `auto` is bfloat16 where the device multiplies it faster and
-            the checkpoint is large enough to gain by that, else float32. The DAC encoder of a checkpoint that isn't
-            stays in float32 in any case.
+        dtype: `auto`, `float32`, `bfloat16` or `float16`; `auto` is bfloat16 where the device multiplies it faster,
+            else float32. A checkpoint too small to gain by 16 bits is calculated in float32 whatever is asked.
 
     Attributes:
         checkpoint: As given.
         device: The one that was picked.
+        dtype: The one that is calculated in.
         dimension: Length of an embedding.
         samples_per_frame: Length of a frame at 48 kHz: 1,920 in every published checkpoint, which is 40 ms.
 
@@ -60,9 +60,8 @@ class Embedder:
         config = load_config(checkpoint)
         self._channels: int = config.audio_config.dac_config.encoder_hidden_size
         self._is_wide = self._channels >= _WIDE_FROM_CHANNELS
-        self.dtype = _pick_dtype(self.device, self._is_wide) if dtype == "auto" else dtype
+        self.dtype = _pick_dtype(self.device, dtype) if self._is_wide else "float32"
         self._dtype = _DTYPES[self.dtype]
-        self._front_dtype = self._dtype if self._is_wide else torch.float32
         self.dimension: int = config.text_config.hidden_size
         self.samples_per_frame: int = config.audio_config.dac_config.hop_length
         self._batch_s = 0.0
@@ -132,7 +131,7 @@ class Embedder:
     def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
         """Embed a batch, in halves if it is more than the GPU's memory holds; so are all that come after."""
         try:
-            output = embed(batch.to(self.device, self._front_dtype))
+            output = embed(batch.to(self.device, self._dtype))
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise PeSearchError(
@@ -176,20 +175,18 @@ class Embedder:
 
     def _load_audio_tower(self) -> AudioTower:
         if self._audio_tower is None:
-            tower = load_tower(AudioTower, self.checkpoint, self._front_dtype).to(self.device)
+            tower = load_tower(AudioTower, self.checkpoint, self._dtype).to(self.device)
             if self._is_wide:
                 make_quick(tower)
-            else:
-                convert_layers(tower, self._dtype)
-                if self.device.type == "cpu":
-                    # A second thread gains nothing on operations this small, and on a machine that is busy with
-                    # something else each wait for it costs more than the work. So every thread has a batch of its own.
-                    self._threads = torch.get_num_threads()
-                    torch.set_num_threads(1)
-                    if self._threads > 1:
-                        self._map = ThreadPoolExecutor(self._threads, "embed", torch.set_num_threads, (1,)).map
+            elif self.device.type == "cpu":
+                # A second thread gains nothing on operations this small, and on a machine that is busy with something
+                # else each wait for it costs more than the work. So every thread has a batch of its own.
+                self._threads = torch.get_num_threads()
+                torch.set_num_threads(1)
+                if self._threads > 1:
+                    self._map = ThreadPoolExecutor(self._threads, "embed", torch.set_num_threads, (1,)).map
             self._batch_s = self._threads * _pick_batch_s(
-                self.device, self._is_wide, self._channels * self._front_dtype.itemsize
+                self.device, self._is_wide, self._channels * self._dtype.itemsize
             )
             self._audio_tower = tower
         return self._audio_tower
@@ -231,14 +228,16 @@ def _pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _pick_dtype(device: torch.device, is_wide: bool) -> str:
+def _pick_dtype(device: torch.device, name: str) -> str:
+    if name != "auto":
+        return name
     if device.type == "cuda":
         is_quick = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         # torch knows what the processor has, but tells only itself.
         asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
         is_quick = device.type == "cpu" and any(ask() for ask in asked if ask is not None)
-    return "bfloat16" if is_quick and is_wide else "float32"
+    return "bfloat16" if is_quick else "float32"
 
 
 def _pick_batch_s(device: torch.device, is_wide: bool, bytes_per_sample: int) -> float:

@@ -1,4 +1,4 @@
-"""Give an audio tower quicker parts that calculate the same, or the same in fewer bits."""
+"""Give an audio tower quicker parts that calculate the same."""
 
 from __future__ import annotations
 
@@ -23,36 +23,6 @@ def make_quick(tower: AudioTower) -> None:
     weight = tower.audio_encoder.output.weight
     if weight.device.type == "cpu" and weight.dtype == torch.float32 and _has_onednn():
         _replace_linear_layers(tower.audio_encoder)
-
-
-def convert_layers(tower: AudioTower, dtype: torch.dtype) -> None:
-    """Convert all of a tower but its front, the DAC encoder and the projection after it, in place.
-
-    Args:
-        tower: In float32, for inference only.
-        dtype: What the rest is to calculate in. The tower's inputs stay float32.
-    """
-    if dtype == torch.float32:
-        return
-    front = tower.audio_encoder.embedder
-    tower.audio_encoder.embedder = nn.Identity()
-    tower.to(dtype)
-    tower.audio_encoder.embedder = _ConvertedFront(front, dtype)
-
-
-class _ConvertedFront(nn.Module):
-    """A `PeAudioEncoderEmbedder` whose outputs are converted."""
-
-    def __init__(self, front: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self._front = front
-        self._dtype = dtype
-
-    def forward(
-        self, input_values: torch.Tensor, padding_mask: torch.Tensor | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        features, padding_mask = self._front(input_values, padding_mask=padding_mask)
-        return features.to(self._dtype), padding_mask
 
 
 class _OneDnnLinear(nn.Module):

@@ -369,16 +369,26 @@ def test_a_frame_level_checkpoint_is_taken_with_a_word_about_it(sounds, tmp_path
     assert re.fullmatch(summary(3, tmp_path / "store"), last)
 
 
-@pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16"])
-def test_the_model_calculates_in_the_type_that_was_asked_for(index, tmp_path, plain_checkpoint, dtype):
-    said = index("--dtype", dtype, "--device", "cpu")
-    chosen = "float32" if dtype == "auto" else dtype
+@pytest.mark.parametrize(
+    ("dac_channels", "asked", "chosen"),
+    [
+        (16, "float32", "float32"),
+        (16, "bfloat16", "bfloat16"),
+        (2, "auto", "float32"),
+        # It would gain nothing by fewer bits.
+        (2, "bfloat16", "float32"),
+    ],
+)
+def test_the_summary_says_what_the_model_calculated_in(index, tmp_path, dac_channels, asked, chosen):
+    model = tmp_path / "model"
+    make_checkpoint(model, dac_channels=dac_channels)
+    said = index("--model", model, "--dtype", asked, "--device", "cpu")
     assert re.fullmatch(summary(3, tmp_path / "store", dtype=chosen), said)
     hits = map(json.loads, invoke("query", "rain", "--format", "jsonl", "--store", tmp_path / "store").out.splitlines())
     scores = [score for _, score in sorted((hit["path"], hit["score"]) for hit in hits)]
-    embedder = embedder_module.Embedder(find_checkpoint(str(plain_checkpoint[0])), "cpu", dtype)
+    embedder = embedder_module.Embedder(find_checkpoint(str(model)), "cpu", chosen)
     expected = embedder.embed_windows([noise(CLIP_S, seed) for seed in range(3)]) @ embedder.embed_texts(["rain"])[0]
-    np.testing.assert_allclose(scores, expected, atol=1e-3)
+    np.testing.assert_allclose(scores, expected, atol=5e-3)
 
 
 @pytest.fixture
