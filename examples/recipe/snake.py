@@ -1,7 +1,7 @@
 """The Snake activation with gradients, `x + sin²(αx)/α` with a fixed `α`.
 
-As operations of torch it takes as long as the convolutions beside it. On a CPU it is one loop each way here, which
-numba compiles when it is first used; elsewhere it is torch's.
+As operations of torch it takes as long as the convolutions beside it. On a CPU it is pe-search's own loop, and another
+one back; elsewhere it is torch's.
 """
 
 import math
@@ -12,21 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# sin²(πr) = c1 r² + c2 r⁴ + … for |r| ≤ ½, as in `pe_search.pe_audio.snake`; its derivative is π sin(2πr).
-_C1, _C2, _C3, _C4, _C5, _C6 = (
-    np.float32(coefficient)
-    for coefficient in (
-        9.869602862260178,
-        -32.46957832584235,
-        42.72533843825441,
-        -30.085606154987982,
-        12.989528286426115,
-        -3.27137788056637,
-    )
-)
+from pe_search.pe_audio.snake import COEFFICIENTS, flat, loops, turns_and_amounts
+
 _LEAST = 1e-9
-# Numbers that the loops take at once, to stay in the nearest cache.
-_STRETCH = 2_048
 
 
 class Snake(torch.autograd.Function):
@@ -34,15 +22,17 @@ class Snake(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, signals: Tensor, alpha: Tensor) -> Tensor:
-        """The activation, of the type of `signals`. `alpha` is `[channels]`."""
+        """The activation, of the type of `signals` (float32 or bfloat16). `alpha` is `[channels]`."""
         signals = signals.contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(signals, alpha)
         if signals.device.type != "cpu":
             alpha = alpha[:, None, None]
             sines = torch.sin_(alpha * signals)
             return torch.addcmul(signals.float(), sines * (alpha + _LEAST).reciprocal(), sines).to(signals.dtype)
+        compiled = loops(signals.dtype)
+        assert compiled is not None
         result = torch.empty_like(signals)
-        _loops()[signals.dtype][0](_flat(signals), *_constants(alpha), _flat(result))
+        compiled[0](flat(signals), *turns_and_amounts(alpha), flat(result))
         return result
 
     @staticmethod
@@ -54,100 +44,49 @@ class Snake(torch.autograd.Function):
             return slope.mul_(gradient).to(signals.dtype), None
         gradient = gradient.to(signals.dtype).contiguous(memory_format=torch.channels_last)
         result = torch.empty_like(signals)
-        turns, _ = _constants(alpha)
-        _loops()[signals.dtype][1](_flat(signals), turns, _flat(gradient), _flat(result))
+        turns, _ = turns_and_amounts(alpha)
+        _loops_back()[signals.dtype](flat(signals), turns, flat(gradient), flat(result))
         return result, None
 
 
-def _constants(alpha: Tensor) -> tuple[Any, Any]:
-    """`α/π` and `1/α` of all channels, of several moments side by side."""
-    values = np.tile(alpha.double().numpy(), max(1, _STRETCH // len(alpha)))
-    return (values / math.pi).astype(np.float32), (1 / (values + _LEAST)).astype(np.float32)
-
-
-def _flat(signals: Tensor) -> Any:
-    """A view of the signals, moment by moment, each with all its channels; of bfloat16, its bits."""
-    numbers = signals.detach().permute(0, 2, 3, 1).view(-1)
-    return (numbers.view(torch.uint16) if signals.dtype == torch.bfloat16 else numbers).numpy()
-
-
 @cache
-def _loops() -> dict[torch.dtype, tuple[Any, Any]]:
-    """Forward and backward for each type. bfloat16 is the upper half of a float32, rounded to the nearest."""
-    import numba
-    from numba import njit, prange
+def _loops_back() -> dict[torch.dtype, Any]:
+    """The loop for each type: the derivative of sin²(πr) is π sin(2πr), so it takes the same coefficients."""
+    from numba import njit
 
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-    below_half, one, bits = np.uint32(0x7FFF), np.uint32(1), np.uint32(16)
+    slopes = [np.float32(2 * power * c / math.pi) for power, c in enumerate(COEFFICIENTS, 1)]
+    s1, s2, s3, s4, s5, s6 = slopes
+    one, below_half, lowest, bits = np.float32(1), np.uint32(0x7FFF), np.uint32(1), np.uint32(16)
     options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
-
-    @njit(inline="always")
-    def activated(x, turn, amount):  # type: ignore[no-untyped-def]
-        r = x * turn
-        r -= np.rint(r)
-        u = r * r
-        return x + amount * (((((_C6 * u + _C5) * u + _C4) * u + _C3) * u + _C2) * u + _C1) * u
-
-    two, three, four, five, six = (np.float32(n) for n in (2, 3, 4, 5, 6))
-    two_by_pi, unity = np.float32(2 / math.pi), np.float32(1)
 
     @njit(inline="always")
     def slope(x, turn):  # type: ignore[no-untyped-def]
         r = x * turn
         r -= np.rint(r)
         u = r * r
-        series = ((((six * _C6 * u + five * _C5) * u + four * _C4) * u + three * _C3) * u + two * _C2) * u + _C1
-        return unity + two_by_pi * r * series
+        return one + r * (((((s6 * u + s5) * u + s4) * u + s3) * u + s2) * u + s1)
 
-    @njit(inline="always")
-    def upper_half(word):  # type: ignore[no-untyped-def]
-        return np.uint16((word + below_half + ((word >> bits) & one)) >> bits)
-
-    @njit(parallel=True, **options)
-    def forward(signals, turns, amounts, result):  # type: ignore[no-untyped-def]
-        size = len(turns)
-        for block in prange((len(signals) + size - 1) // size):
-            x, y = signals[block * size : (block + 1) * size], result[block * size : (block + 1) * size]
-            for i in range(len(x)):
-                y[i] = activated(x[i], turns[i], amounts[i])
-
-    @njit(parallel=True, **options)
+    @njit(**options)
     def backward(signals, turns, gradient, result):  # type: ignore[no-untyped-def]
         size = len(turns)
-        for block in prange((len(signals) + size - 1) // size):
-            x, y = signals[block * size : (block + 1) * size], result[block * size : (block + 1) * size]
-            g = gradient[block * size : (block + 1) * size]
+        for start in range(0, len(signals), size):
+            x, g, y = signals[start : start + size], gradient[start : start + size], result[start : start + size]
             for i in range(len(x)):
                 y[i] = g[i] * slope(x[i], turns[i])
 
-    @njit(parallel=True, **options)
-    def forward_16(signals, turns, amounts, result):  # type: ignore[no-untyped-def]
-        size = len(turns)
-        for block in prange((len(signals) + size - 1) // size):
-            x, y = signals[block * size : (block + 1) * size], result[block * size : (block + 1) * size]
-            wide = np.empty(size, np.float32)
-            words = wide.view(np.uint32)
-            for i in range(len(x)):
-                words[i] = np.uint32(x[i]) << bits
-            for i in range(len(x)):
-                wide[i] = activated(wide[i], turns[i], amounts[i])
-            for i in range(len(x)):
-                y[i] = upper_half(words[i])
-
-    @njit(parallel=True, **options)
+    @njit(**options)
     def backward_16(signals, turns, gradient, result):  # type: ignore[no-untyped-def]
         size = len(turns)
-        for block in prange((len(signals) + size - 1) // size):
-            x, y = signals[block * size : (block + 1) * size], result[block * size : (block + 1) * size]
-            g = gradient[block * size : (block + 1) * size]
-            wide, other = np.empty(size, np.float32), np.empty(size, np.float32)
-            words, other_words = wide.view(np.uint32), other.view(np.uint32)
+        wide, other = np.empty(size, np.float32), np.empty(size, np.float32)
+        words, other_words = wide.view(np.uint32), other.view(np.uint32)
+        for start in range(0, len(signals), size):
+            x, g, y = signals[start : start + size], gradient[start : start + size], result[start : start + size]
             for i in range(len(x)):
                 words[i] = np.uint32(x[i]) << bits
                 other_words[i] = np.uint32(g[i]) << bits
             for i in range(len(x)):
                 wide[i] = other[i] * slope(wide[i], turns[i])
             for i in range(len(x)):
-                y[i] = upper_half(words[i])
+                y[i] = np.uint16((words[i] + below_half + ((words[i] >> bits) & lowest)) >> bits)
 
-    return {torch.float32: (forward, backward), torch.bfloat16: (forward_16, backward_16)}
+    return {torch.float32: backward, torch.bfloat16: backward_16}

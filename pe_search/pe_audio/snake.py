@@ -17,18 +17,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-# sin²(πr) = c1 r² + c2 r⁴ + … for |r| ≤ ½, by least squares at Chebyshev's points: off by 6e-9 at most.
-_C1, _C2, _C3, _C4, _C5, _C6 = (
-    np.float32(coefficient)
-    for coefficient in (
-        9.869602862260178,
-        -32.46957832584235,
-        42.72533843825441,
-        -30.085606154987982,
-        12.989528286426115,
-        -3.27137788056637,
-    )
+COEFFICIENTS = (
+    9.869602862260178,
+    -32.46957832584235,
+    42.72533843825441,
+    -30.085606154987982,
+    12.989528286426115,
+    -3.27137788056637,
 )
+"""sin²(πr) = c1 r² + c2 r⁴ + … for |r| ≤ ½, by least squares at Chebyshev's points: off by 6e-9 at most."""
+
+_C1, _C2, _C3, _C4, _C5, _C6 = map(np.float32, COEFFICIENTS)
 _LEAST = 1e-9
 # Numbers that the loops take at once.
 _STRETCH = 1_024
@@ -46,13 +45,9 @@ class Snake:
     def __init__(self, snake: Any) -> None:
         self._alpha: torch.Tensor = snake.alpha.detach()[:, :, None]
         self._inverse = (self._alpha + _LEAST).reciprocal()
-        self._loops = _loops(self._alpha.dtype) if self._alpha.device.type == "cpu" else None
+        self._loops = loops(self._alpha.dtype) if self._alpha.device.type == "cpu" else None
         if self._loops is not None:
-            alpha = self._alpha.flatten().double().numpy()
-            # Several moments side by side, because a loop over few channels is mostly beginning and end.
-            alpha = np.tile(alpha, max(1, _STRETCH // len(alpha)))
-            self._turns = (alpha / math.pi).astype(np.float32)
-            self._amounts = (1 / (alpha + _LEAST)).astype(np.float32)
+            self._turns, self._amounts = turns_and_amounts(self._alpha)
 
     def __call__(self, signal: torch.Tensor) -> torch.Tensor:
         """The activation of a signal, in memory of its own."""
@@ -60,7 +55,7 @@ class Snake:
             wave = (signal * self._alpha).sin_().square_()
             return torch.addcmul(signal, wave, self._inverse, out=wave)
         result = torch.empty_like(signal, memory_format=torch.channels_last)
-        self._loops[0](_flat(signal), self._turns, self._amounts, _flat(result))
+        self._loops[0](flat(signal), self._turns, self._amounts, flat(result))
         return result
 
     def after_adding(self, signal: torch.Tensor, residual: torch.Tensor) -> torch.Tensor:
@@ -68,13 +63,21 @@ class Snake:
         if self._loops is None:
             return self(signal.add_(residual))
         result = torch.empty_like(signal, memory_format=torch.channels_last)
-        self._loops[1](_flat(signal), _flat(residual), self._turns, self._amounts, _flat(result))
+        self._loops[1](flat(signal), flat(residual), self._turns, self._amounts, flat(result))
         return result
 
 
-def _flat(signal: torch.Tensor) -> NDArray[Any]:
-    """A view of a channels-last signal of a batch of one, moment by moment, each with all its channels."""
-    moments = signal[0, :, 0].T.view(-1)
+def turns_and_amounts(alpha: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the loops take of each channel: how many half turns of the sine an input of 1 is, and 1 / (α + 1e-9)."""
+    values = alpha.flatten().double().numpy()
+    # Several moments side by side, because a loop over few channels is mostly beginning and end.
+    values = np.tile(values, max(1, _STRETCH // len(values)))
+    return (values / math.pi).astype(np.float32), (1 / (values + _LEAST)).astype(np.float32)
+
+
+def flat(signal: torch.Tensor) -> NDArray[Any]:
+    """A view of a channels-last signal, moment by moment, each with all its channels; of bfloat16, its bits."""
+    moments = signal.permute(0, 2, 3, 1).view(-1)
     array: NDArray[Any] = (moments.view(torch.uint16) if signal.dtype == torch.bfloat16 else moments).numpy()
     return array
 
@@ -85,8 +88,12 @@ _COMPILED: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_mod
 
 
 @cache
-def _loops(dtype: torch.dtype) -> _Loops | None:
-    """The compiled loops for a dtype: the activation, and the activation after adding. None if there are none."""
+def loops(dtype: torch.dtype) -> _Loops | None:
+    """The compiled loops for a dtype: the activation, and the activation after adding. None if there are none.
+
+    They take what `flat` and `turns_and_amounts` give: signal, turns, amounts, result, with what is added in the second
+    place.
+    """
     if dtype == torch.float32:
         return _float32_loops()
     return _bfloat16_loops() if dtype == torch.bfloat16 else None
