@@ -233,10 +233,8 @@ def _scale_to_unit_variance(model: PeAudioModel, clips: Tensor) -> None:
 # ---- the forward pass with gradients
 
 
-# The encoder runs over `[batch, channels, 1, time]`, channels last: that halves the time of oneDNN's convolutions.
-
-
 def _channels_last(signals: Tensor) -> Tensor:
+    """As `[batch, channels, 1, time]`, channels last: that halves the time of oneDNN's convolutions."""
     return signals.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 

@@ -27,7 +27,9 @@ _NOISE_CONCEPTS = ("white_noise", "pink_noise", "rumble", "radio_static", "silen
 """What noise beneath a clip, or alone, may rightly be called: neither taught nor denied then."""
 _NOISE_SLOPES = (0.0, 0.5, 1.0, 1.5, 2.0)
 _EVENT_S = (0.4, 3.0)
+"""The shortest and the longest event."""
 _EVENT_WINDOW_S = 2.5
+"""The shortest window that has events."""
 
 
 def loudness(samples: Samples) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pe_search.pe_audio.snake import COEFFICIENTS, flat, loops, turns_and_amounts
+from pe_search.pe_audio.snake import COEFFICIENTS, COMPILED, flat, loops, turns_and_amounts
 
 _LEAST = 1e-9
 
@@ -57,7 +57,6 @@ def _loops_back() -> dict[torch.dtype, Any]:
     slopes = [np.float32(2 * power * c / math.pi) for power, c in enumerate(COEFFICIENTS, 1)]
     s1, s2, s3, s4, s5, s6 = slopes
     one, below_half, lowest, bits = np.float32(1), np.uint32(0x7FFF), np.uint32(1), np.uint32(16)
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
     @njit(inline="always")
     def slope(x, turn):  # type: ignore[no-untyped-def]
@@ -66,7 +65,7 @@ def _loops_back() -> dict[torch.dtype, Any]:
         u = r * r
         return one + r * (((((s6 * u + s5) * u + s4) * u + s3) * u + s2) * u + s1)
 
-    @njit(**options)
+    @njit(**COMPILED)
     def backward(signals, turns, gradient, result):  # type: ignore[no-untyped-def]
         size = len(turns)
         for start in range(0, len(signals), size):
@@ -74,7 +73,7 @@ def _loops_back() -> dict[torch.dtype, Any]:
             for i in range(len(x)):
                 y[i] = g[i] * slope(x[i], turns[i])
 
-    @njit(**options)
+    @njit(**COMPILED)
     def backward_16(signals, turns, gradient, result):  # type: ignore[no-untyped-def]
         size = len(turns)
         wide, other = np.empty(size, np.float32), np.empty(size, np.float32)

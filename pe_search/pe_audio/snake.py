@@ -84,7 +84,7 @@ def flat(signal: torch.Tensor) -> NDArray[Any]:
 
 # Contraction into fused multiply-adds is all that is taken of what `fastmath` allows: the rest could drop the rounding
 # to a whole number, or take for granted that no number is infinite.
-_COMPILED: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
+COMPILED: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
 
 @cache
@@ -119,14 +119,14 @@ def _float32_loops() -> _Loops:
     snake = _compiled_formula()
     numbers = Array(float32, 1, "C")
 
-    @njit(void(numbers, numbers, numbers, numbers), **_COMPILED)
+    @njit(void(numbers, numbers, numbers, numbers), **COMPILED)
     def activate(signal, turns, amounts, result):  # type: ignore[no-untyped-def]
         for start in range(0, len(signal), len(turns)):
             x, y = signal[start : start + len(turns)], result[start : start + len(turns)]
             for i in range(len(x)):
                 y[i] = snake(x[i], turns[i], amounts[i])
 
-    @njit(void(numbers, numbers, numbers, numbers, numbers), **_COMPILED)
+    @njit(void(numbers, numbers, numbers, numbers, numbers), **COMPILED)
     def add_and_activate(signal, residual, turns, amounts, result):  # type: ignore[no-untyped-def]
         for start in range(0, len(signal), len(turns)):
             x, y = signal[start : start + len(turns)], result[start : start + len(turns)]
@@ -152,7 +152,7 @@ def _bfloat16_loops() -> _Loops:
     def upper_half(word):  # type: ignore[no-untyped-def]
         return np.uint16((word + just_below_half + ((word >> bits) & one)) >> bits)
 
-    @njit(void(numbers, constants, constants, numbers), **_COMPILED)
+    @njit(void(numbers, constants, constants, numbers), **COMPILED)
     def activate(signal, turns, amounts, result):  # type: ignore[no-untyped-def]
         wide = np.empty(len(turns), np.float32)
         words = wide.view(np.uint32)
@@ -165,7 +165,7 @@ def _bfloat16_loops() -> _Loops:
             for i in range(len(x)):
                 y[i] = upper_half(words[i])
 
-    @njit(void(numbers, numbers, constants, constants, numbers), **_COMPILED)
+    @njit(void(numbers, numbers, constants, constants, numbers), **COMPILED)
     def add_and_activate(signal, residual, turns, amounts, result):  # type: ignore[no-untyped-def]
         wide, other = np.empty(len(turns), np.float32), np.empty(len(turns), np.float32)
         words, other_words = wide.view(np.uint32), other.view(np.uint32)

@@ -387,8 +387,8 @@ def test_the_summary_says_what_the_model_calculated_in(index, tmp_path, dac_chan
     hits = map(json.loads, invoke("query", "rain", "--format", "jsonl", "--store", tmp_path / "store").out.splitlines())
     scores = [score for _, score in sorted((hit["path"], hit["score"]) for hit in hits)]
     embedder = embedder_module.Embedder(find_checkpoint(str(model)), "cpu", chosen)
-    expected = embedder.embed_windows([noise(CLIP_S, seed) for seed in range(3)]) @ embedder.embed_texts(["rain"])[0]
-    np.testing.assert_allclose(scores, expected, atol=5e-3)
+    kept = embedder.embed_windows([noise(CLIP_S, seed) for seed in range(3)]).astype(np.float16).astype(np.float32)
+    np.testing.assert_allclose(scores, kept @ embedder.embed_texts(["rain"])[0], atol=1e-3)
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ def test_bfloat16_is_taken_where_it_pays(tmp_path, monkeypatch, has_bfloat16, da
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     checkpoint = find_checkpoint(str(tmp_path))
     assert Embedder(checkpoint, device="cpu").dtype == dtype
+    assert Embedder(checkpoint, device="cpu", dtype="float16").dtype == ("float16" if dac_channels == 16 else "float32")
 
 
 @pytest.mark.parametrize("embed", [Embedder.embed_windows, Embedder.embed_frames])
