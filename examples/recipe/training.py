@@ -29,7 +29,6 @@ from transformers import PeAudioFeatureExtractor, PeAudioModel, PreTrainedTokeni
 from recipe import captions
 from recipe.architecture import FRAMES_PER_S, SAMPLE_RATE_HZ, checkpoint_config
 from recipe.frontend import (
-    LINEAR_BLOCKS,
     Augmentation,
     FilterBank,
     audio_embeddings,
@@ -40,6 +39,7 @@ from recipe.frontend import (
 from recipe.held_out import PLAIN
 from recipe.mixing import Batch, Mixer, MixingPlan
 from recipe.objective import CaptionBatch, draw_captions, losses, overlap_matrix, targets
+from recipe.optimizer import TEXT_PARTS, Optimizer
 from recipe.pool import Source
 from recipe.tokenizer import encode, train_tokenizer
 
@@ -51,7 +51,6 @@ DRUM_CONCEPTS = (
 )
 STATE_FILE = "training_state.pt"
 TEXT_FILE = "text_tower.pt"
-TEXT_PARTS = ("text_model.", "text_audio_head.")
 
 
 @dataclass
@@ -248,27 +247,6 @@ class Batches:
 # ---- both towers
 
 
-def _parameter_groups(model: PeAudioModel, schedule: Schedule) -> list[dict[str, Any]]:
-    """The detectors learn slowly, the warmed-up text tower at 0.4, vectors and scalars without decay."""
-    encoder = model.audio_encoder.embedder.dac_encoder
-    detectors = {id(p) for block in encoder.block[: LINEAR_BLOCKS + 2] for p in block.parameters()}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        rate = 1.0
-        if id(parameter) in detectors:
-            rate = 0.3
-        elif name.startswith(TEXT_PARTS):
-            rate = 0.4
-        plain = parameter.ndim < 2 or id(parameter) in detectors
-        groups.setdefault((rate, 0.0 if plain else schedule.weight_decay), []).append(parameter)
-    return [
-        {"params": parameters, "lr": 0.0, "rate": rate * schedule.learning_rate, "weight_decay": decay}
-        for (rate, decay), parameters in groups.items()
-    ]
-
-
 def _cosine(progress: float) -> float:
     return 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, progress)))
 
@@ -324,7 +302,7 @@ def train(
     model.to(device).train()
     bank = FilterBank.of(model)
     averaged = copy.deepcopy(model).requires_grad_(False).eval()
-    optimizer = torch.optim.AdamW(_parameter_groups(model, schedule), betas=(0.9, 0.98))
+    optimizer = Optimizer(model, schedule.learning_rate, schedule.weight_decay)
     if state:
         averaged.load_state_dict(state["averaged"])
         optimizer.load_state_dict(state["optimizer"])
@@ -337,9 +315,7 @@ def train(
     last, last_score, last_state = time.monotonic(), elapsed_s, elapsed_s
     try:
         while (progress := schedule.progress(step, elapsed_s)) < 1:
-            rate = min(1.0, (step + 1) / schedule.warm_up_steps) * _cosine(progress)
-            for group in optimizer.param_groups:
-                group["lr"] = group["rate"] * rate
+            optimizer.set_rate(min(1.0, (step + 1) / schedule.warm_up_steps) * _cosine(progress))
             parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule)
             step += 1
             decay = min(schedule.ema_decay, 1 - 1 / (step / 4 + 2))
@@ -372,7 +348,7 @@ def train(
 def _step(
     model: PeAudioModel,
     bank: FilterBank,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     batches: Batches,
     overlaps: np.ndarray[Any, np.dtype[np.bool_]],
     augmentation: Augmentation,
@@ -406,7 +382,7 @@ def _save_state(
     work: Path,
     model: PeAudioModel,
     averaged: PeAudioModel,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     step: int,
     elapsed_s: float,
 ) -> None:
