@@ -35,6 +35,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="time for the joint training (default 100)")
     length.add_argument("--steps", type=int, help="instead of a time: steps, for a run that can be repeated")
+    parser.add_argument(
+        "--start", type=Path, help="checkpoint of this recipe to begin with, past 30 %% of the schedule"
+    )
     parser.add_argument("--text-steps", type=int, default=2_000, help="steps on captions alone")
     parser.add_argument("--hold-out-fold", type=int, help="keep this fold of the ten recorded concepts for scoring")
     parser.add_argument("--hold-out-kit", action="append", default=[], help="keep this kit (file-name prefix) as well")
@@ -60,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     keep_freed_memory()
     minutes = options.minutes if options.minutes or options.steps else 100.0
-    schedule = Schedule(minutes=minutes, steps=options.steps, text_steps=options.text_steps)
+    schedule = Schedule(minutes=minutes, steps=options.steps, start=options.start, text_steps=options.text_steps)
 
     recordings = [r for folder in options.data for r in find_recordings(folder, captions.CONCEPTS)]
     kept = [r for r in recordings if _held_out(r.fold, r.concept, r.kit, options)]

@@ -99,7 +99,7 @@ def test_what_it_was_taught_is_listed():
 
 @pytest.mark.slow
 def test_plain_prompts_find_real_recordings(embedder, esc10, tmp_path):
-    """It was trained on three quarters of these; how it does on the others is told in its model card."""
+    """It was trained on these; how its recipe does on recordings that it has not heard is told in the model card."""
     manifest = Manifest(
         model="builtin",
         revision=embedder.checkpoint.revision,

@@ -6,7 +6,6 @@ The weights of a convolution are a matrix to it, one row for each output channel
 detectors, which start out as filters and are to stay nearly that, are AdamW's, as are vectors and scalars.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -18,8 +17,8 @@ from recipe.frontend import LINEAR_BLOCKS
 TEXT_PARTS = ("text_model.", "text_audio_head.")
 _DETECTOR_RATE, _TEXT_RATE = 0.3, 0.4
 """Share of the learning rate for the detectors, and for the text tower, which is warmed up already."""
-_VECTORS = ("embedding", "_head.", "data_proj.")
-"""Parts of names of two-dimensional weights that are no matrices inside a tower."""
+_NO_MATRICES = ("embedding", "_head.", "data_proj.")
+"""Parts of the names of weights of two dimensions that are not between two layers of a tower."""
 
 
 class Optimizer:
@@ -32,28 +31,25 @@ class Optimizer:
     def __init__(self, model: PeAudioModel, learning_rate: float, weight_decay: float) -> None:
         blocks = model.audio_encoder.embedder.dac_encoder.block
         detectors = {id(parameter) for block in blocks[: LINEAR_BLOCKS + 2] for parameter in block.parameters()}
-        groups: dict[tuple[bool, float, float], list[nn.Parameter]] = {}
+        matrices: dict[tuple[float, float], list[nn.Parameter]] = {}
+        others: dict[tuple[float, float], list[nn.Parameter]] = {}
+        self._matrices: list[tuple[nn.Parameter, nn.Parameter]] = []
         for name, parameter in model.named_parameters():
             if not parameter.requires_grad:
                 continue
             detector = id(parameter) in detectors
             rate = _DETECTOR_RATE if detector else _TEXT_RATE if name.startswith(TEXT_PARTS) else 1.0
-            weight = parameter.ndim > 1 and not detector
-            matrix = weight and not any(part in name for part in _VECTORS)
-            key = (matrix, rate * learning_rate, weight_decay if weight else 0.0)
-            groups.setdefault(key, []).append(parameter)
-        self._matrices: list[tuple[nn.Parameter, nn.Parameter]] = []
-        self._adamw = torch.optim.AdamW(_param_groups(groups, matrix=False), betas=(0.9, 0.98))
-        # Muon takes nothing but two dimensions, so it is given other views of the same memory.
-        views = {
-            key: [self._view(parameter) for parameter in parameters] for key, parameters in groups.items() if key[0]
-        }
-        self._muon = torch.optim.Muon(_param_groups(views, matrix=True), adjust_lr_fn="match_rms_adamw")
-
-    def _view(self, parameter: nn.Parameter) -> nn.Parameter:
-        view = nn.Parameter(parameter.data.view(len(parameter), -1))
-        self._matrices.append((parameter, view))
-        return view
+            vector = parameter.ndim == 1 or detector
+            key = (rate * learning_rate, 0.0 if vector else weight_decay)
+            if vector or any(part in name for part in _NO_MATRICES):
+                others.setdefault(key, []).append(parameter)
+            else:
+                # Muon takes nothing but two dimensions, so it is given another view of the same memory.
+                view = nn.Parameter(parameter.data.view(len(parameter), -1))
+                matrices.setdefault(key, []).append(view)
+                self._matrices.append((parameter, view))
+        self._adamw = torch.optim.AdamW(_param_groups(others), betas=(0.9, 0.98))
+        self._muon = torch.optim.Muon(_param_groups(matrices), adjust_lr_fn="match_rms_adamw")
 
     def set_rate(self, share: float) -> None:
         """Learn at this share of the full rates."""
@@ -83,11 +79,8 @@ class Optimizer:
         self._muon.load_state_dict(state["muon"])
 
 
-def _param_groups(
-    groups: dict[tuple[bool, float, float], list[nn.Parameter]], matrix: bool
-) -> Iterable[dict[str, Any]]:
+def _param_groups(groups: dict[tuple[float, float], list[nn.Parameter]]) -> list[dict[str, Any]]:
     return [
         {"params": parameters, "lr": 0.0, "full_rate": rate, "weight_decay": decay}
-        for (is_matrix, rate, decay), parameters in groups.items()
-        if is_matrix == matrix
+        for (rate, decay), parameters in groups.items()
     ]

@@ -51,14 +51,20 @@ DRUM_CONCEPTS = (
 )
 STATE_FILE = "training_state.pt"
 TEXT_FILE = "text_tower.pt"
+_DONE_AT_START = 0.3
+"""Share of the schedule that a checkpoint to begin with stands for: single sounds and the highest rates are over."""
 
 
 @dataclass
 class Schedule:
-    """How long and how hard. Exactly one of `minutes` and `steps` is given."""
+    """How long and how hard. Exactly one of `minutes` and `steps` is given.
+
+    `start` is a checkpoint of this recipe to begin with, as if the first tenths of the training were done.
+    """
 
     minutes: float | None = None
     steps: int | None = None
+    start: Path | None = None
     text_steps: int = 2_000
     tokenizer_captions: int = 60_000
     seconds_per_step: float = 192.0
@@ -92,9 +98,11 @@ class Schedule:
     def progress(self, step: int, elapsed_s: float) -> float:
         """Share of the training that is done, 0–1."""
         if self.steps is not None:
-            return step / self.steps
-        assert self.minutes is not None
-        return elapsed_s / (60 * self.minutes)
+            done = step / self.steps
+        else:
+            assert self.minutes is not None
+            done = elapsed_s / (60 * self.minutes)
+        return _DONE_AT_START + (1 - _DONE_AT_START) * done if self.start else done
 
 
 @dataclass
@@ -257,6 +265,30 @@ def _start_clips(mixer: Mixer, count: int = 64, seconds: float = 3.0) -> Tensor:
     return torch.from_numpy(np.stack(clips))
 
 
+def _begin(
+    schedule: Schedule, work: Path, mixer: Mixer, seed: int, generator: torch.Generator, resume: bool
+) -> tuple[PeAudioModel, PreTrainedTokenizerFast]:
+    """A model whose text tower knows captions and whose audio tower hears bands, and its tokenizer."""
+    warmed_up = resume and (work / TEXT_FILE).exists()
+    if not warmed_up:
+        draw_tokenizer(schedule, seed).save_pretrained(work / "tokenizer")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
+    model = PeAudioModel(checkpoint_config(len(tokenizer)))
+    model.text_model.set_attn_implementation("eager")  # the fused one is slow on short texts in 16 bits
+    if warmed_up:
+        model.load_state_dict(torch.load(work / TEXT_FILE, weights_only=True), strict=False)
+    else:
+        initialise_text(model, generator)
+        warm_up_text(model, tokenizer, schedule, seed)
+        text_tower = {name: value for name, value in model.state_dict().items() if name.startswith(TEXT_PARTS)}
+        torch.save(text_tower, work / TEXT_FILE)
+    initialise_audio(model, _start_clips(mixer), generator)
+    with torch.no_grad():
+        model.text_audio_logit_scale.fill_(1.0)
+        model.text_audio_logit_bias.fill_(-4.0)
+    return model, tokenizer
+
+
 def train(
     sources: Sequence[Source],
     schedule: Schedule,
@@ -277,27 +309,17 @@ def train(
     step, elapsed_s = (state["step"], state["elapsed_s"]) if state else (0, 0.0)
     mixer = Mixer(sources, concepts, np.random.default_rng([seed, step]), copy.copy(schedule.plan))
 
-    warmed_up = resume and (work / TEXT_FILE).exists()
-    if not warmed_up:
-        draw_tokenizer(schedule, seed).save_pretrained(work / "tokenizer")
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
-    model = PeAudioModel(checkpoint_config(len(tokenizer)))
-    model.text_model.set_attn_implementation("eager")  # the fused one is slow on short texts in 16 bits
     if state:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(work / "tokenizer")
+        model = PeAudioModel(checkpoint_config(len(tokenizer)))
         model.load_state_dict(state["model"])
+    elif schedule.start:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(schedule.start)
+        tokenizer.save_pretrained(work / "tokenizer")
+        model = PeAudioModel.from_pretrained(schedule.start, dtype=torch.float32)
     else:
-        if warmed_up:
-            text_tower = torch.load(work / TEXT_FILE, weights_only=True)
-            model.load_state_dict(text_tower, strict=False)
-        else:
-            initialise_text(model, generator)
-            warm_up_text(model, tokenizer, schedule, seed)
-            text_tower = {name: value for name, value in model.state_dict().items() if name.startswith(TEXT_PARTS)}
-            torch.save(text_tower, work / TEXT_FILE)
-        initialise_audio(model, _start_clips(mixer), generator)
-        with torch.no_grad():
-            model.text_audio_logit_scale.fill_(1.0)
-            model.text_audio_logit_bias.fill_(-4.0)
+        model, tokenizer = _begin(schedule, work, mixer, seed, generator, resume)
+    model.text_model.set_attn_implementation("eager")
     freeze_filter_bank(model)
     model.to(device).train()
     bank = FilterBank.of(model)

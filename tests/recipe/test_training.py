@@ -403,6 +403,19 @@ def test_training_is_repeatable_and_resumes(clips: list[Source], tmp_path: Path)
     assert longer.steps == 3
 
 
+def test_training_begins_with_a_checkpoint(clips: list[Source], tmp_path: Path) -> None:
+    first = train(clips, short_schedule(2), tmp_path / "a", seed=5)
+    save_checkpoint(first.model, first.tokenizer, tmp_path / "checkpoint")
+    schedule = dataclasses.replace(short_schedule(2), start=tmp_path / "checkpoint", learning_rate=0.0)
+    second = train(clips, schedule, tmp_path / "b", seed=6)
+    assert second.tokenizer.get_vocab() == first.tokenizer.get_vocab()
+    for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        torch.testing.assert_close(other, one.half().float(), atol=1e-6, rtol=1e-6)
+    assert schedule.progress(0, 0.0) == 0.3 and schedule.progress(1, 0.0) == pytest.approx(0.65)
+    resumed = train(clips, dataclasses.replace(schedule, steps=3), tmp_path / "b", seed=6, resume=True)
+    assert resumed.steps == 3
+
+
 def test_broken_batches_stop_the_training(clips: list[Source], tmp_path: Path) -> None:
     schedule = short_schedule(2)
     schedule.lengths_s = ()
