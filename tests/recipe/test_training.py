@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import train_builtin
 from recipe import calibration, captions, held_out, scoring
 from recipe.architecture import FRAME_SAMPLES, SAMPLE_RATE_HZ, checkpoint_config
 from recipe.frontend import (
+    BANDS,
+    LINEAR_BLOCKS,
     Augmentation,
     FilterBank,
     audio_embeddings,
@@ -263,6 +266,23 @@ def test_bands_hear_their_frequency(model: PeAudioModel) -> None:
     for band, centre_hz in enumerate(band_centres_hz()):
         energy = bank.signals(model, torch.from_numpy(tone(float(centre_hz), 0.2))[None]).pow(2).mean((0, 2))
         assert abs(int(energy.argmax()) - band) <= 1
+
+
+@pytest.mark.parametrize(("group", "rate_hz", "slower_hz"), [(1, 31.0, 10.0), (2, 10.0, 3.5), (3, 3.5, 0.7)])
+def test_modulations_of_a_band_are_heard(model: PeAudioModel, group: int, rate_hz: float, slower_hz: float) -> None:
+    block = model.audio_encoder.embedder.dac_encoder.block[LINEAR_BLOCKS + 2]
+    band, time_s = 12, torch.arange(1_000) / 125
+
+    def energy(modulation_hz: float) -> float:
+        envelopes = torch.zeros(1, 4 * BANDS, len(time_s))
+        envelopes[0, band] = 0.5 * torch.sin(2 * math.pi * modulation_hz * time_s)
+        with torch.no_grad():
+            for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
+                envelopes = unit(envelopes)
+        return float(envelopes[0, BANDS * group + band, 100:-100].mean())
+
+    still = energy(0.0)
+    assert energy(rate_hz) - still > 4 * abs(energy(slower_hz) - still)
 
 
 def test_augmentation_changes_the_embedding_and_is_seeded(model: PeAudioModel) -> None:
