@@ -103,7 +103,7 @@ def test_away_from_the_seams_it_does_not_matter_what_a_window_cannot_hear(tmp_pa
 def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(monkeypatch):
     with ClipReader(SOUNDS / "field-recording.flac") as reader:
         ((_, samples),) = reader.stretches([(0.0, 28.0)])
-    texts = ["dog barking", "a rooster crowing", "rain", "church bell"]
+    texts = ["dog barking", "bird song", "rain", "church bell"]
     locator = Locator(Embedder(find_checkpoint("builtin"), device="cpu"), Question(texts, BARE))
     joined = np.stack([trace.probabilities for trace in locator._listen([samples], Path("a"), 0.0)])
     monkeypatch.setattr(locating, "_WINDOW_FRAMES", 700)
@@ -113,9 +113,9 @@ def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(monkey
     # Its normalisation and attention hear the whole of a window, so no frame is quite the same in another.
     assert np.median(off) < 0.02
     assert np.quantile(off, 0.95) < 0.05
-    # Of one sound it is in doubt whether it is a rooster, and there what else is in the window tips some frames.
+    # There is a bird; where it begins and ends, what else is in the window tips some frames.
     assert off[[0, 2, 3]].max() < 0.05
-    assert off[1].max() < 0.5
+    assert off[1].max() < 0.4
     assert np.ptp(long) > 0.4
 
 

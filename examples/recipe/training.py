@@ -440,6 +440,9 @@ def save_checkpoint(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, out
     config = copy.deepcopy(model.config)
     config.dtype = "float32"
     config.save_pretrained(partial)
+    # What it was last asked for is no part of it.
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
     tokenizer.save_pretrained(partial)
     PeAudioFeatureExtractor().save_pretrained(partial)
     for file in partial.iterdir():

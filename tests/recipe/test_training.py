@@ -403,6 +403,8 @@ def test_two_steps_end_in_a_checkpoint_that_upstream_opens(clips: list[Source], 
         assert not any(report[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs"))
         assert model.dtype == torch.float32
     assert (out / "README.md").read_text() == "the card stays"
+    saved = json.loads((out / "tokenizer.json").read_text())
+    assert (saved["padding"], saved["truncation"]) == (None, None)
     assert sum(file.stat().st_size for file in out.iterdir()) < 12_000_000
     extractor = PeAudioFeatureExtractor.from_pretrained(out)
     assert (extractor.sampling_rate, extractor.hop_length) == (SAMPLE_RATE_HZ, FRAME_SAMPLES)
