@@ -1,9 +1,9 @@
 """The optimizer: Muon for the matrices that layers multiply by, AdamW for all other weights.
 
-Muon (https://kellerjordan.github.io/posts/muon/, `torch.optim.Muon`) makes each update of a matrix orthogonal, and takes
-fewer steps to the same held-out scores. The weights of a convolution are a matrix to it, one row for each output
-channel. Embeddings, both heads and the detectors, which start out as filters and are to stay nearly that, are AdamW's,
-as are vectors and scalars.
+Muon (https://kellerjordan.github.io/posts/muon/, `torch.optim.Muon`) makes each update of a matrix orthogonal, and
+takes fewer steps to the same held-out scores. The weights of a convolution are a matrix to it, one row for each output
+channel. Embeddings, both heads and the detectors of energy, which start out as filters and are to stay nearly that, are
+AdamW's, as are vectors and scalars.
 """
 
 from typing import Any
