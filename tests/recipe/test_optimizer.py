@@ -27,12 +27,16 @@ def with_gradients(model: PeAudioModel, seed: int) -> None:
             parameter.grad = torch.randn(parameter.shape, generator=generator)
 
 
-def test_a_step_changes_all_that_is_trained_and_nothing_else(model: PeAudioModel) -> None:
-    before = copy.deepcopy(dict(model.named_parameters()))
+def take_one_step(model: PeAudioModel, share: float) -> None:
     optimizer = Optimizer(model, LEARNING_RATE, WEIGHT_DECAY)
     with_gradients(model, seed=1)
-    optimizer.set_rate(1.0)
+    optimizer.set_rate(share)
     optimizer.step()
+
+
+def test_a_step_changes_all_that_is_trained_and_nothing_else(model: PeAudioModel) -> None:
+    before = copy.deepcopy(dict(model.named_parameters()))
+    take_one_step(model, 1.0)
     changed = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
     assert changed == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
 
@@ -49,10 +53,7 @@ def test_a_step_changes_all_that_is_trained_and_nothing_else(model: PeAudioModel
 def test_matrices_take_orthogonal_steps_of_the_size_of_adamws(model: PeAudioModel, name: str, rate: float) -> None:
     weight = model.get_parameter(name)
     before = weight.detach().clone()
-    optimizer = Optimizer(model, LEARNING_RATE, WEIGHT_DECAY)
-    with_gradients(model, seed=1)
-    optimizer.set_rate(0.5)
-    optimizer.step()
+    take_one_step(model, 0.5)
     full = 0.5 * rate * LEARNING_RATE
     change = (weight.detach() - before * (1 - full * WEIGHT_DECAY)).flatten(1)
     values = torch.linalg.svdvals(change) / (full * 0.2 * max(change.shape) ** 0.5)
@@ -73,10 +74,7 @@ def test_other_weights_first_step_by_the_sign_of_their_gradient(
 ) -> None:
     weight = model.get_parameter(name)
     before = weight.detach().clone()
-    optimizer = Optimizer(model, LEARNING_RATE, WEIGHT_DECAY)
-    with_gradients(model, seed=1)
-    optimizer.set_rate(1.0)
-    optimizer.step()
+    take_one_step(model, 1.0)
     assert weight.grad is not None
     expected = before * (1 - rate * LEARNING_RATE * decay) - rate * LEARNING_RATE * weight.grad.sign()
     torch.testing.assert_close(weight.detach(), expected, atol=1e-4, rtol=0)
