@@ -207,7 +207,6 @@ def _set_detector_block(block: nn.Module) -> None:
     block.snake1.alpha[:, :BANDS] = _BAND_ALPHA
     block.snake1.alpha[:, BANDS:] = _LINEAR_ALPHA
     window = _hann(block.conv1.kernel_size[0])
-    window /= window.sum()
     block.conv1.weight.mul_(0.3)
     for band in range(BANDS):
         block.conv1.weight[band, BANDS + band] += window
@@ -230,7 +229,6 @@ def _set_modulation_block(block: nn.Module) -> None:
                 unit.conv2.weight[BANDS * (index + 1) + band, hidden : hidden + 2] += 0.7
     block.snake1.alpha.fill_(0.2)
     window = _hann(block.conv1.kernel_size[0])
-    window /= window.sum()
     block.conv1.weight.mul_(0.3)
     for channel in range(4 * BANDS):
         block.conv1.weight[channel, channel] += window
@@ -241,13 +239,14 @@ def _modulation_wave(length: int, phase: int) -> Tensor:
     position = (torch.arange(length) - (length - 1) / 2) / length
     window = _hann(length)
     wave = window * torch.cos(2 * math.pi * _MODULATION_CYCLES * position - phase * math.pi / 2)
-    wave -= window * (wave.sum() / window.sum())
+    wave -= window * wave.sum()
     return wave / wave.norm()
 
 
 def _hann(length: int) -> Tensor:
-    """A window whose ends are not zero."""
-    return torch.hann_window(length + 2, periodic=False)[1:-1]
+    """A window whose ends are not zero, and which sums to 1."""
+    window = torch.hann_window(length + 2, periodic=False)[1:-1]
+    return window / window.sum()
 
 
 def _scale_to_unit_variance(model: PeAudioModel, clips: Tensor) -> None:
