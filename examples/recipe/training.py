@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PeAudioFeatureExtractor, PeAudioModel, PreTrainedTokenizerFast
 
+from pe_search.pe_audio.embedder import multiplies_bfloat16
 from recipe import captions
 from recipe.architecture import FRAMES_PER_S, SAMPLE_RATE_HZ, checkpoint_config
 from recipe.frontend import (
@@ -78,7 +79,6 @@ class Schedule:
     gradient_clip: float = 2.0
     vocabulary_size: int = 5_000
     merge_dropout: float = 0.1
-    bfloat16: bool = True
     plan: MixingPlan = field(default_factory=lambda: MixingPlan(favoured=tuple(PLAIN), drums=DRUM_CONCEPTS))
     augmentation: dict[str, float] = field(
         default_factory=lambda: {
@@ -157,6 +157,11 @@ def initialise_text(model: PeAudioModel, generator: torch.Generator) -> None:
         head.copy_(torch.randn(head.shape, generator=generator) * 0.3 * head.shape[1] ** -0.5)
 
 
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Multiply in bfloat16 where the device has instructions for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
+
+
 def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int) -> None:
     """Teach the text tower which captions say the same, against one free vector for each concept.
 
@@ -187,7 +192,7 @@ def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedu
         texts += [captions.unrelated_caption(rng) for _ in range(16)]
         truth[176:] = 1 / len(concepts)
         token_ids, mask = encode(tokenizer, texts, schedule.merge_dropout if rng.random() < 0.6 else 0.0)
-        with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
+        with mixed_precision(model.device):
             embeddings = text_embeddings(model, token_ids, mask, groups=4).float()
         norms = embeddings.norm(dim=1)
         logits = 12 * functional.normalize(embeddings, dim=1) @ functional.normalize(anchors, dim=1).T
@@ -379,7 +384,7 @@ def _step(
     device = model.device
     batch, drawn, token_ids, mask = batches.draw()
     truth = targets(batch, drawn, overlaps).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=schedule.bfloat16):
+    with mixed_precision(device):
         audio = audio_embeddings(model, bank, torch.from_numpy(batch.waveforms).to(device), augmentation)
         text = text_embeddings(model, token_ids.to(device), mask.to(device), groups=6)
     parts = losses(

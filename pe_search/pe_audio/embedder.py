@@ -228,16 +228,19 @@ def _pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device has instructions for it; elsewhere it is emulated, many times slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # torch knows what the processor has, but tells only itself.
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
+
+
 def _pick_dtype(device: torch.device, name: str) -> str:
     if name != "auto":
         return name
-    if device.type == "cuda":
-        is_quick = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        # torch knows what the processor has, but tells only itself.
-        asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
-        is_quick = device.type == "cpu" and any(ask() for ask in asked if ask is not None)
-    return "bfloat16" if is_quick else "float32"
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
 
 
 def _pick_batch_s(device: torch.device, is_wide: bool, bytes_per_sample: int) -> float:

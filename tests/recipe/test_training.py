@@ -31,7 +31,7 @@ from recipe.pool import Source, in_room, open_pool
 from recipe.recordings import find_recordings, sonic_pi_concept
 from recipe.snake import Snake
 from recipe.tokenizer import encode, train_tokenizer
-from recipe.training import Schedule, save_checkpoint, train
+from recipe.training import Schedule, mixed_precision, save_checkpoint, train
 from transformers import AutoTokenizer, PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
 
 
@@ -389,6 +389,16 @@ def short_schedule(steps: int) -> Schedule:
         merge_dropout=0.0,
         vocabulary_size=400,
     )
+
+
+@pytest.mark.parametrize(("has_bfloat16", "dtype"), [(True, torch.bfloat16), (False, torch.float32)])
+def test_training_multiplies_in_bfloat16_where_the_processor_can(
+    monkeypatch: pytest.MonkeyPatch, has_bfloat16: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_bfloat16, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    with mixed_precision(torch.device("cpu")):
+        assert (torch.eye(2) @ torch.eye(2)).dtype == dtype
 
 
 def test_two_steps_end_in_a_checkpoint_that_upstream_opens(clips: list[Source], tmp_path: Path) -> None:
