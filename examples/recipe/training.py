@@ -128,6 +128,11 @@ def keep_freed_memory() -> None:
             libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """Multiply in bfloat16 where the device has instructions for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
+
+
 # ---- text
 
 
@@ -155,11 +160,6 @@ def initialise_text(model: PeAudioModel, generator: torch.Generator) -> None:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
         head = model.text_audio_head.proj.weight
         head.copy_(torch.randn(head.shape, generator=generator) * 0.3 * head.shape[1] ** -0.5)
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """Multiply in bfloat16 where the device has instructions for it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
 
 
 def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int) -> None:

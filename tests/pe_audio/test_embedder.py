@@ -188,9 +188,9 @@ def test_an_embedding_does_not_depend_on_its_neighbours(plain_checkpoint, window
     together = embedder.embed_windows(windows)
     alone = np.concatenate([embedder.embed_windows([window]) for window in windows])
     backwards = embedder.embed_windows(windows[::-1])[::-1]
-    # Sums are in another order in another batch: 1.05e-5 was seen on a processor without AVX-512.
-    np.testing.assert_allclose(together, alone, atol=2e-5)
-    np.testing.assert_allclose(together, backwards, atol=2e-5)
+    # In another batch, sums are in another order: single numbers were off by 1.05e-5 without AVX-512.
+    assert (np.linalg.norm(together - alone, axis=1) / np.linalg.norm(alone, axis=1)).max() < 1e-5
+    np.testing.assert_allclose(together, backwards, atol=1e-5)
     texts_alone = np.concatenate([embedder.embed_texts([text]) for text in TEXTS])
     np.testing.assert_allclose(embedder.embed_texts(TEXTS), texts_alone, atol=1e-5)
 
