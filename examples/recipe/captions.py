@@ -280,6 +280,8 @@ _CONCEPT_WORDS = _load(_FAMILIES)
 
 CONCEPTS: tuple[str, ...] = tuple(_CONCEPT_WORDS)
 """All concepts, family by family."""
+DRUMS: tuple[str, ...] = tuple(_load(("drums",)))
+"""Those of the family of drums."""
 
 
 def _part(words: _Words, held_out: bool) -> _Words:

@@ -115,7 +115,7 @@ class Mixer:
             kind.setdefault(source.concept, []).append(source)
         present = [c for c in self.concepts if c in self._recorded or c in self._made]
         self._favoured = [c for c in present if c in self.plan.favoured]
-        self._drums = [c for c in present if c in self.plan.drums]
+        self._drums = [c for c in self.plan.drums if c in present]
         self._others = [c for c in present if c not in self._favoured and c not in self._drums] or present
         self._noises = [coloured_noise(slope, 12.0, self.rng) for slope in _NOISE_SLOPES]
 
@@ -132,14 +132,15 @@ class Mixer:
     def draw_clip(self, concept: str) -> tuple[NDArray[np.float16], bool]:
         """A variation of a source of the concept, and whether it was recorded or made."""
         recorded, made = self._recorded.get(concept, []), self._made.get(concept, [])
-        use_recorded = bool(recorded) and (not made or self.rng.random() < self._recorded_share(len(recorded)))
+        use_recorded = bool(recorded) and (not made or self.rng.random() < self._recorded_share(concept))
         group = recorded if use_recorded else made
         source = group[self.rng.integers(len(group))]
         return source.clips[self.rng.integers(len(source.clips))], use_recorded
 
-    def _recorded_share(self, count: int) -> float:
-        """Few recordings of a thing teach its sources rather than the thing: then made ones come as often."""
-        return self.plan.recorded_share if count >= 8 else 0.4
+    def _recorded_share(self, concept: str) -> float:
+        """Few recordings of a thing, or one maker's, teach its sources rather than the thing: then more are made."""
+        one_maker = concept in self.plan.drums
+        return 0.4 if one_maker or len(self._recorded[concept]) < 8 else self.plan.recorded_share
 
     def place(self, clip: NDArray[np.float16], count: int) -> Samples:
         """Cut or place one clip in a window of `count` samples."""

@@ -138,7 +138,7 @@ def _digest(*parts: object) -> str:
 def _jobs(
     recordings: Iterable[Recording],
     synthesisers: Mapping[str, Synthesiser],
-    sounds_each: int,
+    counts: Mapping[str, int],
     cache: Path,
     seed: int,
 ) -> Iterable[_Job]:
@@ -149,22 +149,22 @@ def _jobs(
         yield _Job(recording.concept, recording.name, file, recording, None, 0, seed)
     for concept, synthesise in synthesisers.items():
         source_text = Path(inspect.getfile(inspect.unwrap(synthesise))).read_text(encoding="utf-8")
-        digest = _digest(_VERSION, concept, source_text, sounds_each, seed)
+        digest = _digest(_VERSION, concept, source_text, counts[concept], seed)
         file = cache / f"{concept}-made-{digest}.npy"
-        yield _Job(concept, f"made/{concept}", file, None, synthesise, sounds_each, seed)
+        yield _Job(concept, f"made/{concept}", file, None, synthesise, counts[concept], seed)
 
 
 def open_pool(
     recordings: Iterable[Recording],
     synthesisers: Mapping[str, Synthesiser],
-    sounds_each: int,
+    counts: Mapping[str, int],
     cache: Path,
     seed: int,
     workers: int = 2,
 ) -> list[Source]:
-    """Make what the cache lacks, then map all of it into memory."""
+    """Make what the cache lacks, then map all of it into memory; `counts` is how many sounds each concept gets."""
     cache.mkdir(parents=True, exist_ok=True)
-    jobs = list(_jobs(recordings, synthesisers, sounds_each, cache, seed))
+    jobs = list(_jobs(recordings, synthesisers, counts, cache, seed))
     missing = [job for job in jobs if not job.file.exists()]
     if workers > 1 and len(missing) > 1:
         # A fork would inherit torch's threads; fresh processes do not.

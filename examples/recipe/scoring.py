@@ -22,7 +22,7 @@ from recipe.recordings import Recording
 from recipe.tokenizer import encode
 
 TEN = tuple(held_out.PLAIN)
-DRUMS = ("kick", "snare", "closed_hat", "open_hat", "clap", "tom", "crash")
+DRUM_KIT = ("kick", "snare", "closed_hat", "open_hat", "clap", "tom", "crash")
 
 
 # ---- measures
@@ -151,9 +151,10 @@ def score(
         results |= _score_ten(model, tokenizer, tests, ten)
         if thorough:
             results |= _score_mixed(model, tokenizer, tests, ten, seed)
-    drums = [r for r in recordings if r.concept in DRUMS]
+    drums = [r for r in recordings if r.concept in DRUM_KIT]
     if drums:
-        results |= _score_drums(model, tokenizer, drums)
+        figures = score_drums(model, tokenizer, drums)
+        results |= {"drums_map": figures.mean_precision, "drums_accuracy": figures.accuracy}
     model.train(training)
     return {name: round(value, 4) for name, value in results.items()}
 
@@ -236,14 +237,25 @@ def _frame_truth(window: Mixed, ten: Sequence[str]) -> Tensor:
     return torch.from_numpy(np.stack([window.frames.get(concept, silent) for concept in ten], 1))
 
 
-def _score_drums(
-    model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, drums: Sequence[Recording]
-) -> dict[str, float]:
-    """Ranking of one-shots among one-shots, over the drums that occur."""
+@dataclass
+class DrumFigures:
+    """How one-shots rank among one-shots: the average precision of each drum, and the share named rightly."""
+
+    precision: dict[str, float]
+    accuracy: float
+
+    @property
+    def mean_precision(self) -> float:
+        """The mean over the drums that occur."""
+        return float(np.mean(list(self.precision.values())))
+
+
+def score_drums(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, drums: Sequence[Recording]) -> DrumFigures:
+    """Rank one-shots by the plain prompts of the drums that occur among them."""
     audio, _ = embed_clips(model, [load_clip(r) for r in drums])
-    names = [name for name in DRUMS if any(r.concept == name for r in drums)]
+    names = [name for name in DRUM_KIT if any(r.concept == name for r in drums)]
     scores = audio @ embed_texts(model, tokenizer, [captions.plain_prompt(name) for name in names]).T
     relevant = torch.tensor([[r.concept == name for name in names] for r in drums])
-    precision = [average_precision(scores[:, j], relevant[:, j]) for j in range(len(names))]
+    precision = {name: average_precision(scores[:, j], relevant[:, j]) for j, name in enumerate(names)}
     right = relevant.gather(1, scores.argmax(1, keepdim=True))
-    return {"drums_map": float(np.mean(precision)), "drums_accuracy": float(right.float().mean())}
+    return DrumFigures(precision, float(right.float().mean()))

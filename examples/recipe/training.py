@@ -42,14 +42,11 @@ from recipe.mixing import Batch, Mixer, MixingPlan
 from recipe.objective import CaptionBatch, draw_captions, losses, overlap_matrix, targets
 from recipe.optimizer import TEXT_PARTS, Optimizer
 from recipe.pool import Source
+from recipe.scoring import DRUM_KIT
 from recipe.tokenizer import encode, train_tokenizer
 
 log = logging.getLogger("train_builtin")
 
-DRUM_CONCEPTS = (
-    *("kick", "snare", "closed_hat", "open_hat", "clap", "tom", "crash", "ride", "rimshot"),
-    *("cowbell", "shaker", "tambourine", "conga", "tabla", "drum_loop"),
-)
 STATE_FILE = "training_state.pt"
 TEXT_FILE = "text_tower.pt"
 _DONE_AT_START = 0.3
@@ -79,7 +76,10 @@ class Schedule:
     gradient_clip: float = 2.0
     vocabulary_size: int = 5_000
     merge_dropout: float = 0.1
-    plan: MixingPlan = field(default_factory=lambda: MixingPlan(favoured=tuple(PLAIN), drums=DRUM_CONCEPTS))
+    plan: MixingPlan = field(
+        # Those of a kit are named twice, and come twice as often.
+        default_factory=lambda: MixingPlan(favoured=tuple(PLAIN), drums=(*DRUM_KIT, *captions.DRUMS))
+    )
     augmentation: dict[str, float] = field(
         default_factory=lambda: {
             "equaliser_db": 3.5,

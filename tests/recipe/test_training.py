@@ -190,6 +190,27 @@ def test_events_are_short_stretches_within_noise() -> None:
     assert noise_db is None and (activity == ACTIVE).all() and len(whole) == 2 * SAMPLE_RATE_HZ
 
 
+@pytest.mark.parametrize(
+    ("concept", "recordings", "share"),
+    [("rain", 8, 0.8), ("rain", 7, 0.4), ("kick", 20, 0.4)],
+    ids=["many recordings", "few", "many of one maker"],
+)
+def test_how_often_recordings_are_heard(concept: str, recordings: int, share: float) -> None:
+    made = source(concept, noise(0.1))
+    recorded = [dataclasses.replace(made, recorded=True)] * recordings
+    mixer = Mixer([*recorded, made], [concept], np.random.default_rng(0), MixingPlan(drums=("kick",)))
+    heard = [mixer.draw_clip(concept)[1] for _ in range(2_000)]
+    assert np.mean(heard) == pytest.approx(share, abs=0.04)
+
+
+def test_a_drum_named_twice_comes_twice_as_often() -> None:
+    sources = [source(name, noise(0.1)) for name in ("kick", "tabla")]
+    plan = MixingPlan(drums=("kick", "kick", "tabla"), drums_share_when_short=1.0)
+    mixer = Mixer(sources, ["kick", "tabla"], np.random.default_rng(0), plan)
+    drawn = [mixer.draw_concept(short=True) for _ in range(2_000)]
+    assert drawn.count("kick") / len(drawn) == pytest.approx(2 / 3, abs=0.04)
+
+
 def test_batch_tells_what_is_heard() -> None:
     mixer = Mixer(
         [source("hum", tone(100, 2.0)), source("white_noise", noise(2.0))],
@@ -216,9 +237,9 @@ def test_pool_is_made_once(tmp_path: Path) -> None:
     file.parent.mkdir(parents=True)
     soundfile.write(file, noise(0.3), 44_100)
     recordings = find_recordings(tmp_path / "data", ["rain"])
-    first = open_pool(recordings, {"beep": a_beep}, 3, tmp_path / "cache", seed=0, workers=1)
+    first = open_pool(recordings, {"beep": a_beep}, {"beep": 3}, tmp_path / "cache", seed=0, workers=1)
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
-    again = open_pool(recordings, {"beep": a_beep}, 3, tmp_path / "cache", seed=0, workers=1)
+    again = open_pool(recordings, {"beep": a_beep}, {"beep": 3}, tmp_path / "cache", seed=0, workers=1)
     assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
     assert [len(s.clips) for s in first] == [len(s.clips) for s in again] == [9, 3]
     assert first[0].recorded and not first[1].recorded
@@ -354,6 +375,16 @@ def test_overlapping_concepts_are_no_negatives() -> None:
     drawn = draw_captions(concepts, (), [], random.Random(0), unrelated=1)
     known = targets(batch, drawn, overlap_matrix(concepts)).known
     assert known[:, [0, 2, 3, 5, 6]].all() and not known[:, [1, 4]].any()
+
+
+def test_drums_are_negatives_of_one_another_but_not_of_a_loop() -> None:
+    rows, columns = np.nonzero(overlap_matrix(captions.DRUMS))
+    pairs = {
+        frozenset((captions.DRUMS[row], captions.DRUMS[column])) for row, column in zip(rows, columns, strict=True)
+    }
+    with_a_loop = {frozenset((name, "drum_loop")) for name in captions.DRUMS if name != "drum_loop"}
+    assert with_a_loop < pairs
+    assert pairs - with_a_loop == {frozenset(("snare", "rimshot")), frozenset(("conga", "tom"))}
 
 
 # ---- scores
