@@ -102,7 +102,7 @@ def test_away_from_the_seams_it_does_not_matter_what_a_window_cannot_hear(tmp_pa
 
 def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(monkeypatch):
     with ClipReader(SOUNDS / "field-recording.flac") as reader:
-        ((_, samples),) = reader.stretches([(0.0, 28.0)])
+        ((_, samples),) = reader.stretches([(20.0, 48.0)])
     texts = ["dog barking", "bird song", "rain", "church bell"]
     locator = Locator(Embedder(find_checkpoint("builtin"), device="cpu"), Question(texts, BARE))
     joined = np.stack([trace.probabilities for trace in locator._listen([samples], Path("a"), 0.0)])
@@ -113,9 +113,9 @@ def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(monkey
     # Its normalisation and attention hear the whole of a window, so no frame is quite the same in another.
     assert np.median(off) < 0.02
     assert np.quantile(off, 0.95) < 0.05
-    # There is a bird; where it begins and ends, what else is in the window tips some frames.
-    assert off[[0, 2, 3]].max() < 0.05
-    assert off[1].max() < 0.4
+    # There is a dog; where it begins and ends, what else is in the window tips some frames.
+    assert off[1:].max() < 0.05
+    assert off[0].max() < 0.3
     assert np.ptp(long) > 0.4
 
 
