@@ -17,18 +17,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import train_builtin
-from recipe import captions, scoring
+from recipe import calibration, captions, scoring
 from recipe.recordings import FOLDS, find_recordings
 from recipe.training import STATE_FILE, TEXT_FILE, keep_freed_memory
 from transformers import AutoTokenizer, PeAudioModel
 
 
-def score_checkpoint(checkpoint: Path, data: list[Path], fold: int, kits: list[str], seed: int) -> dict[str, float]:
+def score_checkpoint(options: argparse.Namespace, checkpoint: Path, fold: int) -> dict[str, float]:
     """All figures of one checkpoint on the fold's recordings of the ten concepts, and on the kits' drums."""
-    recordings = [r for folder in data for r in find_recordings(folder, captions.CONCEPTS)]
-    kept = [r for r in recordings if r.kit in kits or (r.fold == fold and r.concept in scoring.TEN)]
+    recordings = [r for folder in options.data for r in find_recordings(folder, captions.CONCEPTS)]
+    kept = [r for r in recordings if r.kit in options.kit or (r.fold == fold and r.concept in scoring.TEN)]
     model = PeAudioModel.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    return scoring.score(model, AutoTokenizer.from_pretrained(checkpoint), kept, seed)
+    if options.calibration:
+        calibration.apply(model, *options.calibration)
+    return scoring.score(model, AutoTokenizer.from_pretrained(checkpoint), kept, options.seed)
 
 
 def cross_validate(options: argparse.Namespace) -> dict[int, dict[str, float]]:
@@ -47,7 +49,7 @@ def cross_validate(options: argparse.Namespace) -> dict[int, dict[str, float]]:
             arguments += [part for kit in options.kit for part in ("--hold-out-kit", kit)]
             train_builtin.main([str(argument) for argument in arguments])
         text = work
-        results[fold] = score_checkpoint(out, options.data, fold, options.kit, options.seed)
+        results[fold] = score_checkpoint(options, out, fold)
     return results
 
 
@@ -73,6 +75,9 @@ def main(arguments: list[str] | None = None) -> None:
     what.add_argument("--cross-validate", action="store_true", help="train and score on each fold in turn")
     parser.add_argument("--fold", type=int, default=4, help="fold to score a checkpoint on")
     parser.add_argument("--kit", action="append", default=[], help="kit (file-name prefix) to score drums on")
+    parser.add_argument(
+        "--calibration", type=float, nargs=2, metavar=("FACTOR", "SHIFT"), help="change of the logits before scoring"
+    )
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, default=25.0, help="training time for each fold")
     length.add_argument("--steps", type=int, help="instead of a time: steps for each fold")
@@ -87,8 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.cross_validate:
         print(table(cross_validate(options)))
     else:
-        figures = score_checkpoint(options.checkpoint, options.data, options.fold, options.kit, options.seed)
-        print(json.dumps(figures, indent=2))
+        print(json.dumps(score_checkpoint(options, options.checkpoint, options.fold), indent=2))
 
 
 if __name__ == "__main__":
