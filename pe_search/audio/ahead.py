@@ -141,7 +141,8 @@ def read_ahead(
 ) -> Generator[ClipAhead, None, None]:
     """Yield each clip in turn while it, and some of those after it, are being read.
 
-    A clip that was yielded is stopped when the next is asked for. Close the iterator to stop them all.
+    A clip that was yielded is stopped when the next is asked for. Close the iterator to stop them all: one that is left
+    to the garbage collector waits for its threads, and if it is collected while a thread is being started, forever.
 
     Args:
         clips: What to read.

@@ -112,45 +112,44 @@ def test_an_unreadable_clip_raises_where_its_windows_are_taken_and_the_next_goes
     clips = make_clips(tmp_path, 1.0, 1.0, 1.0)
     clips[0].path.write_bytes(b"not audio")
     clips[1].path.unlink()
-    reading = read_ahead(clips, 1.0, 1.0, never)
-    first = next(reading)
-    assert first.digest()
-    with pytest.raises(AudioError, match=r"000\.wav: can't be read as audio"):
-        list(first.windows())
-    with pytest.raises(AudioError, match="No such file"):
-        next(reading).digest()
-    assert len(list(next(reading).windows())) == 1
-    assert list(reading) == []
+    with closing(read_ahead(clips, 1.0, 1.0, never)) as reading:
+        first = next(reading)
+        assert first.digest()
+        with pytest.raises(AudioError, match=r"000\.wav: can't be read as audio"):
+            list(first.windows())
+        with pytest.raises(AudioError, match="No such file"):
+            next(reading).digest()
+        assert len(list(next(reading).windows())) == 1
+        assert list(reading) == []
 
 
 def test_a_clip_that_changes_while_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(ahead_module, "_SECONDS_AHEAD", 0.5)
     (clip,) = make_clips(tmp_path, 5.0)
-    reading = read_ahead([clip], 0.5, 0.5, never)
-    windows = next(reading).windows()
-    next(windows)
-    os.utime(clip.path, ns=(1, 1))
-    with pytest.raises(AudioError, match="changed while it was read"):
-        list(windows)
+    with closing(read_ahead([clip], 0.5, 0.5, never)) as reading:
+        windows = next(reading).windows()
+        next(windows)
+        os.utime(clip.path, ns=(1, 1))
+        with pytest.raises(AudioError, match="changed while it was read"):
+            list(windows)
 
 
 def test_windows_that_nobody_wants_are_skipped_but_a_change_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(ahead_module, "_SECONDS_AHEAD", 0.5)
     clips = make_clips(tmp_path, 5.0, 5.0)
-    reading = read_ahead(clips, 0.5, 0.5, never)
-    next(reading).skip_windows()
-    second = next(reading)
-    second.digest()
-    os.utime(clips[1].path, ns=(1, 1))
-    with pytest.raises(AudioError, match="changed while it was read"):
-        second.skip_windows()
+    with closing(read_ahead(clips, 0.5, 0.5, never)) as reading:
+        next(reading).skip_windows()
+        second = next(reading)
+        second.digest()
+        os.utime(clips[1].path, ns=(1, 1))
+        with pytest.raises(AudioError, match="changed while it was read"):
+            second.skip_windows()
 
 
 def test_whatever_else_goes_wrong_is_not_swallowed(tmp_path):
     def refuse(_digest: bytes) -> bool:
         raise ValueError("no")
 
-    reading = read_ahead(make_clips(tmp_path, 1.0), 1.0, 1.0, refuse)
-    with pytest.raises(ValueError, match="no"):
+    clips = make_clips(tmp_path, 1.0)
+    with closing(read_ahead(clips, 1.0, 1.0, refuse)) as reading, pytest.raises(ValueError, match="no"):
         list(next(reading).windows())
-    reading.close()
