@@ -157,7 +157,10 @@ def run_index(
         if plan.to_read:
             run.learn_what_is_held()
         manifest = store.manifest
-        with closing(read_ahead(plan.to_read, manifest.window_s, manifest.hop_s, run.is_held)) as clips:
+        reading_ahead = read_ahead(
+            plan.to_read, manifest.window_s, manifest.hop_s, run.is_held, manifest.hearing
+        )
+        with closing(reading_ahead) as clips:
             for ahead in clips:
                 run.take(ahead)
             run.embed()
@@ -297,7 +300,7 @@ class _Run:
                     raise AudioError(ahead.clip.path, _READS_OTHERWISE, may_pass=True)
                 continue
             self._gathered.append((reading, window.samples))
-            self._gathered_s += window.end_s - window.start_s
+            self._gathered_s += len(window.samples) / self._store.manifest.sample_rate_hz
             self._bytes_read = bytes_before + ahead.clip.size_bytes * ahead.share_read
             if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
                 self.embed()

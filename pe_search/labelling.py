@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.audio.ahead import ClipAhead, read_ahead
+from pe_search.audio.ahead import ClipAhead, read_ahead, tell_oddities
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Hit, Problem
 from pe_search.searching import probability
@@ -61,7 +61,7 @@ class Labeller:
         load_embedder: Called once there is a window to embed; gives the embedder that the manifest is of.
         store: Made with that embedder. A clip that it holds as it is on disk is not read, and one whose bytes it has
             from another time or place is not decoded. None if there is none.
-        on_problem: Called with each clip that is left out.
+        on_problem: Called with each clip that is left out, that is not read whole, or that is odd.
         on_progress: Called now and then with the bytes of the clips that are done, and the seconds that were embedded.
     """
 
@@ -97,7 +97,10 @@ class Labeller:
         digests = self._digests_held(clips)
         known: Set[bytes] = self._store.digests() if self._store and len(digests) < len(clips) else frozenset()
         to_read = [clip for clip in clips if clip.path not in digests]
-        reading_ahead = read_ahead(to_read, self._manifest.window_s, self._manifest.hop_s, known.__contains__)
+        manifest = self._manifest
+        reading_ahead = read_ahead(
+            to_read, manifest.window_s, manifest.hop_s, known.__contains__, manifest.hearing
+        )
         with closing(reading_ahead):
             for clip in clips:
                 reading = _Reading(clip)
@@ -138,13 +141,14 @@ class Labeller:
             for window in ahead.windows():
                 reading.times.append((window.start_s, window.end_s))
                 self._gathered.append((reading, window.samples))
-                self._gathered_s += window.end_s - window.start_s
+                self._gathered_s += len(window.samples) / self._manifest.sample_rate_hz
                 if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
                     self._embed()
                     share_read = ahead.share_read
                     self._on_progress(self._bytes_done + reading.clip.size_bytes * share_read, self._embedded_s)
                 if reading.is_left_out:
                     return
+            tell_oddities(ahead, self._on_problem)
         except AudioError as error:
             self._leave_out(reading, error.reason)
         reading.is_read = True

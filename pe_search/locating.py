@@ -82,6 +82,7 @@ class Locator:
         question: What to listen for.
         embed_texts: Turns the question's texts into embeddings of shape (texts, dimension), where they only name what
             to listen for; None for the embedder's own way.
+        hearing: How clips are brought to the model.
     """
 
     def __init__(
@@ -89,12 +90,16 @@ class Locator:
         embedder: FrameEmbedder,
         question: Question,
         embed_texts: Callable[[Sequence[str]], NDArray[np.float32]] | None = None,
+        hearing: Hearing = PLAIN_HEARING,
     ) -> None:
         self._embedder = embedder
+        self._hearing = hearing
         self._question = question
         self._texts = list(dict.fromkeys([*question.queries, *question.without, *question.then]))
         self._text_embeddings = (embed_texts or embedder.embed_texts)(self._texts)
-        self._frame_s = embedder.samples_per_frame / SAMPLE_RATE_HZ
+        # The model's frames are of one length, but what it hears slowed down is shorter in the file.
+        self._heard_frame_s = embedder.samples_per_frame / SAMPLE_RATE_HZ
+        self._frame_s = self._heard_frame_s * hearing.speed
 
     def in_clip(
         self, path: Path, on_progress: Callable[[float, float], None] = lambda _share, _heard_s: None
@@ -111,7 +116,7 @@ class Locator:
         Raises:
             AudioError: If the clip can't be read to its end, or its samples are too large to embed.
         """
-        with ClipReader(path) as reader:
+        with ClipReader(path, self._hearing) as reader:
 
             def heard(end_s: float) -> None:
                 # The header may lie about the length, so the share is held at one.
@@ -142,7 +147,7 @@ class Locator:
         for path in places:
             try:
                 check_unchanged(path, held)
-                with ClipReader(path) as reader:
+                with ClipReader(path, self._hearing) as reader:
                     for place, samples in reader.stretches(places[path]):
                         for trace in self._listen([samples], path, place[0]):
                             traces[path, place, trace.query] = trace
@@ -167,18 +172,20 @@ class Locator:
 
         filled = fill_last_frame(counted(), self._embedder.samples_per_frame)
         hop_frames = _WINDOW_FRAMES - _OVERLAP_FRAMES
-        windows = cut_windows(filled, _WINDOW_FRAMES * self._frame_s, hop_frames * self._frame_s)
+        windows = cut_windows(
+            filled, _WINDOW_FRAMES * self._heard_frame_s, hop_frames * self._heard_frame_s, self._hearing
+        )
         scores = np.concatenate(list(join_windows(self._scores(windows, path, on_heard), _OVERLAP_FRAMES)))
         # The sigmoid, in a form that doesn't overflow.
         logits = scores * self._embedder.logit_scale + self._embedder.logit_bias
         probabilities = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
-        return self._traces(probabilities, path, start_s, start_s + samples / SAMPLE_RATE_HZ)
+        return self._traces(probabilities, path, start_s, start_s + samples / SAMPLE_RATE_HZ * self._hearing.speed)
 
     def _scores(
         self, windows: Iterator[Window], path: Path, on_heard: Callable[[float], None]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The first frame of each window, and its scores of shape (frames, texts)."""
-        at_once = max(1, int(self._embedder.batch_s / (_WINDOW_FRAMES * self._frame_s)))
+        at_once = max(1, int(self._embedder.batch_s / (_WINDOW_FRAMES * self._heard_frame_s)))
         while batch := list(islice(windows, at_once)):
             embeddings = self._embedder.embed_frames([window.samples for window in batch])
             for window, frames in zip(batch, embeddings, strict=True):

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "PLAIN_HEARING",
     "Account",
     "Clip",
     "Content",
     "Duplicate",
+    "Hearing",
     "Hit",
     "IndexSummary",
     "LeftOut",
@@ -48,6 +50,26 @@ class Clip:
     path: Path
     size_bytes: int
     modified_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How the sound of a clip is brought to the model.
+
+    Attributes:
+        level: `none`, or `auto`: windows that are far below a usual level are brought up to it.
+        speed: How fast the clip is played to the model: 0.1 for a tenth of its speed and pitch, as for bats. Times are
+            always those of the file.
+        track: Which audio track of a file with several; 1 for the first.
+    """
+
+    level: str = "none"
+    speed: float = 1.0
+    track: int = 1
+
+
+PLAIN_HEARING = Hearing()
+"""As the file has it: no change of level or speed, the first track."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +128,15 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A clip that was left out, and why; or another file that is amiss."""
+    """A clip that was left out, or of which something is missing, and why; or another file that is amiss.
+
+    Attributes:
+        is_note: Whether nothing is missing for it: the clip is only odd.
+    """
 
     path: Path
     reason: str
+    is_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,9 +37,12 @@ def embed_reference(reference: Reference, manifest: Manifest, embedder: WindowEm
     Raises:
         AudioError: If the file can't be read as audio, ends before the place does, or is too loud to embed.
     """
-    with ClipReader(reference.path) as reader:
-        blocks = reader.blocks() if reference.place is None else _within(reader.blocks(), reference, reference.place)
-        windows = cut_windows(blocks, manifest.window_s, manifest.hop_s)
+    hearing = manifest.hearing
+    with ClipReader(reference.path, hearing) as reader:
+        blocks = reader.blocks()
+        if reference.place is not None:
+            blocks = _within(blocks, reference, reference.place, hearing.speed)
+        windows = cut_windows(blocks, manifest.window_s, manifest.hop_s, hearing)
         embeddings = np.concatenate([embedder.embed_windows([window.samples]) for window in windows])
     if not np.isfinite(embeddings).all():
         raise AudioError(reference.path, "its samples are too large to embed")
@@ -47,10 +50,10 @@ def embed_reference(reference: Reference, manifest: Manifest, embedder: WindowEm
 
 
 def _within(
-    blocks: Iterable[NDArray[np.float32]], reference: Reference, place: tuple[float, float]
+    blocks: Iterable[NDArray[np.float32]], reference: Reference, place: tuple[float, float], speed: float
 ) -> Iterator[NDArray[np.float32]]:
-    """The part of the blocks that lies in a place."""
-    start, stop = (round(time_s * SAMPLE_RATE_HZ) for time_s in place)
+    """The part of the blocks that lies in a place of the file."""
+    start, stop = (round(time_s / speed * SAMPLE_RATE_HZ) for time_s in place)
     heard = 0
     for block in blocks:
         part = block[max(start - heard, 0) : stop - heard]
@@ -61,5 +64,5 @@ def _within(
             return
     raise AudioError(
         reference.path,
-        f"ends at {heard / SAMPLE_RATE_HZ:g} s, before the {place[0]:g}–{place[1]:g} s that are asked for",
+        f"ends at {heard / SAMPLE_RATE_HZ * speed:g} s, before the {place[0]:g}–{place[1]:g} s that are asked for",
     )

@@ -89,10 +89,10 @@ def _embed(path: Path, manifest: Manifest, embedder: Callable[[], WindowEmbedder
     """A clip's embeddings, as many at a time as the embedder takes at once."""
     samples: list[NDArray[np.float32]] = []
     gathered_s = 0.0
-    with ClipReader(path) as reader:
-        for window in cut_windows(reader.blocks(), manifest.window_s, manifest.hop_s):
+    with ClipReader(path, manifest.hearing) as reader:
+        for window in cut_windows(reader.blocks(), manifest.window_s, manifest.hop_s, manifest.hearing):
             samples.append(window.samples)
-            gathered_s += window.end_s - window.start_s
+            gathered_s += len(window.samples) / manifest.sample_rate_hz
             if gathered_s >= embedder().batch_s:
                 yield embedder().embed_windows(samples)
                 samples, gathered_s = [], 0.0

@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Condition
 
+from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.hashing import content_digest, unchanged
 from pe_search.audio.read import ClipReader
 from pe_search.audio.windows import cut_windows
-from pe_search.records import Clip, Window
+from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem, Window
 
 # Many a library is made of clips of a second; several of them make one batch.
 _CLIPS_AHEAD = 24
@@ -30,11 +31,15 @@ class ClipAhead:
     Attributes:
         clip: The clip.
         share_read: How much of it the windows that were taken make up, 0–1.
+        missing: What it should hold, but couldn't be read; known once the windows have ended. None if all was read.
+        notes: What is odd about it though nothing is missing; known once the windows have ended.
     """
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
         self.share_read = 0.0
+        self.missing: str | None = None
+        self.notes: tuple[str, ...] = ()
         self._changed = Condition()
         self._digest: bytes | None = None
         self._windows: deque[tuple[Window, float]] = deque()
@@ -69,7 +74,7 @@ class ClipAhead:
                 if not self._windows:
                     break
                 window, self.share_read = self._windows.popleft()
-                self._seconds -= window.end_s - window.start_s
+                self._seconds -= len(window.samples) / SAMPLE_RATE_HZ
                 self._changed.notify_all()
             yield window
         if self._error is not None:
@@ -94,7 +99,7 @@ class ClipAhead:
             self._windows.clear()
             self._changed.notify_all()
 
-    def _read(self, window_s: float, hop_s: float, is_known: Callable[[bytes], bool]) -> None:
+    def _read(self, window_s: float, hop_s: float, hearing: Hearing, is_known: Callable[[bytes], bool]) -> None:
         """What the other thread does."""
         error: BaseException | None = None
         try:
@@ -104,7 +109,7 @@ class ClipAhead:
                     self._digest = digest
                     self._changed.notify_all()
                 if not is_known(digest):
-                    self._cut(window_s, hop_s)
+                    self._cut(window_s, hop_s, hearing)
         except _StoppedError:
             pass
         except BaseException as raised:  # to be raised again where the windows are taken
@@ -115,9 +120,9 @@ class ClipAhead:
                 self._is_read = True
                 self._changed.notify_all()
 
-    def _cut(self, window_s: float, hop_s: float) -> None:
-        with ClipReader(self.clip.path) as reader:
-            for window in cut_windows(reader.blocks(), window_s, hop_s):
+    def _cut(self, window_s: float, hop_s: float, hearing: Hearing) -> None:
+        with ClipReader(self.clip.path, hearing) as reader:
+            for window in cut_windows(reader.blocks(), window_s, hop_s, hearing):
                 # The header may lie about the length, so the share is held at one.
                 share = window.end_s / max(reader.header_duration_s, window.end_s)
                 with self._changed:
@@ -128,16 +133,29 @@ class ClipAhead:
                     if self._is_skipped:
                         return
                     self._windows.append((window, share))
-                    self._seconds += window.end_s - window.start_s
+                    self._seconds += len(window.samples) / SAMPLE_RATE_HZ
                     self._changed.notify_all()
+            self.missing, self.notes = reader.missing(), reader.notes
 
     def _go_on(self) -> None:
         if self._is_stopped:
             raise _StoppedError
 
 
+def tell_oddities(ahead: ClipAhead, on_problem: Callable[[Problem], None]) -> None:
+    """Say what is missing of a clip, or odd about it, once its windows have ended."""
+    for note in ahead.notes:
+        on_problem(Problem(ahead.clip.path, note, is_note=True))
+    if ahead.missing is not None:
+        on_problem(Problem(ahead.clip.path, ahead.missing))
+
+
 def read_ahead(
-    clips: Iterable[Clip], window_s: float, hop_s: float, is_known: Callable[[bytes], bool]
+    clips: Iterable[Clip],
+    window_s: float,
+    hop_s: float,
+    is_known: Callable[[bytes], bool],
+    hearing: Hearing = PLAIN_HEARING,
 ) -> Generator[ClipAhead, None, None]:
     """Yield each clip in turn while it, and some of those after it, are being read.
 
@@ -149,6 +167,7 @@ def read_ahead(
         window_s: Length of a window.
         hop_s: Step from one window to the next.
         is_known: Whether the content with a digest needs no windows. It is called in other threads.
+        hearing: How the clips are brought to the model.
     """
     # Half of the cores, because the model has the others; it is the slower of the two by far, unless it has a GPU.
     threads = min(_MOST_THREADS, max(1, (os.cpu_count() or 1) // 2))
@@ -157,7 +176,7 @@ def read_ahead(
         try:
             for clip in clips:
                 ahead.append(ClipAhead(clip))
-                pool.submit(ahead[-1]._read, window_s, hop_s, is_known)
+                pool.submit(ahead[-1]._read, window_s, hop_s, hearing, is_known)
                 if len(ahead) > _CLIPS_AHEAD:
                     yield ahead[0]
                     ahead.popleft().stop()

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
-import soundfile
 import soxr
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
+from pe_search.audio.ffmpeg import FfmpegSource
+from pe_search.audio.files import open_clip
+from pe_search.audio.libsndfile import LibsndfileSource
+from pe_search.audio.mono import Mixer, integer_scale
 from pe_search.errors import AudioError
+from pe_search.records import PLAIN_HEARING, Hearing
 
 _LOWEST_RATE_HZ = 1_000
 _HIGHEST_RATE_HZ = 768_000
@@ -22,57 +25,79 @@ _MOST_CHANNELS = 256
 # A block is a second long, or shorter where many channels would make it large.
 _BLOCK_S = 1.0
 _NUMBERS_PER_BLOCK = 4_000_000
-_HEADERLESS = "can't be read as audio: it has no header"
+# How files begin that libsndfile reads whole; FFmpeg reads all others, and what libsndfile refuses.
+# libsndfile reads some of those too, but of MP3, Ogg and FLAC only what a plain file of the kind has: it stops at the
+# first joint of two files, at the length that a header gives, and at the first damage.
+_UNCOMPRESSED = (b"RIFF", b"RF64", b"BW64", b"riff", b"FORM", b"caff", b".snd", b"dns.")
+# libsndfile takes these for MP3, and its decoder writes to stderr.
+_LIKE_MP3 = (b"ID3", *(bytes([0xFF, low]) for low in range(0xE0, 0x100)))
 
 Place = tuple[float, float]
 """Start and end of a stretch of a clip, in seconds."""
+
+
+class Source(Protocol):
+    """A file as one of the two libraries decodes it: `LibsndfileSource`, `FfmpegSource`."""
+
+    sample_rate_hz: int
+    channels: int
+    subtype: str
+    duration_s: float
+    notes: list[str]
+
+    def close(self) -> None:
+        """Let go of the file, which stays open."""
+
+    def blocks(self, frames: int, dtype: Literal["float32", "int32"]) -> Iterator[NDArray[Any]]:
+        """Yield the samples from the start, in blocks of shape (`frames`, channels); the last may be shorter."""
+
+    def missing(self) -> str | None:
+        """What the file should hold, but couldn't be read; to be asked after the last block."""
 
 
 class ClipReader:
     """An open audio file.
 
     Args:
-        path: The file; libsndfile goes by its content, not by its extension.
+        path: The file; what counts is its content, not its extension.
+        hearing: Which of its tracks is read, and how fast.
 
     Attributes:
-        header_duration_s: What the header says; the samples may be fewer.
+        header_duration_s: What the header says; the samples may be fewer, or more.
         sample_rate_hz: Of the file.
         channels: Of the file.
-        subtype: How its samples are kept, in libsndfile's words: `PCM_16`, `FLOAT`, `VORBIS` …
+        subtype: How its samples are kept, in libsndfile's words: `PCM_16`, `PCM_24`, `FLOAT` …
 
     Raises:
         AudioError: If the file can't be opened as audio.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, hearing: Hearing = PLAIN_HEARING) -> None:
         self.path = path
+        self._speed = hearing.speed
+        self._file = open_clip(path)
         try:
-            # As bytes, because soundfile can't encode the surrogates of a name that is not UTF-8.
-            self._file = soundfile.SoundFile(os.fsencode(path) if os.name == "posix" else str(path))
-        except (OSError, RuntimeError) as error:
-            raise _unreadable(error, path) from error
-        except TypeError as error:  # what soundfile makes of a name that ends in .raw
-            raise AudioError(path, _HEADERLESS) from error
-        # soundfile seeks after each block to where it is already. MP3 and Opus then lose their place, and the clip
-        # some of its sound: libsndfile/libsndfile#794.
-        self._file.seekable = lambda: False
-        rate_hz = self._file.samplerate
-        try:
-            # libsndfile takes anything at all for bare samples if it is called .au or .vox.
-            if self._file.format == "RAW":
-                raise AudioError(path, _HEADERLESS)
-            if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
-                raise AudioError(path, f"its header gives a sample rate of {rate_hz} Hz")
-            if self._file.channels > _MOST_CHANNELS:
-                raise AudioError(path, f"its header gives {self._file.channels} channels")
-        except AudioError:
+            self._source = _open_source(self._file, path, hearing.track)
+        except BaseException:
             self._file.close()
             raise
-        self.header_duration_s = max(self._file.frames, 0) / rate_hz
-        self.sample_rate_hz: int = rate_hz
-        self.channels: int = self._file.channels
-        self.subtype: str = self._file.subtype
-        self._frames_per_block = min(round(_BLOCK_S * rate_hz), _NUMBERS_PER_BLOCK // self.channels)
+        source = self._source
+        rate_hz, channels = source.sample_rate_hz, source.channels
+        try:
+            if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
+                raise AudioError(path, f"its header gives a sample rate of {rate_hz} Hz")
+            if rate_hz * self._speed < _LOWEST_RATE_HZ:
+                raise AudioError(path, f"has a sample rate of {rate_hz} Hz, too low for a speed of {self._speed:g}")
+            if not 1 <= channels <= _MOST_CHANNELS:
+                raise AudioError(path, f"its header gives {channels} channels")
+        except AudioError:
+            self.close()
+            raise
+        self.header_duration_s = source.duration_s
+        self.sample_rate_hz = rate_hz
+        self.channels = channels
+        self.subtype = source.subtype
+        self._frames_per_block = min(round(_BLOCK_S * rate_hz), _NUMBERS_PER_BLOCK // channels)
 
     def __enter__(self) -> ClipReader:
         return self
@@ -83,32 +108,51 @@ class ClipReader:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._source.close()
         self._file.close()
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is odd about the file though nothing is missing; to be asked after the last block."""
+        return tuple(self._source.notes)
+
+    def missing(self) -> str | None:
+        """What the file should hold, but couldn't be read; to be asked after the last block. None if all was read."""
+        return self._source.missing()
+
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the audio from the start: float32 blocks of shape (samples,), 48 kHz, the mean of all channels.
+        """Yield the audio from the start: float32 blocks of shape (samples,), 48 kHz mono.
+
+        Channels are mixed by their mean, or where that cancels them out the strongest is taken. At a speed below one
+        there are more samples than the file is long.
 
         Raises:
-            AudioError: If the file breaks off, holds no audio, or holds samples that are not finite numbers.
+            AudioError: If the file holds no audio, or holds samples that are not finite numbers. A file that breaks
+                off is read as far as it goes: see `missing`.
         """
+        mixer = Mixer(self.sample_rate_hz)
         resampler = None
-        if self.sample_rate_hz != SAMPLE_RATE_HZ:
-            resampler = soxr.ResampleStream(self.sample_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+        heard_rate_hz = self.sample_rate_hz * self._speed
+        if heard_rate_hz != SAMPLE_RATE_HZ:
+            resampler = soxr.ResampleStream(heard_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
         is_empty = True
-        while True:
-            frames = self._read("float32")
+        blocks = self.whole_blocks("float32")
+        following = next(blocks, None)
+        while following is not None:
+            block, following = following, next(blocks, None)
             with np.errstate(over="ignore", invalid="ignore"):  # the next line tells of it
-                mono = frames.mean(axis=1, dtype=np.float32)
+                mono = mixer.mix(block)
             if not np.isfinite(mono).all():
                 raise AudioError(self.path, "holds samples that are not finite numbers (NaN or infinity)")
-            is_last = len(mono) < self._frames_per_block
             if resampler is not None:
-                mono = resampler.resample_chunk(mono, last=is_last)
+                mono = resampler.resample_chunk(mono, last=following is None)
             if len(mono):
                 is_empty = False
                 yield mono
-            if is_last:
-                break
         if is_empty:
             raise AudioError(self.path, "holds no audio")
 
@@ -131,50 +175,77 @@ class ClipReader:
         held_from = 0
         for block in self.blocks():
             held = np.concatenate([held, block])
-            while waiting and _sample(waiting[0][1]) <= held_from + len(held):
+            while waiting and self._sample(waiting[0][1]) <= held_from + len(held):
                 place = waiting.pop(0)
-                yield place, held[_sample(place[0]) - held_from : _sample(place[1]) - held_from].copy()
+                start, stop = (self._sample(time_s) - held_from for time_s in place)
+                yield place, held[start:stop].copy()
             if not waiting:
                 return
-            needed_from = min(_sample(start_s) for start_s, _ in waiting)
+            needed_from = min(self._sample(start_s) for start_s, _ in waiting)
             surplus = min(len(held), max(0, needed_from - held_from))
             held = held[surplus:]
             held_from += surplus
         if waiting:
             raise AudioError(self.path, f"ends before {waiting[0][1]:g} s")
 
-    def whole_blocks(self, dtype: Literal["float32", "int32"]) -> Iterator[NDArray[np.float32] | NDArray[np.int32]]:
+    def whole_blocks(self, dtype: Literal["float32", "int32"]) -> Iterator[NDArray[Any]]:
         """Yield the audio as the file has it, from the start: blocks of shape (frames, channels), at its own rate.
 
+        Float samples in the scale of integers are brought to that of floats.
+
         Raises:
-            AudioError: If the file breaks off.
+            AudioError: If nothing of it can be decoded.
         """
-        while len(block := self._read(dtype)):
-            yield block
+        scale = self._integer_scale() if dtype == "float32" else None
+        for block in self._source.blocks(self._frames_per_block, dtype):
+            yield block if scale is None else block / np.float32(scale)
 
-    def _read(self, dtype: Literal["float32", "int32"]) -> NDArray[Any]:
+    def _sample(self, time_s: float) -> int:
+        """Which of the samples that `blocks` yields a time of the file is at."""
+        return round(time_s / self._speed * SAMPLE_RATE_HZ)
+
+    def _integer_scale(self) -> float | None:
+        """What the samples must be divided by, which only the loudest of them tells; None for most files."""
+        source = self._source
+        if not (isinstance(source, LibsndfileSource) and source.subtype in ("FLOAT", "DOUBLE")):
+            return None
+        peak = 0.0
+        for block in source.blocks(self._frames_per_block, "float32"):
+            if not np.isfinite(block).all():
+                peak = 0.0
+                break
+            peak = max(peak, float(block.max()), -float(block.min()))
+        source.rewind()
+        scale = integer_scale(peak)
+        if scale is not None:
+            source.notes.append(f"its float samples reach {peak:,.0f}; they are divided by {scale:,.0f}")
+        return scale
+
+
+def _open_source(file: BinaryIO, path: Path, track: int) -> Source:
+    """The file by the library that reads it best, or the other one if that can't."""
+    magic = file.read(16)
+    if not magic:
+        raise AudioError(path, "the file is empty")
+    is_uncompressed = magic.startswith(_UNCOMPRESSED)
+    refusals: list[AudioError] = []
+    if is_uncompressed and track == 1:
         try:
-            block: NDArray[Any] = self._file.read(self._frames_per_block, dtype=dtype, always_2d=True)
-        except (OSError, RuntimeError) as error:
-            raise _unreadable(error, self.path) from error
-        return block
-
-
-def _sample(time_s: float) -> int:
-    return round(time_s * SAMPLE_RATE_HZ)
-
-
-def _unreadable(error: Exception, path: Path) -> AudioError:
-    """What libsndfile says, without the file's name in front, which the error line gives already."""
-    if isinstance(error, OSError) and error.strerror:
-        return AudioError(path, error.strerror, may_pass=True)
+            source = LibsndfileSource(file, path)
+        except AudioError as error:
+            refusals.append(error)
+        else:
+            # Of MPEG in WAV it reads what it reads of MP3.
+            if not source.subtype.startswith("MPEG"):
+                return source
+            source.close()
     try:
-        with path.open("rb") as file:
-            if not file.read(1):
-                return AudioError(path, "the file is empty")
-    except OSError as blocked:
-        return AudioError(path, blocked.strerror or str(blocked), may_pass=True)
-    text = getattr(error, "error_string", str(error)).strip().rstrip(".")
-    if text.startswith("File does not exist"):  # what libsndfile says of an MP3 in which it finds no frame
-        text = "Format not recognised"
-    return AudioError(path, f"can't be read as audio: {text}")
+        return FfmpegSource(file, path, track)
+    except AudioError as error:
+        refusals.append(error)
+    if not (is_uncompressed or magic.startswith(_LIKE_MP3)) and track == 1:
+        try:
+            return LibsndfileSource(file, path)
+        except AudioError as error:
+            refusals.append(error)
+    raise refusals[0]

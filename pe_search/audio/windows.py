@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
-from pe_search.records import Window
+from pe_search.audio.level import levelled
+from pe_search.records import PLAIN_HEARING, Hearing, Window
 
 
-def cut_windows(blocks: Iterable[NDArray[np.float32]], window_s: float, hop_s: float) -> Iterator[Window]:
+def cut_windows(
+    blocks: Iterable[NDArray[np.float32]], window_s: float, hop_s: float, hearing: Hearing = PLAIN_HEARING
+) -> Iterator[Window]:
     """Cut audio into windows as it streams by, holding little more than one window in memory.
 
     Windows start at 0, `hop_s`, 2 × `hop_s`, …. A clip shorter than `window_s` is one window of its own length. The
@@ -20,8 +23,10 @@ def cut_windows(blocks: Iterable[NDArray[np.float32]], window_s: float, hop_s: f
 
     Args:
         blocks: float32 blocks of shape (samples,), 48 kHz mono, in order.
-        window_s: Length of a window, at least one sample.
+        window_s: Length of a window as the model hears it, at least one sample.
         hop_s: Step from one window to the next, at least one sample and at most `window_s`.
+        hearing: How the clip is read: the times of the windows are those of the file, and each is brought to a level
+            of its own.
     """
     length = max(1, round(window_s * SAMPLE_RATE_HZ))
     hop = min(length, max(1, round(hop_s * SAMPLE_RATE_HZ)))
@@ -34,7 +39,7 @@ def cut_windows(blocks: Iterable[NDArray[np.float32]], window_s: float, hop_s: f
         held = np.concatenate([held, block])
         end = held_from + len(held)
         while next_start + length <= end:
-            yield _window(held, held_from, next_start, length)
+            yield _window(held, held_from, next_start, length, hearing)
             covered = next_start + length
             next_start += hop
         surplus = min(len(held) - length, next_start - held_from)
@@ -44,7 +49,7 @@ def cut_windows(blocks: Iterable[NDArray[np.float32]], window_s: float, hop_s: f
     end = held_from + len(held)
     if end > covered:
         start = max(0, end - length)
-        yield _window(held, held_from, start, end - start)
+        yield _window(held, held_from, start, end - start, hearing)
 
 
 def fill_last_frame(blocks: Iterable[NDArray[np.float32]], samples_per_frame: int) -> Iterator[NDArray[np.float32]]:
@@ -68,6 +73,7 @@ def fill_last_frame(blocks: Iterable[NDArray[np.float32]], samples_per_frame: in
         yield np.pad(tail, (0, missing), "reflect")[len(tail) :]
 
 
-def _window(held: NDArray[np.float32], held_from: int, start: int, length: int) -> Window:
+def _window(held: NDArray[np.float32], held_from: int, start: int, length: int, hearing: Hearing) -> Window:
     samples = held[start - held_from : start - held_from + length].copy()
-    return Window(start / SAMPLE_RATE_HZ, (start + length) / SAMPLE_RATE_HZ, samples)
+    start_s, end_s = (sample / SAMPLE_RATE_HZ * hearing.speed for sample in (start, start + length))
+    return Window(start_s, end_s, levelled(samples, hearing.level))

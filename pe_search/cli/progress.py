@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pe_search.cli.render import clock
+from pe_search.clock import clock
 
 if TYPE_CHECKING:
     from rich.progress import Progress

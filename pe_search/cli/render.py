@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
 from pe_search.cli.messages import printable, shown_path
+from pe_search.clock import clock
 from pe_search.records import Hit
 
 if TYPE_CHECKING:
@@ -61,16 +62,6 @@ def write_hits(answers: Iterable[Sequence[Hit]], hit_format: HitFormat, *, null:
         sys.stdout.buffer.flush()
         count += len(hits)
     return count
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss, with tenths where they are not zero."""
-    tenths = round(seconds * 10)
-    whole, tenth = divmod(tenths, 10)
-    minutes, second = divmod(whole, 60)
-    hours, minute = divmod(minutes, 60)
-    text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-    return f"{text}.{tenth}" if tenth else text
 
 
 def _write_table(hits: Sequence[Hit]) -> None:

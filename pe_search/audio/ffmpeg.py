@@ -1,0 +1,308 @@
+"""Read everything that is compressed, and the sound of videos, by FFmpeg's libraries (PyAV)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import av
+import numpy as np
+import soxr
+from av.audio.frame import AudioFrame
+from av.stream import Discard
+from numpy.typing import NDArray
+
+from pe_search.audio.damage import Damage
+from pe_search.audio.files import unreadable
+from pe_search.clock import clock
+from pe_search.errors import AudioError, first_line
+
+# Some of FFmpeg's formats open other files and addresses (playlists, DASH, SDP), are pictures, or take anything at all
+# for samples; a file may be of any of those that are left. Names as FFmpeg has them.
+_FORMATS = (
+    "aac,ac3,ac4,adx,aea,aiff,amr,amrnb,amrwb,apac,ape,apm,asf,ast,au,avi,avr,bonk,brstm,caf,dfpwm,dsf,dss,"
+    "dts,dtshd,dv,eac3,ea,f4v,film_cpk,flac,flic,flv,gsm,gxf,hca,iamf,iff,ircam,ivf,kvag,laf,latm,loas,lc3,"
+    "matroska,mca,mlp,mmf,mov,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nsv,nut,nuv,ogg,oma,osq,paf,pva,pvf,qcp,"
+    "qoa,rka,rm,rso,sbc,sds,shn,siff,smjpeg,sol,sox,svag,swf,tak,thp,truehd,tta,txd,vag,voc,vqf,w64,wav,"
+    "wavarc,wc3movie,webm,wsaud,wsd,wtv,wv,wve,xa,xmv,xwma"
+)
+_BUFFER_BYTES = 1 << 18
+# Formats whose header, or whose table of contents, says how long the audio is; of others FFmpeg makes a guess.
+_TELL_LENGTH = {
+    *("ape", "asf", "avi", "caf", "dsf", "flac", "mov,mp4,m4a,3gp,3g2,mj2", "mpc", "mpc8", "oma", "shn", "tak"),
+    *("tta", "w64", "wav", "wv", "xwma"),
+}
+# A decoder's delay and a filled last frame make a clip a little longer or shorter than its header says.
+_TOLERANCE_S = 0.1
+# FLAC's frames are numbered, so that what is missing between two of them can be left silent, and times stay right.
+_NUMBERED = {"flac"}
+_LONGEST_GAP_S = 3_600.0
+# A writer that doesn't know how much is to come writes zero, or all ones.
+_LONGEST_KNOWN_S = 1e7
+# What stands at the end of a file, is no audio, and isn't missed.
+_TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
+_XING = (b"Xing", b"Info", b"VBRI")
+_XING_WITHIN_BYTES = 1 << 16
+
+
+class FfmpegSource:
+    """An open file that FFmpeg decodes. Of a video, only the audio is.
+
+    Args:
+        file: At any position; it stays open.
+        path: Its name, for messages.
+        track: Which of its audio tracks; 1 for the first.
+
+    Attributes:
+        sample_rate_hz: Of the first frame; later ones are brought to it.
+        channels: Of the first frame; later ones are brought to as many.
+        subtype: How finely its samples are resolved, in libsndfile's words: `PCM_16`, `PCM_24` or `FLOAT`.
+        duration_s: What the file says, or what FFmpeg takes it for; the samples may be fewer or more.
+        notes: Empty; there is as yet nothing odd that it would tell.
+
+    Raises:
+        AudioError: If FFmpeg can't open it, or it has no such track.
+    """
+
+    def __init__(self, file: BinaryIO, path: Path, track: int) -> None:
+        self._path = path
+        self._bytes = _Bytes(file)
+        try:
+            self._container = av.open(
+                self._bytes,
+                "r",
+                metadata_errors="replace",
+                buffer_size=_BUFFER_BYTES,
+                container_options={"format_whitelist": _FORMATS, "codec_whitelist": _audio_decoders()},
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise self._unreadable("Format not recognised") from error
+        try:
+            streams = self._container.streams.audio
+            if not streams:
+                raise AudioError(path, "holds no audio track")
+            if track > len(streams):
+                tracks = f"{len(streams)} audio tracks" if len(streams) > 1 else "one audio track"
+                raise AudioError(path, f"has {tracks}, so there is no track {track}")
+            self._stream = stream = streams[track - 1]
+            if stream.codec_context is None:
+                raise AudioError(path, "can't be read as audio: FFmpeg has no decoder for its audio track")
+            for other in self._container.streams:
+                if other is not stream:
+                    other.discard = Discard.all
+            stream.codec_context.thread_count = 1
+            self.sample_rate_hz: int = stream.codec_context.sample_rate or 0
+            self.channels: int = stream.codec_context.layout.nb_channels
+            self.subtype = _subtype(stream.codec_context.format.name if stream.codec_context.format else "flt")
+            declared_s = self._stated_s()
+        except BaseException:
+            self._container.close()
+            raise
+        self.duration_s = declared_s if declared_s is not None else (self._container.duration or 0) / av.time_base
+        self._declared_s = declared_s if self._tells_length() else None
+        self.notes: list[str] = []
+        self._decoded_s = 0.0
+        self._damage = Damage()
+
+    def close(self) -> None:
+        """Let go of the file, which stays open."""
+        self._container.close()
+
+    def blocks(self, frames: int, dtype: Literal["float32", "int32"]) -> Iterator[NDArray[Any]]:
+        """Yield the samples from the start, in blocks of shape (at most `frames`, channels).
+
+        Raises:
+            AudioError: If nothing at all can be decoded. What can't after that is told by `missing`.
+        """
+        waiting: list[NDArray[Any]] = []
+        count = 0
+        for part in self._parts(np.dtype(dtype)):
+            waiting.append(part)
+            count += len(part)
+            if count >= frames:
+                joined = np.concatenate(waiting)
+                whole = count // frames * frames
+                for first in range(0, whole, frames):
+                    yield joined[first : first + frames]
+                waiting, count = [joined[whole:]], count - whole
+        if count:
+            yield np.concatenate(waiting)
+
+    def missing(self) -> str | None:
+        """What the file should hold, but couldn't be read; to be asked after the last block."""
+        declared_s = self._declared_s
+        if declared_s is not None and declared_s - self._decoded_s > _TOLERANCE_S:
+            return f"breaks off after {clock(self._decoded_s)} of {clock(declared_s)}"
+        return self._damage.told()
+
+    def _parts(self, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
+        """The decoded frames, each of shape (samples, channels), at the rate and with the channels of the first."""
+        rate_hz = self.sample_rate_hz
+        resampler: soxr.ResampleStream | None = None
+        for frame in self._frames():
+            part = _samples(frame, dtype)
+            if part.shape[1] != self.channels:
+                part = np.repeat(part.mean(axis=1, keepdims=True).astype(dtype), self.channels, axis=1)
+            if frame.sample_rate != rate_hz:
+                if resampler is not None:
+                    yield resampler.resample_chunk(np.empty((0, self.channels), dtype), last=True)
+                rate_hz = frame.sample_rate
+                resampler = None
+                if rate_hz != self.sample_rate_hz:
+                    resampler = soxr.ResampleStream(rate_hz, self.sample_rate_hz, self.channels, dtype=dtype.name)
+            yield part if resampler is None else resampler.resample_chunk(part)
+        if resampler is not None:
+            yield resampler.resample_chunk(np.empty((0, self.channels), dtype), last=True)
+
+    def _frames(self) -> Iterator[AudioFrame]:
+        is_numbered = self._container.format.name in _NUMBERED
+        packets = self._container.demux(self._stream)
+        last_error: Exception | None = None
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.error.FFmpegError, OSError, ValueError) as error:
+                if self._bytes.failure is not None or not self._decoded_s:
+                    raise self._unreadable(error) from error
+                self._damage.add(self._decoded_s, 0)
+                break
+            if packet is None:
+                break
+            try:
+                frames = packet.decode()
+            except (av.error.FFmpegError, ValueError) as error:
+                last_error = error
+                if not bytes(packet)[:16].startswith(_TAGS):
+                    self._damage.add(self._decoded_s, packet.size)
+                continue
+            for frame in frames:
+                if not (isinstance(frame, AudioFrame) and frame.samples and frame.sample_rate):
+                    continue
+                if is_numbered and frame.time is not None:
+                    gap_s = frame.time - self._decoded_s
+                    if frame.samples / 2 / frame.sample_rate < gap_s < _LONGEST_GAP_S and self._decoded_s:
+                        self._damage.add_gap(self._decoded_s, gap_s)
+                        yield from self._silence(frame, round(gap_s * frame.sample_rate))
+                if frame.is_corrupt:
+                    self._damage.add(self._decoded_s, packet.size)
+                self._decoded_s += frame.samples / frame.sample_rate
+                yield frame
+        if not self._decoded_s and last_error is not None:
+            raise self._unreadable(last_error) from last_error
+
+    def _silence(self, like: AudioFrame, samples: int) -> Iterator[AudioFrame]:
+        """Frames of silence, as many samples as are missing before one."""
+        dtype = like.to_ndarray().dtype
+        while samples > 0:
+            some = min(samples, like.samples)
+            shape = (like.layout.nb_channels, some) if like.format.is_planar else (1, like.layout.nb_channels * some)
+            silent = AudioFrame.from_ndarray(np.zeros(shape, dtype), like.format.name, like.layout.name)
+            silent.sample_rate = like.sample_rate
+            self._decoded_s += some / like.sample_rate
+            samples -= some
+            yield silent
+
+    def _stated_s(self) -> float | None:
+        """How long the audio track is, as the file says, or FFmpeg takes it from the size of the file."""
+        stream = self._stream
+        if stream.duration and stream.time_base:
+            stated_s = float(stream.duration * stream.time_base)
+            return stated_s if 0 < stated_s < _LONGEST_KNOWN_S else None
+        return _seconds_of_tag(stream.metadata.get("DURATION", ""))
+
+    def _tells_length(self) -> bool:
+        name = self._container.format.name
+        if name == "mp3":
+            return self._bytes.begins_with(_XING)
+        return name in _TELL_LENGTH or (name == "matroska,webm" and "DURATION" in self._stream.metadata)
+
+    def _unreadable(self, reason: str | Exception) -> AudioError:
+        if self._bytes.failure is not None:
+            return unreadable(self._path, self._bytes.failure)
+        if isinstance(reason, Exception):
+            reason = getattr(reason, "strerror", None) or first_line(reason)
+        return AudioError(self._path, f"can't be read as audio: {reason}")
+
+
+class _Bytes:
+    """What FFmpeg sees of a file: its bytes, and no name to go by.
+
+    Attributes:
+        failure: What the system said when it couldn't be read any further.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.failure: OSError | None = None
+        self._file = file
+        self._file.seek(0)
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:
+            self.failure = error
+            raise
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def begins_with(self, any_of: tuple[bytes, ...]) -> bool:
+        """Whether one of some words is in the first frame, behind an ID3 tag if there is one."""
+        before = self._file.tell()
+        self._file.seek(0)
+        head = self._file.read(10)
+        start = 0
+        if head[:3] == b"ID3" and len(head) == 10:
+            start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+        self._file.seek(start)
+        frame = self._file.read(_XING_WITHIN_BYTES)
+        self._file.seek(before)
+        return any(word in frame for word in any_of)
+
+
+@cache
+def _audio_decoders() -> str:
+    """The names of FFmpeg's audio decoders; no other is ever opened, so that no picture is decoded."""
+    names = []
+    for name in av.codecs_available:
+        try:
+            codec = av.Codec(name, "r")
+        except ValueError:  # it only encodes
+            continue
+        if codec.type == "audio":
+            names.append(codec.name)
+    return ",".join(sorted(set(names)))
+
+
+def _samples(frame: AudioFrame, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """A frame as (samples, channels), full scale at one, or for int32 at 2³¹."""
+    values: NDArray[Any] = frame.to_ndarray()
+    channels = frame.layout.nb_channels
+    values = values.T if frame.format.is_planar else values.reshape(-1, channels)
+    if values.dtype == np.uint8:
+        values = (values.astype(np.int16) - 128) << 8
+    if np.issubdtype(values.dtype, np.integer):
+        bits = 8 * values.dtype.itemsize
+        if dtype == np.int32:
+            values = values.astype(np.int32) << (32 - bits) if bits < 32 else values >> (bits - 32)
+        else:
+            values = np.divide(values, float(1 << (bits - 1)), dtype=np.float32 if bits <= 16 else np.float64)
+    return np.asarray(values, dtype)
+
+
+def _subtype(sample_format: str) -> str:
+    return {"u8": "PCM_16", "s16": "PCM_16", "s32": "PCM_24"}.get(sample_format.removesuffix("p"), "FLOAT")
+
+
+def _seconds_of_tag(duration: str) -> float | None:
+    """The seconds of Matroska's own tag, as in `00:01:02.500000000`."""
+    try:
+        hours, minutes, seconds = duration.strip("\0 ").split(":")
+        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        return None
