@@ -157,9 +157,7 @@ def run_index(
         if plan.to_read:
             run.learn_what_is_held()
         manifest = store.manifest
-        reading_ahead = read_ahead(
-            plan.to_read, manifest.window_s, manifest.hop_s, run.is_held, manifest.hearing
-        )
+        reading_ahead = read_ahead(plan.to_read, manifest.window_s, manifest.hop_s, run.is_held, manifest.hearing)
         with closing(reading_ahead) as clips:
             for ahead in clips:
                 run.take(ahead)

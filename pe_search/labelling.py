@@ -98,9 +98,7 @@ class Labeller:
         known: Set[bytes] = self._store.digests() if self._store and len(digests) < len(clips) else frozenset()
         to_read = [clip for clip in clips if clip.path not in digests]
         manifest = self._manifest
-        reading_ahead = read_ahead(
-            to_read, manifest.window_s, manifest.hop_s, known.__contains__, manifest.hearing
-        )
+        reading_ahead = read_ahead(to_read, manifest.window_s, manifest.hop_s, known.__contains__, manifest.hearing)
         with closing(reading_ahead):
             for clip in clips:
                 reading = _Reading(clip)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -43,6 +44,7 @@ _LONGEST_GAP_S = 3_600.0
 _LONGEST_KNOWN_S = 1e7
 # What stands at the end of a file, is no audio, and isn't missed.
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
+_LONGEST_PAGE_BYTES = 27 + 255 + 255 * 255
 _XING = (b"Xing", b"Info", b"VBRI")
 _XING_WITHIN_BYTES = 1 << 16
 
@@ -78,7 +80,7 @@ class FfmpegSource:
                 container_options={"format_whitelist": _FORMATS, "codec_whitelist": _audio_decoders()},
             )
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise self._unreadable("Format not recognised") from error
+            raise self._unreadable(self._bytes.why_not_recognised()) from error
         try:
             streams = self._container.streams.audio
             if not streams:
@@ -135,6 +137,8 @@ class FfmpegSource:
         declared_s = self._declared_s
         if declared_s is not None and declared_s - self._decoded_s > _TOLERANCE_S:
             return f"breaks off after {clock(self._decoded_s)} of {clock(declared_s)}"
+        if self._container.format.name == "ogg" and self._bytes.breaks_off_in_page():
+            return f"breaks off after {clock(self._decoded_s)}"
         return self._damage.told()
 
     def _parts(self, dtype: np.dtype[Any]) -> Iterator[NDArray[Any]]:
@@ -250,6 +254,23 @@ class _Bytes:
 
     def tell(self) -> int:
         return self._file.tell()
+
+    def why_not_recognised(self) -> str:
+        self._file.seek(4)
+        # MP4 and MOV have their table of contents at the end, and a recorder that crashed has not written it.
+        if self._file.read(4) in (b"ftyp", b"mdat", b"wide"):
+            return "it has no table of contents (moov), so its recording or copying was not finished"
+        return "Format not recognised"
+
+    def breaks_off_in_page(self) -> bool:
+        """Whether an Ogg file ends within a page."""
+        size = self._file.seek(0, os.SEEK_END)
+        start = max(0, size - _LONGEST_PAGE_BYTES)
+        self._file.seek(start)
+        tail = self._file.read(size - start)
+        page = tail[tail.rfind(b"OggS") :] if b"OggS" in tail else b""
+        segments = page[27 : 27 + page[26]] if len(page) > 27 else b""
+        return bool(page) and (len(page) < 27 or len(page) < 27 + page[26] + sum(segments))
 
     def begins_with(self, any_of: tuple[bytes, ...]) -> bool:
         """Whether one of some words is in the first frame, behind an ID3 tag if there is one."""
