@@ -146,7 +146,8 @@ def run_index(
         load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
         on_progress: Called now and then with the bytes of the plan's clips that are done, and the seconds of audio
             that are embedded.
-        on_problem: Called with each clip that is left out, as soon as it is known.
+        on_problem: Called with each clip that is left out, of which something is missing, or that is odd, as soon as
+            it is known.
     """
     run = _Run(store, load_embedder, on_progress, on_problem)
     is_interrupted = False
@@ -176,6 +177,7 @@ def run_index(
         unchanged=plan.unchanged,
         removed=len(plan.to_remove),
         left_out_before=plan.left_out_before,
+        incomplete=run.incomplete,
         problems=tuple(run.problems),
         is_interrupted=is_interrupted,
     )
@@ -190,6 +192,7 @@ class _Reading:
         embeddings: Of those windows that are embedded and not committed.
         committed: How many windows the store holds already.
         committed_before: How many it held before this run.
+        missing: What of it couldn't be read; None as long as it isn't at its end, and if it was read whole.
     """
 
     digest: bytes
@@ -198,6 +201,7 @@ class _Reading:
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
     committed: int = 0
     committed_before: int = 0
+    missing: str | None = None
     is_read: bool = False
     is_dropped: bool = False
 
@@ -220,6 +224,7 @@ class _Run:
         self.windows = 0
         self.audio_s = 0.0
         self.recognised = 0
+        self.incomplete = 0
         self.problems: list[Problem] = []
         self._store = store
         self._embedder = cache(load_embedder)
@@ -229,6 +234,8 @@ class _Run:
         # one began, and what is on its way.
         self._held: set[bytes] = set()
         self._begun: dict[bytes, list[tuple[float, float]]] = {}
+        # What could not be read of those contents that are held in part.
+        self._missing: dict[bytes, str] = {}
         self._uncommitted: dict[bytes, _Reading] = {}
         self._recognised: list[tuple[Clip, bytes]] = []
         self._left_out: list[LeftOut] = []
@@ -250,6 +257,7 @@ class _Run:
     def learn_what_is_held(self) -> None:
         self._held = self._store.digests()
         self._begun = self._store.begun_times()
+        self._missing = self._store.missing_by_digest()
 
     def is_held(self, digest: bytes) -> bool:
         """Whether a content need not be embedded any more; called from other threads."""
@@ -275,14 +283,21 @@ class _Run:
             else:
                 self.leave_out(clip, error.reason)
         else:
+            missing: str | None = None
             if reading is not None:
+                self._take_oddities(reading, ahead.oddities)
                 reading.is_read = True
             if digest in self._held:
                 self._recognised.append((clip, digest))
+                missing = self._missing.get(digest)
             elif digest in self._uncommitted:
                 self._uncommitted[digest].clips.append(clip)
+                missing = self._uncommitted[digest].missing
             else:
                 self.leave_out(clip, _TOO_LARGE)
+            if missing is not None:
+                self.incomplete += 1
+                self._on_problem(Problem(clip.path, missing))
         self._bytes_read = bytes_before + clip.size_bytes
         self._commit_if_due()
 
@@ -306,6 +321,13 @@ class _Run:
                 return
         if len(reading.times) < len(begun):
             raise AudioError(ahead.clip.path, _READS_OTHERWISE, may_pass=True)
+
+    def _take_oddities(self, reading: _Reading, oddities: Iterable[Problem]) -> None:
+        for oddity in oddities:
+            if oddity.is_note:
+                self._on_problem(oddity)
+            else:
+                reading.missing = oddity.reason
 
     def embed(self) -> None:
         """Embed what is gathered; commit if it is time."""
@@ -359,6 +381,8 @@ class _Run:
         for reading in finished:
             del self._uncommitted[reading.digest]
             self._held.add(reading.digest)
+            if reading.missing is not None:
+                self._missing[reading.digest] = reading.missing
             begun_s = reading.times[reading.committed_before - 1][1] if reading.committed_before else 0.0
             self.windows += len(reading.times) - reading.committed_before
             self.audio_s += reading.times[-1][1] - begun_s
@@ -372,7 +396,8 @@ class _Run:
 def _part(reading: _Reading, windows: int) -> Content:
     """The windows that come after those that are committed."""
     times = reading.times[reading.committed : reading.committed + windows]
-    return Content(reading.digest, times, np.stack(reading.embeddings[:windows]), is_whole=reading.is_finished)
+    embeddings = np.stack(reading.embeddings[:windows])
+    return Content(reading.digest, times, embeddings, is_whole=reading.is_finished, missing=reading.missing)
 
 
 def _below(folder: str, paths: Sequence[str]) -> range:

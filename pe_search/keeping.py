@@ -14,7 +14,7 @@ from tempfile import NamedTemporaryFile
 from pe_search.audio.cut import cut
 from pe_search.audio.read import ClipReader
 from pe_search.errors import AudioError
-from pe_search.records import Span
+from pe_search.records import Hearing, Span
 
 # A name may have 255 bytes, and a character up to four.
 _LONGEST_STEM_BYTES = 200
@@ -44,7 +44,7 @@ def copy_clip(path: Path, folder: Path) -> Path:
         return _settle(draft, folder, _shortened(path.stem), path.suffix)
 
 
-def cut_spans(path: Path, spans: Iterable[Span], folder: Path) -> list[Path]:
+def cut_spans(path: Path, spans: Iterable[Span], folder: Path, track: int = 1) -> list[Path]:
     """Cut spans out of a clip into FLAC files in a folder.
 
     Their names say the clip, the times and the probability: `walk_12.40-14.00s_0.93.flac`.
@@ -59,7 +59,7 @@ def cut_spans(path: Path, spans: Iterable[Span], folder: Path) -> list[Path]:
     spans = list(spans)
     with ExitStack() as stack:
         drafts = [stack.enter_context(_draft(folder)) for _ in spans]
-        with ClipReader(path) as reader:
+        with ClipReader(path, Hearing(track=track)) as reader:
             cut(reader, [((span.start_s, span.end_s), draft) for span, draft in zip(spans, drafts, strict=True)])
         return [
             _settle(

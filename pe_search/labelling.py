@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.audio.ahead import ClipAhead, read_ahead, tell_oddities
+from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Hit, Problem
 from pe_search.searching import probability
@@ -146,7 +146,8 @@ class Labeller:
                     self._on_progress(self._bytes_done + reading.clip.size_bytes * share_read, self._embedded_s)
                 if reading.is_left_out:
                     return
-            tell_oddities(ahead, self._on_problem)
+            for oddity in ahead.oddities:
+                self._on_problem(oddity)
         except AudioError as error:
             self._leave_out(reading, error.reason)
         reading.is_read = True

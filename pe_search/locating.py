@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.find import find_clips
 from pe_search.audio.hashing import content_digest
-from pe_search.audio.read import ClipReader
+from pe_search.audio.read import ClipReader, oddities
 from pe_search.audio.windows import cut_windows, fill_last_frame
 from pe_search.errors import AudioError
 from pe_search.joining import join_windows
-from pe_search.records import Clip, Hit, Problem, Span, SpanRules, Trace, Window
+from pe_search.records import PLAIN_HEARING, Clip, Hearing, Hit, Problem, Span, SpanRules, Trace, Window
 from pe_search.spans import find_spans, measured, smoothed, then, without
 
 # Windows of 5 s, each of which begins 4 s after the last and so has heard half a second of what is beyond the middle of
@@ -102,13 +102,17 @@ class Locator:
         self._frame_s = self._heard_frame_s * hearing.speed
 
     def in_clip(
-        self, path: Path, on_progress: Callable[[float, float], None] = lambda _share, _heard_s: None
+        self,
+        path: Path,
+        on_progress: Callable[[float, float], None] = lambda _share, _heard_s: None,
+        on_problem: Callable[[Problem], None] = lambda _problem: None,
     ) -> list[Trace]:
         """Listen to a clip of any length, holding no more of its audio than the embedder takes at once.
 
         Args:
             path: The clip.
             on_progress: Called now and then with the share of the clip that is done, from 0 to 1, and the seconds.
+            on_problem: Called with what is missing of the clip, or odd about it.
 
         Returns:
             A trace for each query.
@@ -122,7 +126,10 @@ class Locator:
                 # The header may lie about the length, so the share is held at one.
                 on_progress(end_s / max(reader.header_duration_s, end_s), end_s)
 
-            return self._listen(reader.blocks(), path, 0.0, heard)
+            traces = self._listen(reader.blocks(), path, 0.0, heard)
+            for oddity in oddities(reader):
+                on_problem(oddity)
+            return traces
 
     def in_hits(
         self,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PLAIN_HEARING",
+    "USUAL_HEARING",
     "Account",
     "Clip",
     "Content",
@@ -70,6 +71,9 @@ class Hearing:
 
 PLAIN_HEARING = Hearing()
 """As the file has it: no change of level or speed, the first track."""
+
+USUAL_HEARING = Hearing(level="auto")
+"""What a new store has, unless something else is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +348,7 @@ class IndexSummary:
         unchanged: Clips that the store already held as they are on disk.
         removed: Clips that left the store, their files being gone.
         left_out_before: Clips that an earlier run left out, and that haven't changed since.
+        incomplete: Clips that this run took in, though something of them couldn't be read.
         problems: Clips that this run left out.
         is_interrupted: Whether the run was stopped before its end.
     """
@@ -355,6 +360,7 @@ class IndexSummary:
     unchanged: int
     removed: int
     left_out_before: int
+    incomplete: int
     problems: tuple[Problem, ...]
     is_interrupted: bool
 

@@ -10,7 +10,7 @@ from threading import Condition
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.hashing import content_digest, unchanged
-from pe_search.audio.read import ClipReader
+from pe_search.audio.read import ClipReader, oddities
 from pe_search.audio.windows import cut_windows
 from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem, Window
 
@@ -31,15 +31,13 @@ class ClipAhead:
     Attributes:
         clip: The clip.
         share_read: How much of it the windows that were taken make up, 0–1.
-        missing: What it should hold, but couldn't be read; known once the windows have ended. None if all was read.
-        notes: What is odd about it though nothing is missing; known once the windows have ended.
+        oddities: What of it couldn't be read, and what is odd about it; known once the windows have ended.
     """
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
         self.share_read = 0.0
-        self.missing: str | None = None
-        self.notes: tuple[str, ...] = ()
+        self.oddities: tuple[Problem, ...] = ()
         self._changed = Condition()
         self._digest: bytes | None = None
         self._windows: deque[tuple[Window, float]] = deque()
@@ -135,19 +133,11 @@ class ClipAhead:
                     self._windows.append((window, share))
                     self._seconds += len(window.samples) / SAMPLE_RATE_HZ
                     self._changed.notify_all()
-            self.missing, self.notes = reader.missing(), reader.notes
+            self.oddities = oddities(reader)
 
     def _go_on(self) -> None:
         if self._is_stopped:
             raise _StoppedError
-
-
-def tell_oddities(ahead: ClipAhead, on_problem: Callable[[Problem], None]) -> None:
-    """Say what is missing of a clip, or odd about it, once its windows have ended."""
-    for note in ahead.notes:
-        on_problem(Problem(ahead.clip.path, note, is_note=True))
-    if ahead.missing is not None:
-        on_problem(Problem(ahead.clip.path, ahead.missing))
 
 
 def read_ahead(

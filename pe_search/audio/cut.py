@@ -88,7 +88,12 @@ class _Cut:
             raise OSError(disk.failure.errno, disk.failure.strerror, str(place)) from disk.failure
 
 
-def cut(reader: ClipReader, places: Iterable[tuple[tuple[float, float], Path]], file_format: str = "FLAC") -> None:
+def cut(
+    reader: ClipReader,
+    places: Iterable[tuple[tuple[float, float], Path]],
+    file_format: str = "FLAC",
+    speed: float = 1.0,
+) -> None:
     """Write some stretches of a clip in one pass over it.
 
     Samples of up to 24 bits come out as they were; what is floating point, or compressed with loss, comes out in 24
@@ -98,6 +103,7 @@ def cut(reader: ClipReader, places: Iterable[tuple[tuple[float, float], Path]], 
         reader: Of the clip, fresh.
         places: Start and end of each stretch in seconds, and the file to write it to. Stretches may overlap.
         file_format: `FLAC` or `WAV`.
+        speed: How fast the files are to be played; the samples are the same at any speed.
 
     Raises:
         AudioError: If the clip can't be read, or ends before a stretch does, or the format has no room for its channels
@@ -113,7 +119,7 @@ def cut(reader: ClipReader, places: Iterable[tuple[tuple[float, float], Path]], 
     subtype = _SUBTYPES.get(reader.subtype, "PCM_24")
 
     def encode(disk: _Disk) -> soundfile.SoundFile:
-        return soundfile.SoundFile(disk, "w", rate_hz, channels, subtype, format=file_format)
+        return soundfile.SoundFile(disk, "w", round(rate_hz * speed), channels, subtype, format=file_format)
 
     waiting = [
         _Cut(start := round(start_s * rate_hz), max(start + 1, round(end_s * rate_hz)), path, encode)

@@ -17,7 +17,7 @@ from pe_search.audio.files import open_clip
 from pe_search.audio.libsndfile import LibsndfileSource
 from pe_search.audio.mono import Mixer, integer_scale
 from pe_search.errors import AudioError
-from pe_search.records import PLAIN_HEARING, Hearing
+from pe_search.records import PLAIN_HEARING, Hearing, Problem
 
 _LOWEST_RATE_HZ = 1_000
 _HIGHEST_RATE_HZ = 768_000
@@ -220,6 +220,13 @@ class ClipReader:
         if scale is not None:
             source.notes.append(f"its float samples reach {peak:,.0f}; they are divided by {scale:,.0f}")
         return scale
+
+
+def oddities(reader: ClipReader) -> tuple[Problem, ...]:
+    """What is missing of a clip, and what is odd about it, once its blocks have ended."""
+    notes = tuple(Problem(reader.path, note, is_note=True) for note in reader.notes)
+    missing = reader.missing()
+    return notes if missing is None else (*notes, Problem(reader.path, missing))
 
 
 def _open_source(file: BinaryIO, path: Path, track: int) -> Source:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pe_search.cli.messages import say_compiling, say_problem
 from pe_search.cli.options import cache_directory, socket_directory
 from pe_search.errors import StoreError
-from pe_search.records import Account, Clip, Hit, Request
+from pe_search.records import Account, Clip, Hearing, Hit, Request
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.compiled import CompiledTextEmbedder
@@ -63,6 +63,10 @@ class AskedStore:
             self._stack.close()
             raise StoreError(f"The store at {self._directory} was made anew, in another way; start again to ask it.")
         return store
+
+    def hearing(self) -> Hearing:
+        """How the store's clips are brought to the model."""
+        return self.opened.manifest.hearing
 
     def close_if_replaced(self) -> None:
         """See to it that `opened` is the store that is there now, for one that is kept open notices no other."""

@@ -112,14 +112,15 @@ class Conversation:
         return numbered[number]
 
     def _play(self, hit: Hit) -> None:
-        picks = Picks(None, None, is_to_play=True)
+        picks = Picks(None, None, self._asked.hearing, is_to_play=True)
         deque(picks.of_hits([[hit]], self._asked.clip), maxlen=0)
         picks.finish()
 
     def _show_spans(self, hit: Hit) -> None:
         if not self._query.texts:
             raise PeSearchError("These hits are of a sound, and spans are of a text: type first what to listen for.")
-        self._listener.write([[hit]], [self._query], HitFormat.TABLE, Picks(None, None, is_to_play=False))
+        picks = Picks(None, None, self._asked.hearing, is_to_play=False)
+        self._listener.write([[hit]], [self._query], HitFormat.TABLE, picks)
 
 
 def _read_line() -> str | None:

@@ -30,7 +30,7 @@ class HitListener:
 
     Args:
         asked: The store of the hits.
-        rules: How spans are made.
+        rules_at: How spans are made of what is heard at a speed.
         frame_model: The checkpoint of the frame-level head; None for the store's, or its counterpart.
         loading: Makes what the head is loaded in.
     """
@@ -38,12 +38,12 @@ class HitListener:
     def __init__(
         self,
         asked: AskedStore,
-        rules: SpanRules,
+        rules_at: Callable[[float], SpanRules],
         frame_model: str | None,
         loading: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._asked = asked
-        self._rules = rules
+        self._rules_at = rules_at
         self._frame_model = frame_model
         self._loading = loading
         self._embedder: Embedder | None = None
@@ -102,7 +102,8 @@ class HitListener:
         def embed_names(names: Sequence[str]) -> NDArray[np.float32]:
             return compose_texts([of_texts[name] for name in names], embedder)
 
-        return Locator(embedder, Question(list(of_texts), self._rules), embed_names)
+        hearing = self._asked.hearing()
+        return Locator(embedder, Question(list(of_texts), self._rules_at(hearing.speed)), embed_names, hearing)
 
     @cached_property
     def _checkpoint(self) -> Checkpoint:

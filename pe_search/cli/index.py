@@ -22,15 +22,20 @@ from pe_search.cli.options import (
     DeviceOption,
     Dtype,
     DtypeOption,
+    Level,
+    LevelOption,
+    SpeedOption,
     StoreOption,
+    TrackOption,
     a_number,
     cache_directory,
+    chosen_hearing,
     expanded,
     store_directory,
 )
 from pe_search.cli.progress import ProgressBar
 from pe_search.errors import StoreError
-from pe_search.records import IndexSummary
+from pe_search.records import USUAL_HEARING, Hearing, IndexSummary
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -87,6 +92,9 @@ def index(
             help="Seconds from one window to the next. [default: the window's length]",
         ),
     ] = None,
+    level: LevelOption = None,
+    speed: SpeedOption = None,
+    track: TrackOption = None,
     device: DeviceOption = Device.AUTO,
     dtype: DtypeOption = Dtype.AUTO,
     prune: Annotated[
@@ -120,6 +128,7 @@ def index(
     manifest = read_manifest_if_any(directory)
     if manifest is not None:
         _refuse_other_windows(directory, manifest, window_s, hop_s)
+        _refuse_other_hearing(directory, manifest.hearing, level, speed, track)
     elif hop_s is not None and hop_s > (window_s or _WINDOW_S):
         raise typer.BadParameter("is longer than the window: some audio would go unheard.", param_hint="--hop")
     with ExitStack() as stack:
@@ -150,7 +159,8 @@ def index(
             return embedder
 
         if opened is None:
-            new = new_manifest(load_embedder(), window_s, hop_s)
+            hearing = chosen_hearing(level, speed, track, USUAL_HEARING)
+            new = new_manifest(load_embedder(), hearing, window_s, hop_s)
             opened = stack.enter_context(Store.create(directory, new))
         stack.enter_context(_termination_interrupts())
         bar = stack.enter_context(ProgressBar("embedding", sum(clip.size_bytes for clip in plan.to_read)))
@@ -158,7 +168,7 @@ def index(
     _say_summary(summary, directory, time.monotonic() - started_s, load_embedder() if summary.windows else None)
     if summary.is_interrupted:
         raise typer.Exit(130)
-    if summary.problems:
+    if summary.problems or summary.incomplete:
         raise typer.Exit(2)
 
 
@@ -189,7 +199,19 @@ def _refuse_other_windows(directory: Path, manifest: Manifest, window_s: float |
         )
 
 
-def new_manifest(embedder: Embedder, window_s: float | None = None, hop_s: float | None = None) -> Manifest:
+def _refuse_other_hearing(
+    directory: Path, hearing: Hearing, level: Level | None, speed: float | None, track: int | None
+) -> None:
+    if chosen_hearing(level, speed, track, hearing) != hearing:
+        raise StoreError(
+            f"The store at {directory} was made with --level {hearing.level} --speed {hearing.speed:g} --track "
+            f"{hearing.track}; index into another store (--store) to use others."
+        )
+
+
+def new_manifest(
+    embedder: Embedder, hearing: Hearing, window_s: float | None = None, hop_s: float | None = None
+) -> Manifest:
     """What embeddings by an embedder will have in common. Windows are of the default length if none is given."""
     from pe_search.audio import SAMPLE_RATE_HZ
     from pe_search.store import Manifest
@@ -204,6 +226,9 @@ def new_manifest(embedder: Embedder, window_s: float | None = None, hop_s: float
         sample_rate_hz=SAMPLE_RATE_HZ,
         logit_scale=embedder.logit_scale,
         logit_bias=embedder.logit_bias,
+        level=hearing.level,
+        speed=hearing.speed,
+        track=hearing.track,
     )
 
 
@@ -241,6 +266,7 @@ def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float, embed
         *([f"{summary.recognised:,} recognised"] if summary.recognised else []),
         f"{summary.unchanged:,} unchanged",
         f"{summary.removed:,} removed",
+        *([f"{summary.incomplete:,} incomplete"] if summary.incomplete else []),
         f"{len(summary.problems):,} left out",
         *(
             [f"{summary.left_out_before:,} left out before (see `pe-search status --problems`)"]

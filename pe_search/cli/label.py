@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,17 +22,21 @@ from pe_search.cli.options import (
     DeviceOption,
     Dtype,
     DtypeOption,
+    LevelOption,
+    SpeedOption,
     StoreOption,
+    TrackOption,
     a_number,
     cache_directory,
     checked_texts,
+    chosen_hearing,
     expanded,
     store_directory,
 )
 from pe_search.cli.progress import ProgressBar
 from pe_search.cli.render import Rows, hit_values, times, write_renderable
 from pe_search.errors import StoreError
-from pe_search.records import Hit, Problem
+from pe_search.records import USUAL_HEARING, Hearing, Hit, Problem
 
 if TYPE_CHECKING:
     from pe_search.composing import TextEmbedder
@@ -89,6 +93,9 @@ def label(
             help="The checkpoint, as for index. [default: the store's; without a store $PE_SEARCH_MODEL, else builtin]",
         ),
     ] = None,
+    level: LevelOption = None,
+    speed: SpeedOption = None,
+    track: TrackOption = None,
     device: DeviceOption = Device.AUTO,
     dtype: DtypeOption = Dtype.AUTO,
     store: StoreOption = None,
@@ -114,7 +121,8 @@ def label(
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
-        problems.append(problem)
+        if not problem.is_note:
+            problems.append(problem)
         say_problem(problem)
 
     clips = list(find_clips([expanded(path) for path in read_more_paths(paths, files_from)], leave_out))
@@ -127,8 +135,9 @@ def label(
 
     with ExitStack() as stack:
         source = context.get_parameter_source("store")
+        asked_hearing = partial(chosen_hearing, level, speed, track)
         opened, checkpoint = _open_store_if_any(
-            store_directory(store), model, is_named=source is not None and source.name == "COMMANDLINE"
+            store_directory(store), model, asked_hearing, is_named=source is not None and source.name == "COMMANDLINE"
         )
 
         @cache
@@ -139,7 +148,7 @@ def label(
 
         if opened is not None:
             stack.enter_context(opened)
-        manifest = new_manifest(load_embedder()) if opened is None else opened.manifest
+        manifest = opened.manifest if opened else new_manifest(load_embedder(), asked_hearing(USUAL_HEARING))
         embeddings = _text_embedder(opened, checkpoint, load_embedder).embed_texts(texts)
         bar = stack.enter_context(ProgressBar("labelling", sum(clip.size_bytes for clip in clips)))
         labeller = Labeller(texts, embeddings, manifest, load_embedder, opened, leave_out, bar.show)
@@ -160,8 +169,10 @@ def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:
     return list(dict.fromkeys(checked_texts([part.strip() for part in labels.split(",")], "--labels")))
 
 
-def _open_store_if_any(directory: Path, model: str | None, *, is_named: bool) -> tuple[Store | None, Checkpoint]:
-    """The store to use, if there is one that was made with the checkpoint; and that checkpoint.
+def _open_store_if_any(
+    directory: Path, model: str | None, asked_hearing: Callable[[Hearing], Hearing], *, is_named: bool
+) -> tuple[Store | None, Checkpoint]:
+    """The store to use, if there is one that was made with what is asked for; and its checkpoint.
 
     A store that is named on the command line must be there and fit; the one in its usual place is only a help.
     """
@@ -184,6 +195,13 @@ def _open_store_if_any(directory: Path, model: str | None, *, is_named: bool) ->
                     f"--store out to use {model}."
                 )
             return None, checkpoint
+    if asked_hearing(manifest.hearing) != manifest.hearing:
+        if is_named:
+            raise StoreError(
+                f"The store at {directory} was made with another --level, --speed or --track; leave --store out to use "
+                "yours."
+            )
+        return None, checkpoint
     return Store.open(directory, on_problem=say_problem), checkpoint
 
 

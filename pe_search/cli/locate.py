@@ -19,11 +19,15 @@ from pe_search.cli.options import (
     Dtype,
     DtypeOption,
     JoinOption,
+    LevelOption,
     MinLengthOption,
     SmoothOption,
+    SpeedOption,
     ThresholdOption,
+    TrackOption,
     a_number,
     checked_texts,
+    chosen_hearing,
     expanded,
     span_rules,
 )
@@ -33,7 +37,7 @@ from pe_search.cli.render import HitFormat
 from pe_search.cli.timelines import TIMELINE_FORMATS, write_timelines
 from pe_search.cli.traces import write_traces
 from pe_search.errors import AudioError
-from pe_search.records import Problem, Trace
+from pe_search.records import USUAL_HEARING, Problem, Trace
 
 
 def locate(
@@ -98,6 +102,9 @@ def locate(
             "directory. [default: $PE_SEARCH_MODEL, else builtin]",
         ),
     ] = None,
+    level: LevelOption = None,
+    speed: SpeedOption = None,
+    track: TrackOption = None,
     device: DeviceOption = Device.AUTO,
     dtype: DtypeOption = Dtype.AUTO,
 ) -> None:
@@ -132,7 +139,8 @@ def locate(
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
-        problems.append(problem)
+        if not problem.is_note:
+            problems.append(problem)
         say_problem(problem)
 
     clips = list(find_clips([expanded(path) for path in (*files, *read_paths(files_from))], leave_out))
@@ -146,15 +154,17 @@ def locate(
     from pe_search.pe_audio.embedder import Embedder
 
     asked = model if model is not None else os.environ.get("PE_SEARCH_MODEL", BUILTIN)
+    hearing = chosen_hearing(level, speed, track, USUAL_HEARING)
     question = Question(
         queries,
-        span_rules(threshold, smooth_s, min_length_s, join_s),
+        span_rules(threshold, smooth_s, min_length_s, join_s, hearing.speed),
         without=without or (),
         then=then or (),
         within_s=5.0 if within_s is None else within_s,
     )
-    locator = Locator(Embedder(find_checkpoint(frame_model_of(asked)), device.value, dtype.value), question)
-    picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
+    embedder = Embedder(find_checkpoint(frame_model_of(asked)), device.value, dtype.value)
+    locator = Locator(embedder, question, hearing=hearing)
+    picks = Picks(copy_to, cut_to, lambda: hearing, is_to_play=is_to_play)
     with ProgressBar("listening", sum(clip.size_bytes for clip in clips)) as bar:
 
         def listen() -> Iterator[Sequence[Trace]]:
@@ -165,6 +175,7 @@ def locate(
                     traces = locator.in_clip(
                         clip.path,
                         lambda share, heard_s: bar.show(bytes_done + share * clip.size_bytes, audio_s + heard_s),  # noqa: B023
+                        leave_out,
                     )
                     audio_s += traces[0].end_s
                     bar.hide()

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pe_search.cli.completion import complete_store
-from pe_search.records import SpanRules
+from pe_search.records import Hearing, SpanRules
 
 StoreOption = Annotated[
     str | None,
@@ -43,6 +43,56 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
     FLOAT16 = "float16"
+
+
+class Level(StrEnum):
+    """What is done about quiet windows."""
+
+    NONE = "none"
+    AUTO = "auto"
+
+
+LevelOption = Annotated[
+    Level | None,
+    typer.Option(
+        "--level",
+        show_default=False,
+        help="auto brings quiet windows up to a usual level, none leaves them as they are. [default: the store's; "
+        "without a store auto]",
+    ),
+]
+SpeedOption = Annotated[
+    float | None,
+    typer.Option(
+        "--speed",
+        metavar="X",
+        min=0.001,
+        max=1.0,
+        callback=lambda value: a_number(value),
+        show_default=False,
+        help="Play clips to the model at this speed: 0.1 for bats. All times are those of the file. [default: the "
+        "store's; without a store 1]",
+    ),
+]
+TrackOption = Annotated[
+    int | None,
+    typer.Option(
+        "--track",
+        metavar="N",
+        min=1,
+        show_default=False,
+        help="Which audio track to read of a file with several. [default: the store's; without a store 1]",
+    ),
+]
+
+
+def chosen_hearing(level: Level | None, speed: float | None, track: int | None, otherwise: Hearing) -> Hearing:
+    """How clips are read: as asked for, and otherwise as `otherwise` has it."""
+    return Hearing(
+        level=otherwise.level if level is None else level.value,
+        speed=otherwise.speed if speed is None else speed,
+        track=otherwise.track if track is None else track,
+    )
 
 
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the model runs.")]
@@ -97,11 +147,21 @@ JoinOption = Annotated[
 
 
 def span_rules(
-    threshold: float | None, smooth_s: float | None, min_length_s: float | None, join_s: float | None
+    threshold: float | None,
+    smooth_s: float | None,
+    min_length_s: float | None,
+    join_s: float | None,
+    speed: float = 1.0,
 ) -> SpanRules:
-    """The chosen rules, with the default for each that was not chosen."""
+    """The chosen rules, with the default for each that was not chosen: shorter times for a file that is slowed down."""
+    usual = replace(
+        DEFAULT_RULES,
+        smooth_s=DEFAULT_RULES.smooth_s * speed,
+        min_length_s=DEFAULT_RULES.min_length_s * speed,
+        join_s=DEFAULT_RULES.join_s * speed,
+    )
     chosen = {"threshold": threshold, "smooth_s": smooth_s, "min_length_s": min_length_s, "join_s": join_s}
-    return replace(DEFAULT_RULES, **{name: value for name, value in chosen.items() if value is not None})
+    return replace(usual, **{name: value for name, value in chosen.items() if value is not None})
 
 
 def checked_texts(texts: list[str], name: str) -> list[str]:

@@ -12,7 +12,7 @@ import typer
 from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import expanded
 from pe_search.errors import AudioError, PeSearchError
-from pe_search.records import Clip, Hit, Problem, Span, Trace
+from pe_search.records import Clip, Hearing, Hit, Problem, Span, Trace
 
 
 def _a_name(value: str | None) -> str | None:
@@ -45,6 +45,7 @@ class Picks:
     Args:
         copy_to: A folder for copies of the clips; made if need be.
         cut_to: A folder for what is cut out of them; made if need be.
+        hearing: How the clips are brought to the model; asked for once there is something to cut or play.
         is_to_play: Whether to play it all in the end.
 
     Attributes:
@@ -55,7 +56,10 @@ class Picks:
         OSError: If a folder can't be made.
     """
 
-    def __init__(self, copy_to: str | None, cut_to: str | None, *, is_to_play: bool) -> None:
+    def __init__(
+        self, copy_to: str | None, cut_to: str | None, hearing: Callable[[], Hearing], *, is_to_play: bool
+    ) -> None:
+        self._hearing = hearing
         self.problems: list[Problem] = []
         self._player: list[str] | None = None
         if is_to_play:
@@ -113,7 +117,7 @@ class Picks:
         if self._player is not None:
             from pe_search.cli.play import play
 
-            play(self._player, self._to_play, self._leave_out)
+            play(self._player, self._to_play, self._hearing(), self._leave_out)
 
     @property
     def _takes_anything(self) -> bool:
@@ -140,7 +144,7 @@ class Picks:
 
             for path in spans:
                 with self._leaving_out():
-                    self._cuts.update(cut_spans(path, spans[path], self._cut_to))
+                    self._cuts.update(cut_spans(path, spans[path], self._cut_to, self._hearing().track))
         if self._player is not None:
             self._to_play += in_turn
 

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from pe_search.cli.messages import say, shown_path
 from pe_search.cli.render import times
 from pe_search.errors import AudioError, PeSearchError
-from pe_search.records import Problem, Span
+from pe_search.records import Hearing, Problem, Span
 
 # The first that is there is taken. Each plays a WAV file to its end, prints nothing but errors, and reads no keys. What
 # mpv does at the end of a file is a thing that people set.
@@ -41,12 +41,18 @@ def find_player() -> list[str]:
     raise PeSearchError(f"There is nothing to play sound with: install one of {', '.join(_PLAYERS)}.")
 
 
-def play(player: Sequence[str], picks: Sequence[tuple[Path, Span]], on_problem: Callable[[Problem], None]) -> None:
+def play(
+    player: Sequence[str],
+    picks: Sequence[tuple[Path, Span]],
+    hearing: Hearing,
+    on_problem: Callable[[Problem], None],
+) -> None:
     """Play stretches of clips one after the other; on a terminal n goes on, p goes back, q ends it.
 
     Args:
         player: From `find_player`.
         picks: Clips, each with the stretch to play.
+        hearing: The track that is played, and how slowly.
         on_problem: Called with each clip that can't be played; it is passed over.
 
     Raises:
@@ -59,7 +65,7 @@ def play(player: Sequence[str], picks: Sequence[tuple[Path, Span]], on_problem: 
             path, span = left[number]
             wav = Path(folder) / "span.wav"
             try:
-                _cut_wav(path, span, wav)
+                _cut_wav(path, span, wav, hearing)
             except AudioError as error:
                 on_problem(Problem(error.path, error.reason))
                 del left[number]
@@ -73,12 +79,12 @@ def play(player: Sequence[str], picks: Sequence[tuple[Path, Span]], on_problem: 
             number = max(0, number - 1) if key == "p" else number + 1
 
 
-def _cut_wav(path: Path, span: Span, wav: Path) -> None:
+def _cut_wav(path: Path, span: Span, wav: Path, hearing: Hearing) -> None:
     from pe_search.audio.cut import cut
     from pe_search.audio.read import ClipReader
 
-    with ClipReader(path) as reader:
-        cut(reader, [((span.start_s, span.end_s), wav)], "WAV")
+    with ClipReader(path, hearing) as reader:
+        cut(reader, [((span.start_s, span.end_s), wav)], "WAV", speed=hearing.speed)
 
 
 def _play_file(command: Sequence[str], *, reads_keys: bool) -> str:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -176,14 +177,14 @@ def query(
         queries = read_queries(
             read_more_texts(texts or [], from_file), plus or [], minus or [], like or [], is_any=is_any
         )
-    rules = span_rules(threshold, smooth_s, min_length_s, join_s)
+    rules_at = partial(span_rules, threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
     if fdr is not None and like:
         raise typer.BadParameter("holds texts against other texts, and can't judge --like.", param_hint="--fdr")
     if spans and not converses and not all(query.texts or query.plus for query in queries):
         raise typer.BadParameter("listens for texts; give one beside --like.", param_hint="--spans")
-    if not (spans or converses) and (frame_model is not None or rules != DEFAULT_RULES):
+    if not (spans or converses) and (frame_model is not None or rules_at() != DEFAULT_RULES):
         raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
     if not spans and hit_format in TIMELINE_FORMATS:
         raise typer.BadParameter(f"is missing, and without it {hit_format} has nothing to tell.", param_hint="--spans")
@@ -206,14 +207,14 @@ def query(
     with AskedStore(store_directory(store), loading) as asked:
         if model is not None:
             _refuse_another(model, asked)
-        listener = HitListener(asked, rules, frame_model, loading)
+        listener = HitListener(asked, rules_at, frame_model, loading)
 
         def show(request: Request, on_hits: Callable[[Sequence[Hit]], None] = lambda _hits: None) -> int:
             accounts: list[Account] = []
             # A server tells hits alone.
             found = asked.answers_here(request, accounts.append) if is_to_explain else asked.answers(request)
             answers = _noted(found, on_hits)
-            picks = Picks(copy_to, cut_to, is_to_play=is_to_play)
+            picks = Picks(copy_to, cut_to, asked.hearing, is_to_play=is_to_play)
             # With `:like`, a conversation has a query in which there is nothing to listen for.
             if spans and all(query.texts or query.plus for query in request.queries):
                 status = listener.write(answers, request.queries, hit_format, picks)
@@ -229,7 +230,7 @@ def query(
         if converses:
             # What is missing should be told before the first line, not after each.
             _ = asked.opened
-            Picks(copy_to, cut_to, is_to_play=is_to_play)
+            Picks(copy_to, cut_to, asked.hearing, is_to_play=is_to_play)
 
             def show_one(query: Query, on_hits: Callable[[Sequence[Hit]], None]) -> None:
                 # Like --like, which --fdr can't judge either.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pe_search.errors import StoreError
+from pe_search.records import Hearing
 
 FORMAT_VERSION = 2
 EMBEDDING_DTYPE = "float16"
@@ -48,8 +49,16 @@ class Manifest:
     sample_rate_hz: int
     logit_scale: float
     logit_bias: float
+    level: str = "none"
+    speed: float = 1.0
+    track: int = 1
     embedding_dtype: str = EMBEDDING_DTYPE
     format_version: int = FORMAT_VERSION
+
+    @property
+    def hearing(self) -> Hearing:
+        """How clips are brought to the model."""
+        return Hearing(self.level, self.speed, self.track)
 
 
 def read_manifest(directory: Path) -> Manifest:
