@@ -7,7 +7,6 @@ folder are worth opening. `tests/audio/test_both_readers.py` decodes each format
 
 from __future__ import annotations
 
-import av
 import soundfile
 
 # libsndfile names formats, not extensions. Left out on purpose: RAW (has no header), MAT4, MAT5 and HTK (seldom
@@ -31,7 +30,7 @@ _BY_LIBSNDFILE = {
     "WVE": (".wve",),
     "XI": (".xi",),
 }
-# FFmpeg's names of its formats. Left out on purpose: what has no header (GSM, G.722, VOX), and the sound of games.
+# FFmpeg's names of its formats, all of which are in PyAV's wheels. Left out on purpose: what has no header (GSM, G.722, VOX), and the sound of games.
 _BY_FFMPEG = {
     "aac": (".aac", ".adts"),
     "ac3": (".ac3",),
@@ -75,13 +74,7 @@ _BY_FFMPEG = {
 
 
 def audio_extensions() -> frozenset[str]:
-    """The lower-case extensions, each with its dot, of the formats that the installed libraries read."""
-    names_known = ",".join(av.formats_available).split(",")
-    tables = (_BY_LIBSNDFILE, soundfile.available_formats()), (_BY_FFMPEG, names_known)
-    return frozenset(
-        extension
-        for table, known in tables
-        for name, extensions in table.items()
-        if name in known
-        for extension in extensions
-    )
+    """The lower-case extensions, each with its dot, of the formats that are read."""
+    readable = soundfile.available_formats()
+    by_libsndfile = (extensions for name, extensions in _BY_LIBSNDFILE.items() if name in readable)
+    return frozenset(extension for extensions in (*by_libsndfile, *_BY_FFMPEG.values()) for extension in extensions)

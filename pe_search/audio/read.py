@@ -12,7 +12,6 @@ import soxr
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
-from pe_search.audio.ffmpeg import FfmpegSource
 from pe_search.audio.files import open_clip
 from pe_search.audio.libsndfile import LibsndfileSource
 from pe_search.audio.mono import Mixer, integer_scale
@@ -246,6 +245,9 @@ def _open_source(file: BinaryIO, path: Path, track: int) -> Source:
             if not source.subtype.startswith("MPEG"):
                 return source
             source.close()
+    # FFmpeg's libraries take a tenth of a second to load, and there may be nothing here that needs them.
+    from pe_search.audio.ffmpeg import FfmpegSource
+
     try:
         return FfmpegSource(file, path, track)
     except AudioError as error:
