@@ -30,7 +30,8 @@ _BY_LIBSNDFILE = {
     "WVE": (".wve",),
     "XI": (".xi",),
 }
-# FFmpeg's names of its formats, all of which are in PyAV's wheels. Left out on purpose: what has no header (GSM, G.722, VOX), and the sound of games.
+# FFmpeg's names of its formats, all of which are in PyAV's wheels. Left out on purpose: what has no header (GSM, G.722,
+# VOX), and the sound of games.
 _BY_FFMPEG = {
     "aac": (".aac", ".adts"),
     "ac3": (".ac3",),
