@@ -158,29 +158,28 @@ class Exclusion:
     folders above, up to where the walk began.
 
     Attributes:
-        given: Of the command, and how many characters of a path are above where the walk began.
-        nested: Of ignore files, the nearest first; each with how many characters of a path are above its folder.
+        levels: Patterns in the order in which they count, each with how many characters of a path are above the folder
+            that they are relative to.
+        given: How many of them came with the command.
     """
 
-    given: tuple[tuple[int, Patterns], ...] = ()
-    nested: tuple[tuple[int, Patterns], ...] = ()
+    levels: tuple[tuple[int, Patterns], ...] = ()
+    given: int = 0
 
     @classmethod
     def of_walk(cls, top: str, given: Patterns | None) -> Exclusion:
         """Where a walk begins."""
-        return cls(given=() if given is None else ((_length_above(top), given),))
+        return cls() if given is None else cls(((_length_above(top), given),), given=1)
 
     def within(self, folder: str, patterns: Patterns) -> Exclusion:
         """What holds in a folder that has an ignore file."""
-        return Exclusion(self.given, ((_length_above(folder), patterns), *self.nested))
-
-    def __bool__(self) -> bool:
-        return bool(self.given or self.nested)
+        own = (_length_above(folder), patterns)
+        return Exclusion((*self.levels[: self.given], own, *self.levels[self.given :]), self.given)
 
     def excludes(self, path: str, *, is_folder: bool) -> bool:
         """Whether a file or folder is excluded, if the folder that it is in is not."""
         name = _folded(f"{path}/" if is_folder else path)
-        for above, patterns in (*self.given, *self.nested):
+        for above, patterns in self.levels:
             verdict = patterns.verdict(name[above:])
             if verdict is not None:
                 return verdict

@@ -126,6 +126,7 @@ class _Walk:
             self._on_problem(Problem(Path(top), "not a regular file"))
 
     def _take_below(self, top: str, identity: tuple[int, int]) -> None:
+        extensions, unreadable_extensions = self._extensions, self._unreadable_extensions
         walked: set[tuple[int, int]] = set()
         # Links to folders wait until all that is really there has been walked. Followed at once, folders that all link
         # to one another would be walked in every order that there is.
@@ -146,13 +147,13 @@ class _Walk:
                     continue
                 path = entry.path
                 extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-                is_candidate = extension in self._extensions
+                is_candidate = extension in extensions
                 try:
                     if not (is_candidate or entry.is_dir()):
-                        if extension in self._unreadable_extensions:
+                        if extension in unreadable_extensions:
                             self._count_unreadable(entry, extension, exclusion)
                         continue
-                    if exclusion and self._is_excluded(entry, exclusion):
+                    if exclusion.levels and self._is_excluded(entry, exclusion):
                         continue
                     status = entry.stat()
                 except OSError as error:
@@ -180,7 +181,7 @@ class _Walk:
         return True
 
     def _count_unreadable(self, entry: os.DirEntry[str], extension: str, exclusion: Exclusion) -> None:
-        if entry.is_file() and not (exclusion and self._is_excluded(entry, exclusion)):
+        if entry.is_file() and not (exclusion.levels and self._is_excluded(entry, exclusion)):
             self._unreadable[entry.path] = extension
 
     def _entries(self, folder: str, exclusion: Exclusion) -> tuple[Iterator[os.DirEntry[str]], Exclusion]:
