@@ -145,7 +145,8 @@ class Ours:
 
     def embed(self, folder: Path) -> tuple[float, float, dict[str, Embeddings]]:
         """Seconds of audio, seconds inside the model, embeddings by path."""
-        from pe_search.indexing import plan_index, run_index
+        from pe_search.indexing import run_index
+        from pe_search.planning import plan_index
         from pe_search.store import Manifest, Store
 
         embedder = self.embedder

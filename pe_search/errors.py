@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["AudioError", "CheckpointError", "PeSearchError", "StoreError", "first_line"]
+__all__ = ["AudioError", "CheckpointError", "PatternError", "PeSearchError", "StoreError", "first_line"]
 
 
 class PeSearchError(Exception):
@@ -32,6 +32,10 @@ class AudioError(PeSearchError):
 
 class CheckpointError(PeSearchError):
     """A PE Audio checkpoint that can't be found, fetched or loaded."""
+
+
+class PatternError(PeSearchError):
+    """A pattern for names of files that is not valid."""
 
 
 class StoreError(PeSearchError):

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import time
-from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
-from pe_search.audio.find import find_stamps, is_under
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem, Stamp
+from pe_search.planning import Plan
+from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
 from pe_search.store import Store
 from pe_search.store.catalog import LARGEST_VALUE
 
@@ -41,95 +38,6 @@ class WindowEmbedder(Protocol):
         """Windows to embeddings of shape (windows, dimension)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What an index run has to do.
-
-    Attributes:
-        to_read: Clips that are new or changed.
-        to_remove: Paths of clips that the store holds under the given folders, and that are gone.
-        to_forget: Paths of clips that were left out before, and that are gone.
-        unchanged: Number of clips that the store already holds as they are.
-        left_out_before: Number of clips that were left out as they are, so that it would be in vain to try again.
-        problems: Folders and files that couldn't be looked at.
-    """
-
-    to_read: tuple[Clip, ...]
-    to_remove: tuple[Path, ...]
-    to_forget: tuple[Path, ...]
-    unchanged: int
-    left_out_before: int
-    problems: tuple[Problem, ...]
-
-
-def plan_index(
-    paths: Iterable[Path], held: Mapping[str, Stamp], left_out: Iterable[LeftOut] = (), *, prune: bool = False
-) -> Plan:
-    """Compare what is on disk with what a store holds. No clip is opened.
-
-    Args:
-        paths: Folders and files to index. What the store holds from elsewhere is left alone.
-        held: The stamps of the store's clips, by path.
-        left_out: What it remembers of clips that were left out.
-        prune: Whether clips are gone even if nothing at all is left under one of the paths. Without it that is a
-            problem, and they are kept: a disk may not be mounted.
-    """
-    roots = [os.path.abspath(path) for path in paths]
-    problems: list[Problem] = []
-    found = find_stamps(map(Path, roots), problems.append)
-    hopeless = {str(one.clip.path): (one.clip.size_bytes, one.clip.modified_ns) for one in left_out}
-    unchanged = sum(held.get(path) == stamp for path, stamp in found.items())
-    to_read = tuple(
-        Clip(Path(path), *stamp)
-        for path, stamp in found.items()
-        if held.get(path) != stamp and hopeless.get(path) != stamp
-    )
-    # What couldn't be looked at isn't known to be gone.
-    unseen = {str(problem.path) for problem in problems}
-    asked = set(roots)
-    # Sorted, because a list of a hundred thousand files is as many roots, and none can be held against every path.
-    found_in_order, unseen_in_order = sorted(found), sorted(unseen)
-    held_in_order = cache(lambda: sorted(held))
-    kept: list[Problem] = []
-    bare: set[str] = set()
-    for root in dict.fromkeys(roots):
-        is_bare = not (
-            root in found
-            or _below(root, found_in_order)
-            or any(unseen_in_order[place] in unseen for place in _below(root, unseen_in_order))
-        )
-        lost = (root in held) + len(_below(root, held_in_order())) if is_bare else 0
-        if lost and prune:
-            unseen.discard(root)
-        elif lost:
-            if root not in unseen:
-                unseen.add(root)
-                insort(unseen_in_order, root)
-            kept.append(Problem(Path(root), _nothing_left(lost)))
-        if lost:
-            bare.add(root)
-    problems = [problem for problem in problems if str(problem.path) not in bare] + kept
-    to_remove, to_forget = (
-        tuple(
-            Path(path) for path in known if path not in found and is_under(path, asked) and not is_under(path, unseen)
-        )
-        for known in (held, hopeless)
-    )
-    return Plan(
-        to_read=to_read,
-        to_remove=to_remove,
-        to_forget=to_forget,
-        unchanged=unchanged,
-        left_out_before=len(found) - len(to_read) - unchanged,
-        problems=tuple(problems),
-    )
-
-
-def _nothing_left(lost: int) -> str:
-    clips = "the one clip that the store holds is" if lost == 1 else f"the {lost:,} clips that the store holds are"
-    return f"nothing is left here, so {clips} kept in case a disk is not mounted; --prune takes them out"
-
-
 def run_index(
     plan: Plan,
     store: Store,
@@ -141,7 +49,7 @@ def run_index(
     """Carry out a plan. A KeyboardInterrupt ends the run early, with all finished clips committed.
 
     Args:
-        plan: From `plan_index`.
+        plan: From `planning.plan_index`.
         store: Where the embeddings go.
         load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
         on_progress: Called now and then with the bytes of the plan's clips that are done, and the seconds of audio
@@ -180,6 +88,7 @@ def run_index(
         incomplete=run.incomplete,
         problems=tuple(run.problems),
         is_interrupted=is_interrupted,
+        passed_over=plan.passed_over,
     )
 
 
@@ -398,9 +307,3 @@ def _part(reading: _Reading, windows: int) -> Content:
     times = reading.times[reading.committed : reading.committed + windows]
     embeddings = np.stack(reading.embeddings[:windows])
     return Content(reading.digest, times, embeddings, is_whole=reading.is_finished, missing=reading.missing)
-
-
-def _below(folder: str, paths: Sequence[str]) -> range:
-    """The places of what is below a folder among sorted paths."""
-    first = folder.rstrip(os.sep) + os.sep
-    return range(bisect_left(paths, first), bisect_left(paths, first[:-1] + chr(ord(os.sep) + 1)))

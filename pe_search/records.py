@@ -26,6 +26,7 @@ __all__ = [
     "IndexSummary",
     "LeftOut",
     "Match",
+    "PassedOver",
     "Problem",
     "Query",
     "Reference",
@@ -128,6 +129,22 @@ class LeftOut:
 
     clip: Clip
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """What was seen in folders, and not taken.
+
+    Attributes:
+        unreadable: How many files there are of each kind that nothing reads, by their lower-case extension; the most
+            frequent first.
+        excluded_files: Audio files, readable or not, that a pattern excludes.
+        excluded_folders: Folders that a pattern excludes, and that nobody has looked into.
+    """
+
+    unreadable: tuple[tuple[str, int], ...] = ()
+    excluded_files: int = 0
+    excluded_folders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,11 +363,12 @@ class IndexSummary:
         audio_s: Seconds of audio embedded by this run.
         recognised: Clips that are new or were touched, whose content the store has from another time or place.
         unchanged: Clips that the store already held as they are on disk.
-        removed: Clips that left the store, their files being gone.
+        removed: Clips that left the store: their files are gone or excluded, or are no longer on a list.
         left_out_before: Clips that an earlier run left out, and that haven't changed since.
         incomplete: Clips that this run took in, though something of them couldn't be read.
         problems: Clips that this run left out.
         is_interrupted: Whether the run was stopped before its end.
+        passed_over: What was seen in folders, and not taken.
     """
 
     clips: int
@@ -363,6 +381,7 @@ class IndexSummary:
     incomplete: int
     problems: tuple[Problem, ...]
     is_interrupted: bool
+    passed_over: PassedOver = PassedOver()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pe_search import indexing
+from pe_search import indexing, planning
 from pe_search.audio import ahead
-from pe_search.indexing import Plan, plan_index, run_index
-from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
+from pe_search.indexing import run_index
+from pe_search.planning import Plan, plan_index
+from pe_search.records import Clip, Content, IndexSummary, LeftOut, PassedOver, Problem
 from pe_search.store import Holdings, Store
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import open_index
@@ -439,6 +440,7 @@ def test_a_plan_compares_what_is_there_with_what_is_held(sounds):
         unchanged=1,
         left_out_before=1,
         problems=(),
+        passed_over=PassedOver(),
     )
 
 
@@ -941,14 +943,14 @@ def test_a_list_of_many_files_is_planned_without_comparing_each_with_all(tmp_pat
     for root in roots[1:]:
         shutil.copyfile(roots[0], root)
     asked = 0
-    is_under = indexing.is_under
+    is_under = planning.is_under
 
     def counting(path, folders):
         nonlocal asked
         asked += 1
         return is_under(path, folders)
 
-    monkeypatch.setattr(indexing, "is_under", counting)
+    monkeypatch.setattr(planning, "is_under", counting)
     plan = plan_index(roots, {f"/gone/{number}.wav": (1, 1) for number in range(2_000)})
     assert len(plan.to_read) == 2_000
     assert asked <= 4_000

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from pe_search import labelling
 from pe_search.audio.find import find_clips
 from pe_search.audio.hashing import content_digest
-from pe_search.indexing import plan_index, run_index
+from pe_search.indexing import run_index
 from pe_search.labelling import Labeller
+from pe_search.planning import plan_index
 from pe_search.records import Clip, Content, Hit, Problem
 from pe_search.store import Manifest, Store
 from tests.made_up import FakeEmbedder, noise, write_audio

@@ -25,6 +25,7 @@ UPPER = {
     "keeping",
     "labelling",
     "locating",
+    "planning",
     "references",
     "searching",
     "significance",
@@ -40,6 +41,7 @@ BELOW = {
     "composing": {"references"} | MIDDLE | GROUND,
     "significance": {"composing"} | MIDDLE | GROUND,
     "searching": {"composing", "significance"} | MIDDLE | GROUND,
+    "indexing": {"planning"} | MIDDLE | GROUND,
     "labelling": {"searching"} | MIDDLE | GROUND,
     "locating": MIDDLE | ARITHMETIC | GROUND,
     "serving": {"", "composing", "searching"} | MIDDLE | GROUND,
@@ -134,11 +136,14 @@ def function():
     ]
 
 
+def _at_the_top(tree: ast.Module) -> list[ast.stmt]:
+    return [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
 def test_only_the_kernels_import_faiss_and_only_once_it_is_needed():
     assert importers_of("faiss") == {"store/kernels.py"}
     tree = ast.parse((PACKAGE / "store/kernels.py").read_text(encoding="utf-8"))
-    at_the_top = [node for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
-    assert "faiss" not in [alias.name for node in at_the_top for alias in node.names]
+    assert "faiss" not in [alias.name for node in _at_the_top(tree) for alias in node.names]
 
 
 def test_only_pe_audio_imports_torch_and_what_comes_with_it():
@@ -148,6 +153,14 @@ def test_only_pe_audio_imports_torch_and_what_comes_with_it():
 
 def test_only_audio_imports_soundfile_and_soxr():
     assert importers_of("soundfile", "soxr") == {"audio/cut.py", "audio/formats.py", "audio/read.py"}
+
+
+def test_only_the_exclusion_imports_pathspec_and_only_once_there_are_patterns():
+    assert importers_of("pathspec") == {"audio/exclude.py"}
+    tree = ast.parse((PACKAGE / "audio/exclude.py").read_text(encoding="utf-8"))
+    assert "pathspec" not in {
+        name.split(".")[0] for name in imported_by(ast.Module(_at_the_top(tree), []), Path("x.py"))
+    }
 
 
 def test_only_the_catalog_its_salvage_and_the_remembered_texts_import_sqlite():

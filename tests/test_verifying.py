@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pe_search.audio.windows import cut_windows
-from pe_search.indexing import plan_index, run_index
+from pe_search.indexing import run_index
+from pe_search.planning import plan_index
 from pe_search.records import Problem, Verification
 from pe_search.store import Manifest, Store
 from pe_search.verifying import verify

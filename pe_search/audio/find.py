@@ -4,67 +4,207 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass
 from pathlib import Path
 
-from pe_search.audio.formats import audio_extensions
-from pe_search.records import Clip, Problem, Stamp
+from pe_search.audio.exclude import IGNORE_FILE, Exclusion, Patterns, is_never_audio, read_patterns
+from pe_search.audio.formats import audio_extensions, unreadable_extensions
+from pe_search.errors import PatternError
+from pe_search.records import Clip, PassedOver, Problem, Stamp
+
+_IS_SKIPPED = "this folder is skipped until that is fixed"
 
 
-def find_clips(roots: Iterable[Path], on_problem: Callable[[Problem], None]) -> Iterator[Clip]:
-    """Walk folders and files in path order and yield every clip once.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a walk came to.
 
-    In a folder, a clip is a regular file with an extension that libsndfile reads; names that begin with a dot are
-    passed over. Links are followed, but a folder is walked once for each root: by its own path if it is below the root,
-    else by the first link that leads to it. What is behind links to folders comes last.
+    Attributes:
+        stamps: The stamps of the clips, in the order in which they were found, by absolute path. Paths are strings,
+            because of a hundred thousand clips most have not changed, and to make `Path`s of them all takes longer than
+            to find them.
+        skipped: Files and folders that are there and were not looked at: a pattern excludes them, folders of that name
+            never hold audio, or their ignore file can't be understood.
+        passed_over: What was seen in folders, and not taken.
+    """
+
+    stamps: dict[str, Stamp]
+    skipped: frozenset[str]
+    passed_over: PassedOver
+
+    def clips(self) -> Iterator[Clip]:
+        """The clips themselves."""
+        for path, (size_bytes, modified_ns) in self.stamps.items():
+            yield Clip(Path(path), size_bytes, modified_ns)
+
+
+def find_clips(
+    roots: Iterable[Path], on_problem: Callable[[Problem], None], excluded: Patterns | None = None
+) -> Iterator[Clip]:
+    """The clips that `find_stamps` finds."""
+    return find_stamps(roots, on_problem, excluded).clips()
+
+
+def find_stamps(
+    roots: Iterable[Path], on_problem: Callable[[Problem], None], excluded: Patterns | None = None
+) -> Found:
+    """Walk folders and files in path order and find every clip once.
+
+    In a folder, a clip is a regular file with an extension that is read; names that begin with a dot are passed over,
+    and so are folders such as recycle bins, and what patterns exclude: those that are given, and those of the ignore
+    files in the folders that are walked. What is a root itself is taken whatever its name.
+
+    Links are followed, but a folder is walked once for each root: by its own path if it is below the root, else by the
+    first link that leads to it. What is behind links to folders comes last.
 
     Args:
         roots: Folders and files; they become absolute, but links in them are kept as the user wrote them.
-        on_problem: Called with each root or folder that can't be read.
+        on_problem: Called with each root or folder that can't be read. A folder with an ignore file that can't be
+            understood is one of them.
+        excluded: Patterns relative to each root.
     """
-    for path, (size_bytes, modified_ns) in find_stamps(roots, on_problem).items():
-        yield Clip(Path(path), size_bytes, modified_ns)
-
-
-def find_stamps(roots: Iterable[Path], on_problem: Callable[[Problem], None]) -> dict[str, Stamp]:
-    """The stamps of the same clips, in the same order, by absolute path.
-
-    Paths are strings, because of a hundred thousand clips most have not changed, and to make `Path`s of them all takes
-    longer than to find them.
-    """
-    extensions = audio_extensions()
-    stamps: dict[str, Stamp] = {}
-    for root in roots:
-        for path, stamp in _stamps_at(os.path.abspath(root), extensions, on_problem):
-            stamps.setdefault(path, stamp)
-    return stamps
+    walk = _Walk(on_problem, excluded)
+    tops = [os.path.abspath(root) for root in roots]
+    for top in tops:
+        walk.take(top)
+    return walk.found(frozenset(tops))
 
 
 def is_under(path: str, places: Set[str]) -> bool:
     """Whether a path is one of the places, or below one that is a folder; all are absolute."""
     while path not in places:
-        parent = os.path.dirname(path)  # noqa: PTH120 (see `find_stamps`)
+        parent = os.path.dirname(path)  # noqa: PTH120 (see `Found`)
         if parent == path:
             return False
         path = parent
     return True
 
 
-def _stamps_at(
-    top: str, extensions: frozenset[str], on_problem: Callable[[Problem], None]
-) -> Iterator[tuple[str, Stamp]]:
-    try:
-        status = os.stat(top)  # noqa: PTH116 (see `find_stamps`; so below)
-    except OSError as error:
-        on_problem(Problem(Path(top), error.strerror or str(error)))
-        return
-    if stat.S_ISDIR(status.st_mode):
-        yield from _stamps_below(top, _identity(status), extensions, on_problem)
-    elif stat.S_ISREG(status.st_mode):
-        yield top, _stamp(status)
-    else:
-        on_problem(Problem(Path(top), "not a regular file"))
+class _Walk:
+    """What has been found so far. By path, because roots may hold each other."""
+
+    def __init__(self, on_problem: Callable[[Problem], None], excluded: Patterns | None) -> None:
+        self._stamps: dict[str, Stamp] = {}
+        self._unreadable: dict[str, str] = {}
+        self._excluded_files: set[str] = set()
+        self._excluded_folders: set[str] = set()
+        self._never_audio: set[str] = set()
+        self._not_understood: set[str] = set()
+        self._on_problem = on_problem
+        self._excluded = excluded
+        self._extensions = audio_extensions()
+        self._unreadable_extensions = unreadable_extensions()
+
+    def found(self, tops: frozenset[str]) -> Found:
+        """What it all comes to. One root may have been excluded in another."""
+        files, folders = self._excluded_files - self._stamps.keys(), self._excluded_folders - tops
+        kinds = Counter(kind for path, kind in self._unreadable.items() if path not in self._stamps)
+        return Found(
+            stamps=self._stamps,
+            skipped=frozenset(files | folders | (self._never_audio - tops) | self._not_understood),
+            passed_over=PassedOver(
+                unreadable=tuple(sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))),
+                excluded_files=len(files),
+                excluded_folders=len(folders),
+            ),
+        )
+
+    def take(self, top: str) -> None:
+        """Find what is at a root."""
+        try:
+            status = os.stat(top)  # noqa: PTH116 (see `Found`; so below)
+        except OSError as error:
+            self._on_problem(Problem(Path(top), error.strerror or str(error)))
+            return
+        if stat.S_ISDIR(status.st_mode):
+            self._take_below(top, _identity(status))
+        elif stat.S_ISREG(status.st_mode):
+            self._stamps.setdefault(top, _stamp(status))
+        else:
+            self._on_problem(Problem(Path(top), "not a regular file"))
+
+    def _take_below(self, top: str, identity: tuple[int, int]) -> None:
+        extensions, unreadable_extensions = self._extensions, self._unreadable_extensions
+        walked: set[tuple[int, int]] = set()
+        # Links to folders wait until all that is really there has been walked. Followed at once, folders that all link
+        # to one another would be walked in every order that there is.
+        trees = deque([(top, identity, Exclusion.of_walk(top, self._excluded))])
+        while trees:
+            tree, identity, exclusion = trees.popleft()
+            if identity in walked:
+                continue
+            walked.add(identity)
+            # The entries that are still to come of each folder on the way down, and what is excluded there. No
+            # recursion, because folders may be nested deeper than Python's calls.
+            way = [self._entries(tree, exclusion)]
+            while way:
+                entries, exclusion = way[-1]
+                entry = next(entries, None)
+                if entry is None:
+                    way.pop()
+                    continue
+                path = entry.path
+                extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+                is_candidate = extension in extensions
+                try:
+                    if not (is_candidate or entry.is_dir()):
+                        if extension in unreadable_extensions:
+                            self._count_unreadable(entry, extension, exclusion)
+                        continue
+                    if exclusion.levels and self._is_excluded(entry, exclusion):
+                        continue
+                    status = entry.stat()
+                except OSError as error:
+                    # A dangling link under another extension is none of our business.
+                    if is_candidate:
+                        self._on_problem(Problem(Path(path), error.strerror or str(error)))
+                    continue
+                if stat.S_ISREG(status.st_mode):
+                    self._stamps.setdefault(path, _stamp(status))
+                elif not stat.S_ISDIR(status.st_mode):
+                    self._on_problem(Problem(Path(path), "not a regular file"))
+                elif is_never_audio(entry.name):
+                    self._never_audio.add(path)
+                elif entry.is_symlink():
+                    trees.append((path, _identity(status), exclusion))
+                elif _identity(status) not in walked:
+                    walked.add(_identity(status))
+                    way.append(self._entries(path, exclusion))
+
+    def _is_excluded(self, entry: os.DirEntry[str], exclusion: Exclusion) -> bool:
+        is_folder = entry.is_dir()
+        if not exclusion.excludes(entry.path, is_folder=is_folder):
+            return False
+        (self._excluded_folders if is_folder else self._excluded_files).add(entry.path)
+        return True
+
+    def _count_unreadable(self, entry: os.DirEntry[str], extension: str, exclusion: Exclusion) -> None:
+        if entry.is_file() and not (exclusion.levels and self._is_excluded(entry, exclusion)):
+            self._unreadable[entry.path] = extension
+
+    def _entries(self, folder: str, exclusion: Exclusion) -> tuple[Iterator[os.DirEntry[str]], Exclusion]:
+        """What a folder holds, by name, without what is hidden; and what is excluded there."""
+        try:
+            with os.scandir(folder) as scan:
+                everything = list(scan)
+        except OSError as error:
+            self._on_problem(Problem(Path(folder), error.strerror or str(error)))
+            return iter(()), exclusion
+        entries = [entry for entry in everything if not entry.name.startswith(".")]
+        if len(entries) < len(everything):
+            ignore_file = next((entry for entry in everything if entry.name == IGNORE_FILE), None)
+            if ignore_file is not None:
+                try:
+                    exclusion = exclusion.within(folder, read_patterns(ignore_file.path))
+                except (OSError, PatternError) as error:
+                    # Whoever wrote it wants something passed over, and nobody knows what.
+                    reason = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+                    self._on_problem(Problem(Path(folder), f"{IGNORE_FILE}: {reason}; {_IS_SKIPPED}"))
+                    self._not_understood.add(folder)
+                    return iter(()), exclusion
+        return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name))), exclusion
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -74,59 +214,3 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
-
-
-def _stamps_below(
-    top: str,
-    identity: tuple[int, int],
-    extensions: frozenset[str],
-    on_problem: Callable[[Problem], None],
-) -> Iterator[tuple[str, Stamp]]:
-    walked: set[tuple[int, int]] = set()
-    # Links to folders wait until all that is really there has been walked. Followed at once, folders that all link to
-    # one another would be walked in every order that there is.
-    trees = deque([(top, identity)])
-    while trees:
-        tree, identity = trees.popleft()
-        if identity in walked:
-            continue
-        walked.add(identity)
-        # The entries that are still to come of each folder on the way down. No recursion, because folders may be nested
-        # deeper than Python's calls.
-        way = [_entries(tree, on_problem)]
-        while way:
-            entry = next(way[-1], None)
-            if entry is None:
-                way.pop()
-                continue
-            path = entry.path
-            is_candidate = os.path.splitext(entry.name)[1].lower() in extensions  # noqa: PTH122
-            try:
-                if not (is_candidate or entry.is_dir()):
-                    continue
-                status = entry.stat()
-            except OSError as error:
-                # A dangling link under another extension is none of our business.
-                if is_candidate:
-                    on_problem(Problem(Path(path), error.strerror or str(error)))
-                continue
-            if stat.S_ISREG(status.st_mode):
-                yield path, _stamp(status)
-            elif not stat.S_ISDIR(status.st_mode):
-                on_problem(Problem(Path(path), "not a regular file"))
-            elif entry.is_symlink():
-                trees.append((path, _identity(status)))
-            elif _identity(status) not in walked:
-                walked.add(_identity(status))
-                way.append(_entries(path, on_problem))
-
-
-def _entries(folder: str, on_problem: Callable[[Problem], None]) -> Iterator[os.DirEntry[str]]:
-    """What a folder holds, by name, without what is hidden."""
-    try:
-        with os.scandir(folder) as scan:
-            entries = [entry for entry in scan if not entry.name.startswith(".")]
-    except OSError as error:
-        on_problem(Problem(Path(folder), error.strerror or str(error)))
-        return iter(())
-    return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name)))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.completion import complete_checkpoint
-from pe_search.cli.lists import FilesFromOption, PathsArgument, places, read_more_paths
+from pe_search.cli.lists import FilesFromOption, PathsArgument, places, read_paths, refuse_no_paths
 from pe_search.cli.messages import counted, say, say_compiling, say_problem
 from pe_search.cli.options import (
     Device,
@@ -33,6 +33,13 @@ from pe_search.cli.options import (
     expanded,
     store_directory,
 )
+from pe_search.cli.passed_over import (
+    ExcludeOption,
+    excluded_patterns,
+    say_excluded,
+    say_no_clips,
+    say_unreadable,
+)
 from pe_search.cli.progress import ProgressBar
 from pe_search.errors import StoreError
 from pe_search.records import USUAL_HEARING, Hearing, IndexSummary
@@ -40,9 +47,9 @@ from pe_search.records import USUAL_HEARING, Hearing, IndexSummary
 if TYPE_CHECKING:
     from types import FrameType
 
-    from pe_search.indexing import Plan
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.embedder import Embedder
+    from pe_search.planning import Plan
     from pe_search.store import Manifest
 
 _WINDOW_S = 10.0
@@ -54,6 +61,7 @@ _SHORTEST_WINDOW_S = 0.04
 def index(
     paths: PathsArgument = None,
     files_from: FilesFromOption = None,
+    exclude: ExcludeOption = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -100,30 +108,40 @@ def index(
     prune: Annotated[
         bool,
         typer.Option(
-            "--prune", help="Take out the clips of a PATH under which nothing is left; without it, they stay."
+            "--prune",
+            help="Take out the clips of a PATH under which nothing is left, and with --files-from those that came into "
+            "the store by a list and are not on LIST any more; without it, they stay.",
         ),
     ] = False,
     store: StoreOption = None,
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
 
-    Every format that libsndfile reads is found by its extension; hidden files are passed over. Only what is new or
-    has changed is embedded, and what is gone from the given folders leaves the store, so run it again as often as you
-    like. A clip that can't be read is left out, and tried again only when its file has changed. Exit status: 0 if all
-    went well, 1 if there is no audio there, 2 if this run had to leave a clip out, 130 if interrupted: what was
-    finished is kept, and the same command goes on.
+    Every format that libsndfile reads is found by its extension; hidden files, recycle bins and thumbnails are passed
+    over. Only what is new or has changed is embedded, and what is gone from the given folders or excluded leaves the
+    store, so run it again as often as you like. A clip that can't be read is left out, and tried again only when its
+    file has changed. Exit status: 0 if all went well, 1 if there is no audio there, 2 if this run had to leave a clip
+    out, 130 if interrupted: what was finished is kept, and the same command goes on.
 
     \b
         pe-search index ./sounds
         pe-search index ~/Samples ~/Recordings/2024 --model small
+        pe-search index ~/Recordings --exclude drafts/ --exclude '*.tmp.wav'
         pe-search index ./birds --window 5 --hop 2.5 --store ./birds.store
         find . -name '*.wav' -mtime -1 -print0 | pe-search index --files-from -
     """
-    from pe_search.indexing import plan_index, run_index
+    from pe_search.indexing import run_index
+    from pe_search.planning import came_by_lists, plan_index
     from pe_search.store import Store, read_manifest_if_any
+    from pe_search.store.listed import ListedPaths
 
     started_s = time.monotonic()
-    roots = [expanded(path) for path in read_more_paths(paths, files_from)]
+    refuse_no_paths(paths, files_from)
+    excluded = excluded_patterns(exclude)
+    given, listed = ([expanded(path) for path in some] for some in (paths or [], read_paths(files_from)))
+    if prune and files_from is not None and not listed:
+        # More likely that what writes the list has failed than that all is to go.
+        raise typer.BadParameter("is empty, so --prune would take out all that ever was listed.", param_hint="LIST")
     directory = store_directory(store)
     manifest = read_manifest_if_any(directory)
     if manifest is not None:
@@ -136,7 +154,10 @@ def index(
         if manifest is not None:
             opened = stack.enter_context(Store.open(directory, read_only=False, on_problem=say_problem))
         held, left_out = (opened.stamps(), opened.left_out()) if opened else ({}, [])
-        plan = plan_index(roots, held, left_out, prune=prune)
+        memory = ListedPaths(directory)
+        by_lists = came_by_lists(memory.read(), listed, given, held)
+        unlisted = by_lists - set(map(os.path.abspath, listed)) if prune and files_from is not None else frozenset()
+        plan = plan_index([*given, *listed], held, left_out, prune=prune, excluded=excluded, unlisted=unlisted)
         if not (plan.to_read or plan.to_remove or plan.to_forget or plan.unchanged or plan.left_out_before):
             _say_nothing_to_do(plan, places(paths, files_from))
             raise typer.Exit(2 if plan.problems else 1)
@@ -164,7 +185,11 @@ def index(
             opened = stack.enter_context(Store.create(directory, new))
         stack.enter_context(_termination_interrupts())
         bar = stack.enter_context(ProgressBar("embedding", sum(clip.size_bytes for clip in plan.to_read)))
+        # Before the clips, and let go of after them: whenever the run breaks off, what came by a list is known.
+        memory.write(by_lists)
         summary = run_index(plan, opened, load_embedder, on_progress=bar.show, on_problem=say_problem)
+        if not summary.is_interrupted:
+            memory.write(by_lists - unlisted)
     _say_summary(summary, directory, time.monotonic() - started_s, load_embedder() if summary.windows else None)
     if summary.is_interrupted:
         raise typer.Exit(130)
@@ -248,8 +273,7 @@ def _say_which_model(checkpoint: Checkpoint, *, is_first_choice: bool) -> None:
 def _say_nothing_to_do(plan: Plan, where: str) -> None:
     for problem in plan.problems:
         say_problem(problem)
-    if not plan.problems:
-        say(f"pe-search: no audio files in {where}.")
+    say_no_clips(plan.passed_over, where, plan.problems)
 
 
 def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float, embedder: Embedder | None) -> None:
@@ -258,6 +282,8 @@ def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float, embed
             f"Interrupted. This run put {counted(summary.clips, 'clip')} into the store; run the same command to go on."
         )
         return
+    say_unreadable(summary.passed_over)
+    say_excluded(summary.passed_over)
     # `auto` must say what it chose.
     chosen = f" on {embedder.device.type} in {embedder.dtype}" if embedder else ""
     parts = [

@@ -16,7 +16,7 @@ import typer
 from pe_search.cli.completion import complete_checkpoint
 from pe_search.cli.index import new_manifest
 from pe_search.cli.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
-from pe_search.cli.messages import printable, say, say_compiling, say_problem, shown_path
+from pe_search.cli.messages import printable, say_compiling, say_problem, shown_path
 from pe_search.cli.options import (
     Device,
     DeviceOption,
@@ -33,6 +33,7 @@ from pe_search.cli.options import (
     expanded,
     store_directory,
 )
+from pe_search.cli.passed_over import ExcludeOption, excluded_patterns, say_no_clips, say_unreadable
 from pe_search.cli.progress import ProgressBar
 from pe_search.cli.render import Rows, hit_values, times, write_renderable
 from pe_search.errors import StoreError
@@ -61,6 +62,7 @@ def label(
     context: typer.Context,
     paths: PathsArgument = None,
     files_from: FilesFromOption = None,
+    exclude: ExcludeOption = None,
     labels: Annotated[
         str | None,
         typer.Option("--labels", metavar="TEXT,TEXT...", help="What the clips may sound like, with commas between."),
@@ -113,10 +115,11 @@ def label(
         pe-search label ./sounds --labels "music,speech" --min-probability 0.5
     """
     texts = _read_labels(labels, labels_file)
+    excluded = excluded_patterns(exclude)
     if label_format is None:
         label_format = LabelFormat.TABLE if sys.stdout.isatty() else LabelFormat.JSONL
 
-    from pe_search.audio.find import find_clips
+    from pe_search.audio.find import find_stamps
 
     problems: list[Problem] = []
 
@@ -125,11 +128,12 @@ def label(
             problems.append(problem)
         say_problem(problem)
 
-    clips = list(find_clips([expanded(path) for path in read_more_paths(paths, files_from)], leave_out))
+    found = find_stamps([expanded(path) for path in read_more_paths(paths, files_from)], leave_out, excluded)
+    clips = list(found.clips())
     if not clips:
-        if not problems:
-            say(f"pe-search: no audio files in {places(paths, files_from)}.")
+        say_no_clips(found.passed_over, places(paths, files_from), problems)
         raise typer.Exit(2 if problems else 1)
+    say_unreadable(found.passed_over)
 
     from pe_search.labelling import Labeller
 

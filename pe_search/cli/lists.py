@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from pathlib import Path
@@ -60,6 +61,9 @@ def read_more_texts(texts: list[str], from_file: str | None) -> list[str]:
 def read_paths(name: str | None) -> list[Path]:
     """The paths of a list, or of standard input for `-`; none for None.
 
+    With a NUL byte anywhere in it, names are between NUL bytes, just as they are. Else they are lines, which may end as
+    on Windows and begin with a byte order mark, as editors write them there.
+
     Raises:
         OSError: If it can't be read.
     """
@@ -67,8 +71,21 @@ def read_paths(name: str | None) -> list[Path]:
         return []
     content = _bytes_of(name)
     # A name may hold a newline, but no NUL byte.
-    names = content.split(b"\0" if b"\0" in content else b"\n")
+    if b"\0" in content:
+        names = content.split(b"\0")
+    else:
+        names = [line.removesuffix(b"\r") for line in content.removeprefix(codecs.BOM_UTF8).split(b"\n")]
     return [Path(os.fsdecode(one)) for one in names if one]
+
+
+def refuse_no_paths(paths: list[Path] | None, files_from: str | None) -> None:
+    """Refuse a command that says nowhere where to look.
+
+    Raises:
+        typer.BadParameter: If neither paths nor a list are given.
+    """
+    if not paths and files_from is None:
+        raise typer.BadParameter("is missing; give a folder or file, or --files-from.", param_hint="PATH")
 
 
 def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Path]:
@@ -78,8 +95,7 @@ def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Pa
         typer.BadParameter: If neither is given.
         OSError: If the list can't be read.
     """
-    if not paths and files_from is None:
-        raise typer.BadParameter("is missing; give a folder or file, or --files-from.", param_hint="PATH")
+    refuse_no_paths(paths, files_from)
     return [*(paths or []), *read_paths(files_from)]
 
 

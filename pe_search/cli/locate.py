@@ -12,7 +12,7 @@ import typer
 
 from pe_search.cli.completion import complete_frame_checkpoint
 from pe_search.cli.lists import FilesFromOption, places, read_paths
-from pe_search.cli.messages import say, say_problem
+from pe_search.cli.messages import say_problem
 from pe_search.cli.options import (
     Device,
     DeviceOption,
@@ -31,6 +31,7 @@ from pe_search.cli.options import (
     expanded,
     span_rules,
 )
+from pe_search.cli.passed_over import ExcludeOption, excluded_patterns, say_no_clips, say_unreadable
 from pe_search.cli.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.progress import ProgressBar
 from pe_search.cli.render import HitFormat
@@ -57,6 +58,7 @@ def locate(
         ),
     ] = None,
     files_from: FilesFromOption = None,
+    exclude: ExcludeOption = None,
     then: Annotated[
         list[str] | None,
         typer.Option("--then", metavar="TEXT", help="Only where TEXT is heard next; repeatable, one after the other."),
@@ -133,8 +135,9 @@ def locate(
         checked_texts(values or [], name)
     queries, files = _told_apart(texts_and_files or [], texts or [], has_list=files_from is not None)
     checked_texts(queries, "TEXT")
+    excluded = excluded_patterns(exclude)
 
-    from pe_search.audio.find import find_clips
+    from pe_search.audio.find import find_stamps
 
     problems: list[Problem] = []
 
@@ -143,11 +146,12 @@ def locate(
             problems.append(problem)
         say_problem(problem)
 
-    clips = list(find_clips([expanded(path) for path in (*files, *read_paths(files_from))], leave_out))
+    found = find_stamps([expanded(path) for path in (*files, *read_paths(files_from))], leave_out, excluded)
+    clips = list(found.clips())
     if not clips:
-        if not problems:
-            say(f"pe-search: no audio files in {places(files, files_from)}.")
+        say_no_clips(found.passed_over, places(files, files_from), problems)
         raise typer.Exit(2 if problems else 1)
+    say_unreadable(found.passed_over)
 
     from pe_search.locating import Locator, Question
     from pe_search.pe_audio.checkpoint import BUILTIN, find_checkpoint, frame_model_of

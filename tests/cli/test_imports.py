@@ -17,6 +17,7 @@ HEAVY = (
     "huggingface_hub",
     "numpy",
     "onnxruntime",
+    "pathspec",
     "rich",
     "soundfile",
     "soxr",

@@ -1,0 +1,170 @@
+"""What is on disk, held against what a store holds: what an index run has to do."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pe_search.audio.exclude import Patterns
+from pe_search.audio.find import find_stamps, is_under
+from pe_search.records import Clip, LeftOut, PassedOver, Problem, Stamp
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an index run has to do.
+
+    Attributes:
+        to_read: Clips that are new or changed.
+        to_remove: Paths of clips that the store holds under the given folders, and that are gone or excluded; and of
+            those that have left the list that they came by.
+        to_forget: Paths of clips that were left out before, and of which the same is true.
+        unchanged: Number of clips that the store already holds as they are.
+        left_out_before: Number of clips that were left out as they are, so that it would be in vain to try again.
+        problems: Folders and files that couldn't be looked at.
+        passed_over: What was seen in folders, and not taken.
+    """
+
+    to_read: tuple[Clip, ...]
+    to_remove: tuple[Path, ...]
+    to_forget: tuple[Path, ...]
+    unchanged: int
+    left_out_before: int
+    problems: tuple[Problem, ...]
+    passed_over: PassedOver
+
+
+def plan_index(
+    paths: Iterable[Path],
+    held: Mapping[str, Stamp],
+    left_out: Iterable[LeftOut] = (),
+    *,
+    prune: bool = False,
+    excluded: Patterns | None = None,
+    unlisted: Set[str] = frozenset(),
+) -> Plan:
+    """Compare what is on disk with what a store holds. No clip is opened.
+
+    Args:
+        paths: Folders and files to index. What the store holds from elsewhere is left alone.
+        held: The stamps of the store's clips, by path.
+        left_out: What it remembers of clips that were left out.
+        prune: Whether clips are gone even if nothing at all is left under one of the paths. Without it that is a
+            problem, and they are kept: a disk may not be mounted.
+        excluded: Patterns of what to pass over in folders.
+        unlisted: Absolute paths of files and folders that are no longer on a list. What the store holds of them goes,
+            unless one of the paths leads to it.
+    """
+    roots = [os.path.abspath(path) for path in paths]
+    problems: list[Problem] = []
+    found = find_stamps(map(Path, roots), problems.append, excluded)
+    stamps = found.stamps
+    hopeless = {str(one.clip.path): (one.clip.size_bytes, one.clip.modified_ns) for one in left_out}
+    unchanged = sum(held.get(path) == stamp for path, stamp in stamps.items())
+    to_read = tuple(
+        Clip(Path(path), *stamp)
+        for path, stamp in stamps.items()
+        if held.get(path) != stamp and hopeless.get(path) != stamp
+    )
+    # What couldn't be looked at isn't known to be gone.
+    unseen = {str(problem.path) for problem in problems}
+    asked = set(roots)
+    # Sorted, because a list of a hundred thousand files is as many roots, and none can be held against every path.
+    found_in_order, unseen_in_order = sorted(stamps), sorted(unseen)
+    held_in_order = cache(lambda: sorted(held))
+    skipped_in_order = sorted(found.skipped)
+    kept: list[Problem] = []
+    bare: set[str] = set()
+    for root in dict.fromkeys(roots):
+        is_bare = not (
+            root in stamps
+            or _below(root, found_in_order)
+            or any(unseen_in_order[place] in unseen for place in _below(root, unseen_in_order))
+        )
+        lost = (root in held) + len(_below(root, held_in_order())) if is_bare else 0
+        if lost and _holds_anything(root, found.skipped, skipped_in_order):
+            lost = 0
+        if lost and prune:
+            unseen.discard(root)
+        elif lost:
+            if root not in unseen:
+                unseen.add(root)
+                insort(unseen_in_order, root)
+            kept.append(Problem(Path(root), _nothing_left(lost)))
+        if lost:
+            bare.add(root)
+    problems = [problem for problem in problems if str(problem.path) not in bare] + kept
+
+    def is_gone(path: str) -> bool:
+        if path in stamps:
+            return False
+        if is_under(path, asked):
+            return not is_under(path, unseen)
+        return bool(unlisted) and is_under(path, unlisted)
+
+    return Plan(
+        to_read=to_read,
+        to_remove=tuple(Path(path) for path in held if is_gone(path)),
+        to_forget=tuple(Path(path) for path in hopeless if is_gone(path)),
+        unchanged=unchanged,
+        left_out_before=len(stamps) - len(to_read) - unchanged,
+        problems=tuple(problems),
+        passed_over=found.passed_over,
+    )
+
+
+def came_by_lists(
+    remembered: Set[str], listed: Iterable[Path], given: Iterable[Path], held: Mapping[str, Stamp]
+) -> frozenset[str]:
+    """The paths that a list named, and that nothing else brought into the store: what may go when a list lets go of it.
+
+    What the store held before a list named it came some other way, and so does what is under a path given with the
+    command.
+
+    Args:
+        remembered: Such paths of earlier runs.
+        listed: What a list names now.
+        given: The paths that are given beside it.
+        held: The stamps of the store's clips, by path.
+    """
+    held_in_order = cache(lambda: sorted(held))
+    new = {
+        path
+        for path in set(map(os.path.abspath, listed)) - remembered
+        if path not in held and not _below(path, held_in_order())
+    }
+    asked = set(map(os.path.abspath, given))
+    return frozenset(path for path in remembered | new if not is_under(path, asked))
+
+
+def _holds_anything(root: str, skipped: Set[str], skipped_in_order: Sequence[str]) -> bool:
+    """Whether there is something at a root that was seen and skipped, so that its disk is mounted.
+
+    An empty folder says nothing: it may be the place where a disk is not mounted.
+    """
+    return root in skipped or any(_is_there(skipped_in_order[place]) for place in _below(root, skipped_in_order))
+
+
+def _is_there(path: str) -> bool:
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except NotADirectoryError:
+        return True
+    except OSError:
+        return False
+
+
+def _nothing_left(lost: int) -> str:
+    clips = "the one clip that the store holds is" if lost == 1 else f"the {lost:,} clips that the store holds are"
+    return f"nothing is left here, so {clips} kept in case a disk is not mounted; --prune takes them out"
+
+
+def _below(folder: str, paths: Sequence[str]) -> range:
+    """The places of what is below a folder among sorted paths."""
+    first = folder.rstrip(os.sep) + os.sep
+    return range(bisect_left(paths, first), bisect_left(paths, first[:-1] + chr(ord(os.sep) + 1)))
