@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +13,7 @@ import typer
 
 from pe_search.cli.messages import printable
 from pe_search.cli.options import StoreOption, store_directory
-from pe_search.records import LeftOut
+from pe_search.records import Incomplete, LeftOut
 
 if TYPE_CHECKING:
     from pe_search.store import Holdings
@@ -28,7 +29,8 @@ class StatusFormat(StrEnum):
 def status(
     status_format: Annotated[StatusFormat, typer.Option("--format", help="How to print it.")] = StatusFormat.TEXT,
     problems: Annotated[
-        bool, typer.Option("--problems", help="List the clips that were left out, and why, instead.")
+        bool,
+        typer.Option("--problems", help="List instead the clips that were left out or are incomplete, and why."),
     ] = False,
     store: StoreOption = None,
 ) -> None:
@@ -40,7 +42,7 @@ def status(
 
     with Store.open(store_directory(store)) as opened:
         if problems:
-            _write_problems(opened.left_out(), status_format)
+            _write_problems(opened.left_out(), opened.incomplete(), status_format)
             return
         manifest = opened.manifest
         holdings = opened.holdings()
@@ -54,11 +56,15 @@ def status(
             "dimension": manifest.dimension,
             "window_s": manifest.window_s,
             "hop_s": manifest.hop_s,
+            "level": manifest.level,
+            "speed": manifest.speed,
+            "track": manifest.track,
             "clips": holdings.clips,
             "contents": holdings.contents,
             "windows": holdings.windows,
             "audio_s": holdings.audio_s,
             "left_out": holdings.left_out,
+            "incomplete": holdings.incomplete,
             "size_bytes": size_bytes,
             "written_at": written_at.isoformat(timespec="seconds"),
         }
@@ -68,10 +74,14 @@ def status(
         "store": printable(str(opened.directory)),
         "checkpoint": f"{printable(manifest.model)}, revision {printable(manifest.revision)}",
         "window": f"{manifest.window_s:g} s, every {manifest.hop_s:g} s",
+        "level": manifest.level,
+        **({"speed": f"{manifest.speed:g}"} if manifest.speed != 1 else {}),
+        **({"track": str(manifest.track)} if manifest.track != 1 else {}),
         "clips": f"{holdings.clips:,}{_different(holdings)}",
         "windows": f"{holdings.windows:,}",
         "hours": f"{holdings.audio_s / 3600:,.2f}",
         **({"left out": f"{holdings.left_out:,}, see --problems"} if holdings.left_out else {}),
+        **({"incomplete": f"{holdings.incomplete:,}, see --problems"} if holdings.incomplete else {}),
         "on disk": _megabytes(size_bytes),
         "written": written_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     }
@@ -84,22 +94,27 @@ def _different(holdings: Holdings) -> str:
     return f", {holdings.contents:,} different" if holdings.contents < holdings.clips else ""
 
 
-def _write_problems(left_out: Sequence[LeftOut], status_format: StatusFormat) -> None:
+def _write_problems(
+    left_out: Iterable[LeftOut], incomplete: Iterable[Incomplete], status_format: StatusFormat
+) -> None:
+    kinds = [*(("left out", one) for one in left_out), *(("incomplete", one) for one in incomplete)]
+    kinds.sort(key=lambda problem: os.fsencode(problem[1].clip.path))
     if status_format is StatusFormat.JSON:
         facts = [
             {
                 "path": str(one.clip.path),
+                "kind": kind,
                 "size_bytes": one.clip.size_bytes,
                 "modified_ns": one.clip.modified_ns,
                 "reason": one.reason,
             }
-            for one in left_out
+            for kind, one in kinds
         ]
         typer.echo(json.dumps(facts, indent=2))
     else:
-        for one in left_out:
-            typer.echo(printable(f"{one.clip.path}: {one.reason}"))
-    if not left_out:
+        for kind, one in kinds:
+            typer.echo(printable(f"{one.clip.path}: {kind}: {one.reason}"))
+    if not kinds:
         raise typer.Exit(1)
 
 
