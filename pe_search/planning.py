@@ -122,7 +122,7 @@ def came_by_lists(
 ) -> frozenset[str]:
     """The paths that a list named, and that nothing else brought into the store: what may go when a list lets go of it.
 
-    What the store held before a list named it came some other way, and so does what is under a path given with the
+    What the store held before any list named it came some other way, and so does what is under a path given with the
     command.
 
     Args:
@@ -135,7 +135,7 @@ def came_by_lists(
     new = {
         path
         for path in set(map(os.path.abspath, listed)) - remembered
-        if path not in held and not _below(path, held_in_order())
+        if is_under(path, remembered) or not (path in held or _below(path, held_in_order()))
     }
     asked = set(map(os.path.abspath, given))
     return frozenset(path for path in remembered | new if not is_under(path, asked))

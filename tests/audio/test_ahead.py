@@ -134,6 +134,75 @@ def test_a_clip_that_changes_while_it_is_read(tmp_path, monkeypatch):
             list(windows)
 
 
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(bytes(96_000))
+
+
+@pytest.mark.parametrize("moment", ["while its bytes are hashed", "before it is cut", "in its middle", "at its end"])
+def test_a_clip_that_grows_while_it_is_read(tmp_path, monkeypatch, moment):
+    clip, other = make_clips(tmp_path, 5.0, 1.0)
+    grown: list[Path] = []
+
+    def grow(now: str, path: Path) -> None:
+        if now == moment and path == clip.path and not grown:
+            grown.append(path)
+            _append(path)
+
+    def digest(path, on_block):
+        def on_block_of_it():
+            grow("while its bytes are hashed", path)
+            on_block()
+
+        found = content_digest(path, on_block_of_it)
+        grow("before it is cut", path)
+        return found
+
+    class Reader(ClipReader):
+        def blocks(self):
+            for block in super().blocks():
+                yield block
+                grow("in its middle", self.path)
+            grow("at its end", self.path)
+
+    monkeypatch.setattr(ahead_module, "content_digest", digest)
+    monkeypatch.setattr(ahead_module, "ClipReader", Reader)
+    with closing(read_ahead([clip, other], 0.5, 0.5, never)) as reading:
+        with pytest.raises(AudioError, match="changed while it was read") as caught:
+            list(next(reading).windows())
+        assert (grown, caught.value.path, caught.value.may_pass) == ([clip.path], clip.path, True)
+        assert len(list(next(reading).windows())) == 2
+
+
+@pytest.mark.parametrize("what", ["content_digest", "ClipReader"])
+def test_a_clip_that_is_opened_slowly_keeps_none_of_the_others_waiting_and_its_place(tmp_path, monkeypatch, what):
+    clips = make_clips(tmp_path, 1.5, 0.5, 2.5)
+    expected = [content_digest(clip.path) for clip in clips]
+    is_asked, may_open, rest = threading.Event(), threading.Event(), threading.Semaphore(0)
+    opens = getattr(ahead_module, what)
+
+    def open_slowly(path, *args):
+        if path == clips[0].path:
+            is_asked.set()
+            assert may_open.wait(60)
+        opened = opens(path, *args)
+        rest.release()
+        return opened
+
+    monkeypatch.setattr(ahead_module, what, open_slowly)
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    with closing(read_ahead(clips, 1.0, 1.0, never)) as reading:
+        first = next(reading)
+        assert is_asked.wait(60)
+        # Both of the others are opened before it is.
+        assert rest.acquire(timeout=60)
+        assert rest.acquire(timeout=60)
+        may_open.set()
+        heard = [(first.clip, first.digest(), len(list(first.windows())))]
+        heard += [(ahead.clip, ahead.digest(), len(list(ahead.windows()))) for ahead in reading]
+    assert heard == list(zip(clips, expected, [2, 1, 3], strict=True))
+
+
 def test_windows_that_nobody_wants_are_skipped_but_a_change_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(ahead_module, "_SECONDS_AHEAD", 0.5)
     clips = make_clips(tmp_path, 5.0, 5.0)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pe_search.audio.find import find_clips, is_under
-from pe_search.records import Clip, Problem
+from pe_search.audio.exclude import parse_patterns
+from pe_search.audio.find import find_clips, find_stamps, is_under
+from pe_search.records import Clip, PassedOver, Problem
 
 
 def make(folder: Path, *names: str) -> None:
@@ -74,6 +75,133 @@ def test_what_is_named_itself_may_be_hidden(tmp_path):
 def test_a_file_that_is_named_itself_may_have_any_extension(tmp_path):
     make(tmp_path, "a.txt", "b", "c.wav.part")
     assert names(tmp_path, tmp_path / "c.wav.part", tmp_path / "b", tmp_path / "a.txt") == ["c.wav.part", "b", "a.txt"]
+
+
+def seen(folder: Path, *roots: Path, exclude: list[str] | None = None) -> tuple[list[str], PassedOver]:
+    """What is found and what is passed over; there must be no problem."""
+    found = find_stamps(roots or [folder], pytest.fail, parse_patterns(exclude) if exclude else None)
+    return [os.path.relpath(path, folder) for path in found.stamps], found.passed_over
+
+
+def test_what_patterns_exclude_is_passed_over_and_counted(tmp_path):
+    make(tmp_path, "a.wav", "a.tmp.wav", "notes.tmp", "b/a.tmp.wav", "b/drafts/c.wav", "drafts/a.wav", "drafts/b.wav")
+    assert seen(tmp_path, exclude=["*.tmp*", "drafts/"]) == (
+        ["a.wav"],
+        PassedOver(excluded_files=2, excluded_folders=2),
+    )
+
+
+def test_an_excluded_folder_is_not_looked_into(tmp_path, monkeypatch):
+    make(tmp_path, "a.wav", "drafts/deep/a.wav")
+    scandir = os.scandir
+    scans: list[Path] = []
+    monkeypatch.setattr(os, "scandir", lambda folder: (scans.append(Path(folder)), scandir(folder))[1])
+    assert seen(tmp_path, exclude=["drafts/"])[0] == ["a.wav"]
+    assert scans == [tmp_path]
+
+
+def test_patterns_are_relative_to_each_root_and_never_about_a_root(tmp_path):
+    make(tmp_path, "one/x/a.wav", "one/y/x/a.wav", "two/x/a.wav", "x/a.wav", "x/x/a.wav", "x/b.wav")
+    roots = [tmp_path / "one", tmp_path / "two", tmp_path / "x", tmp_path / "x/a.wav"]
+    assert seen(tmp_path, *roots, exclude=["/x", "a.wav"]) == (
+        ["x/b.wav", "x/a.wav"],
+        PassedOver(excluded_files=1, excluded_folders=3),
+    )
+
+
+def test_an_ignore_file_counts_in_its_folder_and_below(tmp_path):
+    make(tmp_path, "a.wav", "a/a.wav", "a/b.wav", "a/b/a.wav", "a/b/b.wav", "c/b.wav", "c/x/y.wav", "c/y.wav")
+    (tmp_path / "a" / ".pesearchignore").write_text("a.wav\n/b.wav\n")
+    (tmp_path / "a" / "b" / ".pesearchignore").write_text("!a.wav\n")
+    (tmp_path / "c" / ".pesearchignore").write_text("*\n!*/\n!y.wav\n")
+    assert seen(tmp_path) == (
+        ["a/b/a.wav", "a/b/b.wav", "a.wav", "c/x/y.wav", "c/y.wav"],
+        PassedOver(excluded_files=3),
+    )
+
+
+def test_an_ignore_file_above_the_root_and_one_of_git_are_not_read(tmp_path):
+    make(tmp_path, "a/a.wav")
+    (tmp_path / ".pesearchignore").write_text("*")
+    (tmp_path / "a" / ".gitignore").write_text("*")
+    assert seen(tmp_path, tmp_path / "a")[0] == ["a/a.wav"]
+
+
+def test_what_is_behind_a_link_goes_by_the_path_through_the_link(tmp_path):
+    make(tmp_path, "far/a.wav", "far/b.wav", "far/x/a.wav", "near/1.wav")
+    (tmp_path / "near" / "link").symlink_to(tmp_path / "far")
+    (tmp_path / "near" / ".pesearchignore").write_text("/link/a.wav")
+    (tmp_path / "far" / ".pesearchignore").write_text("b.wav")
+    assert seen(tmp_path, tmp_path / "near")[0] == ["near/1.wav", "near/link/x/a.wav"]
+    assert seen(tmp_path, tmp_path / "near", exclude=["link/"])[0] == ["near/1.wav"]
+
+
+def test_a_dangling_link_that_is_excluded_is_no_problem(tmp_path):
+    (tmp_path / "a.wav").symlink_to("gone.wav")
+    assert seen(tmp_path, exclude=["a.wav"]) == ([], PassedOver(excluded_files=1))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_one_root_excludes_and_another_names_is_taken(tmp_path, order):
+    make(tmp_path, "drafts/a.wav", "drafts/b.mid", "x.wav", "y.wav", "z.mid")
+    roots = [tmp_path, tmp_path / "drafts", tmp_path / "x.wav", tmp_path / "z.mid"][::order]
+    paths, passed_over = seen(tmp_path, *roots, exclude=["/drafts", "/x.wav", "/y.wav"])
+    assert sorted(paths) == ["drafts/a.wav", "x.wav", "z.mid"]
+    assert passed_over == PassedOver(((".mid", 1),), excluded_files=1)
+
+
+@pytest.mark.parametrize(
+    ("make_file", "reason"),
+    [
+        (lambda path: path.write_text("*.tmp\n\n[a\n"), "line 3: '[a' is not a valid pattern"),
+        (lambda path: path.write_bytes(b"RIFF\0\0"), "is not a list of patterns"),
+        (Path.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to("gone"), "No such file or directory"),
+        (os.mkfifo, "is not a regular file"),
+    ],
+    ids=["bad pattern", "other content", "folder", "dangling", "pipe"],
+)
+def test_a_folder_whose_ignore_file_cannot_be_understood_is_a_problem_and_its_neighbours_are_walked(
+    tmp_path, make_file, reason
+):
+    make(tmp_path, "a/1.wav", "b/2.wav", "b/c/3.wav")
+    make_file(tmp_path / "b" / ".pesearchignore")
+    problems: list[Problem] = []
+    found = find_stamps([tmp_path], problems.append)
+    assert list(found.stamps) == [str(tmp_path / "a/1.wav")]
+    expected = f".pesearchignore: {reason}; this folder is skipped until that is fixed"
+    assert problems == [Problem(tmp_path / "b", expected)]
+    assert found.skipped == {str(tmp_path / "b")}
+
+
+def test_bins_and_thumbnails_are_passed_over_unless_named(tmp_path):
+    names = [
+        "$RECYCLE.BIN/S-1/a.wav",
+        "@eaDir/a.wav/b.wav",
+        "x/__MACOSX/a.wav",
+        "lost+found/a.wav",
+        ".Trash-1000/a.wav",
+    ]
+    make(tmp_path, "a.wav", "x/._a.wav", "recycle/a.wav", "lost+found.wav", *names)
+    assert seen(tmp_path) == (["a.wav", "lost+found.wav", "recycle/a.wav"], PassedOver())
+    assert seen(tmp_path, tmp_path / "$RECYCLE.BIN", tmp_path / "x/._a.wav", tmp_path / "lost+found")[0] == [
+        "$RECYCLE.BIN/S-1/a.wav",
+        "x/._a.wav",
+        "lost+found/a.wav",
+    ]
+    assert seen(tmp_path, exclude=["!*"])[0] == ["a.wav", "lost+found.wav", "recycle/a.wav"]
+
+
+def test_files_of_kinds_that_nothing_reads_are_counted_by_extension(tmp_path):
+    make(tmp_path, "a.wav", "a.mid", "b.MID", "b/c.mid", "d.dct", "e.dct", "f.sfz", "notes.txt", "cover.jpg", "x.pdf")
+    make(tmp_path, ".h.mid", "g.mid/a.wav", "drafts/z.mid")
+    (tmp_path / "l.mid").symlink_to("gone.mid")
+    (tmp_path / "m.mid").symlink_to("a.mid")
+    assert seen(tmp_path, exclude=["drafts", "f.*"]) == (
+        ["a.wav", "g.mid/a.wav"],
+        PassedOver(((".mid", 4), (".dct", 2)), excluded_files=1, excluded_folders=1),
+    )
+    assert seen(tmp_path, tmp_path, tmp_path / "b")[1].unreadable == ((".mid", 5), (".dct", 2), (".sfz", 1))
 
 
 def test_an_empty_folder_is_no_problem(tmp_path):
@@ -231,7 +359,17 @@ def test_a_folder_without_permission_is_a_problem(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    [b"\xff\xfe.wav", b"new\nline.wav", b" .wav", b"-n.wav", b"[a]*?.wav", b"x" * 251 + b".wav", "猫🐈.wav".encode()],
+    [
+        b"\xff\xfe.wav",
+        b"new\nline.wav",
+        b"cr.wav\r.wav",
+        b"\xef\xbb\xbfbom.wav",
+        b" .wav",
+        b"-n.wav",
+        b"[a]*?.wav",
+        b"x" * 251 + b".wav",
+        "猫🐈.wav".encode(),
+    ],
 )
 def test_any_name_that_a_file_can_have(tmp_path, name):
     folder = tmp_path / os.fsdecode(b"\xe9 folder")
@@ -250,6 +388,16 @@ def test_a_time_beyond_64_bits_of_nanoseconds_is_held_at_their_end(tmp_path):
     if (tmp_path / "a.wav").stat().st_mtime < 2**63 / 1e9:
         pytest.skip("this file system can't hold such a time")
     assert list(find_clips([tmp_path], pytest.fail)) == [Clip(tmp_path / "a.wav", 5, 2**63 - 1)]
+
+
+@pytest.mark.parametrize("exclude", [None, ["x"]])
+def test_a_path_may_be_longer_than_1023_bytes(tmp_path, exclude):
+    folder = tmp_path
+    while len(bytes(folder)) < 1_100:
+        folder /= "é" * 100
+    make(folder, "a.wav")
+    assert [tmp_path / name for name in seen(tmp_path, exclude=exclude)[0]] == [folder / "a.wav"]
+    assert find(folder / "a.wav") == ([folder / "a.wav"], [])
 
 
 def test_folders_may_be_nested_deeper_than_calls(tmp_path):

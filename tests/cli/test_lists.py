@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pe_search.cli.app import app
+from pe_search.store import Store
 from tests.cli.conftest import ODD_NAMES, Outcome
 from tests.made_up import noise, write_audio
 
@@ -140,19 +141,124 @@ def test_arguments_come_with_the_list(run_cli, library, sounds, listed, tmp_path
     assert bytes(extra) in held(run_cli, tmp_path / "store")
 
 
-def test_what_has_left_the_list_stays_in_the_store_and_what_has_left_a_listed_folder_goes(
-    run_cli, library, sounds, listed, tmp_path
-):
+def test_a_list_may_come_from_windows(run_cli, library, sounds, listed, tmp_path):
+    names = [bytes(sounds) + b"/" + name for name in ODD_NAMES if b"\n" not in name]
     args = ("--model", library.checkpoint, "--store", tmp_path / "store")
-    for clip in ("a", "b"):
-        write_audio(tmp_path / "files" / f"{clip}.wav", noise(0.2, ord(clip)))
-    files = bytes(tmp_path) + b"/files/"
-    assert run_cli("index", "--files-from", listed(files + b"a.wav\n" + files + b"b.wav\n"), *args).status == 0
-    assert run_cli("index", "--files-from", listed(files + b"b.wav\n"), *args).status == 0
-    assert held(run_cli, tmp_path / "store") == {files + b"a.wav", files + b"b.wav"}
-    (tmp_path / "files" / "a.wav").unlink()
-    assert run_cli("index", "--files-from", listed(files + b"\n"), *args).status == 0
-    assert held(run_cli, tmp_path / "store") == {files + b"b.wav"}
+    outcome = run_cli("index", "--files-from", listed(b"\xef\xbb\xbf" + b"\r\n".join(names) + b"\r\n\r\n"), *args)
+    assert outcome.status == 0, outcome.err
+    assert held(run_cli, tmp_path / "store") == set(names)
+
+
+def test_a_path_of_a_list_with_nul_bytes_is_taken_as_it_is(feed, run_cli, library, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [b"\xef\xbb\xbfbom.wav", b"cr.wav\r", b"line\r\nfeed.wav"]
+    for seed, name in enumerate(names):
+        write_audio(tmp_path / "new.wav", noise(0.2, seed)).rename(tmp_path / os.fsdecode(name))
+    args = ("--model", library.checkpoint, "--store", tmp_path / "store")
+    assert feed(b"\0".join(names), "index", "--files-from", "-", *args).status == 0
+    assert held(run_cli, tmp_path / "store") == {bytes(tmp_path) + b"/" + name for name in names}
+
+
+def test_a_path_that_is_longer_than_1023_bytes_is_passed_on(feed, library, tmp_path):
+    name = tmp_path.joinpath(*["x" * 200] * 6, "gone.wav")
+    outcome = feed(bytes(name), "index", "--files-from", "-", "--store", tmp_path / "store")
+    assert (outcome.status, outcome.err) == (2, f"pe-search: {name}: No such file or directory\n")
+
+
+def test_labels_may_come_from_windows(run_cli, library, listed):
+    args = ("label", library.sounds / "dogs/bark.wav", "--model", library.checkpoint)
+    expected = run_cli(*args, "--labels", "rain,church bell")
+    assert expected.status == 0
+    assert run_cli(*args, "--labels-file", listed(b"\xef\xbb\xbfrain\r\nchurch bell\r\n")) == expected
+
+
+@pytest.fixture
+def files(tmp_path) -> Path:
+    """Four clips."""
+    for seed, name in enumerate(("a.wav", "b.wav", "c.wav", "d/e.wav")):
+        write_audio(tmp_path / "files" / name, noise(0.2, seed))
+    return tmp_path / "files"
+
+
+@pytest.fixture
+def index(run_cli, library, listed, files, tmp_path):
+    """Index some of them from a list, and whatever else is named; returns what the store then holds, by name."""
+
+    def run(*names: str, args: tuple[object, ...] = (), status: int = 0, is_listed: bool = True) -> set[str]:
+        from_list = (
+            ["--files-from", listed(b"".join(bytes(files / name) + b"\n" for name in names))] if is_listed else []
+        )
+        outcome = run_cli("index", *args, *from_list, "--model", library.checkpoint, "--store", tmp_path / "store")
+        assert outcome.status == status, outcome.err
+        paths = held(run_cli, tmp_path / "store")
+        return {os.fsdecode(path).removeprefix(f"{files}/") for path in paths}
+
+    return run
+
+
+def test_what_has_left_the_list_stays_until_prune(index):
+    assert index("a.wav", "b.wav") == {"a.wav", "b.wav"}
+    assert index("b.wav") == {"a.wav", "b.wav"}
+    assert index("b.wav", args=["--prune"]) == {"b.wav"}
+    assert index("a.wav", args=["--prune"]) == {"a.wav"}
+
+
+def test_what_has_left_a_listed_folder_goes(index, files):
+    assert index(".") == {"a.wav", "b.wav", "c.wav", "d/e.wav"}
+    (files / "a.wav").unlink()
+    assert index(".") == {"b.wav", "c.wav", "d/e.wav"}
+    assert index("b.wav", args=["--prune"]) == {"b.wav"}
+
+
+def test_what_came_from_folders_stays_whatever_a_list_says(index, files):
+    assert index(args=[files / "d", files / "a.wav"], is_listed=False) == {"a.wav", "d/e.wav"}
+    assert index("a.wav", "b.wav", "d/e.wav") == {"a.wav", "b.wav", "d/e.wav"}
+    assert index("c.wav", args=["--prune"]) == {"a.wav", "c.wav", "d/e.wav"}
+    # A clip that a folder has taken over is the folder's from then on.
+    assert index(args=[files], is_listed=False) == {"a.wav", "b.wav", "c.wav", "d/e.wav"}
+    assert index("b.wav", args=["--prune"]) == {"a.wav", "b.wav", "c.wav", "d/e.wav"}
+
+
+def test_what_several_lists_brought_goes_unless_one_run_has_them_all(index):
+    assert index("a.wav") == {"a.wav"}
+    assert index("b.wav") == {"a.wav", "b.wav"}
+    assert index("a.wav", "b.wav", args=["--prune"]) == {"a.wav", "b.wav"}
+    assert index("b.wav", args=["--prune"]) == {"b.wav"}
+
+
+def test_a_path_beside_the_list_keeps_what_is_under_it(index, files):
+    assert index("a.wav", "b.wav", "d/e.wav") == {"a.wav", "b.wav", "d/e.wav"}
+    assert index("b.wav", args=[files / "d", "--prune"]) == {"b.wav", "d/e.wav"}
+    assert index("a.wav", args=["--prune"]) == {"a.wav", "d/e.wav"}
+
+
+def test_an_empty_list_prunes_nothing(index):
+    assert index("a.wav") == {"a.wav"}
+    assert index(args=["--prune"], status=2) == {"a.wav"}
+
+
+def test_a_run_that_is_interrupted_forgets_nothing(index, monkeypatch):
+    assert index("a.wav", "b.wav") == {"a.wav", "b.wav"}
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", _interrupted(Store.commit))
+        assert index("b.wav", "c.wav", args=["--prune"], status=130) == {"a.wav", "b.wav"}
+    assert index("b.wav", args=["--prune"]) == {"b.wav"}
+    assert index("b.wav", "c.wav") == {"b.wav", "c.wav"}
+    assert index("b.wav", args=["--prune"]) == {"b.wav"}
+
+
+def _interrupted(commit: Callable[..., None]) -> Callable[..., None]:
+    """A commit that Ctrl-C comes before, the first time."""
+    is_first = True
+
+    def interrupted(*args: object, **parts: object) -> None:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            raise KeyboardInterrupt
+        commit(*args, **parts)
+
+    return interrupted
 
 
 def test_label_and_locate_take_a_list(feed, run_cli, library, listed):

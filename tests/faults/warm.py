@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 # A run that takes longer than this hangs.
@@ -50,6 +51,47 @@ class BadDisk:
     log: Path
     fault: Fault = Fault.NONE
     call: int = 0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A file that lets its reader wait, as one on a slow network does, until it is told to go on.
+
+    Attributes:
+        path: The file.
+        is_hashed: Whether the reader waits only when it has gone through the file's bytes once, or before.
+        reached: A named pipe that the reader opens to write when it begins to wait.
+        go_on: A named pipe that it then reads to its end.
+    """
+
+    path: Path
+    is_hashed: bool
+    reached: Path
+    go_on: Path
+
+    @classmethod
+    def at(cls, path: Path, scratch: Path, *, is_hashed: bool) -> Pause:
+        """One with new pipes."""
+        pause = cls(path, is_hashed, scratch / "reached", scratch / "go-on")
+        os.mkfifo(pause.reached)
+        os.mkfifo(pause.go_on)
+        return pause
+
+    def as_json(self) -> list[object]:
+        """For `_pause_at`."""
+        return [str(self.path), self.is_hashed, str(self.reached), str(self.go_on)]
+
+    def meanwhile(self, act: Callable[[], object]) -> Thread:
+        """In a thread that is started: wait until the reader waits, act, and let it go on."""
+
+        def run() -> None:
+            self.reached.read_bytes()
+            act()
+            self.go_on.write_bytes(b"")
+
+        thread = Thread(target=run, daemon=True)
+        thread.start()
+        return thread
 
 
 @dataclass(frozen=True)
@@ -113,6 +155,7 @@ class Warm:
         self,
         *args: object,
         disk: BadDisk | None = None,
+        pause: Pause | None = None,
         kill_after_s: float | None = None,
         before_kill: Callable[[], object] = lambda: None,
     ) -> Ended:
@@ -121,6 +164,7 @@ class Warm:
         Args:
             args: Of the command.
             disk: What happens to what it writes.
+            pause: Where it waits in what it reads.
             kill_after_s: How long it may live; it must end by itself if None.
             before_kill: Called when the process has been stopped dead, and is still to be killed.
         """
@@ -131,6 +175,9 @@ class Warm:
                 "out": str(out),
                 "err": str(err),
                 "disk": None if disk is None else [str(disk.folder), disk.call, int(disk.fault), str(disk.log)],
+                "pause": None
+                if pause is None
+                else [str(pause.path), pause.is_hashed, str(pause.reached), str(pause.go_on)],
                 "stop_after_s": DEADLINE_S if kill_after_s is None else kill_after_s,
             }
         )
@@ -221,6 +268,8 @@ def _become_command(request: dict[str, Any]) -> None:
             ctypes.CDLL(None).arm_bad_disk(
                 os.fsencode(folder), ctypes.c_long(call), ctypes.c_int(fault), os.fsencode(log)
             )
+        if request["pause"] is not None:
+            _pause_at(*request["pause"])
         sys.argv = ["pe-search", *request["args"]]
         main()
     except SystemExit as exit_:
@@ -231,6 +280,26 @@ def _become_command(request: dict[str, Any]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _pause_at(path: str, is_hashed: bool, reached: str, go_on: str) -> None:
+    from pe_search.audio import ahead
+
+    digest_of = ahead.content_digest
+
+    def wait() -> None:
+        Path(reached).write_bytes(b"")
+        Path(go_on).read_bytes()
+
+    def digest_with_a_pause(read: Path, *args: Any) -> bytes:
+        if read == Path(path) and not is_hashed:
+            wait()
+        digest = digest_of(read, *args)
+        if read == Path(path) and is_hashed:
+            wait()
+        return digest
+
+    ahead.content_digest = digest_with_a_pause
 
 
 def _reply(**answer: object) -> None:
