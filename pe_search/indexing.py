@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.audio.find import find_stamps, is_under
+from pe_search.audio.stamps import is_same
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem, Stamp
 from pe_search.store import Store
-from pe_search.store.catalog import LARGEST_VALUE
+from pe_search.store.schema import LARGEST_VALUE
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
 _COMMIT_EVERY_S = 5.0
@@ -47,6 +48,7 @@ class Plan:
 
     Attributes:
         to_read: Clips that are new or changed.
+        known_better: Clips that are held or were left out as they are, and of whose files more is known than then.
         to_remove: Paths of clips that the store holds under the given folders, and that are gone.
         to_forget: Paths of clips that were left out before, and that are gone.
         unchanged: Number of clips that the store already holds as they are.
@@ -55,6 +57,7 @@ class Plan:
     """
 
     to_read: tuple[Clip, ...]
+    known_better: tuple[Clip, ...]
     to_remove: tuple[Path, ...]
     to_forget: tuple[Path, ...]
     unchanged: int
@@ -77,13 +80,18 @@ def plan_index(
     roots = [os.path.abspath(path) for path in paths]
     problems: list[Problem] = []
     found = find_stamps(map(Path, roots), problems.append)
-    hopeless = {str(one.clip.path): (one.clip.size_bytes, one.clip.modified_ns) for one in left_out}
-    unchanged = sum(held.get(path) == stamp for path, stamp in found.items())
-    to_read = tuple(
-        Clip(Path(path), *stamp)
-        for path, stamp in found.items()
-        if held.get(path) != stamp and hopeless.get(path) != stamp
-    )
+    hopeless = {str(one.clip.path): one.clip.stamp for one in left_out}
+    unchanged = 0
+    to_read: list[Clip] = []
+    known_better: list[Clip] = []
+    for path, stamp in found.items():
+        is_held = is_same(held.get(path), stamp)
+        before = held.get(path) if is_held else hopeless.get(path)
+        unchanged += is_held
+        if not is_same(before, stamp):
+            to_read.append(Clip(Path(path), *stamp))
+        elif before != stamp:
+            known_better.append(Clip(Path(path), *stamp))
     # What couldn't be looked at isn't known to be gone.
     unseen = {str(problem.path) for problem in problems}
     asked = set(roots)
@@ -116,7 +124,8 @@ def plan_index(
         for known in (held, hopeless)
     )
     return Plan(
-        to_read=to_read,
+        to_read=tuple(to_read),
+        known_better=tuple(known_better),
         to_remove=to_remove,
         to_forget=to_forget,
         unchanged=unchanged,
@@ -153,7 +162,7 @@ def run_index(
     for problem in plan.problems:
         run.report(problem)
     try:
-        store.commit(removed=(*plan.to_remove, *plan.to_forget))
+        store.commit(removed=(*plan.to_remove, *plan.to_forget), seen=plan.known_better)
         if plan.to_read:
             run.learn_what_is_held()
         manifest = store.manifest

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 
 from pe_search.audio.formats import audio_extensions
+from pe_search.audio.stamps import stamp_of
 from pe_search.records import Clip, Problem, Stamp
 
 
@@ -23,8 +24,8 @@ def find_clips(roots: Iterable[Path], on_problem: Callable[[Problem], None]) -> 
         roots: Folders and files; they become absolute, but links in them are kept as the user wrote them.
         on_problem: Called with each root or folder that can't be read.
     """
-    for path, (size_bytes, modified_ns) in find_stamps(roots, on_problem).items():
-        yield Clip(Path(path), size_bytes, modified_ns)
+    for path, stamp in find_stamps(roots, on_problem).items():
+        yield Clip(Path(path), *stamp)
 
 
 def find_stamps(roots: Iterable[Path], on_problem: Callable[[Problem], None]) -> dict[str, Stamp]:
@@ -62,14 +63,9 @@ def _stamps_at(
     if stat.S_ISDIR(status.st_mode):
         yield from _stamps_below(top, _identity(status), extensions, on_problem)
     elif stat.S_ISREG(status.st_mode):
-        yield top, _stamp(status)
+        yield top, stamp_of(status)
     else:
         on_problem(Problem(Path(top), "not a regular file"))
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    # A clock that was far off may have left a time that 64 bits can't hold, as they do in the catalog.
-    return status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -111,7 +107,7 @@ def _stamps_below(
                     on_problem(Problem(Path(path), error.strerror or str(error)))
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield path, _stamp(status)
+                yield path, stamp_of(status)
             elif not stat.S_ISDIR(status.st_mode):
                 on_problem(Problem(Path(path), "not a regular file"))
             elif entry.is_symlink():
