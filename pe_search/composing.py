@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
-from pe_search.records import Clip, Query, Reference
+from pe_search.audio.stamps import is_same, stamp_of
+from pe_search.records import Query, Reference, Stamp
 from pe_search.store import Manifest, Store
 
 # The least log-odds that a cosine of 1 stands for: some checkpoints of one's own have a bias about zero, by which
@@ -141,7 +142,8 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 def _held(reference: Reference, store: Store) -> NDArray[np.float32] | None:
     """What the store has of a reference, of shape (windows, dimension), if the file is as it was indexed."""
     held = store.clip(reference.path)
-    if held is None or held[0] != _clip_at(reference.path):
+    found = _stamp_at(reference.path)
+    if held is None or found is None or not is_same(held[0].stamp, found):
         return None
     content = store.content(reference.path)
     if content is None or reference.place is None:
@@ -150,12 +152,11 @@ def _held(reference: Reference, store: Store) -> NDArray[np.float32] | None:
     return content.embeddings[rows[:1]] if rows else None
 
 
-def _clip_at(path: Path) -> Clip | None:
+def _stamp_at(path: Path) -> Stamp | None:
     try:
-        status = path.stat()
+        return stamp_of(path.stat())
     except OSError:
         return None
-    return Clip(path, status.st_size, status.st_mtime_ns)
 
 
 def _samples(place: tuple[float, float]) -> tuple[int, int]:

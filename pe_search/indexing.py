@@ -17,7 +17,7 @@ from pe_search.errors import AudioError
 from pe_search.planning import Plan
 from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
 from pe_search.store import Store
-from pe_search.store.catalog import LARGEST_VALUE
+from pe_search.store.schema import LARGEST_VALUE
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
 _COMMIT_EVERY_S = 5.0
@@ -62,7 +62,7 @@ def run_index(
     for problem in plan.problems:
         run.report(problem)
     try:
-        store.commit(removed=(*plan.to_remove, *plan.to_forget))
+        store.commit(removed=(*plan.to_remove, *plan.to_forget), seen=plan.known_better)
         if plan.to_read:
             run.learn_what_is_held()
         manifest = store.manifest

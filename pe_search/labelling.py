@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
+from pe_search.audio.stamps import is_same
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Hit, Problem
 from pe_search.searching import probability
@@ -118,7 +119,11 @@ class Labeller:
         if self._store is None:
             return {}
         held = ((clip, self._store.clip(clip.path)) for clip in clips)
-        return {clip.path: as_held[1] for clip, as_held in held if as_held is not None and as_held[0] == clip}
+        return {
+            clip.path: as_held[1]
+            for clip, as_held in held
+            if as_held is not None and is_same(as_held[0].stamp, clip.stamp)
+        }
 
     def _look_up(self, reading: _Reading, digest: bytes) -> None:
         assert self._store is not None

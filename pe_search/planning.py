@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pe_search.audio.exclude import Patterns
 from pe_search.audio.find import find_stamps, is_under
+from pe_search.audio.stamps import is_same
 from pe_search.records import Clip, LeftOut, PassedOver, Problem, Stamp
 
 
@@ -20,6 +21,7 @@ class Plan:
 
     Attributes:
         to_read: Clips that are new or changed.
+        known_better: Clips that are held or were left out as they are, and of whose files more is known than then.
         to_remove: Paths of clips that the store holds under the given folders, and that are gone or excluded; and of
             those that have left the list that they came by.
         to_forget: Paths of clips that were left out before, and of which the same is true.
@@ -30,6 +32,7 @@ class Plan:
     """
 
     to_read: tuple[Clip, ...]
+    known_better: tuple[Clip, ...]
     to_remove: tuple[Path, ...]
     to_forget: tuple[Path, ...]
     unchanged: int
@@ -63,13 +66,18 @@ def plan_index(
     problems: list[Problem] = []
     found = find_stamps(map(Path, roots), problems.append, excluded)
     stamps = found.stamps
-    hopeless = {str(one.clip.path): (one.clip.size_bytes, one.clip.modified_ns) for one in left_out}
-    unchanged = sum(held.get(path) == stamp for path, stamp in stamps.items())
-    to_read = tuple(
-        Clip(Path(path), *stamp)
-        for path, stamp in stamps.items()
-        if held.get(path) != stamp and hopeless.get(path) != stamp
-    )
+    hopeless = {str(one.clip.path): one.clip.stamp for one in left_out}
+    unchanged = 0
+    to_read: list[Clip] = []
+    known_better: list[Clip] = []
+    for path, stamp in stamps.items():
+        is_held = is_same(held.get(path), stamp)
+        before = held.get(path) if is_held else hopeless.get(path)
+        unchanged += is_held
+        if not is_same(before, stamp):
+            to_read.append(Clip(Path(path), *stamp))
+        elif before != stamp:
+            known_better.append(Clip(Path(path), *stamp))
     # What couldn't be looked at isn't known to be gone.
     unseen = {str(problem.path) for problem in problems}
     asked = set(roots)
@@ -107,7 +115,8 @@ def plan_index(
         return bool(unlisted) and is_under(path, unlisted)
 
     return Plan(
-        to_read=to_read,
+        to_read=tuple(to_read),
+        known_better=tuple(known_better),
         to_remove=tuple(Path(path) for path in held if is_gone(path)),
         to_forget=tuple(Path(path) for path in hopeless if is_gone(path)),
         unchanged=unchanged,

@@ -23,6 +23,7 @@ __all__ = [
     "Duplicate",
     "Hearing",
     "Hit",
+    "Incomplete",
     "IndexSummary",
     "LeftOut",
     "Match",
@@ -41,17 +42,31 @@ __all__ = [
 ]
 
 
-Stamp = tuple[int, int]
-"""Size in bytes and modification time in nanoseconds of a file: what tells whether it has changed."""
+Stamp = tuple[int, int, int | None, int | None]
+"""What tells whether a file has changed: size in bytes, times of the last change of its bytes and of anything about it
+in nanoseconds, inode. The last two are None where they aren't known, or the system doesn't keep them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """An audio file as it was found on disk."""
+    """An audio file as it was found on disk.
+
+    Attributes:
+        modified_ns: When its bytes were last changed, in nanoseconds since the epoch.
+        changed_ns: When anything about it was last changed, its name and its times too; None if that isn't known.
+        inode: What the file system knows the file by; None if that isn't known.
+    """
 
     path: Path
     size_bytes: int
     modified_ns: int
+    changed_ns: int | None = None
+    inode: int | None = None
+
+    @property
+    def stamp(self) -> Stamp:
+        """What tells whether the file has changed since."""
+        return self.size_bytes, self.modified_ns, self.changed_ns, self.inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +116,14 @@ class Content:
         times: Start and end of each window, at least one.
         embeddings: float32 of shape (windows, dimension).
         is_whole: Whether it ends with these windows, or more are to come.
+        missing: What could not be read of it, in words; None if it was read whole. Only the last part tells.
     """
 
     digest: bytes
     times: Sequence[tuple[float, float]]
     embeddings: NDArray[np.float32]
     is_whole: bool
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +162,14 @@ class PassedOver:
     unreadable: tuple[tuple[str, int], ...] = ()
     excluded_files: int = 0
     excluded_folders: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Incomplete:
+    """A clip that is indexed but for what could not be read of it, and what that is."""
+
+    clip: Clip
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +26,9 @@ from transformers import (
 )
 
 from pe_search.records import Clip, Content
-from pe_search.store import Manifest, Store
-from pe_search.store.catalog import Catalog
+from pe_search.store import Manifest, Store, commits
+from pe_search.store.catalog import CATALOG_FILE, Catalog
+from pe_search.store.schema import checksum
 
 LAYOUTS = ("pe_audio", "pe_audio_video", "frame_level")
 
@@ -93,6 +96,33 @@ def manifest(**changes: object) -> Manifest:
         logit_bias=0.0,
     )
     return replace(usual, **changes)
+
+
+def edit_catalog(directory: Path, statement: str, *values: object) -> int:
+    """Change a closed catalog behind pe-search's back, as if it had been written so, and return how many rows changed.
+
+    Checksums and counts are made to fit; the rows themselves need make no sense.
+    """
+    with closing(sqlite3.connect(directory / CATALOG_FILE)) as db, db:
+        changed = db.execute(statement, values).rowcount
+        db.execute("UPDATE contents SET clips = (SELECT count(*) FROM clips WHERE content_id = contents.id)")
+        db.execute("UPDATE contents SET windows = (SELECT count(*) FROM windows WHERE content_id = contents.id)")
+        for table, columns in (
+            ("contents", "id, digest, duration_s, missing, clips, windows"),
+            ("windows", "id, content_id, start_s, end_s, embedding"),
+            ("clips", "path, size_bytes, modified_ns, changed_ns, inode, content_id"),
+            ("left_out", "path, size_bytes, modified_ns, changed_ns, inode, reason"),
+        ):
+            key = "path" if "path" in columns else "id"
+            rows = db.execute(f"SELECT {key}, {columns} FROM {table}").fetchall()
+            db.executemany(
+                f"UPDATE {table} SET checksum = ? WHERE {key} = ?", ((checksum(*row[1:]), row[0]) for row in rows)
+            )
+        ids = [row[0] for row in db.execute("SELECT id FROM windows ORDER BY id")]
+        last_id = commits.last_window_id(db)
+        db.execute("DELETE FROM gone")
+        commits.add_gone(db, commits.stretches(sorted(set(range(1, last_id + 1)) - set(ids))))
+    return changed
 
 
 def make_model(kind: type[PeAudioModel] = PeAudioModel, seed: int = 0, dac_channels: int = 2) -> PeAudioModel:

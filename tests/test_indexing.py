@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -416,7 +417,7 @@ def test_a_plan_compares_what_is_there_with_what_is_held(sounds):
         write_levels(sounds / f"{name}.wav", 0.5)
     found = {clip.path.stem: clip for clip in plan_index([sounds], {}).to_read}
     held = {
-        str(clip.path): (clip.size_bytes, clip.modified_ns)
+        str(clip.path): clip.stamp
         for clip in (
             found["same"],
             Clip(found["touched"].path, found["touched"].size_bytes, found["touched"].modified_ns - 1),
@@ -435,6 +436,7 @@ def test_a_plan_compares_what_is_there_with_what_is_held(sounds):
     ]
     assert plan_index([sounds], held, left_out) == Plan(
         to_read=(found["mended"], found["new"], found["touched"]),
+        known_better=(),
         to_remove=(sounds / "gone.wav",),
         to_forget=(sounds / "bad and gone.wav",),
         unchanged=1,
@@ -507,7 +509,7 @@ def test_a_clip_that_has_become_unreadable_leaves_the_store_and_is_tried_again_w
     problem = Problem(sounds / "a.wav", NO_AUDIO)
     assert index(store, sounds) == IndexSummary(0, 0, 0.0, 0, 1, 0, 0, (problem,), is_interrupted=False)
     status = (sounds / "a.wav").stat()
-    left_out = [LeftOut(Clip(sounds / "a.wav", 5, status.st_mtime_ns), NO_AUDIO)]
+    left_out = [LeftOut(Clip(sounds / "a.wav", 5, status.st_mtime_ns, status.st_ctime_ns, status.st_ino), NO_AUDIO)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ahead, "content_digest", pytest.fail)
         for _ in range(2):
@@ -954,3 +956,45 @@ def test_a_list_of_many_files_is_planned_without_comparing_each_with_all(tmp_pat
     plan = plan_index(roots, {f"/gone/{number}.wav": (1, 1) for number in range(2_000)})
     assert len(plan.to_read) == 2_000
     assert asked <= 4_000
+
+
+# What tells that a file has changed
+
+
+@pytest.mark.parametrize("changed", ["changed_ns", "inode"])
+def test_a_file_of_the_same_size_and_time_of_writing_is_read_again(store, sounds, changed):
+    write_levels(sounds / "a.wav", 0.5)
+    index(store, sounds)
+    clip = store.clips()[sounds / "a.wav"]
+    assert (clip.changed_ns, clip.inode) == ((sounds / "a.wav").stat().st_ctime_ns, (sounds / "a.wav").stat().st_ino)
+    stamps = {str(clip.path): replace(clip, **{changed: 1}).stamp}
+    assert plan_index([sounds], stamps).to_read == (clip,)
+    assert plan_index([sounds], {str(clip.path): clip.stamp}).to_read == ()
+
+
+def test_another_file_of_the_same_size_and_time_takes_the_place_of_the_first(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    index(store, sounds)
+    before = contents(store)
+    status = (sounds / "a.wav").stat()
+    write_levels(sounds / "other.wav", 0.25)
+    (sounds / "other.wav").replace(sounds / "a.wav")
+    os.utime(sounds / "a.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (sounds / "a.wav").stat().st_size == status.st_size
+    assert index(store, sounds).clips == 1
+    assert contents(store) != before
+
+
+def test_what_was_not_known_of_a_file_is_filled_in_without_reading_it(store, sounds):
+    write_levels(sounds / "a.wav", 0.5)
+    (sounds / "b.wav").write_text("words")
+    index(store, sounds)
+    clips, left_out = store.clips(), store.left_out()
+    unknown = [replace(clip, changed_ns=None, inode=None) for clip in (*clips.values(), left_out[0].clip)]
+    store.commit(seen=unknown)
+    assert [*store.clips().values(), store.left_out()[0].clip] == unknown
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ahead, "content_digest", pytest.fail)
+        summary = index(store, sounds)
+    assert (summary.clips, summary.recognised, summary.unchanged, summary.left_out_before) == (0, 0, 1, 1)
+    assert (store.clips(), store.left_out()) == (clips, left_out)

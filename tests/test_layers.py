@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,8 +164,11 @@ def test_only_the_exclusion_imports_pathspec_and_only_once_there_are_patterns():
     }
 
 
-def test_only_the_catalog_its_salvage_and_the_remembered_texts_import_sqlite():
-    assert importers_of("sqlite3") == {"store/catalog.py", "store/salvage.py", "store/texts.py"}
+def test_only_the_store_imports_sqlite_and_opens_it_in_one_place():
+    found = importers_of("sqlite3")
+    assert {file.split("/")[0] for file in found} == {"store"}
+    opening = {file for file in found if re.search(r"sqlite3\.connect\((?!\":memory:)", (PACKAGE / file).read_text())}
+    assert opening == {"store/database.py"}
 
 
 def test_only_the_export_imports_pyarrow_and_only_once_it_is_needed():

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pe_search.audio.exclude import IGNORE_FILE, Exclusion, Patterns, is_never_audio, read_patterns
 from pe_search.audio.formats import audio_extensions, unreadable_extensions
+from pe_search.audio.stamps import stamp_of
 from pe_search.errors import PatternError
 from pe_search.records import Clip, PassedOver, Problem, Stamp
 
@@ -36,8 +37,8 @@ class Found:
 
     def clips(self) -> Iterator[Clip]:
         """The clips themselves."""
-        for path, (size_bytes, modified_ns) in self.stamps.items():
-            yield Clip(Path(path), size_bytes, modified_ns)
+        for path, stamp in self.stamps.items():
+            yield Clip(Path(path), *stamp)
 
 
 def find_clips(
@@ -121,7 +122,7 @@ class _Walk:
         if stat.S_ISDIR(status.st_mode):
             self._take_below(top, _identity(status))
         elif stat.S_ISREG(status.st_mode):
-            self._stamps.setdefault(top, _stamp(status))
+            self._stamps.setdefault(top, stamp_of(status))
         else:
             self._on_problem(Problem(Path(top), "not a regular file"))
 
@@ -162,7 +163,7 @@ class _Walk:
                         self._on_problem(Problem(Path(path), error.strerror or str(error)))
                     continue
                 if stat.S_ISREG(status.st_mode):
-                    self._stamps.setdefault(path, _stamp(status))
+                    self._stamps.setdefault(path, stamp_of(status))
                 elif not stat.S_ISDIR(status.st_mode):
                     self._on_problem(Problem(Path(path), "not a regular file"))
                 elif is_never_audio(entry.name):
@@ -205,11 +206,6 @@ class _Walk:
                     self._not_understood.add(folder)
                     return iter(()), exclusion
         return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name))), exclusion
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    # A clock that was far off may have left a time that 64 bits can't hold, as they do in the catalog.
-    return status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

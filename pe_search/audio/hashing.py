@@ -66,4 +66,5 @@ def _state(path: Path) -> tuple[int, ...]:
         status = path.stat()
     except OSError as error:
         raise AudioError(path, error.strerror or str(error), may_pass=True) from error
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    # A program that writes can set the time of the last write to any other, but not that of the last change.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -94,10 +94,9 @@ def _different(holdings: Holdings) -> str:
     return f", {holdings.contents:,} different" if holdings.contents < holdings.clips else ""
 
 
-def _write_problems(
-    left_out: Iterable[LeftOut], incomplete: Iterable[Incomplete], status_format: StatusFormat
-) -> None:
-    kinds = [*(("left out", one) for one in left_out), *(("incomplete", one) for one in incomplete)]
+def _write_problems(left_out: Iterable[LeftOut], incomplete: Iterable[Incomplete], status_format: StatusFormat) -> None:
+    kinds: list[tuple[str, LeftOut | Incomplete]] = [("left out", one) for one in left_out]
+    kinds += [("incomplete", one) for one in incomplete]
     kinds.sort(key=lambda problem: os.fsencode(problem[1].clip.path))
     if status_format is StatusFormat.JSON:
         facts = [

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from pe_search.errors import StoreError
 from pe_search.records import Match, Problem, SearchEffort
 from pe_search.store.catalog import Catalog
+from pe_search.store.files import INDEX_FILE
 from pe_search.store.index import LISTS_FROM, Found, Index, make_index, open_index
 from pe_search.store.kernels import best_rows
-
-INDEX_FILE = "index.vectors"
 
 # How many windows to look for at first, for each match that is wanted; and how much wider to look when clips that show
 # once, or equal scores, or windows that are gone, leave the answer open.

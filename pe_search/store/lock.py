@@ -9,6 +9,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pe_search.errors import StoreError
+from pe_search.store.files import HOLDER_FILE, LOCK_FILE, refuse_odd_files
+
+
+class NotWritableError(StoreError):
+    """A store can't be written to.
+
+    Attributes:
+        reason: Why, in the system's words.
+    """
+
+    def __init__(self, directory: Path, error: OSError) -> None:
+        self.reason = error.strerror or str(error)
+        super().__init__(f"The store at {directory} can't be written to: {self.reason}.")
 
 
 class WriterLock:
@@ -20,18 +33,21 @@ class WriterLock:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._lock = FileLock(directory / "writer.lock")
+        self._lock = FileLock(directory / LOCK_FILE)
         # Not in the lock file itself, which every process that tries for the lock empties.
-        self._holder = directory / "writer.pid"
+        self._holder = directory / HOLDER_FILE
 
     def acquire(self) -> None:
         """Take the lock.
 
         Raises:
-            StoreError: If another process holds it, or the store can't be written to.
+            NotWritableError: If the store can't be written to.
+            StoreError: If another process holds it, or a file of the store is no regular file.
         """
+        refuse_odd_files(self._directory, to_write=True)
         try:
             self._lock.acquire(timeout=0)
+            self._holder.unlink(missing_ok=True)
             self._holder.write_text(f"{os.getpid()}\n", encoding="ascii")
         except Timeout:
             raise StoreError(
@@ -40,9 +56,7 @@ class WriterLock:
             ) from None
         except OSError as error:
             self.release()
-            raise StoreError(
-                f"The store at {self._directory} can't be written to: {error.strerror or error}."
-            ) from error
+            raise NotWritableError(self._directory, error) from error
 
     def release(self) -> None:
         """Let go of the lock, if it is held."""

@@ -8,20 +8,37 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pe_search.errors import StoreError
 from pe_search.records import Hearing
+from pe_search.store.files import MANIFEST_FILE, odd_kind, open_regular
+from pe_search.store.schema import FORMAT_VERSION, OLDEST_FORMAT
 
-FORMAT_VERSION = 2
 EMBEDDING_DTYPE = "float16"
+LEVELS = ("none", "auto")
 
-_FILE = "manifest.json"
-# A manifest may come from someone else; beyond these bounds it would only cost memory.
+# A manifest may come from someone else; beyond these bounds it would only cost memory and time.
 _LONGEST_FILE_BYTES = 1 << 16
 _LARGEST_DIMENSION = 1 << 14
 _LONGEST_WINDOW_S = 30.0
+# Of a hop that is shorter an hour would be more windows than a store can hold.
+_SHORTEST_STEP_S = 0.01
 _HIGHEST_RATE_HZ = 768_000
 _LARGEST_LOGIT = 1e6
+_SLOWEST_SPEED = 0.001
+
+
+class OldFormatError(StoreError):
+    """A store is of an older format, which can be converted.
+
+    Attributes:
+        version: Of its format.
+    """
+
+    def __init__(self, message: str, version: int) -> None:
+        super().__init__(message)
+        self.version = version
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,9 @@ class Manifest:
         sample_rate_hz: What the audio was resampled to.
         logit_scale: The checkpoint's factor from score to probability.
         logit_bias: The checkpoint's summand from score to probability.
+        level: `none`, or `auto` if quiet windows were made louder before they were embedded.
+        speed: Of the audio that was embedded, where 1 is as recorded and 0.1 is ten times as long.
+        track: Which audio track of files with several was embedded; 1 for the first.
         embedding_dtype: What each number of an embedding is kept as.
         format_version: Of the store; no other is read.
     """
@@ -49,7 +69,7 @@ class Manifest:
     sample_rate_hz: int
     logit_scale: float
     logit_bias: float
-    level: str = "none"
+    level: str = LEVELS[0]
     speed: float = 1.0
     track: int = 1
     embedding_dtype: str = EMBEDDING_DTYPE
@@ -65,27 +85,73 @@ def read_manifest(directory: Path) -> Manifest:
     """Read a store's manifest.
 
     Raises:
+        OldFormatError: If the store is of an older format that can be converted.
         StoreError: If there is no store, its manifest is damaged, or it is of another format.
     """
-    path = directory / _FILE
+    return manifest_of(read_fields(directory), directory)
+
+
+def read_fields(directory: Path) -> dict[str, Any]:
+    """What a store's manifest says, whatever its format and whether it makes sense.
+
+    Raises:
+        StoreError: If there is no store, or its manifest is not JSON with names and values.
+    """
+    path = directory / MANIFEST_FILE
+    kind = odd_kind(path)
+    if kind is not None:
+        raise StoreError(f"{path} can't be read: it is {kind}; the files of a store are regular files in its folder.")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             text = file.read(_LONGEST_FILE_BYTES + 1)
         if len(text) > _LONGEST_FILE_BYTES:
             raise ValueError("it is too long")
-        fields = json.loads(text.decode("utf-8"))
+        return fields_of(text.decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         command = f"pe-search index PATH --store {shlex.quote(str(directory))}"
         raise StoreError(f"There is no store at {directory}; make it with `{command}`.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} can't be read: {error}") from error
-    version = fields.get("format_version") if isinstance(fields, dict) else None
+    except TypeError as error:
+        raise StoreError(f"{path} is damaged: {error}.") from error
+
+
+def fields_of(text: str) -> dict[str, Any]:
+    """What the JSON of a manifest says.
+
+    Raises:
+        ValueError: If it is no JSON; RecursionError if it is too deep.
+        TypeError: If it is JSON of another kind.
+    """
+    fields = json.loads(text)
+    if not isinstance(fields, dict):
+        raise TypeError("it has no names and values")
+    return fields
+
+
+def manifest_of(fields: dict[str, Any], directory: Path) -> Manifest:
+    """The manifest of its fields.
+
+    Args:
+        fields: From `read_fields`.
+        directory: The store's, for messages.
+
+    Raises:
+        OldFormatError: As `read_manifest`.
+        StoreError: As `read_manifest`.
+    """
+    path = directory / MANIFEST_FILE
+    version = fields.get("format_version")
     if type(version) is int and version > FORMAT_VERSION:
         raise StoreError(
             f"The store at {directory} has format {version}; this pe-search reads up to {FORMAT_VERSION}. "
             "Upgrade pe-search."
         )
-    if type(version) is int and 0 < version < FORMAT_VERSION:
+    if type(version) is int and OLDEST_FORMAT <= version < FORMAT_VERSION:
+        raise OldFormatError(
+            f"The store at {directory} has format {version}, and must be converted to {FORMAT_VERSION} first.", version
+        )
+    if type(version) is int and 0 < version < OLDEST_FORMAT:
         raise StoreError(
             f"The store at {directory} has format {version}, which this pe-search reads no more; index again into a "
             "new store (--store)."
@@ -103,11 +169,14 @@ def read_manifest(directory: Path) -> Manifest:
             raise StoreError(f"{path} is damaged: {field.name} is {value!r}.")
     makes_sense = {
         "dimension": 1 <= manifest.dimension <= _LARGEST_DIMENSION,
-        "window_s": 0 < manifest.window_s <= _LONGEST_WINDOW_S,
-        "hop_s": 0 < manifest.hop_s <= manifest.window_s,
+        "window_s": _SHORTEST_STEP_S <= manifest.window_s <= _LONGEST_WINDOW_S,
+        "hop_s": _SHORTEST_STEP_S <= manifest.hop_s <= manifest.window_s,
         "sample_rate_hz": 1 <= manifest.sample_rate_hz <= _HIGHEST_RATE_HZ,
         "logit_scale": abs(manifest.logit_scale) <= _LARGEST_LOGIT,
         "logit_bias": abs(manifest.logit_bias) <= _LARGEST_LOGIT,
+        "level": manifest.level in LEVELS,
+        "speed": _SLOWEST_SPEED <= manifest.speed <= 1,
+        "track": manifest.track >= 1,
         "embedding_dtype": manifest.embedding_dtype == EMBEDDING_DTYPE,
         "format_version": manifest.format_version == FORMAT_VERSION,
     }
@@ -117,13 +186,20 @@ def read_manifest(directory: Path) -> Manifest:
     return manifest
 
 
-def read_manifest_if_any(directory: Path) -> Manifest | None:
-    """Read a store's manifest, or return None if there is no store yet.
+def numbers_of(manifest: Manifest) -> dict[str, Any]:
+    """What a manifest has that would change answers in silence if it were wrong; a wrong name is noticed."""
+    names = ("model", "revision")
+    return {name: value for name, value in dataclasses.asdict(manifest).items() if name not in names}
 
-    Raises:
-        StoreError: As `read_manifest`, if there is one.
-    """
-    return read_manifest(directory) if os.path.lexists(directory / _FILE) else None
+
+def as_json(manifest: Manifest) -> str:
+    """A manifest as it is written."""
+    return json.dumps(dataclasses.asdict(manifest), indent=2) + "\n"
+
+
+def has_manifest(directory: Path) -> bool:
+    """Whether there is something in the place of a manifest."""
+    return os.path.lexists(directory / MANIFEST_FILE)
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> None:
@@ -132,11 +208,12 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     Raises:
         OSError: If the disk is full or can't be written to.
     """
-    path = directory / _FILE
+    path = directory / MANIFEST_FILE
     draft = path.with_suffix(".json.new")
+    draft.unlink(missing_ok=True)
     try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(manifest), indent=2) + "\n")
+        with draft.open("x", encoding="utf-8") as file:
+            file.write(as_json(manifest))
             file.flush()
             os.fsync(file.fileno())
     except OSError:

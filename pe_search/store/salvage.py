@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,17 +17,32 @@ import numpy as np
 
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, LeftOut
-from pe_search.store.catalog import (
-    CATALOG_FILE,
-    Catalog,
+from pe_search.store.catalog import Catalog
+from pe_search.store.checking import find_damage
+from pe_search.store.conversion import converted_fields
+from pe_search.store.database import is_damage, open_database
+from pe_search.store.files import CATALOG_FILE, MANIFEST_FILE
+from pe_search.store.lock import WriterLock
+from pe_search.store.manifest import (
+    Manifest,
+    as_json,
+    fields_of,
+    manifest_of,
+    numbers_of,
+    read_fields,
+    read_manifest,
+    write_manifest,
+)
+from pe_search.store.schema import (
+    FORMAT_VERSION,
+    checked,
     clip_of,
     embedding_of,
     expected_schema,
+    is_as_written,
     schema_of,
     seconds_of,
 )
-from pe_search.store.lock import WriterLock
-from pe_search.store.manifest import Manifest, read_manifest
 
 _ROWS_AT_ONCE = 1_024
 # Queries that may fail, for each page there is, while what can't be read is closed in on.
@@ -48,6 +64,35 @@ class Salvage:
     damaged: Path
 
 
+def restore_manifest(directory: Path) -> bool:
+    """Write the manifest again if it isn't what the catalog keeps of it; leave it alone if the catalog can't tell.
+
+    Raises:
+        StoreError: If the store can't be written to.
+    """
+    path = directory / CATALOG_FILE
+    try:
+        with closing(open_database(path, "ro")) as db:
+            if schema_of(db) != expected_schema():
+                return False
+            row = db.execute("SELECT identity, manifest, checksum FROM state").fetchone()
+            kept = manifest_of(fields_of(checked(row, "its state")[1]), directory)
+    except (sqlite3.Error, StoreError, ValueError, TypeError, RecursionError):
+        return False
+    with suppress(StoreError):
+        if numbers_of(read_manifest(directory)) == numbers_of(kept):
+            return False
+    lock = WriterLock(directory)
+    lock.acquire()
+    try:
+        write_manifest(directory, kept)
+    except OSError as error:
+        raise StoreError(f"The store at {directory} can't be written to: {error.strerror or error}.") from error
+    finally:
+        lock.release()
+    return True
+
+
 def salvage_if_damaged(directory: Path) -> Salvage | None:
     """Put a catalog of all that can still be read in the place of one that is damaged; leave a sound one alone.
 
@@ -57,19 +102,22 @@ def salvage_if_damaged(directory: Path) -> Salvage | None:
         None if the catalog is sound, or is none of pe-search's at all.
 
     Raises:
-        StoreError: If nothing can be saved, or the store can't be written to.
+        StoreError: If nothing can be saved, or the store can't be written to, or it is the manifest that is wrong.
     """
-    manifest = read_manifest(directory)
+    fields = read_fields(directory)
+    manifest = manifest_of(converted_fields(fields), directory)
     path = directory / CATALOG_FILE
     if not path.is_file():
         return None
     lock = WriterLock(directory)
     lock.acquire()
     try:
-        with closing(_open_to_read(path)) as db:
-            if _is_sound(db, manifest.dimension):
+        with closing(open_database(path, "ro")) as db:
+            if _is_sound(db, manifest, fields["format_version"]):
                 return None
-        return _salvage(path, manifest)
+        salvage = _salvage(path, manifest, fields["format_version"])
+        write_manifest(directory, manifest)
+        return salvage
     except sqlite3.Error as error:
         if not _is_damage(error):
             raise StoreError(f"The catalog {path} can't be used: {error}") from error
@@ -82,48 +130,56 @@ def salvage_if_damaged(directory: Path) -> Salvage | None:
         lock.release()
 
 
-def _open_to_read(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-    db.execute("PRAGMA trusted_schema = OFF")
-    return db
-
-
-def _is_sound(db: sqlite3.Connection, dimension: int) -> bool:
+def _is_sound(db: sqlite3.Connection, manifest: Manifest, version: int) -> bool:
     try:
-        if schema_of(db) != expected_schema():
+        if schema_of(db) != expected_schema(version):
             # Whatever it is, opening it says so.
             return True
-        if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+        _blame_manifest(db, manifest)
+        if db.execute("PRAGMA integrity_check(1)").fetchone() != ("ok",):
             return False
         odd = "typeof(embedding) != 'blob' OR length(embedding) != ? OR typeof(start_s) != 'real' OR end_s < start_s"
-        return bool(db.execute(f"SELECT count(*) = 0 FROM windows WHERE {odd}", (2 * dimension,)).fetchone()[0])
+        if db.execute(f"SELECT count(*) FROM windows WHERE {odd}", (2 * manifest.dimension,)).fetchone()[0]:
+            return False
+        return version < FORMAT_VERSION or find_damage(db, manifest.dimension).is_none
     except sqlite3.DatabaseError as error:
         if _is_damage(error):
             return False
         raise
 
 
+def _blame_manifest(db: sqlite3.Connection, manifest: Manifest) -> None:
+    """Refuse to call a catalog damaged whose embeddings are all of one other length."""
+    with suppress(sqlite3.DatabaseError):
+        lengths = [row[0] for row in db.execute("SELECT DISTINCT length(embedding) FROM windows LIMIT 2")]
+        if len(lengths) == 1 and isinstance(lengths[0], int) and lengths[0] not in (0, 2 * manifest.dimension):
+            folder = Path(db.execute("PRAGMA database_list").fetchone()[2]).parent
+            raise StoreError(
+                f"{folder / MANIFEST_FILE} is damaged: dimension is {manifest.dimension}, but all embeddings have "
+                f"{lengths[0] // 2} numbers. Correct it there; the catalog was left as it is."
+            )
+
+
 def _is_damage(error: sqlite3.Error) -> bool:
     # Not what a disk says that is full or can't be written to: for that, a sound catalog must not be put aside.
-    code = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code in (
+    return is_damage(error) or getattr(error, "sqlite_errorcode", 0) in (
         sqlite3.SQLITE_IOERR_READ,
         sqlite3.SQLITE_IOERR_SHORT_READ,
     )
 
 
-def _salvage(path: Path, manifest: Manifest) -> Salvage:
+def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
     digests: dict[int, bytes] = {}
 
     def contents(db: sqlite3.Connection) -> Iterator[Content]:
-        for content_id, content in _contents(db, manifest):
+        for content_id, content in _contents(db, manifest, version):
             digests[content_id] = content.digest
             yield content
 
     with TemporaryDirectory(prefix="salvage-", dir=path.parent) as draft:
         with (
-            closing(_open_to_read(_in_whole_pages(path, Path(draft)))) as db,
-            closing(Catalog(Path(draft), manifest.dimension, read_only=False)) as catalog,
+            closing(open_database(_in_whole_pages(path, Path(draft)), "ro")) as db,
+            closing(Catalog(Path(draft), manifest.dimension, read_only=False, manifest=as_json(manifest))) as catalog,
         ):
             # Without this, which changes nothing in a file that is only read, SQLite would read nothing of one that
             # breaks off.
@@ -131,17 +187,24 @@ def _salvage(path: Path, manifest: Manifest) -> Salvage:
             # Of a file that is no database at all, this says so.
             db.execute("PRAGMA page_count")
             # These are asked for only when all contents have come, and `digests` is complete.
-            clips = ((clip, digests[content_id]) for clip, content_id in _clips(db) if content_id in digests)
-            catalog.commit(contents=contents(db), clips=clips, left_out=_left_out(db))
+            clips = ((clip, digests[content_id]) for clip, content_id in _clips(db, version) if content_id in digests)
+            catalog.commit(contents=contents(db), clips=clips, left_out=_left_out(db, version))
             catalog.drop_unused_contents()
             saved = catalog.holdings().clips
-        damaged = path.with_name(f"{CATALOG_FILE}.damaged")
+        damaged = _place_for_damaged(path)
         # The log goes first, because beside another catalog SQLite would take it for that one's.
         for end in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 os.replace(f"{path}{end}", f"{damaged}{end}")
         os.replace(Path(draft) / CATALOG_FILE, path)
     return Salvage(saved, damaged)
+
+
+def _place_for_damaged(path: Path) -> Path:
+    """A name that no damaged catalog has yet."""
+    first = path.with_name(f"{path.name}.damaged")
+    others = (path.with_name(f"{path.name}.damaged-{number}") for number in count(2))
+    return first if not os.path.lexists(first) else next(place for place in others if not os.path.lexists(place))
 
 
 def _in_whole_pages(path: Path, folder: Path) -> Path:
@@ -159,18 +222,23 @@ def _in_whole_pages(path: Path, folder: Path) -> Path:
     return copy
 
 
-def _clips(db: sqlite3.Connection) -> Iterator[tuple[Clip, int]]:
-    for _, name, size_bytes, modified_ns, content_id in _rows(db, "clips", "path, size_bytes, modified_ns, content_id"):
-        with suppress(ValueError):
-            yield clip_of(name, size_bytes, modified_ns), content_id
+def _clips(db: sqlite3.Connection, version: int) -> Iterator[tuple[Clip, int]]:
+    kept = "NULL, NULL, content_id, NULL" if version == 2 else "changed_ns, inode, content_id, checksum"
+    for _, *row in _rows(db, "clips", f"path, size_bytes, modified_ns, {kept}"):
+        if version == 2 or is_as_written(row):
+            with suppress(ValueError):
+                yield clip_of(*row[:5]), row[5]
 
 
-def _contents(db: sqlite3.Connection, manifest: Manifest) -> Iterator[tuple[int, Content]]:
-    heads = {row[0]: row[1:] for row in _rows(db, "contents", "digest, duration_s")}
+def _contents(db: sqlite3.Connection, manifest: Manifest, version: int) -> Iterator[tuple[int, Content]]:
+    heads = _heads(db, version)
     # The windows of a content were written one after the other, but those of a long one in several parts.
     waiting: dict[int, list[tuple[Any, ...]]] = {}
     latest = None
-    for row in _rows(db, "windows", "content_id, start_s, end_s, embedding"):
+    checksum = "NULL" if version == 2 else "checksum"
+    for row in _rows(db, "windows", f"content_id, start_s, end_s, embedding, {checksum}"):
+        if version > 2 and not is_as_written(row):
+            continue
         if latest not in (None, row[1]):
             for whole in list(_content(waiting[latest], heads, manifest)):
                 del waiting[latest]
@@ -181,14 +249,22 @@ def _contents(db: sqlite3.Connection, manifest: Manifest) -> Iterator[tuple[int,
         yield from _content(rows, heads, manifest)
 
 
+def _heads(db: sqlite3.Connection, version: int) -> dict[int, tuple[Any, ...]]:
+    """Digest, duration and what is missing of each content, by its id."""
+    if version == 2:
+        return {row[0]: (row[1], row[2], None) for row in _rows(db, "contents", "digest, duration_s")}
+    rows = _rows(db, "contents", "digest, duration_s, missing, clips, windows, checksum")
+    return {row[0]: row[1:4] for row in rows if is_as_written(row)}
+
+
 def _content(
     rows: list[tuple[Any, ...]], heads: dict[int, tuple[Any, ...]], manifest: Manifest
 ) -> Iterator[tuple[int, Content]]:
     """The content of all its windows, or nothing if one is missing or doesn't make sense."""
     content_id = rows[0][1]
-    digest, duration_s = heads.get(content_id, (None, None))
+    digest, duration_s, missing = heads.get(content_id, (None, None, None))
     with suppress(ValueError):
-        times = [(seconds_of(start_s), seconds_of(end_s)) for _, _, start_s, end_s, _ in rows]
+        times = [(seconds_of(row[2]), seconds_of(row[3])) for row in rows]
         # Windows begin at every hop, to the nearest sample, and the last one ends with the content.
         hop_s, sample_s = manifest.hop_s, 1 / manifest.sample_rate_hz
         is_whole = (
@@ -198,13 +274,15 @@ def _content(
         )
         if isinstance(digest, bytes) and is_whole:
             embeddings = np.stack([embedding_of(row[4], manifest.dimension) for row in rows])
-            yield content_id, Content(digest, times, embeddings, is_whole=True)
+            yield content_id, Content(digest, times, embeddings, is_whole=True, missing=missing)
 
 
-def _left_out(db: sqlite3.Connection) -> Iterator[LeftOut]:
+def _left_out(db: sqlite3.Connection, version: int) -> Iterator[LeftOut]:
+    kept = "NULL, NULL, reason, NULL" if version == 2 else "changed_ns, inode, reason, checksum"
     with suppress(sqlite3.DatabaseError, ValueError):
-        for *row, reason in db.execute("SELECT path, size_bytes, modified_ns, reason FROM left_out"):
-            yield LeftOut(clip_of(*row), str(reason))
+        for row in db.execute(f"SELECT path, size_bytes, modified_ns, {kept} FROM left_out"):
+            if version == 2 or is_as_written(row):
+                yield LeftOut(clip_of(*row[:5]), str(row[5]))
 
 
 def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:

@@ -13,10 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, LeftOut, Match, Problem, SearchEffort, Stamp
-from pe_search.store.catalog import CATALOG_FILE, Catalog, Holdings
+from pe_search.records import Clip, Content, Incomplete, LeftOut, Match, Problem, SearchEffort, Stamp
+from pe_search.store.catalog import Catalog, Holdings
+from pe_search.store.conversion import current_manifest
+from pe_search.store.files import CATALOG_FILE, MANIFEST_FILE, refuse_odd_files
 from pe_search.store.finder import Finder
-from pe_search.store.manifest import Manifest, read_manifest, write_manifest
+from pe_search.store.manifest import (
+    Manifest,
+    as_json,
+    fields_of,
+    numbers_of,
+    read_manifest,
+    write_manifest,
+)
 from pe_search.store.texts import RememberedTexts
 
 if TYPE_CHECKING:
@@ -37,16 +46,23 @@ class Store:
     """
 
     def __init__(
-        self, directory: Path, manifest: Manifest, *, read_only: bool, on_problem: Callable[[Problem], None]
+        self,
+        directory: Path,
+        manifest: Manifest,
+        *,
+        lock: WriterLock | None,
+        on_problem: Callable[[Problem], None],
     ) -> None:
         self.directory = directory
         self.manifest = manifest
         self.remembered_texts = RememberedTexts(directory, manifest.model, manifest.revision, manifest.dimension)
-        self._lock = None if read_only else _locked(directory)
+        self._lock = lock
+        refuse_odd_files(directory)
+        self._catalog = Catalog(directory, manifest.dimension, read_only=lock is None, manifest=as_json(manifest))
         try:
-            self._catalog = Catalog(directory, manifest.dimension, read_only=read_only)
+            _refuse_other_numbers(directory, manifest, self._catalog.manifest)
         except StoreError:
-            self._let_go()
+            self._catalog.close()
             raise
         self._finder = Finder(self._catalog, directory, manifest.dimension, on_problem)
 
@@ -66,26 +82,43 @@ class Store:
             on_problem: Called when something is amiss that need not stop the work, as when the index is damaged.
 
         Raises:
-            StoreError: If there is none, it is damaged or of another format, or, for writing, another process is
-                writing to it.
+            StoreError: If there is none, it is damaged or of another format, or, for writing or to be converted,
+                another process is writing to it.
         """
-        return cls(directory, read_manifest(directory), read_only=read_only, on_problem=on_problem)
+        manifest = current_manifest(directory)
+        lock = None if read_only else _locked(directory)
+        try:
+            return cls(directory, manifest, lock=lock, on_problem=on_problem)
+        except BaseException:
+            _let_go(lock)
+            raise
 
     @classmethod
     def create(cls, directory: Path, manifest: Manifest) -> Store:
         """Make a new, empty store.
 
         Raises:
-            StoreError: If the directory can't be written to, or there is a catalog already.
+            StoreError: If the directory can't be written to, another process is writing there, or there is a catalog
+                already.
         """
-        if os.path.lexists(directory / CATALOG_FILE):
-            raise StoreError(f"There is a catalog at {directory} already; make the new store elsewhere, or delete it.")
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            write_manifest(directory, manifest)
         except OSError as error:
             raise StoreError(f"A store can't be made at {directory}: {error.strerror or error}.") from error
-        return cls(directory, manifest, read_only=False, on_problem=lambda _problem: None)
+        lock = _locked(directory)
+        try:
+            if os.path.lexists(directory / CATALOG_FILE):
+                raise StoreError(
+                    f"There is a catalog at {directory} already; make the new store elsewhere, or delete it."
+                )
+            write_manifest(directory, manifest)
+            return cls(directory, manifest, lock=lock, on_problem=lambda _problem: None)
+        except OSError as error:
+            _let_go(lock)
+            raise StoreError(f"A store can't be made at {directory}: {error.strerror or error}.") from error
+        except BaseException:
+            _let_go(lock)
+            raise
 
     def __enter__(self) -> Store:
         return self
@@ -97,7 +130,7 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self._catalog.close()
-        self._let_go()
+        _let_go(self._lock)
 
     def is_as_opened(self) -> bool:
         """Whether what is at its place on the disk is still this store, with nothing committed since.
@@ -108,10 +141,6 @@ class Store:
             return read_manifest(self.directory) == self.manifest and self._catalog.is_as_opened()
         except StoreError:
             return False
-
-    def _let_go(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
 
     def holdings(self) -> Holdings:
         """Count clips, contents, windows and seconds of audio."""
@@ -132,6 +161,14 @@ class Store:
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
         return self._catalog.left_out()
+
+    def missing_by_digest(self) -> dict[bytes, str]:
+        """What could not be read of each content that was not read whole, by its digest."""
+        return self._catalog.missing_by_digest()
+
+    def incomplete(self) -> list[Incomplete]:
+        """The clips that couldn't be read whole, and what is missing of each, in order of path."""
+        return self._catalog.incomplete()
 
     def digests(self) -> set[bytes]:
         """The digests of all contents whose embeddings are held."""
@@ -184,6 +221,7 @@ class Store:
         clips: Iterable[tuple[Clip, bytes]] = (),
         left_out: Iterable[LeftOut] = (),
         removed: Iterable[Path] = (),
+        seen: Iterable[Clip] = (),
     ) -> None:
         """Write all of this, or nothing of it if it fails.
 
@@ -192,11 +230,12 @@ class Store:
             clips: Each with the digest of its content. It takes the place of what was held under its path.
             left_out: Clips that leave the store, if they were in it, and are remembered with their reasons.
             removed: Paths of clips that go, and of such as were left out and are forgotten.
+            seen: Clips that are held, or were left out, and of whose files more is known now.
 
         Raises:
-            StoreError: If the disk is full or can't be written to.
+            StoreError: If the disk is full or can't be written to, or the store was deleted, renamed or replaced.
         """
-        self._catalog.commit(contents=contents, clips=clips, left_out=left_out, removed=removed)
+        self._catalog.commit(contents=contents, clips=clips, left_out=left_out, removed=removed, seen=seen)
 
     def drop_unused_contents(self) -> None:
         """Delete the embeddings of contents that no clip has any more; until then a moved clip finds its own again."""
@@ -275,3 +314,24 @@ def _locked(directory: Path) -> WriterLock:
     lock = WriterLock(directory)
     lock.acquire()
     return lock
+
+
+def _let_go(lock: WriterLock | None) -> None:
+    if lock is not None:
+        lock.release()
+
+
+def _refuse_other_numbers(directory: Path, manifest: Manifest, kept: str) -> None:
+    """Hold the manifest against the one that the catalog keeps, for what would change answers in silence."""
+    if not kept:
+        return
+    try:
+        before = fields_of(kept)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreError(f"The catalog of {directory} can't be used: pe-search didn't write its state.") from error
+    for name, value in numbers_of(manifest).items():
+        if before.get(name) != value:
+            raise StoreError(
+                f"{directory / MANIFEST_FILE} is damaged: {name} is {value!r}, and was {before.get(name)!r} when the "
+                "store was made. `pe-search rebuild` writes it again."
+            )

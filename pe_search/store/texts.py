@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-TEXTS_FILE = "texts.sqlite3"
+from pe_search.store.database import open_database
+from pe_search.store.files import TEXTS_FILE
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS texts (
@@ -104,8 +105,7 @@ class RememberedTexts:
         return np.frombuffer(blob, "<f4").astype(np.float32)
 
     def _open(self, *, read_only: bool = False) -> sqlite3.Connection:
-        mode = "ro" if read_only else "rwc"
-        return sqlite3.connect(f"{self._path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_BUSY_TIMEOUT_S)
+        return open_database(self._path, "ro" if read_only else "rwc", busy_timeout_s=_BUSY_TIMEOUT_S)
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
+from pe_search.store import Store
 from tests.cli.conftest import HOP_S, WINDOW_S, invoke
-from tests.made_up import noise, write_audio
+from tests.made_up import edit_catalog, noise, write_audio
 
 
 @pytest.fixture
@@ -113,8 +115,9 @@ def test_merging_brings_in_the_others_clips_once(store, other, tmp_path):
 
 
 def test_merging_what_does_not_fit_or_is_not_there_is_one_line(store, other, tmp_path):
-    manifest = json.loads((other / "manifest.json").read_text())
-    (other / "manifest.json").write_text(json.dumps(manifest | {"hop_s": 0.32}))
+    shutil.rmtree(other)
+    with Store.open(store) as opened:
+        Store.create(other, dataclasses.replace(opened.manifest, hop_s=0.32)).__exit__(None, None, None)
     outcome = invoke("merge", other, "--store", store)
     assert outcome.status == 2
     assert outcome.err == (
@@ -162,17 +165,13 @@ def test_verifying_agrees_on_the_machine_that_embedded(store):
 
 
 def test_verifying_embeddings_that_are_wrong_is_exit_status_1(store):
-    with sqlite3.connect(store / "catalog.sqlite3") as db:
-        db.execute("UPDATE windows SET embedding = ?", (np.ones(32, "<f2").tobytes(),))
-    db.close()
+    edit_catalog(store, "UPDATE windows SET embedding = ?", np.ones(32, "<f2").tobytes())
     assert invoke("verify", "--store", store).status == 1
 
 
 def test_verifying_when_nothing_is_there_any_more_is_exit_status_2(store):
-    with sqlite3.connect(store / "catalog.sqlite3") as db:
-        db.execute("DELETE FROM clips WHERE id > 2")
-        db.execute("UPDATE clips SET path = CAST('/gone/' || id AS BLOB)")
-    db.close()
+    edit_catalog(store, "DELETE FROM clips WHERE id > 2")
+    edit_catalog(store, "UPDATE clips SET path = CAST('/gone/' || id AS BLOB)")
     outcome = invoke("verify", "--store", store)
     assert (outcome.status, outcome.out) == (2, b"")
     assert (

@@ -370,11 +370,11 @@ def test_an_index_that_is_a_folder_is_no_index(directory):
 
 def no_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the system refuse to write, to root as well, who could."""
-    monkeypatch.setattr("pe_search.store.catalog.os.access", lambda *_: False)
+    monkeypatch.setattr("pe_search.store.opening.os.access", lambda *_: False)
     path_open = Path.open
 
     def open_to_read(path, mode="r", *arguments, **options):
-        if "w" in mode:
+        if "w" in mode or "x" in mode:
             raise OSError(30, "Read-only file system", str(path))
         return path_open(path, mode, *arguments, **options)
 

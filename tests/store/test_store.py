@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Match
+from pe_search.records import Clip, Content, Incomplete, Match
 from pe_search.store import Holdings, Store
 from pe_search.store.index import Index
+from pe_search.store.merge import merge
 from tests.made_up import manifest, put_clips
 
 MANIFEST = manifest(dimension=2)
@@ -241,7 +242,7 @@ def test_there_is_no_store(tmp_path):
 
 def test_a_store_of_a_newer_format_is_not_opened(directory):
     text = (directory / "manifest.json").read_text()
-    (directory / "manifest.json").write_text(text.replace('"format_version": 2', '"format_version": 3'))
+    (directory / "manifest.json").write_text(text.replace('"format_version": 3', '"format_version": 4'))
     before = {file: file.read_bytes() for file in directory.iterdir()}
     for read_only in (True, False):
         with pytest.raises(StoreError, match="Upgrade pe-search"):
@@ -373,3 +374,24 @@ def test_the_time_of_writing_is_that_of_the_last_commit(directory, monkeypatch):
         assert abs(writer.written_at_s() - time.time()) < 60
     with Store.open(directory) as reader:
         assert abs(reader.written_at_s() - time.time()) < 60
+
+
+def test_what_could_not_be_read_of_a_clip_is_told(tmp_path):
+    paths = [Path("/s/b.wav"), Path("/s/a.wav"), Path("/s/whole.wav")]
+    clips = [Clip(path, 5, 6, 7, 8) for path in paths]
+    ones = np.ones((1, 2), np.float32)
+    begun = Content(b"1", [(0.0, 10.0)], ones, is_whole=False)
+    cut_short = Content(b"1", [(10.0, 20.0)], ones, is_whole=True, missing="breaks off after 0:20 of 0:30")
+    whole = Content(b"2", [(0.0, 10.0)], ones, is_whole=True)
+    with Store.create(tmp_path / "store", MANIFEST) as store:
+        store.commit(contents=[begun])
+        store.commit(contents=[cut_short, whole], clips=[(clips[0], b"1"), (clips[1], b"1"), (clips[2], b"2")])
+        reason = "breaks off after 0:20 of 0:30"
+        assert store.incomplete() == [Incomplete(clips[1], reason), Incomplete(clips[0], reason)]
+        assert store.holdings() == Holdings(3, 2, 5, 50.0, 0, incomplete=2)
+        content = store.content(paths[0])
+        assert content is not None
+        assert (content.missing, content.times) == (reason, [(0.0, 10.0), (10.0, 20.0)])
+        with Store.create(tmp_path / "other", MANIFEST) as other:
+            merge(other, store)
+            assert other.incomplete() == store.incomplete()

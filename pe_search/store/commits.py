@@ -1,0 +1,191 @@
+"""What a commit writes into the tables of a catalog, within the transaction of whoever calls."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.records import Clip, Content, LeftOut
+from pe_search.store.schema import checked, checksum
+
+_CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
+
+
+def name_of(path: Path) -> bytes:
+    """A path as it is kept."""
+    return os.fsencode(path)
+
+
+def put_content(
+    db: sqlite3.Connection, content: Content, embeddings: NDArray[np.float16], damaged: dict[int, list[int]]
+) -> None:
+    """Add a content, or the next windows of one that was begun; one that is whole stays as it was.
+
+    Args:
+        db: The catalog's.
+        content: What to add.
+        embeddings: Of the content, as they are kept.
+        damaged: The ids of the windows of each content that is to be embedded again. One that is put again loses them,
+            and is taken out of this.
+
+    Raises:
+        ValueError: If a row of the catalog is damaged.
+    """
+    row = db.execute(f"SELECT {_CONTENT} FROM contents WHERE digest = ?", (content.digest,)).fetchone()
+    if row is None:
+        content_id = db.execute("SELECT ifnull(max(id), 0) + 1 FROM contents").fetchone()[0]
+        duration_s, clips, windows = None, 0, 0
+    else:
+        content_id, _, duration_s, _, clips, windows = checked(row, "a content")
+        if content_id in damaged:
+            delete_windows(db, damaged.pop(content_id))
+            duration_s, windows = None, 0
+    if duration_s is not None:
+        return
+    if content.is_whole:
+        duration_s = float(content.times[-1][1])
+    missing = content.missing if content.is_whole else None
+    head = (content_id, content.digest, duration_s, missing, clips, windows + len(content.times))
+    db.execute(
+        f"INSERT INTO contents ({_CONTENT}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "duration_s = excluded.duration_s, missing = excluded.missing, windows = excluded.windows, "
+        "checksum = excluded.checksum",
+        (*head, checksum(*head)),
+    )
+    first_id = last_window_id(db) + 1
+    rows = (
+        (window_id, content_id, float(start_s) + 0.0, float(end_s) + 0.0, embedding.tobytes())
+        for window_id, ((start_s, end_s), embedding) in enumerate(
+            zip(content.times, embeddings, strict=True), start=first_id
+        )
+    )
+    db.executemany(
+        "INSERT INTO windows (id, content_id, start_s, end_s, embedding, checksum) VALUES (?, ?, ?, ?, ?, ?)",
+        ((*row, checksum(*row)) for row in rows),
+    )
+
+
+def put_clip(db: sqlite3.Connection, clip: Clip, digest: bytes) -> None:
+    """Add a clip with the whole content that has a digest, in place of what was there under its path."""
+    _delete_row("left_out", db, clip.path)
+    row = db.execute("SELECT id FROM contents WHERE digest = ? AND duration_s IS NOT NULL", (digest,)).fetchone()
+    # NULL, which the table refuses, if there is none.
+    content_id: Any = None if row is None else row[0]
+    before = db.execute("SELECT content_id FROM clips WHERE path = ?", (name_of(clip.path),)).fetchone()
+    values = (name_of(clip.path), *clip.stamp, content_id)
+    db.execute(
+        "INSERT INTO clips (path, size_bytes, modified_ns, changed_ns, inode, content_id, checksum) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size_bytes = excluded.size_bytes, "
+        "modified_ns = excluded.modified_ns, changed_ns = excluded.changed_ns, inode = excluded.inode, "
+        "content_id = excluded.content_id, checksum = excluded.checksum",
+        (*values, checksum(*values)),
+    )
+    if before is None or before[0] != content_id:
+        _count_clips(db, content_id, 1)
+        if before is not None:
+            _count_clips(db, before[0], -1)
+
+
+def put_left_out(db: sqlite3.Connection, one: LeftOut) -> None:
+    """Remember a clip that was left out; it leaves the catalog."""
+    delete_clip(db, one.clip.path)
+    values = (name_of(one.clip.path), *one.clip.stamp, one.reason)
+    db.execute(
+        "REPLACE INTO left_out (path, size_bytes, modified_ns, changed_ns, inode, reason, checksum) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*values, checksum(*values)),
+    )
+
+
+def put_stamp(db: sqlite3.Connection, clip: Clip) -> None:
+    """Keep what is known now of the file of a clip, or of one that was left out, that is otherwise as it was."""
+    for table, last in (("clips", "content_id"), ("left_out", "reason")):
+        row = db.execute(f"SELECT {last} FROM {table} WHERE path = ?", (name_of(clip.path),)).fetchone()
+        if row is not None:
+            values = (name_of(clip.path), *clip.stamp, row[0])
+            db.execute(
+                f"UPDATE {table} SET size_bytes = ?, modified_ns = ?, changed_ns = ?, inode = ?, checksum = ? "
+                "WHERE path = ?",
+                (*clip.stamp, checksum(*values), name_of(clip.path)),
+            )
+
+
+def delete_clip(db: sqlite3.Connection, path: Path) -> None:
+    """Take a clip out, and forget it if it was left out. Its content stays."""
+    row = db.execute("SELECT content_id FROM clips WHERE path = ?", (name_of(path),)).fetchone()
+    if row is not None:
+        db.execute("DELETE FROM clips WHERE path = ?", (name_of(path),))
+        _count_clips(db, row[0], -1)
+    _delete_row("left_out", db, path)
+
+
+def delete_contents(db: sqlite3.Connection, condition: str, *values: object) -> None:
+    """Take contents that no clip has out, with their windows."""
+    for row in db.execute(f"SELECT {_CONTENT} FROM contents WHERE {condition}", values).fetchall():
+        content_id = checked(row, "a content")[0]
+        ids = [row[0] for row in db.execute("SELECT id FROM windows WHERE content_id = ? ORDER BY id", (content_id,))]
+        delete_windows(db, ids)
+        db.execute("DELETE FROM contents WHERE id = ?", (content_id,))
+
+
+def delete_windows(db: sqlite3.Connection, ids: Sequence[int]) -> None:
+    """Take windows out, and remember that they are gone.
+
+    Args:
+        db: The catalog's.
+        ids: Of windows that are there, ascending.
+    """
+    db.executemany("DELETE FROM windows WHERE id = ?", ((window_id,) for window_id in ids))
+    add_gone(db, stretches(ids))
+
+
+def add_gone(db: sqlite3.Connection, gone: Iterable[tuple[int, int]]) -> None:
+    """Remember the first and the last id of each stretch of windows that are gone."""
+    db.executemany(
+        "INSERT INTO gone (first_id, last_id, checksum) VALUES (?, ?, ?)", ((*one, checksum(*one)) for one in gone)
+    )
+
+
+def stretches(ids: Iterable[int]) -> list[tuple[int, int]]:
+    """The first and the last of each stretch of consecutive numbers among ascending ones."""
+    found: list[tuple[int, int]] = []
+    for number in ids:
+        if found and number == found[-1][1] + 1:
+            found[-1] = found[-1][0], number
+        else:
+            found.append((number, number))
+    return found
+
+
+def last_window_id(db: sqlite3.Connection) -> int:
+    """The highest id that a window ever had; 0 if there never was one."""
+    row = db.execute(
+        "SELECT max(ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'windows'), 0), "
+        "ifnull((SELECT max(id) FROM windows), 0))"
+    ).fetchone()
+    return int(row[0])
+
+
+def put_state(db: sqlite3.Connection, identity: str, manifest: str) -> None:
+    """Keep what tells a catalog from any other, and the manifest of its store as JSON."""
+    db.execute("DELETE FROM state")
+    db.execute("INSERT INTO state VALUES (?, ?, ?)", (identity, manifest, checksum(identity, manifest)))
+
+
+def _delete_row(table: str, db: sqlite3.Connection, path: Path) -> None:
+    db.execute(f"DELETE FROM {table} WHERE path = ?", (name_of(path),))
+
+
+def _count_clips(db: sqlite3.Connection, content_id: int, more: int) -> None:
+    row = db.execute(f"SELECT {_CONTENT} FROM contents WHERE id = ?", (content_id,)).fetchone()
+    if row is None:
+        raise ValueError("a clip has no content")
+    values: tuple[Any, ...] = checked(row, "a content")
+    values = (*values[:4], values[4] + more, values[5])
+    db.execute("UPDATE contents SET clips = ?, checksum = ? WHERE id = ?", (values[4], checksum(*values), content_id))

@@ -1,0 +1,177 @@
+"""Bring a store of an older format up to this one: whole or not at all, and without embedding anything again.
+
+A step leads from one format to the next: what becomes of the tables of the catalog, and what of the manifest. All steps
+that a store needs make one transaction. The catalog keeps the new manifest too, so that a conversion that is killed
+between the commit and the writing of the manifest's file is finished by the next process that opens the store.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pe_search.errors import StoreError
+from pe_search.store import commits
+from pe_search.store.database import open_database
+from pe_search.store.files import CATALOG_FILE
+from pe_search.store.manifest import (
+    Manifest,
+    OldFormatError,
+    as_json,
+    has_manifest,
+    manifest_of,
+    read_fields,
+    read_manifest,
+    write_manifest,
+)
+from pe_search.store.opening import explaining, make_durable
+from pe_search.store.schema import FORMAT_VERSION, SCHEMAS, checksum, expected_schema, run_statements, schema_of
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How a store gets from one format to the next.
+
+    Attributes:
+        tables: Converts the tables of the catalog, within a transaction, and returns the catalog's identity.
+        manifest: Gives the fields of the new manifest from those of the old one, without `format_version`.
+    """
+
+    tables: Callable[[sqlite3.Connection], str]
+    manifest: Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def current_manifest(directory: Path) -> Manifest:
+    """Read a store's manifest, and convert the store first if it is of an older format.
+
+    Raises:
+        StoreError: If there is no store, it is damaged or of a newer format, or can't be converted, see `convert`.
+    """
+    try:
+        return read_manifest(directory)
+    except OldFormatError:
+        convert(directory)
+        return read_manifest(directory)
+
+
+def read_manifest_if_any(directory: Path) -> Manifest | None:
+    """As `current_manifest`; None if there is no store yet."""
+    return current_manifest(directory) if has_manifest(directory) else None
+
+
+def convert(directory: Path) -> None:
+    """Convert a store of an older format; leave any other as it is.
+
+    Raises:
+        StoreError: If it can't be converted: it can't be written to, another process is writing to it, it is damaged,
+            or the disk is full.
+    """
+    # A query of a store that needs none of this shouldn't wait for what locks.
+    from pe_search.store.lock import NotWritableError, WriterLock
+
+    lock = WriterLock(directory)
+    try:
+        lock.acquire()
+    except NotWritableError as error:
+        version = read_fields(directory).get("format_version")
+        raise StoreError(
+            f"The store at {directory} has format {version}, which must be converted to {FORMAT_VERSION}, but it can't "
+            f"be written to ({error.reason}). Run the command as someone who can write to it, or on a copy."
+        ) from error
+    try:
+        _convert(directory)
+    except OSError as error:
+        raise StoreError(f"The store at {directory} can't be written to: {error.strerror or error}.") from error
+    finally:
+        lock.release()
+
+
+def converted_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest says once the store is converted, of what it says now; as it is where it isn't old."""
+    version = fields.get("format_version")
+    while type(version) is int and version in STEPS:
+        fields = STEPS[version].manifest(fields) | {"format_version": version + 1}
+        version += 1
+    return fields
+
+
+def _convert(directory: Path) -> None:
+    fields = read_fields(directory)
+    version = fields.get("format_version")
+    # Another process may have converted it while this one waited for the lock.
+    if type(version) is not int or version not in STEPS:
+        return
+    path = directory / CATALOG_FILE
+    manifest = manifest_of(converted_fields(fields), directory)
+    if path.is_file():
+        with explaining(path), closing(open_database(path, "rw")) as db:
+            make_durable(db)
+            db.execute("PRAGMA foreign_keys = OFF")
+            with db:
+                db.execute("BEGIN IMMEDIATE")
+                if schema_of(db) == expected_schema():
+                    _, kept, _ = db.execute("SELECT identity, manifest, checksum FROM state").fetchone()
+                    manifest = manifest_of(json.loads(kept), directory)
+                else:
+                    for step in range(version, FORMAT_VERSION):
+                        if schema_of(db) != expected_schema(step):
+                            raise StoreError(f"The catalog {path} can't be used: pe-search didn't make its tables.")
+                        identity = STEPS[step].tables(db)
+                    commits.put_state(db, identity, as_json(manifest))
+    write_manifest(directory, manifest)
+
+
+def _from_2(db: sqlite3.Connection) -> str:
+    """Checksums, counts, what is missing of a content, and ctime and inode of a file, none of which were kept."""
+    identity: str = db.execute("SELECT identity FROM state").fetchone()[0]
+    clips, windows = (
+        dict(db.execute(f"SELECT content_id, count(*) FROM {table} GROUP BY content_id"))
+        for table in ("clips", "windows")
+    )
+    last_id = commits.last_window_id(db)
+    held = commits.stretches(row[0] for row in db.execute("SELECT id FROM windows ORDER BY id"))
+    db.execute("DROP INDEX windows_by_content")
+    db.execute("DROP INDEX clips_by_content")
+    for table in ("contents", "windows", "clips", "left_out", "state"):
+        db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
+    run_statements(db, SCHEMAS[3])
+
+    def checksum_of(*columns: object) -> int:
+        return checksum(*columns)
+
+    db.create_function("checksum", -1, checksum_of, deterministic=True)
+    contents = (
+        (content_id, digest, duration_s, None, clips.get(content_id, 0), windows.get(content_id, 0))
+        for content_id, digest, duration_s in db.execute("SELECT id, digest, duration_s FROM old_contents").fetchall()
+    )
+    db.executemany("INSERT INTO contents VALUES (?, ?, ?, ?, ?, ?, ?)", ((*row, checksum(*row)) for row in contents))
+    window = "id, content_id, start_s, end_s, embedding"
+    db.execute(f"INSERT INTO windows SELECT {window}, checksum({window}) FROM old_windows ORDER BY id")
+    clip = "path, size_bytes, modified_ns, NULL, NULL, content_id"
+    db.execute(f"INSERT INTO clips SELECT id, {clip}, checksum({clip}) FROM old_clips")
+    problem = "path, size_bytes, modified_ns, NULL, NULL, reason"
+    db.execute(f"INSERT INTO left_out SELECT {problem}, checksum({problem}) FROM old_left_out")
+    commits.add_gone(db, _between(held, last_id))
+    for table in ("clips", "left_out", "windows", "contents", "state"):
+        db.execute(f"DROP TABLE old_{table}")
+    # The last ids may be those of windows that are gone, and are never given again.
+    db.execute("DELETE FROM sqlite_sequence WHERE name = 'windows'")
+    db.execute("INSERT INTO sqlite_sequence VALUES ('windows', ?)", (last_id,))
+    return identity
+
+
+def _between(held: list[tuple[int, int]], last_id: int) -> list[tuple[int, int]]:
+    """The stretches of ids from 1 on that lie between others, in order."""
+    firsts = [1, *(last + 1 for _, last in held)]
+    lasts = [*(first - 1 for first, _ in held), last_id]
+    return [(first, last) for first, last in zip(firsts, lasts, strict=True) if first <= last]
+
+
+STEPS: Mapping[int, Step] = {
+    2: Step(_from_2, lambda fields: fields | {"level": "none", "speed": 1.0, "track": 1}),
+}

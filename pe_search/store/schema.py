@@ -1,0 +1,217 @@
+"""The tables of a catalog, what its rows mean, and how each row is protected against a disk that lies."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import zlib
+from collections.abc import Sequence
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.records import Clip, Stamp
+
+# The largest number that an embedding may have in it, because it is kept as float16.
+LARGEST_VALUE = float(np.finfo(np.float16).max)
+# No time that pe-search writes comes near this; one from elsewhere could ask for any amount of memory.
+_LATEST_S = 1e9
+
+# The tables of each format that is read or converted. Any change is another format, with a step in `conversion.py`: a
+# catalog with other tables, or with anything beside them, is refused.
+#
+# A clip is a file; a content is what its bytes hold, and two clips of the same bytes have one content between them.
+# Paths are kept as the bytes that the file system has, since names need not be UTF-8; they also sort by bytes.
+# An embedding is little-endian float16. `identity` tells this catalog from any other, so that an index left over from
+# one that was deleted is never taken for its own. The id of a window that is gone is never given to another, so that an
+# index made earlier can't point at the wrong one, and every window that came after it was made has a higher id.
+#
+# From format 3 on every row has a checksum over the rest of it (`checksum`). What a checksum can't tell is that a row
+# is no longer found, so the rows are counted: `contents` has how many clips and windows each one has, and `gone` has
+# the ids of windows that were there and are no more; all the others up to the last id are there.
+SCHEMAS = {
+    2: """
+CREATE TABLE contents (
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    -- NULL as long as more of its windows are to come.
+    duration_s REAL
+);
+CREATE TABLE windows (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    content_id INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
+    start_s REAL NOT NULL,
+    end_s REAL NOT NULL,
+    embedding BLOB NOT NULL
+);
+CREATE INDEX windows_by_content ON windows(content_id);
+CREATE TABLE clips (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    content_id INTEGER NOT NULL REFERENCES contents(id)
+);
+CREATE INDEX clips_by_content ON clips(content_id);
+CREATE TABLE left_out (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE state (identity TEXT NOT NULL);
+INSERT INTO state SELECT lower(hex(randomblob(16)));
+""",
+    3: """
+CREATE TABLE contents (
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    -- NULL as long as more of its windows are to come.
+    duration_s REAL,
+    -- What could not be read, in words; NULL if it was read whole.
+    missing TEXT,
+    clips INTEGER NOT NULL,
+    windows INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE windows (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    content_id INTEGER NOT NULL REFERENCES contents(id),
+    start_s REAL NOT NULL,
+    end_s REAL NOT NULL,
+    embedding BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX windows_by_content ON windows(content_id);
+CREATE TABLE gone (
+    first_id INTEGER PRIMARY KEY,
+    last_id INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE clips (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    -- NULL where they are not known.
+    changed_ns INTEGER,
+    inode INTEGER,
+    content_id INTEGER NOT NULL REFERENCES contents(id),
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX clips_by_content ON clips(content_id);
+CREATE TABLE left_out (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    changed_ns INTEGER,
+    inode INTEGER,
+    reason TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+-- The manifest as well, in case the file of it is damaged.
+CREATE TABLE state (identity TEXT NOT NULL, manifest TEXT NOT NULL, checksum INTEGER NOT NULL);
+""",
+}
+FORMAT_VERSION = max(SCHEMAS)
+OLDEST_FORMAT = min(SCHEMAS)
+
+
+def checksum(*columns: object) -> int:
+    """CRC-32 of the other columns of a row, in the order of the table: bytes as they are, all else as Python writes it.
+
+    It is there against disks that lie, not against people, who can calculate it as well.
+    """
+    return zlib.crc32(b"\0".join([part if part.__class__ is bytes else ascii(part).encode() for part in columns]))
+
+
+def is_as_written(row: Sequence[object]) -> bool:
+    """Whether the checksum that a row ends with is that of the rest of it."""
+    return checksum(*row[:-1]) == row[-1]
+
+
+def checked(row: tuple[Any, ...], what: str) -> tuple[Any, ...]:
+    """A row without the checksum that it ends with.
+
+    Raises:
+        ValueError: If the checksum is not that of the rest. So do the functions below for what makes no sense.
+    """
+    if checksum(*row[:-1]) != row[-1]:
+        raise ValueError(f"the row of {what} is not as it was written")
+    return row[:-1]
+
+
+def schema_of(db: sqlite3.Connection) -> set[tuple[str, ...]]:
+    """Everything that a database has: kind, name, and the statement that made it if there was one."""
+    rows = db.execute("SELECT type, name, ifnull(sql, '') FROM sqlite_master")
+    return {tuple(" ".join(str(column).split()) for column in row) for row in rows}
+
+
+def run_statements(db: sqlite3.Connection, statements: str) -> None:
+    """Run several statements within the transaction that there is, which `executescript` would end first."""
+    statement = ""
+    for line in statements.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            db.execute(statement)
+            statement = ""
+
+
+@cache
+def schema_made_by(statements: str) -> frozenset[tuple[str, ...]]:
+    """What `schema_of` a database is that these statements made."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(statements)
+        return frozenset(schema_of(db))
+
+
+def expected_schema(version: int = FORMAT_VERSION) -> frozenset[tuple[str, ...]]:
+    """What `schema_of` a catalog of a format is."""
+    return schema_made_by(SCHEMAS[version])
+
+
+def clip_of(name: object, *stamp: object) -> Clip:
+    """A clip, of what the catalog has for it."""
+    return Clip(path_of(name), *stamp_of(*stamp))
+
+
+def stamp_of(size_bytes: object, modified_ns: object, changed_ns: object, inode: object) -> Stamp:
+    """A stamp, of what the catalog has for it."""
+    if not (isinstance(size_bytes, int) and isinstance(modified_ns, int)):
+        raise ValueError("a size or time is not a whole number")
+    if not (isinstance(changed_ns, int | None) and isinstance(inode, int | None)):
+        raise ValueError("a time or inode is not a whole number")
+    return size_bytes, modified_ns, changed_ns, inode
+
+
+def path_of(name: object) -> Path:
+    """A path, of the bytes that it is kept as."""
+    return Path(path_text(name))
+
+
+def path_text(name: object) -> str:
+    """As `path_of`, as a string."""
+    if not isinstance(name, bytes) or b"\0" in name:
+        raise ValueError("a path is invalid")
+    return os.fsdecode(name)
+
+
+def embedding_of(value: object, dimension: int) -> NDArray[np.float32]:
+    """An embedding of shape (dimension,), of the bytes that it is kept as."""
+    if not isinstance(value, bytes) or len(value) != 2 * dimension:
+        raise ValueError("an embedding has another length")
+    embedding = np.frombuffer(value, "<f2").astype(np.float32)
+    if not np.isfinite(embedding).all():
+        raise ValueError("an embedding is not finite")
+    return embedding
+
+
+def seconds_of(value: object) -> float:
+    """A time in seconds."""
+    if not (isinstance(value, float) and 0 <= value < _LATEST_S):
+        raise ValueError("a time is invalid")
+    return value

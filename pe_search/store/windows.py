@@ -1,0 +1,215 @@
+"""The windows of a catalog, each read with its checksum, and counted: none is missing that is not known to be gone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.records import Clip
+from pe_search.store.commits import last_window_id, name_of
+from pe_search.store.schema import checked, clip_of, is_as_written, path_of, seconds_of
+
+# SQLite's own bound on the variables of one statement has been higher than this since version 3.32.
+_IDS_PER_STATEMENT = 10_000
+_WINDOWS_AT_ONCE = 4_096
+_WINDOW = "id, content_id, start_s, end_s, embedding, checksum"
+CLIP = "path, size_bytes, modified_ns, changed_ns, inode, content_id, clips.checksum"
+CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
+
+Row = tuple[Any, ...]
+"""Of a window, without its checksum: id, content_id, start_s, end_s, embedding as bytes."""
+
+
+class DamagedWindowError(ValueError):
+    """A window is not as it was written; the message says which one."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlace:
+    """Where a window is: one clip that has it, and its times."""
+
+    path: Path
+    start_s: float
+    end_s: float
+
+
+def windows_of(db: sqlite3.Connection, content_id: int) -> list[Row]:
+    """The windows of a content, in order.
+
+    Raises:
+        DamagedWindowError: If one is not as it was written. So do the other functions here that read windows.
+        ValueError: If anything else is amiss. So do all functions here.
+    """
+    rows = db.execute(f"SELECT {_WINDOW} FROM windows WHERE content_id = ? ORDER BY id", (content_id,))
+    return [_sound(db, row) for row in rows]
+
+
+def windows_with(db: sqlite3.Connection, ids: Sequence[int], on_unknown: Callable[[int], None]) -> dict[int, Row]:
+    """Those of the windows with some ids that are there, by id.
+
+    Args:
+        db: The catalog's.
+        ids: The ids.
+        on_unknown: Called with each id that no window ever had.
+    """
+    found: dict[int, Row] = {}
+    for some in _pieces(ids):
+        marks = ",".join("?" * len(some))
+        for row in db.execute(f"SELECT {_WINDOW} FROM windows WHERE id IN ({marks})", some):
+            found[row[0]] = _sound(db, row)
+    last_id = None
+    for window_id in ids:
+        if window_id not in found and not _is_gone(db, window_id):
+            last_id = last_window_id(db) if last_id is None else last_id
+            if 1 <= window_id <= last_id:
+                raise ValueError(f"window {window_id} can't be found")
+            on_unknown(window_id)
+    return found
+
+
+def windows_after(db: sqlite3.Connection, after: int) -> Iterator[list[Row]]:
+    """The windows with higher ids, in order of id, some thousand at a time."""
+    expected = last_window_id(db) - after - gone_after(db, after)
+    rows = db.execute(f"SELECT {_WINDOW} FROM windows WHERE id > ? ORDER BY id", (after,))
+    while some := rows.fetchmany(_WINDOWS_AT_ONCE):
+        expected -= len(some)
+        yield [_sound(db, row) for row in some]
+    if expected:
+        raise ValueError("it lacks windows")
+
+
+def decoded(rows: Sequence[Row], dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
+    """Ids and embeddings of windows: arrays of shape (windows,) and (windows, dimension)."""
+    size_bytes = 2 * dimension
+    if any(len(row[4]) != size_bytes for row in rows):
+        raise ValueError("an embedding has another length than the manifest says")
+    vectors = np.frombuffer(b"".join([row[4] for row in rows]), "<f2").reshape(len(rows), dimension)
+    if not np.isfinite(vectors).all():
+        raise ValueError("an embedding is not finite")
+    return np.array([row[0] for row in rows], np.int64), vectors
+
+
+def times_of(row: Row) -> tuple[float, float]:
+    """Start and end of a window."""
+    return seconds_of(row[2]), seconds_of(row[3])
+
+
+def clips_of(db: sqlite3.Connection, content_ids: Sequence[int]) -> dict[int, list[Clip]]:
+    """The clips of some contents, by the contents' ids."""
+    clips: dict[int, list[Clip]] = {}
+    for some in _pieces(content_ids):
+        marks = ",".join("?" * len(some))
+        expected: dict[int, int] = {}
+        for row in db.execute(f"SELECT {CONTENT} FROM contents WHERE id IN ({marks})", some):
+            content = checked(row, "a content")
+            expected[content[0]] = content[4]
+        for row in db.execute(f"SELECT {CLIP} FROM clips WHERE content_id IN ({marks})", some):
+            *clip, content_id = checked(row, "a clip")
+            clips.setdefault(content_id, []).append(clip_of(*clip))
+        if {content_id: len(clips.get(content_id, ())) for content_id in some} != expected:
+            raise ValueError("it lacks clips or contents")
+    return {content_id: clips.get(content_id, []) for content_id in content_ids}
+
+
+def places(
+    db: sqlite3.Connection, ids: Sequence[int], under: Path | None, on_unknown: Callable[[int], None]
+) -> dict[int, list[WindowPlace]]:
+    """Where the windows with some ids are: in every clip that has their content, or in those at or below a path."""
+    windows = windows_with(db, ids, on_unknown)
+    clips = clips_of(db, list({row[1] for row in windows.values()}))
+    is_under = _test(under)
+    return {
+        window_id: [WindowPlace(clip.path, *times_of(row)) for clip in clips[row[1]] if is_under(clip.path)]
+        for window_id, row in windows.items()
+    }
+
+
+def ids_under(db: sqlite3.Connection, path: Path) -> NDArray[np.int64]:
+    """Ids, ascending, of the windows of the clip at a path or of all clips below it."""
+    condition, bounds = _under(path)
+    # By the paths in the table, and by SQLite's index of them, which is quicker; they must agree.
+    rows = db.execute(f"SELECT {CLIP} FROM clips NOT INDEXED WHERE {condition}", bounds).fetchall()
+    contents = {checked(row, "a clip")[5] for row in rows}
+    if len(rows) != db.execute(f"SELECT count(*) FROM clips WHERE {condition}", bounds).fetchone()[0]:
+        raise ValueError("it lacks clips")
+    ids: list[int] = []
+    expected = 0
+    for some in _pieces(sorted(contents)):
+        marks = ",".join("?" * len(some))
+        counts = db.execute(f"SELECT {CONTENT} FROM contents WHERE id IN ({marks})", some)
+        expected += sum(checked(row, "a content")[5] for row in counts)
+        ids += [row[0] for row in db.execute(f"SELECT id FROM windows WHERE content_id IN ({marks})", some)]
+    if len(ids) != expected:
+        raise ValueError("it lacks windows")
+    return np.sort(np.array(ids, np.int64))
+
+
+def all_ids(db: sqlite3.Connection) -> NDArray[np.int64]:
+    """Ids, ascending, of all windows."""
+    # In no order, so that SQLite goes through its own index, which is far smaller than the table.
+    ids = np.sort(np.array([row[0] for row in db.execute("SELECT id FROM windows")], np.int64))
+    if len(ids) != last_window_id(db) - gone_after(db, 0):
+        raise ValueError("it lacks windows")
+    return ids
+
+
+def gone_after(db: sqlite3.Connection, after: int) -> int:
+    """How many windows with higher ids are gone."""
+    rows = db.execute(
+        "SELECT first_id, last_id, checksum FROM gone "
+        "WHERE first_id >= ifnull((SELECT max(first_id) FROM gone WHERE first_id <= ?), 0)",
+        (after,),
+    )
+    stretches = [checked(row, "windows that are gone") for row in rows]
+    return sum(max(0, last_id - max(first_id, after + 1) + 1) for first_id, last_id in stretches)
+
+
+def _is_gone(db: sqlite3.Connection, window_id: int) -> bool:
+    row = db.execute(
+        "SELECT first_id, last_id, checksum FROM gone WHERE first_id <= ? ORDER BY first_id DESC LIMIT 1", (window_id,)
+    ).fetchone()
+    return row is not None and window_id <= checked(row, "windows that are gone")[1]
+
+
+def _sound(db: sqlite3.Connection, row: Row) -> Row:
+    if not is_as_written(row):
+        raise DamagedWindowError(in_words(db, row))
+    return row[:-1]
+
+
+def in_words(db: sqlite3.Connection, row: Row) -> str:
+    """Which window a row is of, as far as that can be told when the row is damaged."""
+    try:
+        start_s, end_s = times_of(row)
+        (name,) = db.execute("SELECT path FROM clips WHERE content_id = ? LIMIT 1", (row[1],)).fetchone()
+        return f"the window of {path_of(name)} at {start_s:g}-{end_s:g} s is not as it was written"
+    except (ValueError, TypeError, sqlite3.Error):
+        return f"window {row[0]} is not as it was written"
+
+
+def _pieces(ids: Sequence[int]) -> Iterator[list[int]]:
+    for first in range(0, len(ids), _IDS_PER_STATEMENT):
+        yield [int(one) for one in ids[first : first + _IDS_PER_STATEMENT]]
+
+
+def _test(under: Path | None) -> Callable[[Path], bool]:
+    if under is None:
+        return lambda _path: True
+    name = name_of(under)
+    below = name.rstrip(b"/") + b"/"
+    return lambda path: name_of(path) == name or name_of(path).startswith(below)
+
+
+def _under(path: Path) -> tuple[str, list[bytes]]:
+    """A condition for the clip at a path and those below it, and what its question marks stand for."""
+    name = name_of(path)
+    below = name.rstrip(b"/") + b"/"
+    # The byte after "/" bounds everything that begins with the folder's name and a slash.
+    beyond = below[:-1] + bytes([below[-1] + 1])
+    return "(path = ? OR (path >= ? AND path < ?))", [name, below, beyond]

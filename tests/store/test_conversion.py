@@ -1,0 +1,182 @@
+"""A store of an older format is converted: whole or not at all, and without embedding anything again."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pe_search.errors import StoreError
+from pe_search.records import Clip, LeftOut, Problem
+from pe_search.store import FORMAT_VERSION, Holdings, Store, conversion, read_manifest_if_any
+from pe_search.store.lock import NotWritableError, WriterLock
+from pe_search.store.manifest import OldFormatError, read_manifest
+from pe_search.store.salvage import salvage_if_damaged
+from tests.store.formats import VERSIONS, answered, make_store
+
+CLIPS = {
+    Path(os.fsdecode(name)): Clip(Path(os.fsdecode(name)), 1000 + row, 1_700_000_000_000_000_000 + row)
+    for row, name in [
+        (0, b"/s/dog.wav"),
+        (1, b"/s/rain.wav"),
+        (2, b"/s/copy of rain.wav"),
+        (3, b"/s/\xff.wav"),
+        (4, b"/s/deep/wind.flac"),
+        (6, b"/s/late.wav"),
+    ]
+}
+
+
+@pytest.fixture
+def directory(tmp_path) -> Path:
+    make_store(tmp_path / "store", 2)
+    return tmp_path / "store"
+
+
+def dump(directory: Path) -> list[str]:
+    with closing(sqlite3.connect(directory / "catalog.sqlite3")) as db:
+        return list(db.iterdump())
+
+
+def assert_answers_as_before(directory: Path, version: int) -> None:
+    problems: list[Problem] = []
+    with Store.open(directory, on_problem=problems.append) as store:
+        for one in answered(version):
+            matches = store.best_matches(one.query, 100, all_windows=True)
+            assert [(match.path, match.start_s, match.end_s, match.score) for match in matches] == one.hits
+    assert problems == []
+
+
+def test_there_is_a_store_of_every_format_before_this_one():
+    assert list(range(2, FORMAT_VERSION)) == VERSIONS == sorted(conversion.STEPS)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("read_only", [True, False])
+def test_an_old_store_is_converted_by_whoever_opens_it_and_answers_as_before(tmp_path, version, read_only):
+    directory = tmp_path / "store"
+    make_store(directory, version)
+    with pytest.raises(OldFormatError):
+        read_manifest(directory)
+    with Store.open(directory, read_only=read_only) as store:
+        assert store.manifest.format_version == FORMAT_VERSION
+    assert_answers_as_before(directory, version)
+    assert read_manifest(directory).format_version == FORMAT_VERSION
+    assert salvage_if_damaged(directory) is None
+    assert {file.name for file in directory.iterdir()} <= {
+        *(f"{name}.sqlite3{end}" for name in ("catalog", "texts") for end in ("", "-wal", "-shm")),
+        "index.vectors",
+        "manifest.json",
+        "writer.lock",
+    }
+
+
+def test_all_that_a_store_of_format_2_holds_is_there_afterwards(directory):
+    manifest = read_manifest_if_any(directory)
+    assert manifest is not None
+    assert (manifest.level, manifest.speed, manifest.dimension, manifest.logit_bias) == ("none", 1.0, 8, -0.4)
+    with Store.open(directory, read_only=False) as store:
+        assert store.clips() == CLIPS
+        assert store.left_out() == [LeftOut(Clip(Path("/s/broken.wav"), 44, 1_700_000_000_000_000_099), "not audio")]
+        assert store.incomplete() == []
+        assert store.holdings() == Holdings(clips=6, contents=5, windows=9, audio_s=90.0, left_out=1, incomplete=0)
+        assert store.begun_times() == {b"l" * 32: [(0.0, 10.0), (10.0, 20.0)]}
+        assert store.digests() == {letter * 32 for letter in (b"a", b"b", b"c", b"d", b"e")}
+        # Windows 5 and 6 are gone, and no id is given again.
+        assert store.window_count() == 10
+        content = store.content_of(b"a" * 32)
+        assert content is not None
+        assert content.times == [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)]
+        store.drop_begun_content(b"l" * 32)
+        assert store.window_count() == 8
+    with closing(sqlite3.connect(directory / "catalog.sqlite3")) as db:
+        assert db.execute("SELECT first_id, last_id FROM gone").fetchall() == [(5, 6), (11, 12)]
+        assert db.execute("SELECT seq FROM sqlite_sequence").fetchall() == [(12,)]
+
+
+def test_a_conversion_that_fails_leaves_the_old_store(directory, monkeypatch):
+    before, manifest = dump(directory), (directory / "manifest.json").read_bytes()
+    calls = 0
+
+    def fail(*_):
+        nonlocal calls
+        calls += 1
+        if calls > 5:
+            raise sqlite3.OperationalError("disk I/O error")
+        return 0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion, "checksum", fail)
+        with pytest.raises(StoreError, match=r"The catalog .* can't be used: disk I/O error"):
+            Store.open(directory)
+    assert dump(directory) == before
+    assert (directory / "manifest.json").read_bytes() == manifest
+    assert_answers_as_before(directory, 2)
+
+
+def test_a_conversion_that_ends_before_the_manifest_is_written_is_finished_by_the_next_process(directory, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion, "write_manifest", refuse)
+        with pytest.raises(StoreError, match="can't be written to: No space left on device"):
+            Store.open(directory)
+    with pytest.raises(OldFormatError):
+        read_manifest(directory)
+    assert_answers_as_before(directory, 2)
+
+
+def test_a_reader_that_cannot_write_says_what_to_do(directory, monkeypatch):
+    before = {file: file.read_bytes() for file in directory.iterdir()}
+
+    def refuse(lock):
+        raise NotWritableError(directory, OSError(30, "Read-only file system"))
+
+    monkeypatch.setattr(WriterLock, "acquire", refuse)
+    with pytest.raises(StoreError) as caught:
+        Store.open(directory)
+    assert str(caught.value) == (
+        f"The store at {directory} has format 2, which must be converted to 3, but it can't be written to (Read-only "
+        "file system). Run the command as someone who can write to it, or on a copy."
+    )
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_a_store_that_another_process_writes_to_is_not_converted(directory):
+    lock = WriterLock(directory)
+    lock.acquire()
+    before = dump(directory)
+    with pytest.raises(StoreError, match=f"Another process \\(id {os.getpid()}\\) is writing to the store"):
+        Store.open(directory)
+    lock.release()
+    assert dump(directory) == before
+
+
+def test_a_store_with_a_manifest_alone_gets_the_new_one(directory):
+    (directory / "catalog.sqlite3").unlink()
+    with Store.open(directory, read_only=False) as store:
+        assert store.holdings() == Holdings(0, 0, 0, 0.0, 0)
+    assert read_manifest(directory).format_version == FORMAT_VERSION
+
+
+def test_tables_that_pe_search_did_not_make_are_not_converted(directory):
+    with closing(sqlite3.connect(directory / "catalog.sqlite3")) as db:
+        db.execute("CREATE TABLE more (a)")
+    before = dump(directory)
+    with pytest.raises(StoreError, match="can't be used: pe-search didn't make its tables"):
+        Store.open(directory)
+    assert dump(directory) == before
+
+
+def test_a_damaged_store_of_format_2_is_saved_and_converted(directory):
+    with closing(sqlite3.connect(directory / "catalog.sqlite3")) as db, db:
+        db.execute("UPDATE windows SET embedding = x'00' WHERE id = 4")
+    salvage = salvage_if_damaged(directory)
+    assert salvage is not None
+    assert salvage.clips == 4
+    with Store.open(directory) as store:
+        assert store.clips() == {path: clip for path, clip in CLIPS.items() if b"rain" not in os.fsencode(path)}
