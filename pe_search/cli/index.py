@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.completion import complete_checkpoint
-from pe_search.cli.lists import FilesFromOption, PathsArgument, places, read_paths, refuse_no_paths
+from pe_search.cli.lists import FilesFromOption, PathsArgument, called, places, read_paths, refuse_no_paths
 from pe_search.cli.messages import counted, say, say_compiling, say_problem
 from pe_search.cli.options import (
     Device,
@@ -141,7 +141,8 @@ def index(
     given, listed = ([expanded(path) for path in some] for some in (paths or [], read_paths(files_from)))
     if prune and files_from is not None and not listed:
         # More likely that what writes the list has failed than that all is to go.
-        raise typer.BadParameter("is empty, so --prune would take out all that ever was listed.", param_hint="LIST")
+        reason = f"{called(files_from)} names no path; --prune would remove every clip that came from a list."
+        raise typer.BadParameter(reason, param_hint="--files-from")
     directory = store_directory(store)
     manifest = read_manifest_if_any(directory)
     if manifest is not None:
@@ -155,7 +156,7 @@ def index(
             opened = stack.enter_context(Store.open(directory, read_only=False, on_problem=say_problem))
         held, left_out = (opened.stamps(), opened.left_out()) if opened else ({}, [])
         memory = ListedPaths(directory)
-        by_lists = came_by_lists(memory.read(), listed, given, held)
+        by_lists = came_by_lists(memory.read() if opened else frozenset(), listed, given, held)
         unlisted = by_lists - set(map(os.path.abspath, listed)) if prune and files_from is not None else frozenset()
         plan = plan_index([*given, *listed], held, left_out, prune=prune, excluded=excluded, unlisted=unlisted)
         if not (plan.to_read or plan.to_remove or plan.to_forget or plan.unchanged or plan.left_out_before):

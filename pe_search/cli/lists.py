@@ -38,10 +38,10 @@ def read_texts(name: str, option: str) -> list[str]:
     try:
         lines = [line.strip() for line in _bytes_of(name).decode("utf-8-sig").splitlines()]
     except UnicodeDecodeError:
-        raise typer.BadParameter(f"{_called(name)} is not UTF-8.", param_hint=option) from None
+        raise typer.BadParameter(f"{called(name)} is not UTF-8.", param_hint=option) from None
     texts = [line for line in lines if line]
     if not texts:
-        raise typer.BadParameter(f"{_called(name)} is empty.", param_hint=option)
+        raise typer.BadParameter(f"{called(name)} is empty.", param_hint=option)
     return checked_texts(texts, option)
 
 
@@ -101,12 +101,13 @@ def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Pa
 
 def places(paths: list[Path] | None, files_from: str | None) -> str:
     """Where paths came from, for people: themselves, and the name of the list."""
-    return ", ".join([*map(str, paths or []), *([] if files_from is None else [_called(files_from)])])
+    return ", ".join([*map(str, paths or []), *([] if files_from is None else [called(files_from)])])
 
 
 def _bytes_of(name: str) -> bytes:
     return sys.stdin.buffer.read() if name == STDIN else expanded(Path(name)).read_bytes()
 
 
-def _called(name: str) -> str:
+def called(name: str) -> str:
+    """A list, for people."""
     return "standard input" if name == STDIN else name

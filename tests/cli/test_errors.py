@@ -362,6 +362,7 @@ def test_no_arguments_are_answered_with_help_and_exit_status_2(run_cli):
             "index",
             [
                 "--files-from",
+                "--exclude",
                 "--model",
                 "--revision",
                 "--window",
@@ -409,6 +410,7 @@ def test_no_arguments_are_answered_with_help_and_exit_status_2(run_cli):
             [
                 "-t, --text",
                 "--files-from",
+                "--exclude",
                 "--then",
                 "--within",
                 "--without",

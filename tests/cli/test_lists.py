@@ -232,9 +232,16 @@ def test_a_path_beside_the_list_keeps_what_is_under_it(index, files):
     assert index("a.wav", args=["--prune"]) == {"a.wav", "d/e.wav"}
 
 
-def test_an_empty_list_prunes_nothing(index):
+@pytest.mark.parametrize("content", [b"", b"\n\r\n", b"\0", b"\xef\xbb\xbf"])
+def test_an_empty_list_prunes_nothing(index, feed, content, tmp_path):
     assert index("a.wav") == {"a.wav"}
-    assert index(args=["--prune"], status=2) == {"a.wav"}
+    outcome = feed(content, "index", "--files-from", "-", "--prune", "--store", tmp_path / "store")
+    assert outcome.status == 2
+    assert outcome.err.endswith(
+        "Error: Invalid value for --files-from: standard input names no path; --prune would remove every clip that "
+        "came from a list.\n"
+    )
+    assert index(is_listed=False, args=[tmp_path / "files" / "a.wav"]) == {"a.wav"}
 
 
 def test_a_run_that_is_interrupted_forgets_nothing(index, monkeypatch):
