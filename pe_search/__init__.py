@@ -1,16 +1,18 @@
 """pe-search finds sounds by what they sound like, with PE Audio embeddings in a FAISS store."""
 
-from pe_search.errors import AudioError, CheckpointError, PeSearchError, StoreError
+from pe_search.errors import AudioError, CheckpointError, PatternError, PeSearchError, StoreError
 from pe_search.records import (
     Account,
     Clip,
     Content,
     Duplicate,
+    Hearing,
     Hit,
     Incomplete,
     IndexSummary,
     LeftOut,
     Match,
+    PassedOver,
     Problem,
     Query,
     Reference,
@@ -33,11 +35,14 @@ __all__ = [
     "Clip",
     "Content",
     "Duplicate",
+    "Hearing",
     "Hit",
     "Incomplete",
     "IndexSummary",
     "LeftOut",
     "Match",
+    "PassedOver",
+    "PatternError",
     "PeSearchError",
     "Problem",
     "Query",

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "PLAIN_HEARING",
-    "USUAL_HEARING",
     "Account",
     "Clip",
     "Content",
@@ -390,9 +388,9 @@ class IndexSummary:
         unchanged: Clips that the store already held as they are on disk.
         removed: Clips that left the store: their files are gone or excluded, or are no longer on a list.
         left_out_before: Clips that an earlier run left out, and that haven't changed since.
-        incomplete: Clips that this run took in, though something of them couldn't be read.
         problems: Clips that this run left out.
         is_interrupted: Whether the run was stopped before its end.
+        incomplete: Clips that this run took in, though something of them couldn't be read.
         passed_over: What was seen in folders, and not taken.
     """
 
@@ -403,9 +401,9 @@ class IndexSummary:
     unchanged: int
     removed: int
     left_out_before: int
-    incomplete: int
     problems: tuple[Problem, ...]
     is_interrupted: bool
+    incomplete: int = 0
     passed_over: PassedOver = PassedOver()
 
 

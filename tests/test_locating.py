@@ -19,7 +19,7 @@ from pe_search.errors import AudioError
 from pe_search.locating import Locator, Question
 from pe_search.pe_audio.checkpoint import find_checkpoint
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.records import Clip, Hit, Problem, Span, SpanRules
+from pe_search.records import Clip, Hearing, Hit, Problem, Span, SpanRules
 from tests.made_up import noise, write_audio
 
 SOUNDS = Path(__file__).parents[1] / "examples" / "sounds"
@@ -240,9 +240,9 @@ def test_only_the_windows_of_hits_are_listened_to_each_clip_once(tmp_path, monke
     opened: list[Path] = []
 
     class Counting(ClipReader):
-        def __init__(self, path: Path) -> None:
+        def __init__(self, path: Path, hearing: Hearing) -> None:
             opened.append(path)
-            super().__init__(path)
+            super().__init__(path, hearing)
 
     monkeypatch.setattr(locating, "ClipReader", Counting)
     embedder = FakeFrameEmbedder()

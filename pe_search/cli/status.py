@@ -111,8 +111,9 @@ def _write_problems(left_out: Iterable[LeftOut], incomplete: Iterable[Incomplete
         ]
         typer.echo(json.dumps(facts, indent=2))
     else:
-        for kind, one in kinds:
-            typer.echo(printable(f"{one.clip.path}: {kind}: {one.reason}"))
+        for _, one in kinds:
+            is_left_out = isinstance(one, LeftOut)
+            typer.echo(printable(f"{one.clip.path}: {'' if is_left_out else 'incomplete: '}{one.reason}"))
     if not kinds:
         raise typer.Exit(1)
 

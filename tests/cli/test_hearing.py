@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -39,8 +40,8 @@ def test_a_new_store_brings_quiet_windows_up_to_a_level(run_cli, plain_checkpoin
     loud = noise(1.0)
     write_audio(tmp_path / "sounds" / "loud.wav", loud * np.float32(0.5))
     # Down to where 16 bits would be worse than their rounding, so as floats.
-    write_audio(tmp_path / "sounds" / "quiet.wav", loud * np.float32(1e-3))
-    write_audio(tmp_path / "sounds" / "quieter.wav", loud * np.float32(5e-4))
+    write_audio(tmp_path / "sounds" / "quiet.wav", loud * np.float32(2e-3))
+    write_audio(tmp_path / "sounds" / "quieter.wav", loud * np.float32(1.5e-3))
     assert run_cli("index", tmp_path / "sounds", "--model", plain_checkpoint[0], "--store", store).status == 0
     assert json.loads(run_cli("status", "--format", "json", "--store", store).out)["level"] == "auto"
     scores = _scores(run_cli("query", "rain", "--format", "jsonl", "--store", store))
@@ -61,7 +62,7 @@ def test_the_store_itself_is_the_measure_of_like_label_and_verify(run_cli, plain
     write_audio(tmp_path / "sounds" / "b.wav", noise(3.0, seed=1))
     made = run_cli("index", tmp_path / "sounds", "--model", plain_checkpoint[0], "--speed", speed, "--store", store)
     assert made.status == 0
-    like = run_cli("query", "--like", f"{clip}@0-3", "--format", "jsonl", "--all-windows", "--store", store)
+    like = run_cli("query", "--like", f"{clip}@0-{min(3.0, 10 * speed)}", "--format", "jsonl", "--all-windows", "--store", store)
     first = json.loads(like.out.splitlines()[0])
     assert first["path"] == str(clip)
     # A cosine of one comes out as twice the checkpoint's bias (-0.4, taken for -1) over its scale (0.7).
@@ -110,8 +111,8 @@ def test_another_audio_track(run_cli, plain_checkpoint, store, tmp_path):
     with av.open(str(path), "w") as file:
         streams = [file.add_stream("flac", rate=48_000, layout="mono") for _ in tracks]
         for stream, samples in zip(streams, tracks, strict=True):
-            frame = av.AudioFrame.from_ndarray((samples * 2**15).astype(np.int16)[None], format="s16", layout="mono")
-            frame.sample_rate = 48_000
+            frame = av.AudioFrame.from_ndarray(np.round(samples * 2**15).astype(np.int16)[None], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
             for packet in (*stream.encode(frame), *stream.encode(None)):
                 file.mux(packet)
     alone = write_audio(tmp_path / "alone.wav", tracks[1], subtype="PCM_16")

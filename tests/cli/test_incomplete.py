@@ -78,7 +78,7 @@ def test_status_lists_what_is_incomplete_apart_from_what_is_left_out(command_on,
     assert problems.status == 0
     assert problems.out.decode().splitlines() == [
         f"{bad}: incomplete: {MISSING}",
-        f"{broken}: left out: can't be read as audio: Format not recognised",
+        f"{broken}: can't be read as audio: Format not recognised",
     ]
     facts = json.loads(command_on("status", "--problems", "--format", "json").out)
     assert [(fact["path"], fact["kind"], fact["reason"]) for fact in facts] == [

@@ -35,9 +35,13 @@ def test_json_has_exactly_these_facts(run_cli, library, revision):
         "dimension": 32,
         "window_s": 1.28,
         "hop_s": 0.64,
+        "level": "auto",
+        "speed": 1.0,
+        "track": 1,
         "clips": 14,
         "contents": 14,
         "left_out": 0,
+        "incomplete": 0,
         "windows": 20,
         "audio_s": pytest.approx(11 * 1.28 + 0.5 + 3.2 + 3.0),
         "size_bytes": size_bytes,
@@ -53,6 +57,7 @@ def test_text_has_a_line_for_each_fact(run_cli, library, revision):
         f"store       {library.store}",
         f"checkpoint  {library.checkpoint}, revision {revision}",
         "window      1.28 s, every 0.64 s",
+        "level       auto",
         "clips       14",
         "windows     20",
         "hours       0.01",
@@ -84,7 +89,8 @@ def test_copies_and_what_was_left_out_are_counted(run_cli, troubled):
         "left_out": 2,
     }
     lines = run_cli("status", "--store", troubled).out.decode().splitlines()
-    assert lines[3:7] == [
+    assert lines[3:8] == [
+        "level       auto",
         "clips       2, 1 different",
         "windows     2",
         "hours       0.00",
@@ -102,7 +108,13 @@ def test_problems_are_listed_with_their_reasons(run_cli, troubled, tmp_path):
     ]
     facts = json.loads(run_cli("status", "--problems", "--format", "json", "--store", troubled).out)
     assert facts[0]["path"] == str(odd)
-    assert facts[1] == {"path": str(empty), "size_bytes": 0, "modified_ns": 2**40, "reason": "the file is empty"}
+    assert facts[1] == {
+        "path": str(empty),
+        "kind": "left out",
+        "size_bytes": 0,
+        "modified_ns": 2**40,
+        "reason": "the file is empty",
+    }
 
 
 def test_no_problems_are_exit_status_1(run_cli, library):
