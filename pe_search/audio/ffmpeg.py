@@ -89,6 +89,8 @@ class FfmpegSource:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise self._unreadable(self._bytes.why_not_recognised()) from error
         try:
+            if self._bytes.failure is not None:
+                raise unreadable(path, self._bytes.failure)
             streams = self._container.streams.audio
             if not streams:
                 raise AudioError(path, "holds no audio track")
@@ -177,10 +179,12 @@ class FfmpegSource:
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, OSError, ValueError) as error:
-                if self._bytes.failure is not None or not self._decoded_s:
+                if not self._decoded_s:
                     raise self._unreadable(error) from error
                 self._damage.add(self._decoded_s, 0)
                 break
+            if self._bytes.failure is not None:
+                raise unreadable(self._path, self._bytes.failure)
             if packet is None:
                 break
             try:
@@ -257,14 +261,18 @@ class _Bytes:
         self._file.seek(0)
 
     def read(self, size: int) -> bytes:
+        # PyAV writes a second exception to stderr before the first has come out, so none is raised.
         try:
             return self._file.read(size)
         except OSError as error:
             self.failure = error
-            raise
+            return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+        try:
+            return self._file.seek(offset, whence)
+        except OSError:  # the file sends FFmpeg to a place before its start
+            return -1
 
     def tell(self) -> int:
         return self._file.tell()
