@@ -23,6 +23,7 @@ class Kind:
     Attributes:
         is_lossless: Whether the samples come out as they went in.
         has_video: Whether there is a video track as well.
+        is_mono: Whether it has room for no more than one channel.
         delay_s: How much later than in the original a sound comes: the file doesn't tell of its encoder's delay.
     """
 
@@ -32,6 +33,7 @@ class Kind:
     rate_hz: int = 48_000
     is_lossless: bool = False
     has_video: bool = False
+    is_mono: bool = False
     delay_s: float = 0.0
     sample_format: str | None = None
     container_options: dict[str, str] = field(default_factory=dict)
@@ -65,7 +67,7 @@ KINDS = {
     "FLAC": Kind(".flac", "flac", "flac", is_lossless=True, sample_format="s16"),
     "FLAC of 24 bits": Kind(".flac", "flac", "flac", is_lossless=True, sample_format="s32"),
     "FLAC in Ogg": Kind(".oga", "oga", "flac", is_lossless=True, sample_format="s16"),
-    "AMR": Kind(".amr", "amr", "libopencore_amrnb", rate_hz=8_000, delay_s=0.005),
+    "AMR": Kind(".amr", "amr", "libopencore_amrnb", rate_hz=8_000, delay_s=0.005, is_mono=True),
     "FLAC in Matroska": Kind(".mka", "matroska", "flac", is_lossless=True, sample_format="s16"),
     "WebM": Kind(".webm", "webm", "libopus"),
     "FLV": Kind(".flv", "flv", "aac", rate_hz=44_100, delay_s=0.0232),
