@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -37,16 +38,22 @@ _TELL_LENGTH = {
 }
 # A decoder's delay and a filled last frame make a clip a little longer or shorter than its header says.
 _TOLERANCE_S = 0.1
-# FLAC's frames are numbered, so that what is missing between two of them can be left silent, and times stay right.
-_NUMBERED = {"flac"}
+# Frames of these are numbered, so that what is missing between two of them can be left silent, and times stay right.
+_NUMBERED = {"flac", "tta", "wv"}
+# Decoders that only look at the checksums of frames if they are asked to.
+_CHECKED = {"flac", "tta", "wavpack"}
 _LONGEST_GAP_S = 3_600.0
 # A writer that doesn't know how much is to come writes zero, or all ones.
 _LONGEST_KNOWN_S = 1e7
 # What stands at the end of a file, is no audio, and isn't missed.
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
 _LONGEST_PAGE_BYTES = 27 + 255 + 255 * 255
-_XING = (b"Xing", b"Info", b"VBRI")
+# The first frame of an MP3 may tell how many follow: a frame's header, and behind its side information one of these.
+_XING = re.compile(
+    rb"\xff[\xe2-\xff]..(?:.{5,40}?(?:Xing|Info)...[\1\3\5\7\x09\x0b\x0d\x0f]|.{32}VBRI.{10})(.{4})", re.DOTALL
+)
 _XING_WITHIN_BYTES = 1 << 16
+_MPEG_1_FROM_HZ = 32_000
 
 
 class FfmpegSource:
@@ -82,6 +89,8 @@ class FfmpegSource:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise self._unreadable(self._bytes.why_not_recognised()) from error
         try:
+            if self._bytes.failure is not None:
+                raise unreadable(path, self._bytes.failure)
             streams = self._container.streams.audio
             if not streams:
                 raise AudioError(path, "holds no audio track")
@@ -95,6 +104,8 @@ class FfmpegSource:
                 if other is not stream:
                     other.discard = Discard.all
             stream.codec_context.thread_count = 1
+            if stream.codec_context.name in _CHECKED:
+                stream.codec_context.options = {"err_detect": "crccheck+explode"}
             self.sample_rate_hz: int = stream.codec_context.sample_rate or 0
             self.channels: int = stream.codec_context.layout.nb_channels
             self.subtype = _subtype(stream.codec_context.format.name if stream.codec_context.format else "flt")
@@ -103,7 +114,7 @@ class FfmpegSource:
             self._container.close()
             raise
         self.duration_s = declared_s if declared_s is not None else (self._container.duration or 0) / av.time_base
-        self._declared_s = declared_s if self._tells_length() else None
+        self._declared_s = self._told_s(declared_s)
         self.notes: list[str] = []
         self._decoded_s = 0.0
         self._damage = Damage()
@@ -168,10 +179,12 @@ class FfmpegSource:
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, OSError, ValueError) as error:
-                if self._bytes.failure is not None or not self._decoded_s:
+                if not self._decoded_s:
                     raise self._unreadable(error) from error
                 self._damage.add(self._decoded_s, 0)
                 break
+            if self._bytes.failure is not None:
+                raise unreadable(self._path, self._bytes.failure)
             if packet is None:
                 break
             try:
@@ -216,11 +229,16 @@ class FfmpegSource:
             return stated_s if 0 < stated_s < _LONGEST_KNOWN_S else None
         return _seconds_of_tag(stream.metadata.get("DURATION", ""))
 
-    def _tells_length(self) -> bool:
+    def _told_s(self, stated_s: float | None) -> float | None:
+        """How long the audio track is if the file says so, so that it breaks off if there is less; else None."""
         name = self._container.format.name
         if name == "mp3":
-            return self._bytes.begins_with(_XING)
-        return name in _TELL_LENGTH or (name == "matroska,webm" and "DURATION" in self._stream.metadata)
+            # Where the file is much longer than its first frame says, FFmpeg makes a guess by the bit rate.
+            frames = self._bytes.frames_of_mp3()
+            samples = frames * (1_152 if self.sample_rate_hz >= _MPEG_1_FROM_HZ else 576)
+            return min(stated_s, samples / self.sample_rate_hz) if stated_s and samples else None
+        tells = name in _TELL_LENGTH or (name == "matroska,webm" and "DURATION" in self._stream.metadata)
+        return stated_s if tells else None
 
     def _unreadable(self, reason: str | Exception) -> AudioError:
         if self._bytes.failure is not None:
@@ -243,14 +261,18 @@ class _Bytes:
         self._file.seek(0)
 
     def read(self, size: int) -> bytes:
+        # PyAV writes a second exception to stderr before the first has come out, so none is raised.
         try:
             return self._file.read(size)
         except OSError as error:
             self.failure = error
-            raise
+            return b""
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
+        try:
+            return self._file.seek(offset, whence)
+        except OSError:  # the file sends FFmpeg to a place before its start
+            return -1
 
     def tell(self) -> int:
         return self._file.tell()
@@ -272,8 +294,8 @@ class _Bytes:
         segments = page[27 : 27 + page[26]] if len(page) > 27 else b""
         return bool(page) and (len(page) < 27 or len(page) < 27 + page[26] + sum(segments))
 
-    def begins_with(self, any_of: tuple[bytes, ...]) -> bool:
-        """Whether one of some words is in the first frame, behind an ID3 tag if there is one."""
+    def frames_of_mp3(self) -> int:
+        """How many frames an MP3 has by its first one, behind an ID3 tag if there is one; 0 if that doesn't say."""
         before = self._file.tell()
         self._file.seek(0)
         head = self._file.read(10)
@@ -281,9 +303,9 @@ class _Bytes:
         if head[:3] == b"ID3" and len(head) == 10:
             start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
         self._file.seek(start)
-        frame = self._file.read(_XING_WITHIN_BYTES)
+        found = _XING.search(self._file.read(_XING_WITHIN_BYTES))
         self._file.seek(before)
-        return any(word in frame for word in any_of)
+        return int.from_bytes(found[1], "big") if found else 0
 
 
 @cache

@@ -23,6 +23,7 @@ _LONGEST_HEADER_BYTES = 16 << 20
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS", b"<?xml")
 _TAIL_BYTES = 4_096
 _SCAN_BYTES = 1 << 20
+_MPEG_TAGS = (0x50, 0x55)
 # Compression types of AIFF-C whose samples all have one length.
 _AIFC_PLAIN = (b"NONE", b"sowt", b"twos", b"raw ", b"in24", b"in32", b"fl32", b"FL32", b"fl64", b"FL64")
 
@@ -114,6 +115,15 @@ def read_header(file: BinaryIO) -> Header | None:
     return None
 
 
+def is_mpeg_in_wave(file: BinaryIO) -> bool:
+    """Whether an open file is a WAV with MP3 or its like inside. libsndfile takes it, and its decoder writes to stderr."""
+    try:
+        chunks = _chunks_to(b"fmt ", _chunks(file, 12, os.fstat(file.fileno()).st_size, "<4sI", 2))
+        return chunks is not None and _unpack(file, "<H", chunks[b"fmt "][0])[0] in _MPEG_TAGS
+    except struct.error:
+        return False
+
+
 def _wave(file: BinaryIO, size_bytes: int, magic: bytes) -> Header | None:
     chunks = _chunks_to(b"data", _chunks(file, 12, size_bytes, "<4sI", 2))
     if chunks is None:
@@ -123,7 +133,7 @@ def _wave(file: BinaryIO, size_bytes: int, magic: bytes) -> Header | None:
     long_form = magic != b"RIFF" and b"ds64" in size_at
     is_long = long_form and size == _LARGEST_32
     stated: int = _unpack(file, "<Q", size_at[b"ds64"] + 4 + 8)[0] if is_long else size
-    declared = None if (stated >= _OPEN_FROM_64 if is_long else _is_open(size)) else stated
+    is_open = stated >= _OPEN_FROM_64 if is_long else _is_open(size)
 
     def corrected(header: bytearray, held: int) -> bytes:
         whole = len(header) - 8 + held + held % 2
@@ -142,7 +152,8 @@ def _wave(file: BinaryIO, size_bytes: int, magic: bytes) -> Header | None:
             header[:12] = struct.pack("<4sI4s", b"RF64", _LARGEST_32, b"WAVE") + long_sizes
         return bytes(header)
 
-    return _header(file, at, declared, size_bytes, corrected, "<4sI", must_change=magic == b"BW64")
+    must_change = magic == b"BW64" or (is_long and is_open)
+    return _header(file, at, None if is_open else stated, size_bytes, corrected, "<4sI", must_change=must_change)
 
 
 def _wave64(file: BinaryIO, size_bytes: int) -> Header | None:
@@ -167,17 +178,21 @@ def _aiff(file: BinaryIO, size_bytes: int) -> Header | None:
     common_at, common_size = chunks[b"COMM"]
     channels, _, bits = _unpack(file, ">hIh", common_at)
     frame_bytes = channels * -(-bits // 8)
-    is_plain = common_size < 22 or _unpack(file, ">4s", common_at + 18)[0] in _AIFC_PLAIN
-    if frame_bytes <= 0 or not is_plain:
+    compression = b"NONE" if common_size < 22 else _unpack(file, ">4s", common_at + 18)[0]
+    if frame_bytes <= 0 or compression not in _AIFC_PLAIN:
         return None
     at, size = chunks[b"SSND"]
     (offset,) = _unpack(file, ">I", at)
     samples_at = at + 8 + offset
 
     def corrected(header: bytearray, held: int) -> bytes:
-        struct.pack_into(">I", header, 4, min(len(header) - 8 + held, _LARGEST_32))
-        struct.pack_into(">I", header, at - 4, min(8 + offset + held, _LARGEST_32))
-        struct.pack_into(">I", header, common_at + 2, min(held // frame_bytes, _LARGEST_32))
+        whole = len(header) - 8 + held
+        if whole > _LARGEST_32:  # for which AIFF has no room, and CAF has
+            rate_hz = _extended(header[common_at + 8 : common_at + 18])
+            return _core_audio_header(rate_hz, channels, frame_bytes // channels, compression, held)
+        struct.pack_into(">I", header, 4, whole)
+        struct.pack_into(">I", header, at - 4, 8 + offset + held)
+        struct.pack_into(">I", header, common_at + 2, held // frame_bytes)
         return bytes(header)
 
     declared = None if _is_open(size) else max(size - 8 - offset, 0)
@@ -194,9 +209,25 @@ def _core_audio(file: BinaryIO, size_bytes: int) -> Header | None:
         struct.pack_into(">q", header, at - 8, held + 4)
         return bytes(header)
 
-    # The samples come after a count of edits.
+    # The samples come after a count of edits. libsndfile refuses a file that ends before they do.
     declared = None if size < 0 or size >= _OPEN_FROM_64 else max(size - 4, 0)
-    return _header(file, at + 4, declared, size_bytes, corrected, ">4sq", must_change=size < 0)
+    must_change = declared is None or at + size > size_bytes
+    return _header(file, at + 4, declared, size_bytes, corrected, ">4sq", must_change=must_change)
+
+
+def _core_audio_header(rate_hz: float, channels: int, sample_bytes: int, compression: bytes, held: int) -> bytes:
+    """The header of a CAF with the samples of an AIFF."""
+    is_float = compression.lower().startswith(b"fl")
+    flags = is_float | (compression == b"sowt") << 1
+    layout = (sample_bytes * channels, 1, channels, 8 * sample_bytes)
+    described = struct.pack(">4sqd4s5I", b"desc", 32, rate_hz, b"lpcm", flags, *layout)
+    return struct.pack(">4sHH", b"caff", 1, 0) + described + struct.pack(">4sqI", b"data", held + 4, 0)
+
+
+def _extended(number: bytes) -> float:
+    """A number of 80 bits, as AIFF has its sample rate."""
+    exponent, fraction = struct.unpack(">hQ", number)
+    return float(fraction) * 2.0 ** (exponent - 16_383 - 63)
 
 
 def _sun(file: BinaryIO, size_bytes: int) -> Header | None:
@@ -209,7 +240,9 @@ def _sun(file: BinaryIO, size_bytes: int) -> Header | None:
         return bytes(header)
 
     declared = None if _is_open(size) else size
-    return _header(file, samples_at, declared, size_bytes, corrected, ">4sI")
+    # libsndfile knows one of the sizes that stand for none.
+    must_change = declared is None and size != _LARGEST_32
+    return _header(file, samples_at, declared, size_bytes, corrected, ">4sI", must_change=must_change)
 
 
 def _header(

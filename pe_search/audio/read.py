@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.files import open_clip
+from pe_search.audio.headers import is_mpeg_in_wave
 from pe_search.audio.libsndfile import LibsndfileSource
 from pe_search.audio.mono import Mixer, integer_scale
 from pe_search.errors import AudioError
@@ -28,7 +29,7 @@ _NUMBERS_PER_BLOCK = 4_000_000
 # libsndfile reads some of those too, but of MP3, Ogg and FLAC only what a plain file of the kind has: it stops at the
 # first joint of two files, at the length that a header gives, and at the first damage.
 _UNCOMPRESSED = (b"RIFF", b"RF64", b"BW64", b"riff", b"FORM", b"caff", b".snd", b"dns.")
-# libsndfile takes these for MP3, and its decoder writes to stderr.
+# libsndfile takes these for MP3, of which it reads only plain files, and its decoder writes to stderr.
 _LIKE_MP3 = (b"ID3", *(bytes([0xFF, low]) for low in range(0xE0, 0x100)))
 
 Place = tuple[float, float]
@@ -235,16 +236,12 @@ def _open_source(file: BinaryIO, path: Path, track: int) -> Source:
         raise AudioError(path, "the file is empty")
     is_uncompressed = magic.startswith(_UNCOMPRESSED)
     refusals: list[AudioError] = []
-    if is_uncompressed and track == 1:
+    is_mpeg = magic.startswith(_LIKE_MP3) or (magic[8:12] == b"WAVE" and is_mpeg_in_wave(file))
+    if is_uncompressed and not is_mpeg and track == 1:
         try:
-            source = LibsndfileSource(file, path)
+            return LibsndfileSource(file, path)
         except AudioError as error:
             refusals.append(error)
-        else:
-            # Of MPEG in WAV it reads what it reads of MP3.
-            if not source.subtype.startswith("MPEG"):
-                return source
-            source.close()
     # FFmpeg's libraries take a tenth of a second to load, and there may be nothing here that needs them.
     from pe_search.audio.ffmpeg import FfmpegSource
 
@@ -252,7 +249,7 @@ def _open_source(file: BinaryIO, path: Path, track: int) -> Source:
         return FfmpegSource(file, path, track)
     except AudioError as error:
         refusals.append(error)
-    if not (is_uncompressed or magic.startswith(_LIKE_MP3)) and track == 1:
+    if not (is_uncompressed or is_mpeg) and track == 1:
         try:
             return LibsndfileSource(file, path)
         except AudioError as error:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import struct
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import soundfile
 
+from tests.audio.encoded import KINDS, encode
 from tests.made_up import noise
 
-# Extension, format and subtype: what is whole, and what is broken.
-FORMATS = (
+# Extension, format and subtype, or a kind of FFmpeg's: what is whole, and what is broken.
+FORMATS: tuple[tuple[str, ...], ...] = (
     (".wav", "WAV", "PCM_16"),
     (".wav", "WAV", "PCM_24"),
     (".wav", "WAV", "FLOAT"),
@@ -30,8 +32,10 @@ FORMATS = (
     (".w64", "W64", "PCM_16"),
     (".au", "AU", "PCM_16"),
     (".rf64", "RF64", "PCM_16"),
+    *((kind.extension, name) for name, kind in KINDS.items()),
 )
 HEADER_BYTES = 96
+SOUNDS_OF_EACH = 4
 # Lengths and counts that a header has no business to hold.
 LIES = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 
@@ -64,13 +68,22 @@ def make_bad(folder: Path, count: int, seed: int) -> list[Path]:
     return paths
 
 
-def _whole(random: Random, name: str, subtype: str) -> bytes:
+def _whole(random: Random, name: str, subtype: str | None = None) -> bytes:
+    if subtype is None:
+        return _encoded(name, random.randrange(SOUNDS_OF_EACH))
     rate_hz = 48_000 if subtype == "OPUS" else random.choice([8_000, 16_000, 22_050, 44_100, 48_000])
     channels = random.choice([1, 1, 2])
     samples = noise(random.uniform(0.2, 1.2), random.randrange(2**32), rate_hz, channels)
     file = io.BytesIO()
     soundfile.write(file, samples, rate_hz, format=name, subtype=subtype)
     return file.getvalue()
+
+
+@cache
+def _encoded(name: str, seed: int) -> bytes:
+    """A file of one of FFmpeg's kinds. There are a few of each, because some take long to make."""
+    channels = 1 if KINDS[name].is_mono else 1 + seed % 2
+    return encode(KINDS[name], noise(0.2 + 0.3 * seed, seed, channels=channels))
 
 
 def cut_off(content: bytearray, random: Random) -> bytes:
