@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
 
 FORMAT_VERSION = 2
@@ -123,14 +124,5 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     Raises:
         OSError: If the disk is full or can't be written to.
     """
-    path = directory / _FILE
-    draft = path.with_suffix(".json.new")
-    try:
-        with draft.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(dataclasses.asdict(manifest), indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    os.replace(draft, path)
+    with whole_file(directory / _FILE) as file:
+        file.write((json.dumps(dataclasses.asdict(manifest), indent=2) + "\n").encode())

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from pe_search.drafts import draft_folder
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, LeftOut
 from pe_search.store.catalog import (
@@ -120,10 +120,10 @@ def _salvage(path: Path, manifest: Manifest) -> Salvage:
             digests[content_id] = content.digest
             yield content
 
-    with TemporaryDirectory(prefix="salvage-", dir=path.parent) as draft:
+    with draft_folder(path.parent) as draft:
         with (
-            closing(_open_to_read(_in_whole_pages(path, Path(draft)))) as db,
-            closing(Catalog(Path(draft), manifest.dimension, read_only=False)) as catalog,
+            closing(_open_to_read(_in_whole_pages(path, draft))) as db,
+            closing(Catalog(draft, manifest.dimension, read_only=False)) as catalog,
         ):
             # Without this, which changes nothing in a file that is only read, SQLite would read nothing of one that
             # breaks off.
@@ -140,7 +140,7 @@ def _salvage(path: Path, manifest: Manifest) -> Salvage:
         for end in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 os.replace(f"{path}{end}", f"{damaged}{end}")
-        os.replace(Path(draft) / CATALOG_FILE, path)
+        os.replace(draft / CATALOG_FILE, path)
     return Salvage(saved, damaged)
 
 
