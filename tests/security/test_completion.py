@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -47,7 +46,7 @@ STARTS = {
     ),
 }
 _PROGRAM = f"#!{sys.executable}\nfrom pe_search.cli.app import main\nmain()\n"
-_CTRL_C, _TAB = b"\x03", b"\t"
+_TAB, _DROP_LINE = b"\t", b"\x15"
 
 
 @pytest.fixture
@@ -95,16 +94,11 @@ def ask(shell: Terminal, keys: bytes) -> str:
     # The shell shows the last key only when it is done with those before.
     shell.read_until(lambda shown: b"Q" in shown[before:])
     answer = shell.shown[before:]
-    shell.press(_CTRL_C)
-    run(shell, "")
-    return answer.decode(errors="replace")
-
-
-def run(shell: Terminal, line: str) -> str:
-    """What is shown until a command line is done."""
+    shell.press(_DROP_LINE)
     before = len(shell.shown)
-    shell.press(line.encode() + b"\n")
-    return shell.read_until(lambda shown: shown.rpartition(b"READY")[2]).decode(errors="replace")
+    shell.press(b"printf 'DO%s' NE\n")
+    shell.read_until(lambda shown: b"DONE" in shown[before:])
+    return answer.decode(errors="replace")
 
 
 @pytest.mark.parametrize(
