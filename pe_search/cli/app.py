@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pe_search import PeSearchError, __version__
 from pe_search.cli.messages import say_error
@@ -44,7 +44,7 @@ class _Command(TyperCommand):
         if not ctx.resilient_parsing:
             _, _, given = self.make_parser(ctx).parse_args(list(args))
             for option in given:
-                takes_one = option.param_type_name == "option" and not (option.is_flag or option.multiple)
+                takes_one = isinstance(option, TyperOption) and not (option.is_flag or option.multiple)
                 if takes_one and given.count(option) > 1:
                     raise typer.BadParameter("is given twice; give it once.", ctx, option)
         return super().parse_args(ctx, args)

@@ -206,7 +206,7 @@ def load_tokenizer(checkpoint: Checkpoint, text_config: Any) -> Any:
     """
     # AutoProcessor would want torchvision for the video half of an audio-video checkpoint.
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, local_files_only=True, trust_remote_code=False)
     except Exception as error:
         raise CheckpointError(f"{checkpoint.name}: its tokenizer can't be loaded: {first_line(error)}") from error
     tokenizer.model_max_length = min(tokenizer.model_max_length, text_config.max_position_embeddings)
