@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from pe_search.pe_audio.checkpoint import find_checkpoint, find_same_checkpoint
 from pe_search.pe_audio.embedder import Embedder
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_tower
 from pe_search.store import Store
-from tests.made_up import edit_config, manifest, noise
+from tests.made_up import manifest, noise, write_audio
 
 # Nothing that is given to it may take longer. Loading a made-up checkpoint takes a tenth of that.
 LONGEST_S = 2
@@ -250,12 +250,14 @@ def test_published_layouts_are_taken(checkpoint_of_each_layout):
 
 # The hub
 
-# Runs the command, and tells on stderr whom it would reach over a network.
+# Runs the command, and writes down whom it would reach over a network.
 WATCHED = """
-import sys
+import os, sys
+reached = os.open(os.environ["REACHED"], os.O_WRONLY | os.O_CREAT)
 def watch(event, args):
-    if event in ("socket.getaddrinfo", "socket.gethostbyname") or event == "socket.connect" and isinstance(args[1], tuple):
-        print("REACHES OUT", args, file=sys.__stderr__, flush=True)
+    is_address = event == "socket.connect" and isinstance(args[1], tuple)
+    if is_address or event in ("socket.getaddrinfo", "socket.gethostbyname"):
+        os.write(reached, repr(args).encode())
         raise OSError(101, "Network is unreachable")
 sys.addaudithook(watch)
 from pe_search.cli.app import main
@@ -263,18 +265,27 @@ main()
 """
 
 
-def run_watched(*args: object) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_TOKEN": "hf_secret"}
-    return subprocess.run(
-        [sys.executable, "-c", WATCHED, *map(str, args)],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@pytest.fixture
+def run_watched(tmp_path) -> Callable[..., tuple[int, str, bool]]:
+    """Run the command as somebody who has a token; returns its status, stderr, and whether it reached for a network."""
+    reached = tmp_path / "reached"
+
+    def run(*args: object) -> tuple[int, str, bool]:
+        environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+        environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_TOKEN": "hf_secret", "REACHED": str(reached)}
+        done = subprocess.run(
+            [sys.executable, "-c", WATCHED, *map(str, args)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert "hf_secret" not in done.stderr
+        return done.returncode, done.stderr, reached.stat().st_size > 0
+
+    return run
 
 
 COMMIT = "c0ffee" + "0" * 34
@@ -285,8 +296,6 @@ def foreign_store(tmp_path, monkeypatch) -> Path:
     """A store that names a checkpoint of the hub which is not here, with a clip that is."""
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "home-of-hub"))
-    from tests.made_up import write_audio
-
     write_audio(tmp_path / "sounds" / "a.wav", noise(0.2))
     with Store.create(tmp_path / "foreign.store", manifest(model="mallory/tracker", revision=COMMIT)):
         pass
@@ -308,14 +317,14 @@ def foreign_store(tmp_path, monkeypatch) -> Path:
     ],
     ids=" ".join,
 )
-def test_no_command_asks_the_hub_for_what_a_store_names(foreign_store, command):
+def test_no_command_asks_the_hub_for_what_a_store_names(run_watched, foreign_store, command):
     places = {"store": foreign_store, "sounds": foreign_store.parent / "sounds"}
-    done = run_watched(*(part.format(**places) for part in command))
-    assert done.returncode == 2
-    *_, line = done.stderr.splitlines()
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert line.startswith(
-        "pe-search: mallory/tracker is not on this machine. Fetch it with `pe-search models --fetch "
+    status, said, has_reached_out = run_watched(*(part.format(**places) for part in command))
+    assert (status, has_reached_out) == (2, False)
+    at_commit = "" if "--model" in command else " --revision main" if "main" in command else f" --revision {COMMIT}"
+    assert said == (
+        "pe-search: mallory/tracker is not on this machine. Fetch it with `pe-search models --fetch mallory/tracker"
+        f"{at_commit}`, if you trust whoever made it.\n"
     )
 
 
@@ -328,22 +337,19 @@ def test_no_command_asks_the_hub_for_what_a_store_names(foreign_store, command):
     ],
     ids=" ".join,
 )
-def test_only_what_the_user_names_is_asked_for(foreign_store, command):
+def test_only_what_the_user_names_is_asked_for(run_watched, foreign_store, command):
     places = {"store": foreign_store, "sounds": foreign_store.parent / "sounds", "new": foreign_store.parent / "new"}
-    done = run_watched(*(part.format(**places) for part in command))
-    assert done.returncode == 2
-    assert "REACHES OUT" in done.stderr
-    assert "hf_secret" not in done.stderr
+    status, said, has_reached_out = run_watched(*(part.format(**places) for part in command))
+    assert (status, has_reached_out) == (2, True)
+    assert "the Hugging Face hub can't be reached" in said
 
 
-def test_a_checkpoint_that_is_here_is_used_without_a_network(plain_checkpoint, tmp_path):
-    from tests.made_up import write_audio
-
+def test_a_checkpoint_that_is_here_is_used_without_a_network(run_watched, plain_checkpoint, tmp_path):
     write_audio(tmp_path / "a.wav", noise(0.2))
-    done = run_watched("index", tmp_path / "a.wav", "--model", plain_checkpoint[0], "--store", tmp_path / "store")
-    assert (done.returncode, "REACHES OUT" in done.stderr) == (0, False), done.stderr
-    done = run_watched("query", "rain", "--spans", "--threshold", "0", "--store", tmp_path / "store")
-    assert (done.returncode, done.stderr) == (0, "")
+    store = ("--store", tmp_path / "store")
+    status, said, has_reached_out = run_watched("index", tmp_path / "a.wav", "--model", plain_checkpoint[0], *store)
+    assert (status, has_reached_out) == (0, False), said
+    assert run_watched("query", "rain", "--spans", "--threshold", "0", *store) == (0, "", False)
 
 
 @pytest.mark.parametrize(
