@@ -162,6 +162,7 @@ def builtin_concepts() -> tuple[str, ...]:
 def _open_directory(name: str, directory: Path, revision: str | None = None) -> Checkpoint:
     config = vet(name, directory)
     weights = _weights_files(directory)
+    architectures = config.get("architectures")
     missing = [file.name for file in weights if not file.is_file()]
     if missing:
         raise CheckpointError(f"{name} lacks {', '.join(missing)}: only safetensors weights are loaded.")
@@ -169,7 +170,7 @@ def _open_directory(name: str, directory: Path, revision: str | None = None) -> 
         name=name,
         revision=revision or _fingerprint(directory, weights),
         directory=directory,
-        is_frame_level="PeAudioFrameLevelModel" in (config.get("architectures") or ()),
+        is_frame_level=isinstance(architectures, list) and "PeAudioFrameLevelModel" in architectures,
     )
 
 

@@ -184,6 +184,10 @@ def load_config(checkpoint: Checkpoint) -> PeAudioConfig:
             config = AutoConfig.from_pretrained(checkpoint.directory, local_files_only=True, trust_remote_code=False)
         if config.model_type == "pe_audio_video":
             config = config.audio_config
+        dac = config.audio_config.dac_config
+        for number in (dac.encoder_hidden_size, dac.hop_length, config.text_config.hidden_size):
+            if type(number) is not int or number < 1:
+                raise ValueError(f"{number!r} is no size")
     except Exception as error:
         raise CheckpointError(f"{checkpoint.name}: its configuration can't be read: {first_line(error)}") from error
     return config

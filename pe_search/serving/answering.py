@@ -31,7 +31,7 @@ _MOST_UNWRITTEN = 1_000
 MOST_HITS = 10_000
 _MOST_WINDOWS = 25_000_000
 # How long to wait in the end for what is being answered. It stops by itself between two texts, windows or queries.
-_LAST_WAIT_S = 0.5
+_LAST_WAIT_S = 0.2
 
 T = TypeVar("T")
 

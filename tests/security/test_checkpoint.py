@@ -419,7 +419,7 @@ def test_any_change_of_the_json_is_one_line_or_a_checkpoint_that_works(directory
     cases = st.one_of(*[changed(whole).map(lambda values: json.dumps(values).encode())] * 3, damaged())
     outcomes = {"works": 0, "refused": 0}
 
-    @settings(max_examples=600, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=500, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=cases)
     def holds(case: bytes) -> None:
         path.write_bytes(case)

@@ -263,7 +263,26 @@ QUERIES = st.builds(
     st.lists(TERMS, max_size=2).map(tuple),
     st.lists(REFERENCES, max_size=1).map(tuple),
 )
-REQUESTS = st.builds(
+# Most of them make sense, or few would come as far as the store.
+GOOD_TEXTS = st.sampled_from(["1 0 0", "0 1 0", "1 2 3"])
+GOOD_QUERIES = st.builds(
+    Query,
+    st.lists(GOOD_TEXTS, min_size=1, max_size=3).map(tuple),
+    st.lists(st.builds(Term, GOOD_TEXTS, st.sampled_from([0.5, 1.0])), max_size=2).map(tuple),
+    st.just(()),
+    st.just(()),
+)
+GOOD_REQUESTS = st.builds(
+    Request,
+    queries=st.lists(GOOD_QUERIES, min_size=1, max_size=3).map(tuple),
+    k=st.sampled_from([1, 3, 10**30]),
+    under=st.sampled_from([None, Path("/s"), Path("/s/not utf-8 \udcff.wav")]),
+    all_windows=st.booleans(),
+    min_probability=st.sampled_from([0.0, 0.5]),
+    fdr=st.none(),
+    exact=st.booleans(),
+)
+REQUESTS = GOOD_REQUESTS | st.builds(
     Request,
     queries=st.lists(QUERIES, max_size=4).map(tuple),
     k=st.sampled_from([0, 1, 10, -1, 10**30]),
