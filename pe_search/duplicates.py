@@ -59,10 +59,10 @@ def find_duplicates(
             if first_of[first] >= 0:
                 continue
             first_of[first] = first
-            for other in first + 1 + np.flatnonzero(is_candidate[first + 1 :] & (first_of[first + 1 :] < 0)):
-                cosine = shelf.cosine(first, other)
-                if cosine >= threshold:
-                    first_of[other], cosines[other] = first, cosine
+            others = first + 1 + np.flatnonzero(is_candidate[first + 1 :] & (first_of[first + 1 :] < 0))
+            found = shelf.cosines(first, others)
+            is_same = found >= threshold
+            first_of[others[is_same]], cosines[others[is_same]] = first, found[is_same]
         done = int(firsts[-1]) + 1 if len(firsts) else count
         on_progress(done / count)
     by_group = np.argsort(first_of, kind="stable")
@@ -114,20 +114,46 @@ class _Shelf:
             is_candidate[near[comparable], content[comparable]] = True
         return is_candidate
 
-    def cosine(self, one: int, other: int) -> float:
-        """The lowest cosine of what is compared of two contents, see `find_duplicates`."""
-        windows, others = (
-            self._directions(np.arange(self.starts[content], self.starts[content + 1])) for content in (one, other)
-        )
-        if len(windows) == len(others):
-            return min(1.0, float(np.einsum("ij,ij->i", windows, others).min()))
-        lowest = 1.0
-        best_of_others = np.full(len(others), -1.0, np.float32)
+    def cosines(self, one: int, others: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The lowest cosine of what is compared of a content and each of some others, see `find_duplicates`.
+
+        Returns:
+            Shape (others,).
+        """
+        cosines = np.ones(len(others))
+        counts = self.starts[others + 1] - self.starts[others]
+        windows = self._directions(np.arange(self.starts[one], self.starts[one + 1]))
+        compare = {True: self._in_place, False: self._each_with_its_like}
+        for is_as_many in (True, False):
+            places = np.flatnonzero((counts == len(windows)) == is_as_many)
+            # As many contents at once as a block has room for, and one at least.
+            ends = np.cumsum(counts[places])
+            while len(places):
+                at_once = max(1, int(np.searchsorted(ends, _ROWS_AT_ONCE, side="right")))
+                cosines[places[:at_once]] = compare[is_as_many](windows, others[places[:at_once]])
+                places, ends = places[at_once:], ends[at_once:] - ends[at_once - 1]
+        return np.minimum(cosines, 1.0)
+
+    def _in_place(self, windows: NDArray[np.float32], others: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of contents that have as many windows: the lowest cosine of two in the same place."""
+        rows = self.starts[others, None] + np.arange(len(windows))
+        directions = self._directions(rows.ravel()).reshape(*rows.shape, -1)
+        cosines: NDArray[np.float32] = np.einsum("ij,kij->ki", windows, directions).min(axis=1)
+        return cosines
+
+    def _each_with_its_like(self, windows: NDArray[np.float32], others: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of any contents: the lowest cosine of a window, of either, and the one of the other that is most like it."""
+        counts = self.starts[others + 1] - self.starts[others]
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        rows = np.repeat(self.starts[others] - starts, counts) + np.arange(counts.sum())
+        directions = self._directions(rows)
+        lowest = np.ones(len(others), np.float32)
+        best_of_others = np.full(len(rows), -1.0, np.float32)
         for start in range(0, len(windows), _FIRSTS_AT_ONCE):
-            cosines = windows[start : start + _FIRSTS_AT_ONCE] @ others.T
-            lowest = min(lowest, float(cosines.max(axis=1).min()))
-            np.maximum(best_of_others, cosines.max(axis=0), out=best_of_others)
-        return min(lowest, float(best_of_others.min()))
+            table = windows[start : start + _FIRSTS_AT_ONCE] @ directions.T
+            np.minimum(lowest, np.maximum.reduceat(table, starts, axis=1).min(axis=0), out=lowest)
+            np.maximum(best_of_others, table.max(axis=0), out=best_of_others)
+        return np.minimum(lowest, np.minimum.reduceat(best_of_others, starts))
 
     def _directions(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The vectors of some rows at unit length; one that is zero stays so, and is like nothing."""

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import filecmp
+import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from pe_search.audio.cut import cut
 from pe_search.audio.read import ClipReader
+from pe_search.drafts import draft_folder, drop_left_over, put_if_free
 from pe_search.errors import AudioError
 from pe_search.records import Hearing, Span
 
@@ -21,84 +22,123 @@ _LONGEST_STEM_BYTES = 200
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-def copy_clip(path: Path, folder: Path) -> Path:
-    """Copy a clip's file into a folder, under its own name, or one with a number if that is taken by another file.
+@dataclass(slots=True)
+class _Taken:
+    """The numbers of a name that are known to be taken.
 
-    Returns:
-        Where it is. That is where it was already if a file with the same bytes and a name to fit is there.
-
-    Raises:
-        AudioError: If it can't be read.
-        OSError: If the folder can't be written to.
+    Attributes:
+        next: The first number that was not looked at yet.
+        by_digest: What is at the others, by the digest of its bytes; the first of equal ones.
+        unread: By size, those that no file was compared with yet.
     """
-    with _draft(folder) as draft:
-        try:
-            shutil.copy2(path, draft)
-        except OSError as error:
-            if error.errno in _NO_ROOM:
-                # It names the clip, because it was copied from there.
-                raise OSError(error.errno, error.strerror, str(folder)) from error
-            if error.filename is None or Path(os.fsdecode(error.filename)) != path:
-                raise
-            raise AudioError(path, error.strerror or str(error)) from error
-        return _settle(draft, folder, _shortened(path.stem), path.suffix)
+
+    next: int = 1
+    by_digest: dict[bytes, Path] = field(default_factory=dict)
+    unread: dict[int, list[Path]] = field(default_factory=dict)
 
 
-def cut_spans(path: Path, spans: Iterable[Span], folder: Path, track: int = 1) -> list[Path]:
-    """Cut spans out of a clip into FLAC files in a folder.
+class Keeper:
+    """Puts files into a folder. It remembers what it has seen there, so that many of one name take no longer than few.
 
-    Their names say the clip, the times and the probability: `walk_12.40-14.00s_0.93.flac`.
-
-    Returns:
-        Where each is, in order.
-
-    Raises:
-        AudioError: If the clip can't be read, or FLAC has no room for it.
-        OSError: If the folder can't be written to.
+    Args:
+        folder: Where to; it must be there.
     """
-    spans = list(spans)
-    with ExitStack() as stack:
-        drafts = [stack.enter_context(_draft(folder)) for _ in spans]
-        with ClipReader(path, Hearing(track=track)) as reader:
-            cut(reader, [((span.start_s, span.end_s), draft) for span, draft in zip(spans, drafts, strict=True)])
-        return [
-            _settle(
-                draft,
-                folder,
-                _shortened(path.stem) + f"_{span.start_s:.2f}-{span.end_s:.2f}s_{span.probability:.2f}",
-                ".flac",
-            )
-            for span, draft in zip(spans, drafts, strict=True)
-        ]
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._taken: dict[tuple[str, str], _Taken] = {}
+        drop_left_over(folder)
 
-@contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
-    """An empty file in the folder, hidden, that is gone afterwards unless it was given another name."""
-    with NamedTemporaryFile(dir=folder, prefix=".pe-search-", suffix=".part", delete=False) as file:
-        draft = Path(file.name)
-    try:
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
+    def copy(self, path: Path) -> Path:
+        """Copy a clip's file, under its own name, or one with a number if that is taken by another file.
 
+        Returns:
+            Where it is. That is where it was already if a file with the same bytes and a name to fit is there.
 
-def _settle(draft: Path, folder: Path, stem: str, suffix: str) -> Path:
-    """Give a draft the first name that is free, or leave it where a file with its very bytes has such a name."""
-    number = 1
-    while True:
-        place = folder / (f"{stem}{suffix}" if number == 1 else f"{stem}-{number}{suffix}")
-        try:
-            # Claims the name, so that no other process can have it in between.
-            place.open("xb").close()
-        except FileExistsError:
-            if place.is_file() and filecmp.cmp(draft, place, shallow=False):
+        Raises:
+            AudioError: If it can't be read.
+            OSError: If the folder can't be written to.
+        """
+        with draft_folder(self._folder, drops_left_over=False) as drafts:
+            draft = drafts / "copy"
+            # Made empty first for its permissions, those that the user gives new files, and not those of the clip.
+            draft.open("xb").close()
+            mode = draft.stat().st_mode
+            try:
+                shutil.copy2(path, draft)
+            except shutil.SpecialFileError as error:
+                raise AudioError(path, "is not a regular file") from error
+            except OSError as error:
+                if error.errno in _NO_ROOM:
+                    # It names the clip, because it was copied from there.
+                    raise OSError(error.errno, error.strerror, str(self._folder)) from error
+                if error.filename is None or Path(os.fsdecode(error.filename)) != path:
+                    raise
+                raise AudioError(path, error.strerror or str(error)) from error
+            draft.chmod(mode)
+            return self._put(draft, _shortened(path.stem), path.suffix)
+
+    def cut(self, path: Path, spans: Iterable[Span], track: int = 1) -> list[Path]:
+        """Cut spans out of a clip into FLAC files.
+
+        Their names say the clip, the times and the probability: `walk_12.40-14.00s_0.93.flac`.
+
+        Returns:
+            Where each is, in order.
+
+        Raises:
+            AudioError: If the clip can't be read, or FLAC has no room for it.
+            OSError: If the folder can't be written to.
+        """
+        spans = list(spans)
+        with draft_folder(self._folder, drops_left_over=False) as folder:
+            drafts = [folder / f"{number}.flac" for number in range(len(spans))]
+            with ClipReader(path, Hearing(track=track)) as reader:
+                places = [(span.start_s, span.end_s) for span in spans]
+                try:
+                    cut(reader, zip(places, drafts, strict=True))
+                except OSError as error:
+                    raise OSError(error.errno, error.strerror, str(self._folder)) from error
+            return [
+                self._put(
+                    draft,
+                    _shortened(path.stem) + f"_{span.start_s:.2f}-{span.end_s:.2f}s_{span.probability:.2f}",
+                    ".flac",
+                )
+                for span, draft in zip(spans, drafts, strict=True)
+            ]
+
+    def _put(self, draft: Path, stem: str, suffix: str) -> Path:
+        """Give a draft the first name that is free, unless a file with its very bytes has such a name."""
+        digest, size_bytes = _digest(draft), draft.stat().st_size
+        taken = self._taken.setdefault((stem, suffix), _Taken())
+        for path in taken.unread.pop(size_bytes, []):
+            taken.by_digest.setdefault(_digest(path), path)
+        same = taken.by_digest.get(digest)
+        # It may have been changed or removed since.
+        if same is not None and same.is_file() and filecmp.cmp(draft, same, shallow=False):
+            return same
+        while True:
+            place = self._folder / (f"{stem}{suffix}" if taken.next == 1 else f"{stem}-{taken.next}{suffix}")
+            is_put = put_if_free(draft, place)
+            taken.next += 1
+            if is_put:
+                taken.by_digest[digest] = place
                 return place
-            number += 1
-        else:
-            shutil.copymode(place, draft)
-            os.replace(draft, place)
-            return place
+            if not place.is_file():
+                continue
+            if place.stat().st_size != size_bytes:
+                taken.unread.setdefault(place.stat().st_size, []).append(place)
+                continue
+            held = _digest(place)
+            taken.by_digest.setdefault(held, place)
+            if held == digest:
+                return place
+
+
+def _digest(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _shortened(stem: str) -> str:

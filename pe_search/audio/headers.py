@@ -116,7 +116,7 @@ def read_header(file: BinaryIO) -> Header | None:
 
 
 def is_mpeg_in_wave(file: BinaryIO) -> bool:
-    """Whether an open file is a WAV with MP3 or its like inside. libsndfile takes it, and its decoder writes to stderr."""
+    """Whether an open file is a WAV with MP3 or its like inside, of which libsndfile's decoder writes to stderr."""
     try:
         chunks = _chunks_to(b"fmt ", _chunks(file, 12, os.fstat(file.fileno()).st_size, "<4sI", 2))
         return chunks is not None and _unpack(file, "<H", chunks[b"fmt "][0])[0] in _MPEG_TAGS
@@ -224,10 +224,10 @@ def _core_audio_header(rate_hz: float, channels: int, sample_bytes: int, compres
     return struct.pack(">4sHH", b"caff", 1, 0) + described + struct.pack(">4sqI", b"data", held + 4, 0)
 
 
-def _extended(number: bytes) -> float:
+def _extended(number: bytes | bytearray) -> float:
     """A number of 80 bits, as AIFF has its sample rate."""
     exponent, fraction = struct.unpack(">hQ", number)
-    return float(fraction) * 2.0 ** (exponent - 16_383 - 63)
+    return float(fraction * 2.0 ** (exponent - 16_383 - 63))
 
 
 def _sun(file: BinaryIO, size_bytes: int) -> Header | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pe_search import PeSearchError, __version__
 from pe_search.cli.messages import say_error
@@ -37,12 +37,25 @@ _MODULES = {
 }
 
 
+class _Command(TyperCommand):
+    """A command that refuses an option that is given twice where one counts; Click would take the last."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(list(args))
+            for option in given:
+                takes_one = isinstance(option, TyperOption) and not (option.is_flag or option.multiple)
+                if takes_one and given.count(option) > 1:
+                    raise typer.BadParameter("is given twice; give it once.", ctx, option)
+        return super().parse_args(ctx, args)
+
+
 class _Commands(Mapping[str, Any]):
     """The commands by name. Each is imported and made when it is asked for: all of them take longer than a query."""
 
     def __getitem__(self, name: str) -> Any:
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_SETTINGS)
-        alone.command(name)(_function(name))
+        alone.command(name, cls=_Command)(_function(name))
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:

@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from pe_search.drafts import whole_file
+
 _MOST_LINES = 1_000
 _LONGEST_LINE = 1_000
 
@@ -50,9 +52,9 @@ class History:
             lines = self._path.read_text(encoding="utf-8", errors="replace").split("\n")
             kept = list(filter(_is_fit, lines))[-_MOST_LINES:]
             if len(lines) - 1 > _MOST_LINES:
-                draft = self._path.with_name(f"{self._path.name}.{os.getpid()}.new")
-                _write(draft, kept)
-                os.replace(draft, self._path)
+                with whole_file(self._path) as file:
+                    os.fchmod(file.fileno(), 0o600)
+                    file.write(_text(kept))
             return kept
         return []
 
@@ -62,7 +64,11 @@ def _write(path: Path, lines: list[str]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as file:
         os.fchmod(file.fileno(), 0o600)
-        file.write("".join(f"{line}\n" for line in lines).encode())
+        file.write(_text(lines))
+
+
+def _text(lines: list[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _is_fit(line: str) -> bool:

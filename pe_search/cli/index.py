@@ -203,18 +203,23 @@ def _pick_checkpoint(directory: Path, manifest: Manifest | None, model: str | No
     from pe_search.pe_audio.checkpoint import BUILTIN, canonical_name, find_checkpoint, find_same_checkpoint
 
     if manifest is None:
-        return find_checkpoint(BUILTIN if model is None else model, revision)
+        return find_checkpoint(BUILTIN if model is None else model, revision, may_fetch=True)
     if model is not None and canonical_name(model) != manifest.model:
         raise StoreError(
             f"The store at {directory} was made with {manifest.model}, and embeddings of two checkpoints don't mix; "
             f"index into another store (--store) to use {model}."
         )
-    if revision is not None and find_checkpoint(manifest.model, revision).revision != manifest.revision:
+    # What the manifest names need not be what the user would fetch.
+    named = model is not None
+    if (
+        revision is not None
+        and find_checkpoint(manifest.model, revision, may_fetch=named).revision != manifest.revision
+    ):
         raise StoreError(
             f"The store at {directory} was made with revision {manifest.revision} of {manifest.model}; index into "
             f"another store (--store) to use {revision}."
         )
-    return find_same_checkpoint(manifest.model, manifest.revision)
+    return find_same_checkpoint(manifest.model, manifest.revision, may_fetch=named)
 
 
 def _refuse_other_windows(directory: Path, manifest: Manifest, window_s: float | None, hop_s: float | None) -> None:

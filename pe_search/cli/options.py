@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pe_search.cli.completion import complete_store
 from pe_search.records import Hearing, SpanRules
 
 StoreOption = Annotated[
@@ -20,7 +19,6 @@ StoreOption = Annotated[
         "--store",
         metavar="DIR",
         envvar="PE_SEARCH_STORE",
-        autocompletion=complete_store,
         show_default=False,
         help="The store's directory. [default: one in your user data directory]",
     ),

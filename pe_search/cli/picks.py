@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,9 @@ from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import expanded
 from pe_search.errors import AudioError, PeSearchError
 from pe_search.records import Clip, Hearing, Hit, Problem, Span, Trace
+
+if TYPE_CHECKING:
+    from pe_search.keeping import Keeper
 
 
 def _a_name(value: str | None) -> str | None:
@@ -75,6 +78,7 @@ class Picks:
                     folder.mkdir(parents=True, exist_ok=True)
                 except FileExistsError:
                     raise PeSearchError(f"{folder}: is a file; name a folder.") from None
+        self._keepers: dict[Path, Keeper] = {}
         self._copies: dict[Path, Path] = {}
         self._cuts: set[Path] = set()
         self._to_play: list[tuple[Path, Span]] = []
@@ -140,22 +144,26 @@ class Picks:
             spans.setdefault(path, []).append(span)
         self._copy(spans)
         if self._cut_to is not None:
-            from pe_search.keeping import cut_spans
-
             for path in spans:
                 with self._leaving_out():
-                    self._cuts.update(cut_spans(path, spans[path], self._cut_to, self._hearing().track))
+                    self._cuts.update(self._keeper(self._cut_to).cut(path, spans[path], self._hearing().track))
         if self._player is not None:
             self._to_play += in_turn
 
     def _copy(self, paths: Iterable[Path]) -> None:
         if self._copy_to is not None:
-            from pe_search.keeping import copy_clip
-
             for path in paths:
                 if path not in self._copies:
                     with self._leaving_out():
-                        self._copies[path] = copy_clip(path, self._copy_to)
+                        self._copies[path] = self._keeper(self._copy_to).copy(path)
+
+    def _keeper(self, folder: Path) -> Keeper:
+        # What copies and cuts takes long to import, and is needed only where something was found.
+        from pe_search.keeping import Keeper
+
+        if folder not in self._keepers:
+            self._keepers[folder] = Keeper(folder)
+        return self._keepers[folder]
 
     @contextmanager
     def _leaving_out(self) -> Iterator[None]:

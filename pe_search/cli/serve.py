@@ -80,7 +80,7 @@ def serve(
         end = f" It ends after {counted_minutes(idle_minutes)} without one." if idle_minutes else ""
         say(f"Ready for queries of the store at {directory}{also}.{end} Ctrl-C ends it.")
 
-    run(
+    has_ended = run(
         directory,
         socket_directory(),
         cache_directory(),
@@ -90,6 +90,9 @@ def serve(
         on_ready=on_ready,
         on_compile=say_compiling,
     )
+    if not has_ended:
+        # Python would wait for the thread, which may be loading a model or going through a large store.
+        os._exit(0)
 
 
 def counted_minutes(minutes: float) -> str:

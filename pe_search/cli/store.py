@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.completion import complete_store
 from pe_search.cli.messages import counted, say, say_problem
 from pe_search.cli.options import StoreOption, expanded, store_directory
 
@@ -59,9 +58,7 @@ def remove(
 def merge(
     other: Annotated[
         str,
-        typer.Argument(
-            metavar="OTHER_STORE", autocompletion=complete_store, help="The store to take over; it is only read."
-        ),
+        typer.Argument(metavar="OTHER_STORE", help="The store to take over; it is only read."),
     ],
     store: StoreOption = None,
 ) -> None:

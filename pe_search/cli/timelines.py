@@ -30,6 +30,11 @@ _HIGHEST_HZ = 24_000
 # What the numbers of a cue sheet have room for.
 _MOST_TRACKS = 99
 _CUE_FRAMES_PER_S = 75
+# What would end a name before its end.
+_NOT_IN_NAMES = {
+    HitFormat.RAVEN: ("A Raven selection table", frozenset("\t\r\n")),
+    HitFormat.CUE: ("A cue sheet", frozenset('"\r\n')),
+}
 
 Heard = tuple[str, Span]
 """A query and a span in which it is heard."""
@@ -77,6 +82,13 @@ def _refuse_what_has_no_room(heard: dict[Path, list[Heard]], timeline_format: Hi
             f"A cue sheet has room for {_MOST_TRACKS} spans, and there are more: ask for fewer, with --threshold or "
             "--min-length, or take another --format."
         )
+    if timeline_format in _NOT_IN_NAMES:
+        what, forbidden = _NOT_IN_NAMES[timeline_format]
+        for path in heard:
+            if not forbidden.isdisjoint(str(path)):
+                raise PeSearchError(
+                    f"{what} has no way to write the name {str(path)!r}; take --format jsonl, or rename it."
+                )
 
 
 def _write_audacity(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
@@ -90,7 +102,7 @@ def _write_raven(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
     out.write("\t".join(_RAVEN_FIELDS).encode() + b"\n")
     number = 0
     for path, marks in heard.items():
-        name = _name(path, "\t\r\n", "A Raven selection table")
+        name = os.fsencode(path)
         for query, span in marks:
             number += 1
             start, end = f"{span.start_s:.6f}", f"{span.end_s:.6f}"
@@ -110,7 +122,7 @@ def _write_cue(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
     """A track for each span, below the file that it is in. Where a span ends a cue sheet can't say."""
     number = 0
     for path, marks in heard.items():
-        out.write(b'FILE "' + _name(path, '"\r\n', "A cue sheet") + f'" {_cue_type(path)}\n'.encode())
+        out.write(b'FILE "' + os.fsencode(path) + f'" {_cue_type(path)}\n'.encode())
         for query, span in marks:
             number += 1
             title = _text(query, span).replace('"', "'")
@@ -138,12 +150,6 @@ def _text(query: str, span: Span) -> str:
 def _one_line(text: str) -> str:
     """The text without tabs and line ends, which would end its field."""
     return " ".join(text.split())
-
-
-def _name(path: Path, forbidden: str, what: str) -> bytes:
-    if not set(forbidden).isdisjoint(str(path)):
-        raise PeSearchError(f"{what} has no way to write the name {str(path)!r}; take --format jsonl, or rename it.")
-    return os.fsencode(path)
 
 
 def _clock_ms(seconds: float) -> str:

@@ -6,12 +6,13 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pe_search.errors import CheckpointError, first_line
+from pe_search.pe_audio.vetting import CONFIG_FILE, MODEL_TYPES, SHARDS_FILE, read_json, vet
 
 BUILTIN = "builtin"
 SHORT_NAMES = {
@@ -24,13 +25,11 @@ PUBLISHED_RANKING = tuple(f"facebook/pe-av-{size}{frames}" for frames in ("", "-
 PUBLISHED_FRAME_LEVEL = tuple(f"facebook/pe-a-frame-{size}" for size in _SIZES)
 
 _BUILTIN_DIRECTORY = Path(__file__).parent / "builtin"
-_CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.safetensors"
-_SHARDS_FILE = "model.safetensors.index.json"
 # Nothing that could run code is ever fetched: weights as safetensors, everything else as JSON or plain text.
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")
-_MODEL_TYPES = ("pe_audio", "pe_audio_video")
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+_HUB_COMMIT = re.compile(r"[0-9a-f]{40}")
 # Meta trained the two heads apart: these rank clips, and facebook/pe-a-frame-* of the same size say where sounds are.
 _RANKS_CLIPS = re.compile(r"facebook/pe-av-(small|base|large)(-16-frame)?")
 
@@ -56,14 +55,16 @@ class Checkpoint:
     is_frame_level: bool
 
 
-def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
-    """Find a checkpoint by name and make sure that its files are here, fetching them from the hub if need be.
+def find_checkpoint(name: str, revision: str | None = None, *, may_fetch: bool = False) -> Checkpoint:
+    """Find a checkpoint by name and make sure that its files are here.
 
-    What is on this machine already is taken as it is: the hub is asked only for what is missing.
+    What is on this machine already is taken as it is: the hub is asked only for what is missing, and only if it may be.
 
     Args:
         name: `builtin`; `small`, `base` or `large` for `facebook/pe-av-*`; a hub id; or a directory.
         revision: A branch, tag or commit of a hub checkpoint.
+        may_fetch: Whether the hub may be asked, with the user's token if there is one. Only for what the user named:
+            the name may be any that somebody put into the manifest of a store.
 
     Raises:
         CheckpointError: If there is no such checkpoint, it can't be fetched, or it isn't PE Audio.
@@ -74,25 +75,28 @@ def find_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
     elif os.path.isabs(canonical):
         directory = Path(canonical)
     else:
-        directory = _fetch(canonical, revision)
+        directory = _snapshot(canonical, revision, may_fetch=may_fetch)
         return _open_directory(canonical, directory, revision=directory.name)
     if revision is not None:
         raise CheckpointError(f"{name} is not on the Hugging Face hub and has no revisions; leave --revision out.")
     return _open_directory(canonical, directory)
 
 
-def find_same_checkpoint(name: str, revision: str) -> Checkpoint:
+def find_same_checkpoint(name: str, revision: str, *, may_fetch: bool = False) -> Checkpoint:
     """Find the very checkpoint that a store was made with.
 
     Args:
         name: As `Checkpoint.name` has it.
         revision: As `Checkpoint.revision` has it.
+        may_fetch: As in `find_checkpoint`.
 
     Raises:
-        CheckpointError: If it is gone or has changed.
+        CheckpointError: If it is gone or has changed, or nothing can have that name and revision.
     """
     is_on_hub = name != BUILTIN and not os.path.isabs(name)
-    checkpoint = find_checkpoint(name, revision if is_on_hub else None)
+    if is_on_hub and not (_HUB_ID.fullmatch(name) and _HUB_COMMIT.fullmatch(revision)):
+        raise CheckpointError(f"The store names a checkpoint that can't be: {name!r}, revision {revision!r}.")
+    checkpoint = find_checkpoint(name, revision if is_on_hub else None, may_fetch=may_fetch)
     if checkpoint.revision != revision:
         raise CheckpointError(
             f"The checkpoint {name} is no longer the one that the store was made with (revision {revision}, now "
@@ -143,9 +147,9 @@ def cached_hub_ids() -> list[str]:
     found = set()
     for snapshot in Path(HF_HUB_CACHE).glob("models--*--*/snapshots/*"):
         hub_id = snapshot.parts[-3].removeprefix("models--").replace("--", "/")
-        with suppress(CheckpointError):
-            _read_config(hub_id, snapshot)
-            found.add(hub_id)
+        with suppress(OSError, ValueError, AttributeError):
+            if read_json(snapshot / CONFIG_FILE).get("model_type") in MODEL_TYPES:
+                found.add(hub_id)
     return sorted(found)
 
 
@@ -156,8 +160,9 @@ def builtin_concepts() -> tuple[str, ...]:
 
 
 def _open_directory(name: str, directory: Path, revision: str | None = None) -> Checkpoint:
-    config = _read_config(name, directory)
+    config = vet(name, directory)
     weights = _weights_files(directory)
+    architectures = config.get("architectures")
     missing = [file.name for file in weights if not file.is_file()]
     if missing:
         raise CheckpointError(f"{name} lacks {', '.join(missing)}: only safetensors weights are loaded.")
@@ -165,42 +170,25 @@ def _open_directory(name: str, directory: Path, revision: str | None = None) -> 
         name=name,
         revision=revision or _fingerprint(directory, weights),
         directory=directory,
-        is_frame_level="PeAudioFrameLevelModel" in (config.get("architectures") or ()),
+        is_frame_level=isinstance(architectures, list) and "PeAudioFrameLevelModel" in architectures,
     )
-
-
-def _read_config(name: str, directory: Path) -> dict[str, Any]:
-    if not directory.is_dir():
-        raise CheckpointError(f"There is no checkpoint directory {directory}.")
-    try:
-        config = json.loads((directory / _CONFIG_FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{name} has no {_CONFIG_FILE}, so it isn't a Hugging Face checkpoint.") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{name}: its {_CONFIG_FILE} can't be read: {error}") from error
-    model_type = config.get("model_type") if isinstance(config, dict) else None
-    if model_type is None:
-        raise CheckpointError(
-            f"{name} is not in the Hugging Face format (its {_CONFIG_FILE} names no model_type). If this is the "
-            "'perception_models' revision, which holds Meta's own format, take the main revision."
-        )
-    if model_type not in _MODEL_TYPES:
-        raise CheckpointError(f"{name} is a {model_type} checkpoint; pe-search needs {' or '.join(_MODEL_TYPES)}.")
-    return dict(config)
 
 
 def _weights_files(directory: Path) -> list[Path]:
     """The safetensors files that a checkpoint is made of, whether they are there or not."""
+    path = directory / SHARDS_FILE
     try:
-        shards = json.loads((directory / _SHARDS_FILE).read_text(encoding="utf-8"))["weight_map"]
-        return sorted({directory / Path(file).name for file in shards.values()})
+        names = set(read_json(path)["weight_map"].values())
+        if not all(name == Path(name).name for name in names):
+            raise ValueError("it names files elsewhere")
+        return sorted(directory / name for name in names)
     except FileNotFoundError:
         return [directory / _WEIGHTS_FILE]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{directory / _SHARDS_FILE} can't be read: {error}") from error
+        raise CheckpointError(f"{path} can't be read: {error}") from error
 
 
-def _fetch(hub_id: str, revision: str | None) -> Path:
+def _snapshot(hub_id: str, revision: str | None, *, may_fetch: bool) -> Path:
     """The local snapshot directory of a hub checkpoint, its name being the commit."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -214,17 +202,22 @@ def _fetch(hub_id: str, revision: str | None) -> Path:
 
     try:
         cached = snapshot(local_files_only=True)
-        if (cached / _CONFIG_FILE).is_file() and all(file.is_file() for file in _weights_files(cached)):
+        if (cached / CONFIG_FILE).is_file() and all(file.is_file() for file in _weights_files(cached)):
             return cached
     except (LocalEntryNotFoundError, HFValidationError):
         pass
-    at_revision = f" --revision {revision}" if revision else ""
+    at_revision = f" --revision {shlex.quote(revision)}" if revision else ""
+    if not may_fetch:
+        raise CheckpointError(
+            f"{hub_id} is not on this machine. Fetch it with `pe-search models --fetch {hub_id}{at_revision}`, if you "
+            "trust whoever made it."
+        )
     try:
         return snapshot(local_files_only=False)
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
             f"{hub_id} is not on this machine and the Hugging Face hub can't be reached. Fetch it where there is a "
-            f"network with `hf download {hub_id}{at_revision}`, or use `--model builtin`."
+            f"network with `pe-search models --fetch {hub_id}{at_revision}`, or use `--model builtin`."
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise CheckpointError(f"{hub_id} can't be fetched from the Hugging Face hub: {first_line(error)}") from error
@@ -233,7 +226,7 @@ def _fetch(hub_id: str, revision: str | None) -> Path:
 def _fingerprint(directory: Path, weights: list[Path]) -> str:
     """A name for what a directory holds: it changes when the configuration, the tokenizer or the weights do."""
     digest = hashlib.sha256()
-    for name in (_CONFIG_FILE, "tokenizer.json"):
+    for name in (CONFIG_FILE, "tokenizer.json"):
         path = directory / name
         if path.is_file():
             digest.update(path.read_bytes())

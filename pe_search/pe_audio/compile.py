@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from pe_search.drafts import draft_folder, sync_all
 from pe_search.errors import CheckpointError, first_line
 from pe_search.pe_audio.checkpoint import Checkpoint
 from pe_search.pe_audio.compiled import (
@@ -52,8 +52,6 @@ _ROOM_TO_SPARE_BYTES = 64_000_000
 # A tower of fewer weights than this is compiled in a few seconds.
 _TAKES_LONG_FROM_BYTES = 200_000_000
 
-_DRAFT_PREFIX = "new-"
-_DRAFT_IS_LEFT_OVER_AFTER_S = 24 * 3600
 # Those of this many checkpoints and revisions are kept, and whatever else was in use lately.
 _MOST_KEPT = 8
 _IS_UNUSED_AFTER_S = 24 * 3600
@@ -76,16 +74,13 @@ def compile_text_tower(checkpoint: Checkpoint, cache: Path, on_compile: Callable
         return
     with suppress(OSError, MemoryError, CheckpointError):
         directory.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(directory.parent)
-        with tempfile.TemporaryDirectory(
-            dir=directory.parent, prefix=_DRAFT_PREFIX, ignore_cleanup_errors=True
-        ) as temporary:
-            # One level down, so that it has the permissions that the user gives new directories.
-            draft = Path(temporary) / "compiled"
+        with draft_folder(directory.parent) as folder:
+            draft = folder / "compiled"
             draft.mkdir()
             failure = _write(draft, checkpoint, on_compile)
             files = {} if failure else {file.name: seal(file) for file in draft.iterdir()}
             write_record(draft, CompiledRecord(checkpoint.name, checkpoint.revision, files, failure))
+            sync_all(draft)
             _put_in_place(draft, directory)
         _remove_unused(directory.parent)
 
@@ -180,7 +175,7 @@ def _tried_tokens(vocabulary: int, most: int) -> Iterator[list[int]]:
 
 
 def _put_in_place(draft: Path, directory: Path) -> None:
-    """Rename the draft to its place; what is there already goes away with the draft's own temporary directory."""
+    """Rename the draft to its place; what is there already goes away with the folder that the draft was in."""
     try:
         draft.rename(directory)
     except OSError:
@@ -190,15 +185,7 @@ def _put_in_place(draft: Path, directory: Path) -> None:
 
 def _remove_unused(folder: Path) -> None:
     """Remove the compiled text towers that were used longest ago, if there are many; each may take a gigabyte."""
-    towers = [path for path in folder.iterdir() if not path.name.startswith(_DRAFT_PREFIX)]
+    towers = [path for path in folder.iterdir() if not path.name.startswith(".")]
     for tower in sorted(towers, key=last_used_s, reverse=True)[_MOST_KEPT:]:
         if time.time() - last_used_s(tower) > _IS_UNUSED_AFTER_S:
             shutil.rmtree(tower, ignore_errors=True)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove the drafts of runs that were killed."""
-    for draft in folder.glob(f"{_DRAFT_PREFIX}*"):
-        with suppress(OSError):
-            if time.time() - draft.stat().st_mtime > _DRAFT_IS_LEFT_OVER_AFTER_S:
-                shutil.rmtree(draft, ignore_errors=True)

@@ -30,6 +30,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.drafts import whole_file
+
 TOWER_FILE = "tower.onnx"
 WEIGHTS_FILE = "tower.weights"
 TOKENIZER_FILE = "tokenizer.json"
@@ -212,9 +214,8 @@ def write_record(directory: Path, record: CompiledRecord) -> None:
     Raises:
         OSError: If the directory can't be written to.
     """
-    draft = directory / f"{_RECORD_FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(dataclasses.asdict(record), indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, directory / _RECORD_FILE)
+    with whole_file(directory / _RECORD_FILE) as file:
+        file.write((json.dumps(dataclasses.asdict(record), indent=2) + "\n").encode())
 
 
 def seal(file: Path) -> Seal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ _MPS_BATCH_S = 60.0
 _LONGEST_CUDA_BATCH_S = 600.0
 # Activations of the DAC encoder's size that are alive at once, with room for what the allocator can't use.
 _ACTIVATIONS_AT_ONCE = 6
+
+# Of one token and of several, so that one is padded.
+_TRIED_TEXTS = ("a", "a dog barking")
 
 # The activations of a narrower encoder are small anyway: upstream's own runs it a little faster than tiles do, and to
 # calculate in 16 bits would save no time.
@@ -152,9 +156,8 @@ class Embedder:
             float32 of shape (texts, dimension), not normalised.
         """
         tower = self._load_text_tower()
-        tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
-            output: NDArray[np.float32] = tower(tokens["input_ids"], tokens["attention_mask"]).float().numpy()
+            output: NDArray[np.float32] = self._run_texts(tower, texts).float().numpy()
         return output
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -176,6 +179,9 @@ class Embedder:
     def _load_audio_tower(self) -> AudioTower:
         if self._audio_tower is None:
             tower = load_tower(AudioTower, self.checkpoint, self._dtype).to(self.device)
+            with self._explaining():
+                frame = torch.zeros(1, 1, self.samples_per_frame, dtype=self._dtype, device=self.device)
+                _refuse_other_shapes(tower(frame), self.dimension)
             if self._is_wide:
                 make_quick(tower)
             elif self.device.type == "cpu":
@@ -193,9 +199,28 @@ class Embedder:
 
     def _load_text_tower(self) -> TextTower:
         if self._text_tower is None:
-            self._text_tower = load_tower(TextTower, self.checkpoint, torch.float32)
-            self._tokenizer = load_tokenizer(self.checkpoint, self._text_tower.config.text_config)
+            tower = load_tower(TextTower, self.checkpoint, torch.float32)
+            self._tokenizer = load_tokenizer(self.checkpoint, tower.config.text_config)
+            with self._explaining():
+                _refuse_other_shapes(self._run_texts(tower, _TRIED_TEXTS), self.dimension)
+            self._text_tower = tower
         return self._text_tower
+
+    def _run_texts(self, tower: TextTower, texts: Sequence[str]) -> torch.Tensor:
+        tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+        output: torch.Tensor = tower(tokens["input_ids"], tokens["attention_mask"])
+        return output
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        """Let a tower be tried out: one whose configuration doesn't fit its weights may load, and fail at work."""
+        try:
+            with torch.inference_mode():
+                yield
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:
+            raise CheckpointError(f"{self.checkpoint.name} can't be run: {first_line(error)}") from error
 
 
 def load_tokenizer(checkpoint: Checkpoint, text_config: Any) -> Any:
@@ -206,11 +231,18 @@ def load_tokenizer(checkpoint: Checkpoint, text_config: Any) -> Any:
     """
     # AutoProcessor would want torchvision for the video half of an audio-video checkpoint.
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory, local_files_only=True, trust_remote_code=False)
+        tokenizer.model_max_length = min(tokenizer.model_max_length, text_config.max_position_embeddings)
+        if max(tokenizer.get_vocab().values()) >= text_config.vocab_size:
+            raise ValueError("it has more tokens than the text tower")
     except Exception as error:
         raise CheckpointError(f"{checkpoint.name}: its tokenizer can't be loaded: {first_line(error)}") from error
-    tokenizer.model_max_length = min(tokenizer.model_max_length, text_config.max_position_embeddings)
     return tokenizer
+
+
+def _refuse_other_shapes(embeddings: torch.Tensor, dimension: int) -> None:
+    if embeddings.ndim != 2 or embeddings.shape[1] != dimension:
+        raise ValueError(f"embeddings of shape {tuple(embeddings.shape)}, not of {dimension} numbers")
 
 
 def _pad_to_frames(samples: NDArray[np.float32], samples_per_frame: int) -> NDArray[np.float32]:

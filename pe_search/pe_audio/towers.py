@@ -45,7 +45,7 @@ class TextTower(_Tower):
     def __init__(self, config: PeAudioConfig) -> None:
         super().__init__(config)
         width = config.text_config.hidden_size
-        self.text_model = AutoModel.from_config(config.text_config)
+        self.text_model = AutoModel.from_config(config.text_config, trust_remote_code=False)
         self.text_audio_head = PeAudioContrastiveHead(width, width)
         self.post_init()
 
@@ -113,16 +113,20 @@ def load_tower(kind: type[_AnyTower], checkpoint: Checkpoint, dtype: torch.dtype
         CheckpointError: If a weight is missing or has another shape than the configuration says: upstream would go on
             with random numbers in its place.
     """
+    config = load_config(checkpoint)
     try:
         with _quiet():
+            _refuse_more_weights_than_there_are(kind, config, checkpoint)
             tower, report = kind.from_pretrained(
                 checkpoint.directory,
-                config=load_config(checkpoint),
+                config=config,
                 dtype=dtype,
                 local_files_only=True,
                 use_safetensors=True,
                 output_loading_info=True,
             )
+    except CheckpointError:
+        raise
     # Whatever upstream makes of files that aren't what they should be: it has a dozen kinds of exception for that.
     except Exception as error:
         raise CheckpointError(f"{checkpoint.name} can't be loaded: {first_line(error)}") from error
@@ -136,6 +140,23 @@ def load_tower(kind: type[_AnyTower], checkpoint: Checkpoint, dtype: torch.dtype
     loaded: _AnyTower = tower.eval().requires_grad_(False)
     _keep_snake_finite(loaded, dtype)
     return loaded
+
+
+def _refuse_more_weights_than_there_are(kind: type[_AnyTower], config: PeAudioConfig, checkpoint: Checkpoint) -> None:
+    """Refuse a configuration that asks for more than the files hold: upstream would make room for it all first.
+
+    Raises:
+        CheckpointError: If it does.
+    """
+    with torch.device("meta"):
+        weights = sum(parameter.numel() for parameter in kind(config).parameters())
+    # No weight takes less than a byte.
+    held_bytes = sum(file.stat().st_size for file in checkpoint.directory.glob("*.safetensors"))
+    if weights > held_bytes:
+        raise CheckpointError(
+            f"{checkpoint.name}: its configuration asks for {weights:,} weights, and its files hold {held_bytes:,} "
+            "bytes."
+        )
 
 
 def _keep_snake_finite(tower: nn.Module, dtype: torch.dtype) -> None:
@@ -160,9 +181,13 @@ def load_config(checkpoint: Checkpoint) -> PeAudioConfig:
     """
     try:
         with _quiet():
-            config = AutoConfig.from_pretrained(checkpoint.directory, local_files_only=True)
+            config = AutoConfig.from_pretrained(checkpoint.directory, local_files_only=True, trust_remote_code=False)
         if config.model_type == "pe_audio_video":
             config = config.audio_config
+        dac = config.audio_config.dac_config
+        for number in (dac.encoder_hidden_size, dac.hop_length, config.text_config.hidden_size):
+            if type(number) is not int or number < 1:
+                raise ValueError(f"{number!r} is no size")
     except Exception as error:
         raise CheckpointError(f"{checkpoint.name}: its configuration can't be read: {first_line(error)}") from error
     return config

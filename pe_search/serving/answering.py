@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.composing import TextEmbedder, WindowEmbedder
+from pe_search.errors import PeSearchError
 from pe_search.pe_audio.text_embedder import load_text_embedder
 from pe_search.records import Problem, Request
 from pe_search.searching import RememberingEmbedder, search
@@ -25,6 +26,12 @@ from pe_search.store import Manifest, RememberedTexts, Store
 _THREADS = 4
 _MOST_REQUESTS = 32
 _MOST_UNWRITTEN = 1_000
+# What one request may ask for: hits in all, and windows that an exact search goes through for all queries together. As
+# many windows are those of a hundred queries to the largest store that is always searched from end to end.
+MOST_HITS = 10_000
+_MOST_WINDOWS = 25_000_000
+# How long to wait in the end for what is being answered. It stops by itself between two texts, windows or queries.
+_LAST_WAIT_S = 0.2
 
 T = TypeVar("T")
 
@@ -34,7 +41,11 @@ class BusyError(Exception):
 
 
 class StoppedError(Exception):
-    """Whoever asked doesn't listen any more."""
+    """Nobody waits for the answer any more, or the server ends."""
+
+
+class TooMuchError(PeSearchError):
+    """More is asked for than one request may."""
 
 
 class _LateMemory:
@@ -96,6 +107,40 @@ class _OneAtATime:
             return self._embedder.embed_windows(windows)
 
 
+class _TextsWhileWanted:
+    """Embeds one text after the other, for as long as somebody waits for it.
+
+    Args:
+        embedder: Of texts.
+        check: Called before each; raises if nobody does.
+    """
+
+    def __init__(self, embedder: TextEmbedder, check: Callable[[], None]) -> None:
+        self._embedder = embedder
+        self._check = check
+
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As `TextEmbedder.embed_texts`."""
+        embeddings = []
+        for text in texts:
+            self._check()
+            embeddings.append(self._embedder.embed_texts([text]))
+        return np.concatenate(embeddings)
+
+
+class _WindowsWhileWanted:
+    """As `_TextsWhileWanted`, for windows."""
+
+    def __init__(self, embedder: WindowEmbedder, check: Callable[[], None]) -> None:
+        self._embedder = embedder
+        self._check = check
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """As `WindowEmbedder.embed_windows`."""
+        self._check()
+        return self._embedder.embed_windows(windows)
+
+
 @dataclass(frozen=True, slots=True)
 class _Opened:
     """A store that is open, and what is amiss with it that nobody was told yet."""
@@ -124,6 +169,8 @@ class Answering:
         self._lock = threading.Lock()
         self._resting: list[_Opened] = []
         self._requests = 0
+        self._running: set[Future[None]] = set()
+        self._is_stopping = False
         self._unwritten: dict[tuple[str, str], tuple[RememberedTexts, dict[str, NDArray[np.float32]]]] = {}
         self._used_at_s = time.monotonic()
         self._text_embedder = _Kept(self._load_text_embedder)
@@ -133,28 +180,43 @@ class Answering:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self.stop()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        wait(set(self._running), _LAST_WAIT_S)
         self._close_resting()
         self._write_texts()
 
-    def warm_up(self) -> None:
-        """Open the store and load its text tower, so that the first request waits for neither.
+    def stop(self) -> None:
+        """Let nothing begin any more, and what is being answered stop where it can."""
+        self._is_stopping = True
 
-        Raises:
-            PeSearchError: If there is no store, or its checkpoint can't be loaded.
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a thread is in the middle of something that can't be stopped. Python doesn't end before it does."""
+        return bool(self._running)
+
+    def warm_up(self) -> Future[None]:
+        """Have the store opened and its text tower loaded, so that the first request waits for neither.
+
+        Returns:
+            What is done when that is done. It has a `PeSearchError` if there is no store, or its checkpoint can't be
+            loaded.
         """
-        with self._opened() as opened:
-            self._text_embedder.of(opened.store.manifest)
+        return self._start(self._warm_up)
 
-    def submit(self, request: Request, deliver: Callable[[Answer], None]) -> Future[None]:
+    def submit(
+        self, request: Request, deliver: Callable[[Answer], None], is_wanted: Callable[[], bool] = lambda: True
+    ) -> Future[None]:
         """Have a request answered.
 
         Args:
             request: What is asked.
             deliver: Called by another thread with each query's answer in turn. It may raise `StoppedError`.
+            is_wanted: Whether somebody still waits for the answer; asked before each text, window and query.
 
         Returns:
-            What is done when all is answered, and has the exception if something failed.
+            What is done when all is answered. It has the exception if something failed: `StoppedError` if nobody waits
+            any more or the server ends, `TooMuchError` if more is asked for than one request may.
 
         Raises:
             BusyError: If too many are being answered or waiting already.
@@ -163,7 +225,10 @@ class Answering:
             if self._requests >= _MOST_REQUESTS:
                 raise BusyError
             self._requests += 1
-        return self._pool.submit(self._answer, request, deliver)
+        work = self._start(lambda: self._answer(request, deliver, is_wanted))
+        # However it ends: one that is taken back while it waits is never begun.
+        work.add_done_callback(self._count_out)
+        return work
 
     @property
     def unused_s(self) -> float:
@@ -171,24 +236,41 @@ class Answering:
         with self._lock:
             return 0.0 if self._requests else time.monotonic() - self._used_at_s
 
-    def _answer(self, request: Request, deliver: Callable[[Answer], None]) -> None:
-        try:
-            with self._opened() as opened:
-                store = opened.store
-                memory = _LateMemory(store.remembered_texts)
-                embedder = RememberingEmbedder(
-                    memory,
-                    lambda: self._text_embedder.of(store.manifest),
-                    lambda: self._window_embedder.of(store.manifest),
-                )
-                for hits in search(store, embedder, request):
-                    deliver(Answer(tuple(hits), tuple(opened.problems)))
-                    opened.problems.clear()
-                self._remember(store, memory.new)
-        finally:
-            with self._lock:
-                self._requests -= 1
-                self._used_at_s = time.monotonic()
+    def _start(self, work: Callable[[], None]) -> Future[None]:
+        future = self._pool.submit(work)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return future
+
+    def _count_out(self, _work: Future[None]) -> None:
+        with self._lock:
+            self._requests -= 1
+            self._used_at_s = time.monotonic()
+
+    def _warm_up(self) -> None:
+        with self._opened() as opened:
+            self._text_embedder.of(opened.store.manifest)
+
+    def _answer(self, request: Request, deliver: Callable[[Answer], None], is_wanted: Callable[[], bool]) -> None:
+        def check() -> None:
+            if self._is_stopping or not is_wanted():
+                raise StoppedError
+
+        check()
+        with self._opened() as opened:
+            store = opened.store
+            _refuse_too_much(store, request)
+            memory = _LateMemory(store.remembered_texts)
+            embedder = RememberingEmbedder(
+                memory,
+                lambda: _TextsWhileWanted(self._text_embedder.of(store.manifest), check),
+                lambda: _WindowsWhileWanted(self._window_embedder.of(store.manifest), check),
+            )
+            for hits in search(store, embedder, request):
+                deliver(Answer(tuple(hits), tuple(opened.problems)))
+                opened.problems.clear()
+                check()
+            self._remember(store, memory.new)
 
     def _remember(self, store: Store, new: Mapping[str, NDArray[np.float32]]) -> None:
         """Write new texts down once nobody waits for an answer, all that there are in one go."""
@@ -239,6 +321,19 @@ class Answering:
 
     def _load_text_embedder(self, manifest: Manifest) -> TextEmbedder:
         return load_text_embedder(manifest.model, manifest.revision, self._cache, self._on_compile)
+
+
+def _refuse_too_much(store: Store, request: Request) -> None:
+    queries = len(request.queries)
+    # To count the windows of a large store takes a moment, and few requests come near a bound.
+    if queries * request.k > MOST_HITS and queries * min(request.k, store.window_count()) > MOST_HITS:
+        raise TooMuchError(
+            f"{queries:,} queries for {request.k:,} hits each are more than {MOST_HITS:,} hits; ask for fewer at once."
+        )
+    if request.exact and queries > 1 and queries * store.window_count() > _MOST_WINDOWS:
+        raise TooMuchError(
+            f"{queries:,} exact queries here go through more than {_MOST_WINDOWS:,} windows; ask fewer at once."
+        )
 
 
 def _load_window_embedder(manifest: Manifest) -> WindowEmbedder:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import Annotated, Any
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi import Query as Parameter
+from fastapi import Request as HttpRequest
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
@@ -36,14 +38,13 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pe_search import __version__
 from pe_search.errors import PeSearchError
 from pe_search.records import Hit, Query, Request
-from pe_search.serving.answering import Answering, BusyError
+from pe_search.serving.answering import MOST_HITS, Answering, BusyError, StoppedError, TooMuchError
 from pe_search.serving.lines import PATIENCE_S, Answer
 from pe_search.serving.web import Web, bracketed
 
 _MOST_TEXTS = 100
 _LONGEST_TEXT = 1_000
 _LONGEST_PATH = 4_096
-_MOST_HITS = 10_000
 _LONGEST_HEAD_BYTES = 1 << 18
 _MOST_CONNECTIONS = 64
 
@@ -100,16 +101,21 @@ def make_app(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[st
             400: {"description": "The Host header names another machine", "content": {"text/plain": {}}},
             401: {"model": _Refusal, "description": "The token is missing or wrong"},
             403: {"model": _Refusal, "description": "The web page's origin was not allowed"},
+            413: {"model": _Refusal, "description": "More hits or windows than one request may ask for"},
             500: {"model": _Refusal, "description": "The store can't be searched"},
-            503: {"model": _Refusal, "description": "Too many requests at once"},
+            503: {"model": _Refusal, "description": "Too many requests at once, or the server is ending"},
         },
     )
     async def hits(
+        connection: HttpRequest,
         text: Annotated[
             list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT, pattern=r"\S")]],
             Parameter(min_length=1, max_length=_MOST_TEXTS, description="What to look for; each is a query of its own"),
         ],
-        k: Annotated[int, Parameter(ge=1, le=_MOST_HITS, description="The k best hits of each query")] = 10,
+        k: Annotated[
+            int,
+            Parameter(ge=1, le=MOST_HITS, description=f"The k best hits of each query; {MOST_HITS} in all at most"),
+        ] = 10,
         under: Annotated[
             str | None,
             Parameter(max_length=_LONGEST_PATH, pattern="^/", description="Only clips below this absolute path"),
@@ -129,11 +135,18 @@ def make_app(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[st
             fdr=None,
             exact=exact,
         )
-        answers: list[Answer] = []
+        if len(text) * k > MOST_HITS:
+            raise HTTPException(
+                413, f"{len(text)} texts for {k} hits each are more than {MOST_HITS} hits; ask for fewer at once."
+            )
         try:
-            await asyncio.wrap_future(answering.submit(request, answers.append))
+            answers = await _answers(answering, request, connection)
         except BusyError:
             raise HTTPException(503, "There are too many requests at once; try again.") from None
+        except StoppedError:
+            raise HTTPException(503, "The server is ending.") from None
+        except TooMuchError as error:
+            raise HTTPException(413, str(error)) from error
         except PeSearchError as error:
             raise HTTPException(500, str(error)) from error
         fields = [hit_fields(hit) for answer in answers for hit in answer.hits]
@@ -141,6 +154,34 @@ def make_app(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[st
         return Response(json.dumps({"hits": fields}).encode("ascii"), media_type="application/json")
 
     return app
+
+
+async def _answers(answering: Answering, request: Request, connection: HttpRequest) -> list[Answer]:
+    """What there is for a request. The work stops once whoever asked has hung up.
+
+    Raises:
+        StoppedError: If that is so, or the server ends.
+        BusyError, PeSearchError: As `Answering.submit`.
+    """
+    answers: list[Answer] = []
+    gone = threading.Event()
+    work = asyncio.wrap_future(answering.submit(request, answers.append, lambda: not gone.is_set()))
+    hung_up = asyncio.create_task(_hang_up(connection))
+    try:
+        await asyncio.wait({work, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise StoppedError
+        work.result()
+    finally:
+        gone.set()
+        hung_up.cancel()
+        work.cancel()
+    return answers
+
+
+async def _hang_up(connection: HttpRequest) -> None:
+    while (await connection.receive())["type"] != "http.disconnect":
+        pass
 
 
 class _Guard:

@@ -67,7 +67,9 @@ class Listening:
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
-        work = asyncio.wrap_future(self._answering.submit(request, _delivery(loop, writer)))
+        # A client that is gone is noticed by the next empty line, at the latest.
+        is_there = lambda: not writer.transport.is_closing()  # noqa: E731
+        work = asyncio.wrap_future(self._answering.submit(request, _delivery(loop, writer), is_there))
         while not (await asyncio.wait({work}, timeout=STILL_AT_IT_EVERY_S))[0]:
             writer.write(STILL_AT_IT)
         # Whatever a request may have led to, the next one is answered; and who asked finds out what it was by asking

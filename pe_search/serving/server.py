@@ -36,7 +36,7 @@ def serve(
     *,
     on_ready: Callable[[str | None], None],
     on_compile: Callable[[], None],
-) -> None:
+) -> bool:
     """Answer whoever asks a store, until nobody has for a while, or SIGINT or SIGTERM comes.
 
     Args:
@@ -48,6 +48,10 @@ def serve(
         hit_fields: What HTTP tells of a hit.
         on_ready: Called once it can be asked, with the URL of HTTP if there is any.
         on_compile: Called when a large text tower is about to be compiled.
+
+    Returns:
+        Whether all work has ended. If not, a thread is in the middle of something that can't be stopped, and the
+        process had better not wait for it.
 
     Raises:
         PeSearchError: If there is no store, its checkpoint can't be loaded, it has a server already, there is no place
@@ -62,30 +66,38 @@ def serve(
         http = None
         if web is not None:
             http = _http_server(answering, web, hit_fields), stack.enter_context(bind(web))
-        answering.warm_up()
-        listener = stack.enter_context(_listener(path))
-        asyncio.run(_serve(answering, listener, http, idle_s, on_ready))
+        asyncio.run(_serve(answering, path, http, idle_s, on_ready))
+    return not answering.is_at_work
 
 
 async def _serve(
     answering: Answering,
-    listener: socket.socket,
+    path: Path,
     http: tuple[HttpServer, socket.socket] | None,
     idle_s: float,
     on_ready: Callable[[str | None], None],
 ) -> None:
     stop = asyncio.Event()
-    with _signals(stop):
-        server = await Listening(answering).start(listener)
+    with ExitStack() as stack:
+        stack.enter_context(_signals(stop))
+        # By another thread, because a signal must not wait until a model is loaded.
+        warm = asyncio.wrap_future(answering.warm_up())
+        first: set[asyncio.Future[Any]] = {warm, asyncio.create_task(stop.wait())}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if not warm.done():
+            return
+        warm.result()
+        server = await Listening(answering).start(stack.enter_context(_listener(path)))
         serving_http = None if http is None else asyncio.create_task(http[0].serve(sockets=[http[1]]))
         on_ready(None if http is None else url_of(http[1]))
         while not stop.is_set() and (left_s := idle_s - answering.unused_s) > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), left_s)
-    server.close()
-    if http is not None and serving_http is not None:
-        http[0].stop()
-        await serving_http
+        answering.stop()
+        server.close()
+        if http is not None and serving_http is not None:
+            http[0].stop()
+            await serving_http
 
 
 def _http_server(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[str, Any]]) -> HttpServer:
@@ -103,13 +115,21 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM stop the server, and the next one end the process as ever."""
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def let_go() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+    def end() -> None:
+        stop.set()
+        let_go()
+
     for number in numbers:
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     try:
         yield
     finally:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        let_go()
 
 
 @contextmanager

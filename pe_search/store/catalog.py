@@ -160,7 +160,7 @@ class Catalog:
     def missing_by_digest(self) -> dict[bytes, str]:
         """What could not be read of each content that was not read whole."""
         with self._reading():
-            return {digest: missing for digest, missing in self._missing().values()}
+            return dict(self._missing().values())
 
     def _missing(self) -> dict[int, tuple[bytes, str]]:
         rows = self._db.execute(f"SELECT {CONTENT} FROM contents WHERE missing IS NOT NULL")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
 from pe_search.store.store import Store
 
@@ -42,20 +43,11 @@ def export(store: Store, file: Path) -> int:
         StoreError: If the file can't be written, or pyarrow is missing for Parquet.
     """
     write = _parquet_writer() if file.suffix.lower() == ".parquet" else _write_npz
-    draft = file.with_name(f"{file.name}.new")
     try:
-        with store.snapshot(), draft.open("wb") as out:
-            windows = write(store, out)
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(draft, file)
+        with store.snapshot(), whole_file(file) as out:
+            return write(store, out)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise StoreError(f"{file} can't be written: {error.strerror or error}.") from error
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return windows
 
 
 def _manifest_json(store: Store) -> str:

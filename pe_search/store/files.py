@@ -22,6 +22,7 @@ INDEX_FILE = "index.vectors"
 TEXTS_FILE = "texts.sqlite3"
 LOCK_FILE = "writer.lock"
 HOLDER_FILE = "writer.pid"
+LISTED_FILE = "listed.paths"
 
 # What SQLite keeps beside a database.
 _SQLITE_ENDS = ("-journal", "-wal", "-shm")
@@ -30,6 +31,7 @@ _FILES = (
     INDEX_FILE,
     LOCK_FILE,
     HOLDER_FILE,
+    LISTED_FILE,
     *(name + end for name in (CATALOG_FILE, TEXTS_FILE) for end in ("", *_SQLITE_ENDS)),
 )
 _KINDS = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.drafts import drop_left_over
 from pe_search.errors import StoreError
 from pe_search.records import Match, Problem, SearchEffort
 from pe_search.store.catalog import Catalog
@@ -87,7 +88,7 @@ class Finder:
         A full disk is no error: queries find everything without it, only later.
         """
         self._is_disk_full = False
-        self._drop_drafts()
+        drop_left_over(self._path.parent)
         index = self._index()
         if index is not None:
             after = self._catalog.window_count(after=index.up_to)
@@ -115,7 +116,7 @@ class Finder:
         Raises:
             OSError: If the disk is full or can't be written to.
         """
-        self._drop_drafts()
+        drop_left_over(self._path.parent)
         self._make(None)
 
     def _best_matches(
@@ -236,11 +237,6 @@ class Finder:
             self._on_problem(Problem(self._path, f"it can't be made again: {error.strerror or error}"))
             return None
         return self._index()
-
-    def _drop_drafts(self) -> None:
-        """Drop what was left by processes that were killed; a reader whose draft it was can do without."""
-        for draft in self._path.parent.glob(f"{INDEX_FILE}.*.new"):
-            draft.unlink(missing_ok=True)
 
     def _make(self, before: Index | None, *, with_lists: bool = True) -> None:
         with self._catalog.snapshot():

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.drafts import draft_folder
 from pe_search.store.kernels import best_rows, cluster, nearest
 from pe_search.store.tensors import Tensor, map_tensors, write_tensors
 
@@ -180,14 +181,12 @@ def make_index(
         _write(path, metadata, windows, dimension, blocks)
         return
     # In order of id first, because only then can rows be had in another order, and the sample from all over.
-    in_order = path.with_name(f"{path.name}.in-order.new")
-    try:
+    with draft_folder(path.parent) as folder:
+        in_order = folder / "in-order"
         _write(in_order, metadata, windows, dimension, blocks)
         plain = open_index(in_order, catalog_id, dimension)
         assert plain is not None, "it has just been written"
         _write_in_lists(path, metadata, plain, before)
-    finally:
-        in_order.unlink(missing_ok=True)
 
 
 def open_index(path: Path, catalog_id: str, dimension: int) -> Index | None:

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
+from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
-
-LISTED_FILE = "listed.paths"
+from pe_search.store.files import LISTED_FILE, open_regular
 
 
 class ListedPaths:
@@ -32,7 +31,8 @@ class ListedPaths:
             OSError: If it can't be read.
         """
         try:
-            content = self._file.read_bytes()
+            with open_regular(self._file) as file:
+                content = file.read()
         except FileNotFoundError:
             return frozenset()
         return frozenset(os.fsdecode(path) for path in content.split(b"\0")[:-1] if path)
@@ -45,15 +45,8 @@ class ListedPaths:
         """
         paths = frozenset(paths)
         try:
-            if paths == self.read():
-                return
-            draft = self._file.with_suffix(".new")
-            try:
-                draft.write_bytes(b"".join(path + b"\0" for path in sorted(map(os.fsencode, paths))))
-                os.replace(draft, self._file)
-            except OSError:
-                with suppress(OSError):
-                    draft.unlink(missing_ok=True)
-                raise
+            if paths != self.read():
+                with whole_file(self._file) as file:
+                    file.writelines(path + b"\0" for path in sorted(map(os.fsencode, paths)))
         except OSError as error:
             raise StoreError(f"{self._file} can't be written: {error.strerror or error}.") from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
 from pe_search.records import Hearing
 from pe_search.store.files import MANIFEST_FILE, odd_kind, open_regular
@@ -208,15 +209,5 @@ def write_manifest(directory: Path, manifest: Manifest) -> None:
     Raises:
         OSError: If the disk is full or can't be written to.
     """
-    path = directory / MANIFEST_FILE
-    draft = path.with_suffix(".json.new")
-    draft.unlink(missing_ok=True)
-    try:
-        with draft.open("x", encoding="utf-8") as file:
-            file.write(as_json(manifest))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        draft.unlink(missing_ok=True)
-        raise
-    os.replace(draft, path)
+    with whole_file(directory / MANIFEST_FILE) as file:
+        file.write(as_json(manifest).encode())

@@ -10,11 +10,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from pe_search.drafts import draft_folder
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, LeftOut
 from pe_search.store.catalog import Catalog
@@ -176,10 +176,10 @@ def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
             digests[content_id] = content.digest
             yield content
 
-    with TemporaryDirectory(prefix="salvage-", dir=path.parent) as draft:
+    with draft_folder(path.parent) as draft:
         with (
-            closing(open_database(_in_whole_pages(path, Path(draft)), "ro")) as db,
-            closing(Catalog(Path(draft), manifest.dimension, read_only=False, manifest=as_json(manifest))) as catalog,
+            closing(open_database(_in_whole_pages(path, draft), "ro")) as db,
+            closing(Catalog(draft, manifest.dimension, read_only=False, manifest=as_json(manifest))) as catalog,
         ):
             # Without this, which changes nothing in a file that is only read, SQLite would read nothing of one that
             # breaks off.
@@ -196,7 +196,7 @@ def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
         for end in ("-wal", "-shm", ""):
             with suppress(FileNotFoundError):
                 os.replace(f"{path}{end}", f"{damaged}{end}")
-        os.replace(Path(draft) / CATALOG_FILE, path)
+        os.replace(draft / CATALOG_FILE, path)
     return Salvage(saved, damaged)
 
 

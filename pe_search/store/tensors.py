@@ -9,13 +9,14 @@ import json
 import mmap
 import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pe_search.drafts import whole_file
 
 _DTYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "I64": np.dtype("<i8")}
 # The arrays begin here, on a page of their own.
@@ -50,24 +51,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         start, end = end, end + _size_bytes(tensor.dtype, tensor.shape)
         header[name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": (start, end)}
     length = _HEADER_BYTES - 8
-    # Another process may be making the same file.
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    try:
-        with draft.open("wb") as file:
-            file.write(length.to_bytes(8, "little"))
-            file.write(json.dumps(header).encode("ascii").ljust(length))
-            for name, tensor in tensors.items():
-                for part in tensor.parts:
-                    file.write(np.ascontiguousarray(part, _DTYPES[tensor.dtype]).reshape(-1).view(np.uint8).data)
-                if file.tell() != _HEADER_BYTES + header[name]["data_offsets"][1]:
-                    raise ValueError(f"the parts of {name} don't make up its shape")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
+    with whole_file(path) as file:
+        file.write(length.to_bytes(8, "little"))
+        file.write(json.dumps(header).encode("ascii").ljust(length))
+        for name, tensor in tensors.items():
+            for part in tensor.parts:
+                file.write(np.ascontiguousarray(part, _DTYPES[tensor.dtype]).reshape(-1).view(np.uint8).data)
+            if file.tell() != _HEADER_BYTES + header[name]["data_offsets"][1]:
+                raise ValueError(f"the parts of {name} don't make up its shape")
 
 
 def map_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:

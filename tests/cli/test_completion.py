@@ -12,11 +12,9 @@ from pathlib import Path
 import pytest
 
 from pe_search.cli.render import HitFormat
-from pe_search.store import Manifest, Store
 from tests.cli.conftest import DEADLINE_S
 from tests.cli.test_imports import HEAVY
 
-MANIFEST = Manifest("builtin", "1", 3, 10.0, 10.0, 48_000, 1.0, 0.0)
 HUB_NAMES = [f"facebook/pe-av-{size}{frames}" for frames in ("", "-16-frame") for size in ("small", "base", "large")]
 FRAME_NAMES = [f"facebook/pe-a-frame-{size}" for size in ("small", "base", "large")]
 SHELLS = ("bash", "zsh", "fish")
@@ -47,11 +45,6 @@ def here(tmp_path, monkeypatch) -> Path:
     return here
 
 
-def make_store(directory: Path) -> None:
-    with Store.create(directory, MANIFEST):
-        pass
-
-
 def asked(shell: str, typed: str) -> str:
     """What a shell gets when Tab is pressed after a command line."""
     variables = {
@@ -76,10 +69,8 @@ def offered(typed: str) -> list[str]:
     return [line for line in asked("bash", typed).splitlines() if line]
 
 
-@pytest.mark.parametrize("typed", ["pe-search ", "pe-search index --model ", "pe-search status --store "])
+@pytest.mark.parametrize("typed", ["pe-search ", "pe-search index --model ", "pe-search query --format "])
 def test_every_shell_is_offered_the_same(here, typed):
-    make_store(here / "birds")
-    make_store(here / "drums")
     values = offered(typed)
     assert len(values) > 1
     assert [line.split("\t")[0] for line in asked("fish", typed).splitlines()] == values
@@ -112,6 +103,7 @@ def test_so_are_those_that_are_in_the_cache_of_the_hub(here):
         "facebook/pe-av-small": {"model_type": "pe_audio_video"},
         "someone/bird-sounds": {"model_type": "pe_audio"},
         "google/bert": {"model_type": "bert"},
+        "someone/$(touch INJECTED)": {"model_type": "pe_audio"},
         "someone/half-fetched": None,
         "someone/damaged": [],
     }.items():
@@ -130,45 +122,12 @@ def test_so_are_those_that_are_in_the_cache_of_the_hub(here):
     ]
 
 
-def test_stores_near_what_was_typed_are_offered(here):
-    for name in ("birds.store", "birds/2024", "birds/2025", "drums", ".hidden.store"):
-        make_store(here / name)
-    for name in ("birds/notes", "bicycles"):
-        (here / name).mkdir()
-        # As browsers have it, which is no store.
-        (here / name / "manifest.json").write_text("{}")
-    (here / "birds.txt").write_text("")
-
-    for typed in ("status --store", "merge"):
-        assert offered(f"pe-search {typed} ") == ["birds/2024", "birds/2025", "birds.store", "drums"]
-    assert offered("pe-search status --store ./b") == ["./birds/2024", "./birds/2025", "./birds.store"]
-    assert offered("pe-search status --store birds.") == ["birds.store"]
-    assert offered("pe-search status --store birds/") == ["birds/2024", "birds/2025"]
-    assert offered(f"pe-search status --store {here}/d") == [f"{here}/drums"]
-    assert offered("pe-search status --store ~/d") == ["~/drums"]
-    assert offered("pe-search status --store .h") == [".hidden.store"]
-    assert offered("pe-search status --store bicycles") == []
-    assert offered("pe-search status --store nowhere/") == []
-
-
-def test_the_usual_store_is_offered_from_anywhere(here, monkeypatch):
-    assert offered("pe-search status --store ") == []
-    usual = here / "data" / "pe-search" / "store"
-    monkeypatch.setenv("XDG_DATA_HOME", str(here / "data"))
-    make_store(usual)
-    assert offered("pe-search status --store ") == [str(usual)]
-    assert offered("pe-search status --store ~/da") == ["~/data/pe-search/store"]
-    assert offered("pe-search status --store x") == []
-
-
-def test_a_name_that_bash_would_break_is_left_to_bash(here):
-    """It quotes the names of files, which it completes where nothing is offered."""
-    make_store(here / "my birds")
-    make_store(here / "my-drums")
-    typed = "pe-search status --store m"
-    assert asked("bash", typed) == "\n"
-    assert asked("fish", typed) == "my birds\nmy-drums\n"
-    assert asked("zsh", typed) == '_arguments \'*: :(("my birds"\n"my-drums"))\'\n'
+@pytest.mark.parametrize("typed", ["status --store ", "merge ", "index ", "index --model ./"])
+def test_names_of_files_and_folders_are_left_to_the_shell(here, typed):
+    (here / "birds.store").mkdir()
+    assert asked("bash", f"pe-search {typed}") == "\n"
+    assert asked("zsh", f"pe-search {typed}") == "_files\n"
+    assert asked("fish", f"pe-search {typed}") == "\n"
 
 
 def in_bash(script: str) -> list[str]:
@@ -187,10 +146,9 @@ def test_the_script_for_bash_completes_in_bash(here, installs):
         set_up = (here / ".bashrc").read_text()
     else:
         set_up = 'script=$(pe-search --show-completion); eval "$script"'
-    make_store(here / "birds.store")
-    press_tab = "COMP_WORDS=(pe-search status --store b); COMP_CWORD=3; _pe_search_completion pe-search"
+    press_tab = "COMP_WORDS=(pe-search index --model bu); COMP_CWORD=3; _pe_search_completion pe-search"
     report = 'complete -p pe-search; printf "%s\\n" "${COMPREPLY[@]}"'
     assert in_bash(f"{set_up}\n{press_tab}\n{report}") == [
         "complete -o default -F _pe_search_completion pe-search",
-        "birds.store",
+        "builtin",
     ]

@@ -170,11 +170,11 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     "a checkpoint to be fetched without a network": (
         lambda scene: scene.index(model="small"),
         r"facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached\. Fetch it where there "
-        r"is a network with `hf download facebook/pe-av-small`, or use `--model builtin`\.",
+        r"is a network with `pe-search models --fetch facebook/pe-av-small`, or use `--model builtin`\.",
     ),
     "a revision to be fetched without a network": (
         lambda scene: scene.index("--revision", "v1", model="someone/sounds"),
-        r"someone/sounds is not on this machine .* `hf download someone/sounds --revision v1`, or .*",
+        r"someone/sounds is not on this machine .* `pe-search models --fetch someone/sounds --revision v1`, or .*",
     ),
     "a revision of a directory": (
         lambda scene: scene.index("--revision", "main"),

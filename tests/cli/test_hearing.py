@@ -62,7 +62,9 @@ def test_the_store_itself_is_the_measure_of_like_label_and_verify(run_cli, plain
     write_audio(tmp_path / "sounds" / "b.wav", noise(3.0, seed=1))
     made = run_cli("index", tmp_path / "sounds", "--model", plain_checkpoint[0], "--speed", speed, "--store", store)
     assert made.status == 0
-    like = run_cli("query", "--like", f"{clip}@0-{min(3.0, 10 * speed)}", "--format", "jsonl", "--all-windows", "--store", store)
+    like = run_cli(
+        "query", "--like", f"{clip}@0-{min(3.0, 10 * speed)}", "--format", "jsonl", "--all-windows", "--store", store
+    )
     first = json.loads(like.out.splitlines()[0])
     assert first["path"] == str(clip)
     # A cosine of one comes out as twice the checkpoint's bias (-0.4, taken for -1) over its scale (0.7).
@@ -111,7 +113,9 @@ def test_another_audio_track(run_cli, plain_checkpoint, store, tmp_path):
     with av.open(str(path), "w") as file:
         streams = [file.add_stream("flac", rate=48_000, layout="mono") for _ in tracks]
         for stream, samples in zip(streams, tracks, strict=True):
-            frame = av.AudioFrame.from_ndarray(np.round(samples * 2**15).astype(np.int16)[None], format="s16", layout="mono")
+            frame = av.AudioFrame.from_ndarray(
+                np.round(samples * 2**15).astype(np.int16)[None], format="s16", layout="mono"
+            )
             frame.sample_rate, frame.pts, frame.time_base = 48_000, 0, Fraction(1, 48_000)
             for packet in (*stream.encode(frame), *stream.encode(None)):
                 file.mux(packet)

@@ -159,9 +159,15 @@ def test_a_format_for_one_clip_takes_no_two_and_prints_nothing(timeline_format, 
     ("timeline_format", "name"),
     [(HitFormat.RAVEN, "a\tb.wav"), (HitFormat.RAVEN, "a\nb.wav"), (HitFormat.CUE, 'a"b.wav')],
 )
-def test_a_name_that_a_format_cannot_write_is_an_error(timeline_format, name):
+def test_a_name_that_a_format_cannot_write_is_an_error_before_anything_is_printed(timeline_format, name, capfdbinary):
+    def clips() -> Iterator[list[Trace | None]]:
+        yield [trace("/s/fine.wav", "dog", RAIN)]
+        yield [trace(f"/s/{name}", "dog", RAIN)]
+        pytest.fail("it goes on with the next clip, which may take hours, though all would be in vain")
+
     with pytest.raises(PeSearchError, match="has no way to write the name "):
-        write_timelines([[trace(f"/s/{name}", "dog", RAIN)]], timeline_format)
+        write_timelines(clips(), timeline_format)
+    assert capfdbinary.readouterr().out == b""
 
 
 @pytest.mark.parametrize("timeline_format", sorted(TIMELINE_FORMATS))

@@ -170,7 +170,7 @@ def test_a_frame_level_checkpoint_is_recognised(tmp_path, directory):
 
 
 def test_a_hub_checkpoint_is_known_by_its_commit(hub):
-    checkpoint = find_checkpoint("someone/sounds", "v2")
+    checkpoint = find_checkpoint("someone/sounds", "v2", may_fetch=True)
     assert checkpoint.name == "someone/sounds"
     assert checkpoint.revision == "c0ffee" + "0" * 34
     # First what this machine has, then the hub.
@@ -179,17 +179,17 @@ def test_a_hub_checkpoint_is_known_by_its_commit(hub):
 
 def test_the_commit_of_a_store_is_asked_for_again(hub):
     commit = "c0ffee" + "0" * 34
-    find_same_checkpoint("someone/sounds", commit)
+    find_same_checkpoint("someone/sounds", commit, may_fetch=True)
     assert {revision for _, revision, _ in hub} == {commit}
 
 
 def test_without_a_network_the_error_names_the_way_out(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError) as caught:
-        find_checkpoint("small", "main")
+        find_checkpoint("small", "main", may_fetch=True)
     assert str(caught.value) == (
         "facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached. Fetch it where there "
-        "is a network with `hf download facebook/pe-av-small --revision main`, or use `--model builtin`."
+        "is a network with `pe-search models --fetch facebook/pe-av-small --revision main`, or use `--model builtin`."
     )
 
 

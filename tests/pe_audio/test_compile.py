@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from pe_search.drafts import draft_folder
 from pe_search.pe_audio import compile as compile_module
 from pe_search.pe_audio import compiled as compiled_module
 from pe_search.pe_audio.checkpoint import Checkpoint, find_checkpoint
@@ -302,14 +303,13 @@ def test_one_made_by_another_process_meanwhile_is_replaced_by_ours(checkpoint, c
     assert list((cache / "text-towers").iterdir()) == [directory_of(cache, checkpoint)]
 
 
-def test_drafts_of_runs_that_were_killed_go_after_a_day(checkpoint, tmp_path):
-    old, new = tmp_path / "text-towers" / "new-old", tmp_path / "text-towers" / "new-new"
-    for draft in (old, new):
-        (draft / "compiled").mkdir(parents=True)
-    os.utime(old, (1, 1))
-    compile_text_tower(checkpoint, tmp_path)
-    assert not old.exists()
-    assert new.exists()
+def test_drafts_of_runs_that_were_killed_go_and_those_of_others_stay(checkpoint, tmp_path):
+    left_over = tmp_path / "text-towers" / ".pe-search-0123456789abcdef.part"
+    (left_over / "compiled").mkdir(parents=True)
+    with draft_folder(tmp_path / "text-towers", drops_left_over=False) as held:
+        compile_text_tower(checkpoint, tmp_path)
+        assert not left_over.exists()
+        assert held.exists()
 
 
 # What is kept

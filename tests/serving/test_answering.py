@@ -55,7 +55,7 @@ def test_answers_as_a_store_that_is_opened_for_it(answering, store, request_):
 
 
 def test_a_store_and_its_text_tower_are_opened_once(answering, opened, loaded):
-    answering.warm_up()
+    answering.warm_up().result(DEADLINE_S)
     for number in range(5):
         ask(answering, request_for(f"{number} 0 0"))
     assert len(opened) == 1
@@ -175,7 +175,7 @@ def test_it_knows_for_how_long_nothing_was_asked(answering, monkeypatch):
 
 def test_a_store_that_is_not_there_can_not_be_warmed_up(tmp_path, loaded):
     with Answering(tmp_path / "none", tmp_path, lambda: None) as one, pytest.raises(StoreError, match="no store"):
-        one.warm_up()
+        one.warm_up().result(DEADLINE_S)
 
 
 def remembered(store, *texts):

@@ -224,8 +224,8 @@ def test_a_query_makes_an_index_where_there_is_none_and_many_windows_but_trains_
 
 
 def test_drafts_of_processes_that_were_killed_are_dropped(directory):
-    for name in (f"{INDEX_FILE}.77.new", f"{INDEX_FILE}.in-order.new", f"{INDEX_FILE}.in-order.new.78.new"):
-        (directory / name).write_bytes(b"half")
+    (directory / ".pe-search-0123456789abcdef.part").mkdir()
+    (directory / ".pe-search-0123456789abcdef.part" / "in-order").write_bytes(b"half")
     with Store.open(directory, read_only=False) as store:
         store.rebuild_index()
     assert files(directory) == {"manifest.json", "catalog.sqlite3", INDEX_FILE}
@@ -371,14 +371,11 @@ def test_an_index_that_is_a_folder_is_no_index(directory):
 def no_writing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the system refuse to write, to root as well, who could."""
     monkeypatch.setattr("pe_search.store.opening.os.access", lambda *_: False)
-    path_open = Path.open
 
-    def open_to_read(path, mode="r", *arguments, **options):
-        if "w" in mode or "x" in mode:
-            raise OSError(30, "Read-only file system", str(path))
-        return path_open(path, mode, *arguments, **options)
+    def refuse(path, *_arguments, **_options):
+        raise OSError(30, "Read-only file system", str(path))
 
-    monkeypatch.setattr(Path, "open", open_to_read)
+    monkeypatch.setattr(Path, "mkdir", refuse)
 
 
 @pytest.mark.usefixtures("small_steps")

@@ -89,7 +89,7 @@ def test_clips_that_can_be_read_whole_are_saved_as_they_were(directory, share):
         windows = sum(len(row[1]) for row in saved.values())
         assert len(store.best_matches(np.ones(64, np.float32), 10_000, all_windows=True)) == windows
     names = {file.name for file in directory.iterdir()}
-    assert not [name for name in names if name.startswith("salvage-")]
+    assert not [name for name in names if name.startswith(".")]
 
 
 def test_the_end_is_gone(directory):
@@ -149,7 +149,7 @@ def test_a_catalog_without_its_header_stays_as_it_is(directory):
         "and index again."
     )
     assert (directory / CATALOG_FILE).read_bytes() == before
-    assert not [*directory.glob("salvage-*")]
+    assert not [*directory.glob(".*")]
 
 
 def test_a_store_without_a_catalog(directory):

@@ -1,0 +1,217 @@
+"""Look at the files of a checkpoint before transformers does: one may come from anybody, and is data and nothing else.
+
+What transformers would run, follow elsewhere, or make room for without end is refused here. What is merely wrong it
+says by itself, or the weights don't fit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pe_search.errors import CheckpointError
+
+CONFIG_FILE = "config.json"
+SHARDS_FILE = "model.safetensors.index.json"
+
+_TOKENIZER_FILE = "tokenizer.json"
+MODEL_TYPES = ("pe_audio", "pe_audio_video")
+# All that is read beside the weights, with the most bytes that each may have. Published ones have a tenth.
+_LARGEST_BYTES = {
+    CONFIG_FILE: 1 << 20,
+    SHARDS_FILE: 1 << 24,
+    _TOKENIZER_FILE: 1 << 26,
+    "tokenizer_config.json": 1 << 22,
+    "special_tokens_map.json": 1 << 20,
+    "added_tokens.json": 1 << 22,
+    "generation_config.json": 1 << 20,
+    "vocab.json": 1 << 26,
+    "vocab.txt": 1 << 26,
+    "merges.txt": 1 << 26,
+    "tokenizer.model": 1 << 26,
+    "chat_template.jinja": 1 << 20,
+}
+_DEEPEST = 32
+_LONGEST_LIST = 4_096
+# Keys by which transformers runs code that came with a checkpoint or from elsewhere, or reads weights of another name.
+_FOREIGN_CODE = (
+    "auto_map",
+    "custom_pipelines",
+    "quantization_config",
+    "transformers_weights",
+    "use_pretrained_backbone",
+)
+_ATTENTION = "attn_implementation"
+_ADAPTER_FILE = "adapter_config.json"
+# The encoders of texts that need nothing but their weights.
+_TEXT_MODEL_TYPES = ("modernbert", "bert", "roberta", "xlm-roberta")
+# The most that a number may be by what its name ends with; the first that fits counts.
+_LARGEST_NUMBERS = {
+    "_layers": 512,
+    "_heads": 1_024,
+    "vocab_size": 2_000_000,
+    "_size": 1 << 16,
+    "_dim": 1 << 16,
+    "_channels": 1 << 16,
+    "position_embeddings": 1 << 20,
+    "ratios": 4_096,
+    "hop_length": 48_000,
+    "": 1e12,
+}
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of a checkpoint holds.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        OSError: If it can't be read.
+        ValueError: If it is no regular file, too large, nested too deep, or no JSON.
+    """
+    largest = _LARGEST_BYTES[path.name]
+    # Neither a pipe nor a device may keep anyone waiting between a look at it and its opening.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        content = file.read(largest + 1)
+    if len(content) > largest:
+        raise ValueError(f"it is larger than {largest:,} bytes")
+    try:
+        values = json.loads(content, parse_constant=_refuse_constant)
+        # A tokenizer has very many values, and the package that reads it a limit of its own.
+        is_too_deep = path.name != _TOKENIZER_FILE and max(depth for *_, depth in _walk(values)) > _DEEPEST
+    except RecursionError:
+        is_too_deep = True
+    if is_too_deep:
+        raise ValueError("it is nested too deep")
+    return values
+
+
+def vet(name: str, directory: Path) -> dict[str, Any]:
+    """See to it that transformers may be given the files of a checkpoint; returns its configuration.
+
+    Args:
+        name: What messages call it.
+        directory: Where its files are.
+
+    Raises:
+        CheckpointError: If it is no PE Audio checkpoint, or has something in it that is not taken from anybody.
+    """
+    if not directory.is_dir():
+        raise CheckpointError(f"There is no checkpoint directory {directory}.")
+    try:
+        config = _read(name, directory, CONFIG_FILE)
+        if config is None:
+            raise CheckpointError(f"{name} has no {CONFIG_FILE}, so it isn't a Hugging Face checkpoint.")
+        _refuse_other_models(name, config)
+        _refuse_odd_files(name, directory)
+        _refuse_foreign_code(name, CONFIG_FILE, config)
+        _refuse_large_numbers(name, config)
+        tokenizer_config = _read(name, directory, "tokenizer_config.json")
+        _refuse_foreign_code(name, "tokenizer_config.json", tokenizer_config)
+        _refuse_patterns(name, _read(name, directory, _TOKENIZER_FILE))
+    except OSError as error:
+        raise CheckpointError(f"{name} can't be read: {error.strerror or error}.") from error
+    return dict(config)
+
+
+def _read(name: str, directory: Path, file: str) -> Any:
+    """What a JSON file holds; None if it is not there."""
+    try:
+        return read_json(directory / file)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CheckpointError(f"{name}: its {file} can't be read: {reason}.") from error
+
+
+def _refuse_other_models(name: str, config: Any) -> None:
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type is None:
+        raise CheckpointError(
+            f"{name} is not in the Hugging Face format (its {CONFIG_FILE} names no model_type). If this is the "
+            "'perception_models' revision, which holds Meta's own format, take the main revision."
+        )
+    if model_type not in MODEL_TYPES:
+        raise CheckpointError(f"{name} is a {model_type} checkpoint; pe-search needs {' or '.join(MODEL_TYPES)}.")
+    text_config = config.get("text_config")
+    text_type = text_config.get("model_type", "modernbert") if isinstance(text_config, dict) else "modernbert"
+    if text_type not in _TEXT_MODEL_TYPES:
+        raise CheckpointError(
+            f"{name} has a text tower of type {text_type!r}; pe-search loads {', '.join(_TEXT_MODEL_TYPES)}."
+        )
+
+
+def _refuse_odd_files(name: str, directory: Path) -> None:
+    for path in sorted(directory.iterdir()):
+        try:
+            status = path.stat()
+        except FileNotFoundError:  # a link to nowhere is as good as no file
+            continue
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise CheckpointError(f"{name}: its {path.name} is not a regular file.")
+        if status.st_size > _LARGEST_BYTES.get(path.name, status.st_size):
+            raise CheckpointError(
+                f"{name}: its {path.name} can't be read: it is larger than {_LARGEST_BYTES[path.name]:,} bytes."
+            )
+        if path.name == _ADAPTER_FILE:
+            raise CheckpointError(f"{name} has a file {_ADAPTER_FILE}, which leads to other weights; remove it.")
+
+
+def _refuse_foreign_code(name: str, file: str, values: Any) -> None:
+    for key, value, _ in _walk(values):
+        if key in _FOREIGN_CODE and value:
+            raise CheckpointError(
+                f"{name}: its {file} has {key!r}, which may run code that comes with a checkpoint; pe-search runs none."
+            )
+        # A name with a slash is that of code on the hub.
+        if key.endswith(_ATTENTION) and isinstance(value, str) and not value.replace("_", "").isalnum():
+            raise CheckpointError(f"{name}: its {file} asks for {key} {value!r}, which is code; pe-search runs none.")
+
+
+def _refuse_large_numbers(name: str, config: Any) -> None:
+    for key, value, _ in _walk(config):
+        if isinstance(value, list) and len(value) > _LONGEST_LIST:
+            raise CheckpointError(f"{name}: its {CONFIG_FILE} has {len(value):,} values for {key!r}; that is too many.")
+        if isinstance(value, int | float):
+            largest = next(most for end, most in _LARGEST_NUMBERS.items() if key.endswith(end))
+            if not abs(value) <= largest:
+                raise CheckpointError(
+                    f"{name}: its {CONFIG_FILE} has {key!r} at {value:.6g}; at most {largest:g} goes."
+                )
+        if key == "downsampling_ratios" and isinstance(value, list):
+            steps = [step for step in value if isinstance(step, int)]
+            if not 0 < math.prod(steps) <= _LARGEST_NUMBERS["hop_length"]:
+                raise CheckpointError(f"{name}: its {CONFIG_FILE} has frames of {math.prod(steps):.6g} samples.")
+
+
+def _refuse_patterns(name: str, tokenizer: Any) -> None:
+    """Refuse what a text may take for ever to go through, or grow by without end."""
+    parts = [tokenizer.get(part) for part in ("normalizer", "pre_tokenizer")] if isinstance(tokenizer, dict) else []
+    for key, value, _ in _walk(parts):
+        if key == "Regex" or (key == "type" and value == "Replace"):
+            raise CheckpointError(
+                f"{name}: its {_TOKENIZER_FILE} has a pattern of its own ({key!r}), on which a text may take for ever."
+            )
+
+
+def _walk(values: Any, key: str = "", depth: int = 0) -> Iterator[tuple[str, Any, int]]:
+    """All values with their keys and depths; those in a list have the list's key."""
+    yield key, values, depth
+    if isinstance(values, dict):
+        for inner, value in values.items():
+            yield from _walk(value, inner, depth + 1)
+    elif isinstance(values, list):
+        for value in values:
+            yield from _walk(value, key, depth + 1)
+
+
+def _refuse_constant(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
