@@ -178,6 +178,9 @@ class FfmpegSource:
         while True:
             try:
                 packet = next(packets, None)
+            except IndexError:
+                # PyAV has no place for tracks that begin in the middle of a file, and says so behind its end.
+                break
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 if not self._decoded_s:
                     raise self._unreadable(error) from error

@@ -116,7 +116,7 @@ def read_header(file: BinaryIO) -> Header | None:
 
 
 def is_mpeg_in_wave(file: BinaryIO) -> bool:
-    """Whether an open file is a WAV with MP3 or its like inside. libsndfile takes it, and its decoder writes to stderr."""
+    """Whether an open WAV has MP3 or its like inside, which makes libsndfile's decoder write to stderr."""
     try:
         chunks = _chunks_to(b"fmt ", _chunks(file, 12, os.fstat(file.fileno()).st_size, "<4sI", 2))
         return chunks is not None and _unpack(file, "<H", chunks[b"fmt "][0])[0] in _MPEG_TAGS
