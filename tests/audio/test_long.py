@@ -26,7 +26,7 @@ SHORT_HOURS = 0.25
 DAY_HOURS = 24.0
 # What a day may take over a quarter of an hour. FFmpeg keeps the places of all frames of an MP4, as its table of
 # contents has them, and of those of some others that it has passed.
-MOST_MB = {"WAV": 16, "FLAC": 64, "MP3": 64, "Opus": 64, "M4A": 300, "FLAC in Matroska": 64}
+MOST_MB = {"WAV": 16, "FLAC": 64, "MP3": 64, "Opus": 64, "M4A": 400, "FLAC in Matroska": 64}
 READ = """
 import sys
 from pathlib import Path
