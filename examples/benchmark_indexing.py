@@ -3,12 +3,16 @@
     python examples/benchmark_indexing.py
     python examples/benchmark_indexing.py --sizes builtin --data RECORDINGS
     python examples/benchmark_indexing.py --sizes builtin --hours 24
+    python examples/benchmark_indexing.py --sizes builtin --formats
 
 Upstream's loop reads a clip, runs `PeAudioFeatureExtractor` and `PeAudioModel.get_audio_embeds`, and goes on to the
 next. pe-search's is what `pe-search index` does, from the folder to a new store. Each way has a process of its own,
 which loads its model and then works whenever it is its turn: the ways take turns, so that what else the machine does
 falls on all alike. Checkpoints of PE-AV's sizes are made on the spot with random weights, in `--work`; the sizes are
 those that give the published numbers of parameters.
+
+With `--formats` the same clips are indexed in each of several formats instead, and the rows show what share of the time
+the model is busy while they are decoded beside it.
 
 With `--data` the clips are those of a folder (of ESC-10, say); without, noise of 10 s as FLAC.
 """
@@ -45,6 +49,15 @@ PROMPTS = (
 WINDOW_S = 10.0
 RATE_HZ = 48_000
 Embeddings = NDArray[np.float32]
+# Extension, container and codec, in FFmpeg's words.
+FORMATS = {
+    "FLAC": (".flac", "flac", "flac"),
+    "WAV": (".wav", "wav", "pcm_s16le"),
+    "MP3": (".mp3", "mp3", "libmp3lame"),
+    "M4A": (".m4a", "ipod", "aac"),
+    "Opus": (".opus", "opus", "libopus"),
+    "Matroska, FLAC": (".mka", "matroska", "flac"),
+}
 
 
 # ---- what is measured
@@ -78,6 +91,26 @@ def make_clips(folder: Path, count: int) -> None:
         rng = np.random.default_rng(number)
         swell = 0.1 + 0.1 * np.sin(np.arange(int(WINDOW_S * RATE_HZ)) / RATE_HZ * rng.uniform(1, 20))
         soundfile.write(folder / f"{number:04}.flac", rng.standard_normal(len(swell)) * swell, RATE_HZ)
+
+
+def encode_clips(clips: Path, folder: Path, name: str) -> None:
+    """The clips of a folder in one of the formats."""
+    import av
+
+    extension, container_name, codec = FORMATS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted(clips.iterdir()):
+        target_path = folder / (path.stem + extension)
+        with av.open(str(path)) as source, av.open(str(target_path), "w", format=container_name) as target:
+            stream = target.add_stream(codec, rate=RATE_HZ, layout="mono")
+            stream.codec_context.open()
+            resampler = av.AudioResampler(
+                stream.codec_context.format.name, "mono", RATE_HZ, frame_size=stream.codec_context.frame_size or 1_024
+            )
+            for frame in [*source.decode(audio=0), None]:
+                for part in resampler.resample(frame):
+                    target.mux(stream.encode(part))
+            target.mux(stream.encode(None))
 
 
 def make_long(path: Path, hours: float) -> None:
@@ -354,6 +387,31 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
         way.process.join()
 
 
+def compare_formats(size: str, options: argparse.Namespace, clips: Path) -> None:
+    """Index the same clips in each format by turns, and print what share of the time the model is busy."""
+    checkpoint = "builtin"
+    if size != "builtin":
+        directory = options.work / size
+        if not (directory / "config.json").exists():
+            make_checkpoint(directory, size)
+        checkpoint = str(directory)
+    folders = {name: options.work / "formats" / name for name in FORMATS}
+    for name, folder in folders.items():
+        encode_clips(clips, folder, name)
+    way = start("pe-search", checkpoint, options.device, "float32", options.threads)
+    way.ask(folders["FLAC"])  # the first turn compiles and warms up
+    turns: dict[str, list[Turn]] = {name: [] for name in folders}
+    for _ in range(options.repeats):
+        for name, folder in folders.items():
+            turns[name].append(way.ask(folder))
+    busy = {name: statistics.median(turn.busy_s / turn.elapsed_s for turn in those) for name, those in turns.items()}
+    for name, those in turns.items():
+        speed = statistics.median(turn.audio_s / turn.elapsed_s for turn in those)
+        print(f"| {size} | {name} | {speed:.2f} | {busy[name]:.1%} | {busy[name] / busy['FLAC']:.1%} |", flush=True)
+    way.pipe.send(None)
+    way.process.join()
+
+
 def measure_long(options: argparse.Namespace) -> None:
     """Index one long recording with each size, and print the memory that it took over the model's."""
     path = options.work / f"{options.hours:g}-hours" / "long.rf64"
@@ -397,6 +455,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of clips of at most 10 s, instead of made ones")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--formats", action="store_true", help="index the same clips in several formats instead")
     parser.add_argument("--hours", type=float, help="index one recording of so many hours instead, and show its memory")
     parser.add_argument("--work", type=Path, default=Path("benchmark-work"), help="scratch folder (6 GB for large)")
     options = parser.parse_args()
@@ -409,6 +468,13 @@ def main() -> None:
         folder = options.work / f"{options.clips}-clips"
         make_clips(folder, options.clips)
     print(f"{platform.processor() or platform.machine()}, {options.threads} threads, {options.device}")
+    if options.formats:
+        print(f"Medians of {options.repeats} turns. Speed: seconds of audio a second.")
+        print("| size | format | speed | model busy | of FLAC's |")
+        print("|---" * 5 + "|")
+        for size in options.sizes:
+            compare_formats(size, options, folder.resolve())
+        return
     print(f"Medians of {options.repeats} turns. Speed: seconds of audio a second. Memory: MB over the loaded model.")
     print("| size | way | speed | × upstream | model busy | memory | matrix GFLOP/s | encoder's share of it ", end="")
     print("| largest error | 1st-percentile cosine | same top 10 |")

@@ -13,6 +13,8 @@ import av
 import numpy as np
 import soxr
 from av.audio.frame import AudioFrame
+from av.codec.context import CodecContext
+from av.packet import Packet
 from av.stream import Discard
 from numpy.typing import NDArray
 
@@ -118,6 +120,7 @@ class FfmpegSource:
         self.notes: list[str] = []
         self._decoded_s = 0.0
         self._damage = Damage()
+        self._is_doubtful = False
 
     def close(self) -> None:
         """Let go of the file, which stays open."""
@@ -178,6 +181,9 @@ class FfmpegSource:
         while True:
             try:
                 packet = next(packets, None)
+            except IndexError:
+                # PyAV has no place for tracks that begin in the middle of a file, and says so behind its end.
+                break
             except (av.error.FFmpegError, OSError, ValueError) as error:
                 if not self._decoded_s:
                     raise self._unreadable(error) from error
@@ -188,7 +194,7 @@ class FfmpegSource:
             if packet is None:
                 break
             try:
-                frames = packet.decode()
+                frames = self._several_frames(packet) if is_numbered and packet.pts is None else packet.decode()
             except (av.error.FFmpegError, ValueError) as error:
                 last_error = error
                 if not bytes(packet)[:16].startswith(_TAGS):
@@ -202,12 +208,28 @@ class FfmpegSource:
                     if frame.samples / 2 / frame.sample_rate < gap_s < _LONGEST_GAP_S and self._decoded_s:
                         self._damage.add_gap(self._decoded_s, gap_s)
                         yield from self._silence(frame, round(gap_s * frame.sample_rate))
+                    elif self._is_doubtful:
+                        self._damage.add(self._decoded_s, packet.size)
+                    self._is_doubtful = False
                 if frame.is_corrupt:
                     self._damage.add(self._decoded_s, packet.size)
                 self._decoded_s += frame.samples / frame.sample_rate
                 yield frame
         if not self._decoded_s and last_error is not None:
             raise self._unreadable(last_error) from last_error
+
+    def _several_frames(self, packet: Packet[Any]) -> list[Any]:
+        """What a packet holds whose frames FFmpeg couldn't tell apart, because one of them is damaged.
+
+        The decoder that checks would stop at the damaged one; this one makes what it can of it, and then stops.
+        """
+        checking = self._stream.codec_context
+        if not packet.size or checking.name != "flac":
+            return list(packet.decode())
+        lenient = CodecContext.create("flac", "r")
+        lenient.extradata = checking.extradata
+        self._is_doubtful = True
+        return list(lenient.decode(packet))
 
     def _silence(self, like: AudioFrame, samples: int) -> Iterator[AudioFrame]:
         """Frames of silence, as many samples as are missing before one."""

@@ -1,7 +1,7 @@
 """Which file name extensions are taken for audio, and which library reads which kind of file.
 
 libsndfile reads what is uncompressed, and rare formats that FFmpeg doesn't know; FFmpeg reads everything that is
-compressed, and the sound of videos. `read.py` goes by the content of a file; these tables only say which files of a
+compressed, and the sound of videos. `read.py` goes by the content of a file; this table only says which files of a
 folder are worth opening. `tests/audio/test_both_readers.py` decodes each format that both know by both, and compares.
 """
 

@@ -8,6 +8,7 @@ another (see `Header.repaired`).
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 from collections.abc import Callable, Iterator
@@ -116,7 +117,7 @@ def read_header(file: BinaryIO) -> Header | None:
 
 
 def is_mpeg_in_wave(file: BinaryIO) -> bool:
-    """Whether an open file is a WAV with MP3 or its like inside, of which libsndfile's decoder writes to stderr."""
+    """Whether an open WAV has MP3 or its like inside, which makes libsndfile's decoder write to stderr."""
     try:
         chunks = _chunks_to(b"fmt ", _chunks(file, 12, os.fstat(file.fileno()).st_size, "<4sI", 2))
         return chunks is not None and _unpack(file, "<H", chunks[b"fmt "][0])[0] in _MPEG_TAGS
@@ -188,7 +189,7 @@ def _aiff(file: BinaryIO, size_bytes: int) -> Header | None:
     def corrected(header: bytearray, held: int) -> bytes:
         whole = len(header) - 8 + held
         if whole > _LARGEST_32:  # for which AIFF has no room, and CAF has
-            rate_hz = _extended(header[common_at + 8 : common_at + 18])
+            rate_hz = _extended(bytes(header[common_at + 8 : common_at + 18]))
             return _core_audio_header(rate_hz, channels, frame_bytes // channels, compression, held)
         struct.pack_into(">I", header, 4, whole)
         struct.pack_into(">I", header, at - 4, 8 + offset + held)
@@ -227,7 +228,7 @@ def _core_audio_header(rate_hz: float, channels: int, sample_bytes: int, compres
 def _extended(number: bytes | bytearray) -> float:
     """A number of 80 bits, as AIFF has its sample rate."""
     exponent, fraction = struct.unpack(">hQ", number)
-    return float(fraction * 2.0 ** (exponent - 16_383 - 63))
+    return math.ldexp(fraction, exponent - 16_383 - 63)
 
 
 def _sun(file: BinaryIO, size_bytes: int) -> Header | None:

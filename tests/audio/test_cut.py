@@ -56,7 +56,8 @@ def test_compressed_audio_is_cut_where_it_is_heard(tmp_path):
     whole, _ = soundfile.read(tmp_path / "a.mp3", dtype="float32")
     (target,) = cut_into(tmp_path, tmp_path / "a.mp3", [(1.5, 2.75)])
     found, _ = soundfile.read(target, dtype="float32")
-    np.testing.assert_allclose(found, whole[round(1.5 * 44_100) : round(2.75 * 44_100)], atol=2**-22)
+    # Two decoders of MP3 are a little apart.
+    np.testing.assert_allclose(found, whole[round(1.5 * 44_100) : round(2.75 * 44_100)], atol=1e-5)
 
 
 def test_a_stretch_may_end_a_frame_after_the_clip_but_no_more(tmp_path):
@@ -87,15 +88,17 @@ def test_a_file_that_breaks_off_is_an_error(tmp_path):
     path = write_audio(tmp_path / "a.flac", noise(5.0), subtype="PCM_16")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(AudioError, match=r"a\.flac: "):
+    with pytest.raises(AudioError, match=r"a\.flac: ends before 5 s$"):
         cut_into(tmp_path, path, [(4.0, 5.0)])
+    (target,) = cut_into(tmp_path, path, [(0.5, 2.0)])
+    assert soundfile.info(target).frames == 72_000
 
 
 def test_no_more_of_a_clip_is_read_than_is_needed(tmp_path):
     path = write_audio(tmp_path / "a.wav", noise(30.0), subtype="PCM_16")
     with ClipReader(path) as reader:
         cut(reader, [((0.5, 1.5), tmp_path / "b.flac")])
-        assert reader._file.tell() == 2 * 48_000
+        assert reader._file.tell() == 44 + 2 * 2 * 48_000
 
 
 def test_more_stretches_than_a_process_may_have_open_files(tmp_path):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pe_search.audio.ffmpeg import FfmpegSource
 from pe_search.audio.read import ClipReader
 from pe_search.errors import AudioError
-from pe_search.records import Hearing
+from pe_search.records import PLAIN_HEARING, Hearing
 from tests.audio.encoded import KINDS, Kind, by_libsndfile, compared, encode, remuxed, sweep
 from tests.made_up import noise
 
@@ -35,7 +35,7 @@ def nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> Iterator[None]:
     assert capfd.readouterr() == ("", "")
 
 
-def read(path: Path, hearing: Hearing = Hearing()) -> tuple[Samples, str | None]:
+def read(path: Path, hearing: Hearing = PLAIN_HEARING) -> tuple[Samples, str | None]:
     """The audio, and what is missing of it."""
     with ClipReader(path, hearing) as reader:
         return np.concatenate(list(reader.blocks())), reader.missing()
@@ -153,7 +153,7 @@ def test_expanded_time_of_what_ffmpeg_reads(tmp_path):
 @pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if kind.has_video])
 def test_no_decoder_of_pictures_is_ever_opened(tmp_path, name):
     path = write(tmp_path / "clip", encode(KINDS[name], sweep(1.0)))
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         source = FfmpegSource(file, path, 1)
         try:
             list(source.blocks(48_000, "float32"))
@@ -223,9 +223,9 @@ def test_an_mp4_that_points_at_another_file_does_not_open_it(tmp_path):
     at = content.rindex(b"url \0\0\0\1")  # "the data is in this file"
     pointing = content[: at + 4] + bytes(4) + content[at + 8 :]
     secret = write(tmp_path / "secret.mov", content)
-    before = os.stat(secret).st_atime_ns
+    before = secret.stat().st_atime_ns
     heard, _ = read(write(tmp_path / "clip.mov", pointing))
-    assert os.stat(secret).st_atime_ns == before
+    assert secret.stat().st_atime_ns == before
     assert len(heard) == 48_000
 
 
@@ -412,13 +412,17 @@ def test_any_name_that_a_file_can_have(tmp_path, name):
     assert compared(heard, sweep(1.0))[1] > 0.95
 
 
+def open_files() -> list[str]:
+    return sorted(entry.name for entry in Path("/proc/self/fd").iterdir())
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="open files are counted in /proc")
 def test_no_file_stays_open(tmp_path):
     good = write(tmp_path / "good.m4a", encode(KINDS["M4A"], sweep(0.5)))
     cut = write(tmp_path / "cut.flac", flac(noise(2.0))[:20_000])
     words = write(tmp_path / "words.m4a", b"no audio, only words\n" * 100)
     read(good)  # which opens what is opened once
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = open_files()
     read(good)
     read(cut)
     with pytest.raises(AudioError):
@@ -427,4 +431,4 @@ def test_no_file_stays_open(tmp_path):
         read(good, Hearing(track=2))
     with ClipReader(good) as reader:
         next(reader.blocks())
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before

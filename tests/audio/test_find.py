@@ -61,7 +61,7 @@ def test_an_extension_may_be_in_capitals(tmp_path):
 
 
 def test_other_extensions_are_passed_over(tmp_path):
-    make(tmp_path, "a.txt", "wav", "a.wav.bak", "a", "b.wav~", "c.mp4", "d.raw", "e.wav")
+    make(tmp_path, "a.txt", "wav", "a.wav.bak", "a", "b.wav~", "c.jpg", "d.raw", "e.wav")
     assert names(tmp_path) == ["e.wav"]
 
 

@@ -216,8 +216,8 @@ def test_the_formats_that_people_have_are_among_those_round_trips():
     ("name", "subtype"), [("MP3", "MPEG_LAYER_III"), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("FLAC", "PCM_16")]
 )
 def test_a_coded_clip_read_piece_by_piece_equals_the_clip_decoded_at_once(tmp_path, name, subtype, rate_hz):
-    if (subtype, rate_hz) == ("OPUS", 44_100):
-        rate_hz = 24_000  # Opus has no 44.1 kHz
+    if subtype == "OPUS":
+        rate_hz = 48_000  # libsndfile decodes Opus at the rate that it was encoded from, which is not that of Opus
     path = tmp_path / "clip"
     soundfile.write(path, noise(5.3, rate_hz=rate_hz), rate_hz, format=name, subtype=subtype)
     at_once, _ = soundfile.read(path, dtype="float32")
@@ -252,7 +252,7 @@ def test_a_file_that_is_no_audio(tmp_path, name, content):
 @pytest.mark.parametrize("name", ["notes.raw", "notes.RAW", "notes.au", "notes.snd", "notes.vox", "notes.gsm"])
 def test_a_file_without_a_header_is_no_audio_whatever_it_is_called(tmp_path, name):
     path = write_bytes(tmp_path / name, b"no audio, only words.\n" * 400)
-    assert refusal(path) == "can't be read as audio: it has no header"
+    assert refusal(path) == "can't be read as audio: Format not recognised"
 
 
 def test_a_clip_under_the_extension_of_another_format(tmp_path):
@@ -301,10 +301,15 @@ def test_a_wav_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
     np.testing.assert_allclose(mono, samples[:60_000], atol=2**-15)
 
 
-def test_a_flac_that_breaks_off_is_refused(tmp_path):
-    path = write_audio(tmp_path / "a.flac", noise(3.0), subtype="PCM_16")
+def test_a_flac_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
+    samples = noise(3.0)
+    path = write_audio(tmp_path / "a.flac", samples, subtype="PCM_16")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert refusal(path) == "can't be read as audio: Error : flac decoder lost sync"
+    with ClipReader(path) as reader:
+        mono = np.concatenate(list(reader.blocks()))
+        assert reader.missing() == "breaks off after 0:01.5 of 0:03"
+    assert 1.4 * 48_000 < len(mono) <= 1.5 * 48_000
+    np.testing.assert_allclose(mono, samples[: len(mono)], rtol=0, atol=2**-15)
 
 
 @pytest.mark.parametrize("name", ["a.mp3", "a.ogg"])

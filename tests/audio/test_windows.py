@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_search.audio.windows import cut_windows, fill_last_frame
-from pe_search.records import Window
+from pe_search.records import Hearing, Window
 
 RATE_HZ = 48_000
 
@@ -161,3 +161,14 @@ def test_whole_frames_are_passed_on_as_they_are():
     passed = list(fill_last_frame(blocks, 1920))
     assert len(passed) == 3
     assert all(came is went for came, went in zip(passed, blocks, strict=True))
+
+
+@given(cuts())
+def test_times_of_expanded_time_are_those_of_the_file(made):
+    samples, length, hop, places = made
+    blocks = cut_at(ramp(samples), places)
+    plain = list(cut_windows(blocks, length / RATE_HZ, hop / RATE_HZ))
+    slow = list(cut_windows(blocks, length / RATE_HZ, hop / RATE_HZ, Hearing(speed=0.1)))
+    for one, other in zip(plain, slow, strict=True):
+        assert (other.start_s, other.end_s) == (pytest.approx(one.start_s / 10), pytest.approx(one.end_s / 10))
+        np.testing.assert_array_equal(other.samples, one.samples)
