@@ -327,4 +327,5 @@ def test_it_keeps_to_its_description(answering, monkeypatch, mode):
         statuses.add(response.status_code)
 
     keeps_to_it()
-    assert (200 in statuses) is (mode is GenerationMode.POSITIVE)
+    # What is meant to be wrong and comes out right by chance, schemathesis lets pass by itself.
+    assert {GenerationMode.POSITIVE: 200, GenerationMode.NEGATIVE: 422}[mode] in statuses
