@@ -266,11 +266,14 @@ class Answering:
                 lambda: _TextsWhileWanted(self._text_embedder.of(store.manifest), check),
                 lambda: _WindowsWhileWanted(self._window_embedder.of(store.manifest), check),
             )
-            for hits in search(store, embedder, request):
-                deliver(Answer(tuple(hits), tuple(opened.problems)))
-                opened.problems.clear()
-                check()
-            self._remember(store, memory.new)
+            try:
+                for hits in search(store, embedder, request):
+                    check()
+                    deliver(Answer(tuple(hits), tuple(opened.problems)))
+                    opened.problems.clear()
+            finally:
+                # Who asked may be gone by now; who asks next has the same texts sooner.
+                self._remember(store, memory.new)
 
     def _remember(self, store: Store, new: Mapping[str, NDArray[np.float32]]) -> None:
         """Write new texts down once nobody waits for an answer, all that there are in one go."""

@@ -18,6 +18,7 @@ REPEATABLE = {
     ("locate", "--then"),
     ("locate", "--without"),
     ("serve", "--origin"),
+    *((command, "--exclude") for command in ("index", "label", "locate")),
 }
 
 

@@ -22,7 +22,7 @@ from schemathesis import GenerationMode
 from pe_search.cli.render import HIT_FIELDS, hit_values
 from pe_search.errors import PeSearchError
 from pe_search.serving import http as http_module
-from pe_search.serving.answering import Answering, BusyError
+from pe_search.serving.answering import MOST_HITS, Answering, BusyError
 from pe_search.serving.http import HttpServer, make_app
 from pe_search.serving.web import Web, bind, url_of
 from tests.made_up import FakeEmbedder
@@ -318,7 +318,14 @@ def test_it_keeps_to_its_description(answering, monkeypatch, mode):
     @settings(max_examples=40, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(case=schema["/hits"]["GET"].as_strategy(generation_mode=mode))
     def keeps_to_it(case):
-        statuses.add(case.call_and_validate().status_code)
+        response = case.call()
+        # That texts and hits are too many together no schema can say.
+        if response.status_code == 413:
+            assert len(case.query["text"]) * case.query["k"] > MOST_HITS
+        else:
+            case.validate_response(response)
+        statuses.add(response.status_code)
 
     keeps_to_it()
-    assert (200 in statuses) is (mode is GenerationMode.POSITIVE)
+    # What is meant to be wrong and comes out right by chance, schemathesis lets pass by itself.
+    assert {GenerationMode.POSITIVE: 200, GenerationMode.NEGATIVE: 422}[mode] in statuses
