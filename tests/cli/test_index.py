@@ -40,8 +40,8 @@ def sounds(tmp_path) -> Path:
 def index(plain_checkpoint, sounds, tmp_path):
     """Index the three clips, and whatever else is named, with the made-up checkpoint; stdout must stay empty."""
 
-    def run(*args: object, status: int = 0, store: Path = tmp_path / "store") -> str:
-        outcome = invoke("index", sounds, "--model", plain_checkpoint[0], "--store", store, *args)
+    def run(*args: object, status: int = 0, store: Path = tmp_path / "store", model: Path = plain_checkpoint[0]) -> str:
+        outcome = invoke("index", sounds, "--model", model, "--store", store, *args)
         assert (outcome.status, outcome.out) == (status, b""), outcome.err
         return outcome.err
 
@@ -382,7 +382,7 @@ def test_a_frame_level_checkpoint_is_taken_with_a_word_about_it(sounds, tmp_path
 def test_the_summary_says_what_the_model_calculated_in(index, tmp_path, dac_channels, asked, chosen):
     model = tmp_path / "model"
     make_checkpoint(model, dac_channels=dac_channels)
-    said = index("--model", model, "--dtype", asked, "--device", "cpu")
+    said = index("--dtype", asked, "--device", "cpu", model=model)
     assert re.fullmatch(summary(3, tmp_path / "store", dtype=chosen), said)
     hits = map(json.loads, invoke("query", "rain", "--format", "jsonl", "--store", tmp_path / "store").out.splitlines())
     scores = [score for _, score in sorted((hit["path"], hit["score"]) for hit in hits)]

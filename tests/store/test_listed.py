@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -41,11 +40,10 @@ def test_what_can_not_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     memory = ListedPaths(tmp_path)
     memory.write(["/a"])
 
-    def refuse(path: Path, _content: bytes) -> None:
-        path.touch()
+    def refuse(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(StoreError, match="can't be written: No space left on device"):
         memory.write(["/b"])
     assert memory.read() == {"/a"}
