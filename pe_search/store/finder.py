@@ -89,8 +89,8 @@ class Finder:
         """
         self._is_disk_full = False
         drop_left_over(self._path.parent)
-        index = self._index()
-        if index is not None:
+        index = self._checked()
+        if index is not None and index.checks is not None:
             after = self._catalog.window_count(after=index.up_to)
             gone = len(index) - (self._catalog.window_count() - after)
             has_its_lists = len(index) < LISTS_FROM or len(index.centroids) > 0
@@ -188,7 +188,7 @@ class Finder:
         self, scores: NDArray[np.float32], ids: NDArray[np.int64], under: Path | None
     ) -> list[tuple[Match, int]]:
         """Matches with the ids of their windows, best first."""
-        places = self._catalog.places([int(window_id) for window_id in ids], under)
+        places = self._catalog.places([int(window_id) for window_id in ids], under, on_unknown=_refuse_unknown)
         matches = [
             (Match(place.path, place.start_s, place.end_s, float(score)), int(window_id))
             for score, window_id in zip(scores, ids, strict=True)
@@ -211,13 +211,8 @@ class Finder:
 
     def _index(self) -> Index | None:
         """The index as it is on disk now, mapped; None if there is none."""
-        try:
-            status = self._path.stat()
-        except OSError:
-            self._opened = self._opened_state = None
-            return None
-        state = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if state != self._opened_state:
+        state = _state_of(self._path)
+        if state is None or state != self._opened_state:
             self._opened, self._opened_state = None, state
             try:
                 self._opened = open_index(self._path, self._catalog.identity, self._dimension)
@@ -227,19 +222,32 @@ class Finder:
                 return self._mended(str(error))
         return self._opened
 
+    def _checked(self) -> Index | None:
+        """As `_index`, with all of it compared with its checksums."""
+        index = self._index()
+        try:
+            if index is not None:
+                index.check()
+        except ValueError as error:
+            return self._mended(str(error))
+        return index
+
     def _mended(self, reason: str) -> Index | None:
-        """An index in place of one that is damaged; None if none can be written."""
+        """An index in place of one that is damaged; None if none can be written, or read when it was written."""
         self._on_problem(Problem(self._path, f"the index is damaged ({reason}); it is made again from the catalog"))
         self._opened = None
         try:
             self._make(None, with_lists=False)
+            self._opened_state = _state_of(self._path)
+            self._opened = open_index(self._path, self._catalog.identity, self._dimension)
         except OSError as error:
             self._on_problem(Problem(self._path, f"it can't be made again: {error.strerror or error}"))
-            return None
-        return self._index()
+        except ValueError as error:
+            self._on_problem(Problem(self._path, f"it can't be made again: what was written reads otherwise ({error})"))
+        return self._opened
 
     def _make(self, before: Index | None, *, with_lists: bool = True) -> None:
-        with self._catalog.snapshot():
+        with self._catalog.folder.staying(), self._catalog.snapshot():
             make_index(
                 self._path,
                 self._catalog.identity,
@@ -250,6 +258,10 @@ class Finder:
                 before=before,
                 lists_from=LISTS_FROM if with_lists else None,
             )
+
+
+def _refuse_unknown(window_id: int) -> None:
+    raise _IndexDamagedError(f"no window ever was {window_id}")
 
 
 def _search(
@@ -263,9 +275,20 @@ def _search(
     if index is None:
         return Found(np.empty(0, np.float32), np.empty(0, np.int64), 0, is_exact=True)
     try:
-        return index.search(query, k, like=like, among=among, exact=exact)
+        found = index.search(query, k, like=like, among=among, exact=exact)
+        if among is not None and found.searched != np.searchsorted(among, index.up_to, side="right"):
+            raise ValueError("it lacks windows")
+        return found
     except ValueError as error:
         raise _IndexDamagedError(str(error)) from error
+
+
+def _state_of(path: Path) -> tuple[int, int, int] | None:
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _best_per_clip(matches: Iterable[tuple[Match, int]]) -> list[tuple[Match, int]]:

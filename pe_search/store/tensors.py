@@ -1,6 +1,7 @@
 """A file of named arrays in the layout of safetensors, written as a stream and read where it lies on the disk.
 
 The safetensors package reads such a file too, but copies what it reads, and writes only what is in memory as a whole.
+The last array, `sums`, has the CRC-32 of the header, and the sums of the blocks of all that lies between them.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.drafts import whole_file
+from pe_search.store.blocks import Checks, Sums, blocks_in
+from pe_search.store.files import open_regular
 
 _DTYPES: dict[str, np.dtype[Any]] = {"F16": np.dtype("<f2"), "I64": np.dtype("<i8")}
 # The arrays begin here, on a page of their own.
 _HEADER_BYTES = 4_096
+_SUMS = "sums"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +55,42 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     for name, tensor in tensors.items():
         start, end = end, end + _size_bytes(tensor.dtype, tensor.shape)
         header[name] = {"dtype": tensor.dtype, "shape": tensor.shape, "data_offsets": (start, end)}
+    sums_end = end + 8 * (1 + blocks_in(end))
+    header[_SUMS] = {"dtype": "I64", "shape": (1 + blocks_in(end),), "data_offsets": (end, sums_end)}
     length = _HEADER_BYTES - 8
+    text = json.dumps(header).encode("ascii").ljust(length)
+    sums = Sums()
     with whole_file(path) as file:
         file.write(length.to_bytes(8, "little"))
-        file.write(json.dumps(header).encode("ascii").ljust(length))
+        file.write(text)
         for name, tensor in tensors.items():
             for part in tensor.parts:
-                file.write(np.ascontiguousarray(part, _DTYPES[tensor.dtype]).reshape(-1).view(np.uint8).data)
+                piece = np.ascontiguousarray(part, _DTYPES[tensor.dtype]).reshape(-1).view(np.uint8).data
+                file.write(piece)
+                sums.add(piece)
             if file.tell() != _HEADER_BYTES + header[name]["data_offsets"][1]:
                 raise ValueError(f"the parts of {name} don't make up its shape")
+        file.write(np.array([zlib.crc32(text), *sums.finished()], "<i8").tobytes())
 
 
 def map_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The arrays of a file and its metadata. Nothing but the header is read; the arrays are read as they are used.
+    """The arrays of a file and its metadata, as `map_checked` has them."""
+    arrays, metadata, _ = map_checked(path)
+    return arrays, metadata
+
+
+def map_checked(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str], Checks | None]:
+    """The arrays of a file, its metadata, and the blocks of the file, which begin where the first array does.
+
+    Nothing but the header is read and compared with its checksum. The arrays are read as they are used, and compared
+    when `Checks.check` is called. A file from before there were checksums has no blocks.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no such file, or not a whole one.
         OSError: If it can't be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes < _HEADER_BYTES:
             raise ValueError("it is too short")
@@ -78,6 +99,9 @@ def map_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         raise ValueError("it does not begin as such a file does")
     try:
         header = json.loads(mapped[8:_HEADER_BYTES])
+    except ValueError as error:
+        raise ValueError(f"its header is damaged: {error}") from error
+    try:
         metadata = {str(key): str(value) for key, value in header.pop("__metadata__").items()}
         arrays: dict[str, NDArray[Any]] = {}
         end = 0
@@ -92,7 +116,13 @@ def map_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         raise ValueError(f"its header is damaged: {error!r}") from error
     if end != size_bytes - _HEADER_BYTES:
         raise ValueError("its size is not what its header says")
-    return arrays, metadata
+    sums = arrays.pop(_SUMS, None)
+    if sums is None:
+        return arrays, metadata, None
+    start = end - sums.nbytes
+    if sums.ndim != 1 or len(sums) != 1 + blocks_in(start) or zlib.crc32(mapped[8:_HEADER_BYTES]) != sums[0]:
+        raise ValueError("its header is not as it was written")
+    return arrays, metadata, Checks(np.frombuffer(mapped, np.uint8, start, _HEADER_BYTES), sums[1:])
 
 
 def _size_bytes(dtype: str, shape: tuple[int, ...]) -> int:

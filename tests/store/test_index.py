@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pe_search.store.blocks import Sums
 from pe_search.store.index import Index, make_index, open_index
 
 VECTORS = np.array([[1, 0], [0, 1], [2, 2], [-1, 0], [0.5, 0.5]], np.float16)
@@ -230,6 +232,19 @@ def change(path: Path, name: str, values: NDArray[np.generic]) -> None:
     assert values.nbytes == end - start
     content[4096 + start : 4096 + end] = values.tobytes()
     path.write_bytes(content)
+    seal(path)
+
+
+def seal(path: Path) -> None:
+    """Make the checksums of a file fit what is in it."""
+    content = bytearray(path.read_bytes())
+    start, end = json.loads(content[8:4096])["sums"]["data_offsets"]
+    sums = Sums()
+    sums.add(memoryview(content)[4096 : 4096 + start])
+    fitting = np.array([zlib.crc32(content[8:4096]), *sums.finished()], np.int64)
+    assert fitting.nbytes == end - start
+    content[4096 + start : 4096 + end] = fitting.tobytes()
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize("starts", [[0, 4], [0, 6], [1, 5], [0, -1], [-1, 5], [0, 2**62], [5, 0]])
@@ -272,7 +287,7 @@ def test_ids_and_numbers_that_make_no_sense_do_no_harm(path):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ('"layout": "pe-search index 1"', '"layout": "pe-search index 2"'),
+        ('"layout": "pe-search index 2"', '"layout": "pe-search index 1"'),
         ('"probes": "1"', '"probes": "0"'),
         ('"probes": "1"', '"probes": "x"'),
         ('"probes"', '"prober"'),
@@ -287,8 +302,70 @@ def test_a_header_that_does_not_fit_is_noticed(path, index, old, new):
     content = path.read_bytes()
     assert old.encode() in content
     path.write_bytes(content.replace(old.encode(), new.encode(), 1))
-    with pytest.raises(ValueError, match="it"):
-        open_index(path, "catalog", 2)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="it"):
+            open_index(path, "catalog", 2)
+        # As one that was made so.
+        seal(path)
+
+
+def flip(path: Path, byte: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1 << byte % 8
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_of_all_but_the_vectors_is_noticed_when_the_file_is_opened(path):
+    make(path, lists_from=5)
+    content = path.read_bytes()
+    first = json.loads(content[8:4096])["vectors"]["data_offsets"][1]
+    header = len(content[:4096].rstrip())
+    for byte in (*range(header), *range(4096 + first, len(content))):
+        flip(path, byte)
+        with pytest.raises(ValueError, match="it"):
+            # That of another catalog is none.
+            assert open_index(path, "catalog", 2) is not None
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("lists_from", [None, 5])
+def test_a_flipped_bit_of_a_vector_is_noticed_by_a_search_that_goes_through_it(path, lists_from):
+    index = make(path, lists_from=lists_from)
+    content = path.read_bytes()
+    for byte in range(4096, 4096 + index.vectors.nbytes):
+        flip(path, byte)
+        for options in ({"exact": True}, {"among": IDS}, {"like": np.ones(2, np.float32)}):
+            with pytest.raises(ValueError, match="a part of it is not as it was written"):
+                open_index(path, "catalog", 2).search(np.ones(2, np.float32), 1, **options)
+        with pytest.raises(ValueError, match="a part of it is not as it was written"):
+            open_index(path, "catalog", 2).check()
+        path.write_bytes(content)
+
+
+def test_of_many_vectors_a_search_compares_some_and_in_the_end_all(path, monkeypatch):
+    monkeypatch.setattr("pe_search.store.blocks.BLOCK_BYTES", 8)
+    monkeypatch.setattr("pe_search.store.index._CHECKED_BYTES", 8)
+    make(path)
+    flip(path, 4096)
+    index = open_index(path, "catalog", 2)
+    searches = 0
+    with pytest.raises(ValueError, match="a part of it is not as it was written"):
+        while True:
+            index.search(np.ones(2, np.float32), 1, exact=True)
+            searches += 1
+    # One of the two blocks that hold nothing but vectors goes with each.
+    assert searches <= 1
+
+
+def test_an_index_from_before_there_were_checksums_is_used(path):
+    content = bytearray(make(path) and path.read_bytes())
+    header = json.loads(content[8:4096])
+    start, _ = header.pop("sums")["data_offsets"]
+    header["__metadata__"]["layout"] = "pe-search index 1"
+    path.write_bytes(content[:8] + json.dumps(header).encode().ljust(4088) + content[4096 : 4096 + start])
+    index = open_index(path, "catalog", 2)
+    assert index.checks is None
+    assert index.search(np.ones(2, np.float32), 9, exact=True).ids.tolist() == [7, 3, 5, 2**40, 10]
 
 
 def test_another_dimension_is_noticed(path, index):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
+from pe_search.store import blocks
 from pe_search.store.tensors import Tensor, map_tensors, write_tensors
 
 HALVES = np.arange(12).reshape(4, 3).astype(np.float16)
@@ -105,6 +106,25 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(tmp_path.iterdir()) == []
+
+
+# Checksums
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_sums_of_pieces_are_those_of_the_whole(data):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "BLOCK_BYTES", 16)
+        content = data.draw(st.binary(max_size=100))
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=5)))
+        sums = blocks.Sums()
+        for first, last in zip([0, *cuts], [*cuts, len(content)], strict=True):
+            sums.add(memoryview(content[first:last]))
+        padded = content + bytes(-len(content) % 16)
+        words = np.frombuffer(padded, "<u8").reshape(-1, 2)
+        assert sums.finished().view(np.uint64).tolist() == words.sum(axis=1, dtype=np.uint64).tolist()
+        blocks.Checks(np.frombuffer(content, np.uint8), sums.finished()).check_rest()
 
 
 # Damaged ones
