@@ -99,8 +99,8 @@ def map_checked(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str], Ch
         raise ValueError("it does not begin as such a file does")
     try:
         header = json.loads(mapped[8:_HEADER_BYTES])
-    except ValueError as error:
-        raise ValueError(f"its header is damaged: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its header is damaged: {error!r}") from error
     try:
         metadata = {str(key): str(value) for key, value in header.pop("__metadata__").items()}
         arrays: dict[str, NDArray[Any]] = {}

@@ -14,20 +14,24 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.store.database import open_database
+from pe_search.errors import StoreError
+from pe_search.store.database import is_damage, is_interrupt, open_database
 from pe_search.store.files import TEXTS_FILE
+from pe_search.store.schema import checksum, schema_made_by, schema_of
 
+# The checksum is of all but the id and the time, which decides only what is forgotten first.
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS texts (
+CREATE TABLE texts (
     id INTEGER PRIMARY KEY,
     checkpoint TEXT NOT NULL,
     revision TEXT NOT NULL,
     text TEXT NOT NULL,
     embedding BLOB NOT NULL,
     used_at_s INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
     UNIQUE (checkpoint, revision, text)
 );
-CREATE INDEX IF NOT EXISTS texts_by_use ON texts(used_at_s, id);
+CREATE INDEX texts_by_use ON texts(used_at_s, id);
 """
 _MOST_TEXTS = 10_000
 _LONGEST_TEXT = 1_000
@@ -35,7 +39,12 @@ _LONGEST_TEXT = 1_000
 _USE_COUNTS_AFTER_S = 3_600
 # Nobody holds the file for longer than a row takes; a query doesn't wait for it in any case.
 _BUSY_TIMEOUT_S = 0.1
-_IS_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+# A row is found in less than a millisecond; a file that takes longer was made to.
+_LIMIT_S = 1.0
+
+
+class _ForeignError(Exception):
+    """The file is a database, and not one of texts."""
 
 
 class RememberedTexts:
@@ -61,36 +70,47 @@ class RememberedTexts:
             return found
         now_s = int(time.time())
         long_unused: list[tuple[int, int]] = []
+        damaged: list[tuple[int]] = []
         with self._forgiving(), closing(self._open(read_only=True)) as db:
             for text in texts:
                 row = db.execute(
-                    "SELECT id, embedding, used_at_s FROM texts WHERE checkpoint = ? AND revision = ? AND text = ?",
+                    "SELECT id, embedding, used_at_s, checksum FROM texts "
+                    "WHERE checkpoint = ? AND revision = ? AND text = ?",
                     (self._checkpoint, self._revision, text),
                 ).fetchone()
-                embedding = None if row is None else self._embedding(row[1])
+                if row is None:
+                    continue
+                # With the text that was asked for, and not the row's own: the way to the row may be damaged as well.
+                if row[3] != checksum(self._checkpoint, self._revision, text, row[1]):
+                    damaged.append((row[0],))
+                    continue
+                embedding = self._embedding(row[1])
                 if embedding is not None:
                     found[text] = embedding
                     if abs(now_s - row[2]) > _USE_COUNTS_AFTER_S:
                         long_unused.append((now_s, row[0]))
-        if long_unused:
+        if long_unused or damaged:
             with self._forgiving(), closing(self._open()) as db, db:
                 db.executemany("UPDATE texts SET used_at_s = ? WHERE id = ?", long_unused)
+                db.executemany("DELETE FROM texts WHERE id = ?", damaged)
         return found
 
     def remember(self, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
         """Remember texts by their embeddings of shape (dimension,), and forget those not asked for longest."""
         rows = [
-            (self._checkpoint, self._revision, text, embedding.astype("<f4").tobytes(), int(time.time()))
-            for text, embedding in embeddings.items()
-            if len(text) <= _LONGEST_TEXT and np.isfinite(embedding).all()
+            (*row, int(time.time()), checksum(*row))
+            for row in (
+                (self._checkpoint, self._revision, text, embedding.astype("<f4").tobytes())
+                for text, embedding in embeddings.items()
+                if len(text) <= _LONGEST_TEXT and np.isfinite(embedding).all()
+            )
         ]
         if not rows:
             return
         with self._forgiving(), closing(self._open()) as db, db:
-            db.executescript(_SCHEMA)
             db.executemany(
-                "INSERT OR REPLACE INTO texts (checkpoint, revision, text, embedding, used_at_s) "
-                "VALUES (?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO texts (checkpoint, revision, text, embedding, used_at_s, checksum) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
             db.execute(
@@ -105,16 +125,39 @@ class RememberedTexts:
         return np.frombuffer(blob, "<f4").astype(np.float32)
 
     def _open(self, *, read_only: bool = False) -> sqlite3.Connection:
-        return open_database(self._path, "ro" if read_only else "rwc", busy_timeout_s=_BUSY_TIMEOUT_S)
+        mode = "ro" if read_only else "rwc"
+        db = open_database(self._path, mode, busy_timeout_s=_BUSY_TIMEOUT_S, limit_s=_LIMIT_S)
+        try:
+            schema = schema_of(db)
+            if not (schema or read_only):
+                db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT")
+            elif schema != schema_made_by(_SCHEMA):
+                raise _ForeignError
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     @contextmanager
     def _forgiving(self) -> Iterator[None]:
-        """Let no trouble with the file through; a file that is damaged goes, and the next query starts another."""
+        """Let no trouble with the file through; a file that is damaged goes, and the next query starts another.
+
+        Raises:
+            KeyboardInterrupt: If Ctrl-C ended a statement.
+        """
+        started_s = time.monotonic()
         try:
             yield
+        except _ForeignError:
+            self._forget_all()
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) in _IS_DAMAGED:
-                with suppress(OSError):
-                    self._path.unlink()
-        except OSError:
+            if is_interrupt(error) and time.monotonic() - started_s < _LIMIT_S:
+                raise KeyboardInterrupt from error
+            if is_damage(error) or is_interrupt(error):
+                self._forget_all()
+        except (OSError, StoreError):
             pass
+
+    def _forget_all(self) -> None:
+        with suppress(OSError):
+            self._path.unlink()

@@ -118,3 +118,68 @@ def test_while_another_process_writes_nothing_is_remembered_and_nothing_waits(re
         assert known(remembered, "rain") == {}
         db.execute("ROLLBACK")
     assert known(remembered, "rain", "dog") == {"rain": [1, 2, 3]}
+
+
+def rows_of(directory: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(directory / "texts.sqlite3")) as db:
+        return db.execute("SELECT * FROM texts ORDER BY id").fetchall()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE texts SET embedding = X'000000000000803F00000000' WHERE text = 'rain'",
+        "UPDATE texts SET text = 'rain' WHERE text = 'dog'",
+        "UPDATE texts SET checksum = checksum + 1 WHERE text = 'rain'",
+        "UPDATE texts SET embedding = X'00' WHERE text = 'rain'",
+    ],
+)
+def test_a_text_that_is_not_as_it_was_written_is_forgotten(remembered, tmp_path, damage):
+    remembered.remember({"rain": vector(1, 2, 3), "dog": vector(4, 5, 6), "cat": vector(7, 8, 9)})
+    with closing(sqlite3.connect(tmp_path / "texts.sqlite3")) as db, db:
+        if "'dog'" in damage:
+            db.execute("DELETE FROM texts WHERE text = 'rain'")
+        db.execute(damage)
+    assert "rain" not in known(remembered, "rain", "cat")
+    assert known(remembered, "cat") == {"cat": [7, 8, 9]}
+    assert "rain" not in texts_in(tmp_path)
+    remembered.remember({"rain": vector(1, 2, 3)})
+    assert known(remembered, "rain") == {"rain": [1, 2, 3]}
+
+
+def test_every_flipped_bit_of_a_row_is_noticed(remembered, tmp_path):
+    remembered.remember({"rain": vector(1, 2, 3)})
+    path = tmp_path / "texts.sqlite3"
+    whole = path.read_bytes()
+    place = whole.rfind(vector(1, 2, 3).tobytes())
+    for byte in range(place, place + 12):
+        for bit in range(8):
+            content = bytearray(whole)
+            content[byte] ^= 1 << bit
+            path.write_bytes(content)
+            assert known(remembered, "rain") == {}
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        # A view without end, a view of one enormous value, a trigger that fills the disk.
+        """CREATE VIEW texts AS WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+           SELECT id, '' AS checkpoint, '' AS revision, '' AS text, x'00' AS embedding, 0 AS used_at_s,
+           0 AS checksum FROM n WHERE id < 0""",
+        """CREATE VIEW texts AS SELECT 1 AS id, 'builtin' AS checkpoint, 'c0ffee' AS revision, 'rain' AS text,
+           zeroblob(900000000) AS embedding, 0 AS used_at_s, 0 AS checksum""",
+        texts_module._SCHEMA
+        + """CREATE TRIGGER fill AFTER INSERT ON texts BEGIN INSERT INTO texts SELECT NULL, id, id, id,
+           zeroblob(1000000), 0, 0 FROM texts; END""",
+    ],
+    ids=["endless", "enormous", "trigger"],
+)
+def test_a_file_from_a_stranger_is_thrown_away_unasked(remembered, tmp_path, attack):
+    with closing(sqlite3.connect(tmp_path / "texts.sqlite3")) as db:
+        db.executescript(attack)
+    assert known(remembered, "rain") == {}
+    assert list(tmp_path.iterdir()) == []
+    remembered.remember({"rain": vector(1, 2, 3)})
+    assert known(remembered, "rain") == {"rain": [1, 2, 3]}
+    assert len(rows_of(tmp_path)) == 1
