@@ -47,6 +47,7 @@ _CHECKED = {"flac", "tta", "wavpack"}
 _LONGEST_GAP_S = 3_600.0
 # A writer that doesn't know how much is to come writes zero, or all ones.
 _LONGEST_KNOWN_S = 1e7
+_OPEN_FLAC_SAMPLES = (1 << 36) - 1
 # What stands at the end of a file, is no audio, and isn't missed.
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICSBEGIN", b"3DI")
 _LONGEST_PAGE_BYTES = 27 + 255 + 255 * 255
@@ -246,7 +247,7 @@ class FfmpegSource:
     def _stated_s(self) -> float | None:
         """How long the audio track is, as the file says, or FFmpeg takes it from the size of the file."""
         stream = self._stream
-        if stream.duration and stream.time_base:
+        if stream.duration and stream.time_base and stream.duration != _OPEN_FLAC_SAMPLES:
             stated_s = float(stream.duration * stream.time_base)
             return stated_s if 0 < stated_s < _LONGEST_KNOWN_S else None
         return _seconds_of_tag(stream.metadata.get("DURATION", ""))
