@@ -49,6 +49,7 @@ def plan_index(
     prune: bool = False,
     excluded: Patterns | None = None,
     unlisted: Set[str] = frozenset(),
+    rehash: bool = False,
 ) -> Plan:
     """Compare what is on disk with what a store holds. No clip is opened.
 
@@ -61,6 +62,7 @@ def plan_index(
         excluded: Patterns of what to pass over in folders.
         unlisted: Absolute paths of files and folders that are no longer on a list. What the store holds of them goes,
             unless one of the paths leads to it.
+        rehash: Whether to read every file again, whatever its stamp says. Those of known bytes are not embedded again.
     """
     roots = [os.path.abspath(path) for path in paths]
     problems: list[Problem] = []
@@ -71,8 +73,8 @@ def plan_index(
     to_read: list[Clip] = []
     known_better: list[Clip] = []
     for path, stamp in stamps.items():
-        is_held = is_same(held.get(path), stamp)
-        before = held.get(path) if is_held else hopeless.get(path)
+        is_held = not rehash and is_same(held.get(path), stamp)
+        before = None if rehash else held.get(path) if is_held else hopeless.get(path)
         unchanged += is_held
         if not is_same(before, stamp):
             to_read.append(Clip(Path(path), *stamp))

@@ -113,6 +113,14 @@ def index(
             "the store by a list and are not on LIST any more; without it, they stay.",
         ),
     ] = False,
+    rehash: Annotated[
+        bool,
+        typer.Option(
+            "--rehash",
+            help="Read every file again, also one whose size, times and inode have not changed. Only what holds other "
+            "bytes is embedded.",
+        ),
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
@@ -158,7 +166,9 @@ def index(
         memory = ListedPaths(directory)
         by_lists = came_by_lists(memory.read() if opened else frozenset(), listed, given, held)
         unlisted = by_lists - set(map(os.path.abspath, listed)) if prune and files_from is not None else frozenset()
-        plan = plan_index([*given, *listed], held, left_out, prune=prune, excluded=excluded, unlisted=unlisted)
+        plan = plan_index(
+            [*given, *listed], held, left_out, prune=prune, rehash=rehash, excluded=excluded, unlisted=unlisted
+        )
         if not (plan.to_read or plan.to_remove or plan.to_forget or plan.unchanged or plan.left_out_before):
             _say_nothing_to_do(plan, places(paths, files_from))
             raise typer.Exit(2 if plan.problems else 1)

@@ -161,17 +161,21 @@ def verify(
 def rebuild(store: StoreOption = None) -> None:
     """Make the store's index again from its catalog, and the catalog from what can be read of it if it is damaged.
 
-    The index is never in need of this in ordinary use, because one that is missing or out of date is made again by
-    itself. It helps where a disk has damaged the index without making it unreadable. Of a damaged catalog, the clips
-    that can still be read with all their windows are saved, and it is kept beside the new one.
+    It also gives the room back that removed clips took in the catalog. The index is never in need of this in ordinary
+    use, because one that is missing or out of date is made again by itself. It helps where a disk has damaged the index
+    without making it unreadable. Of a damaged catalog, the clips that can still be read with all their windows are
+    saved, and it is kept beside the new one.
     """
     from pe_search.store import Store
-    from pe_search.store.salvage import salvage_if_damaged
+    from pe_search.store.salvage import restore_manifest, salvage_if_damaged
 
     directory = store_directory(store)
+    if restore_manifest(directory):
+        say(f"The manifest of {directory} was damaged; it is written again as the catalog has it.")
     salvage = salvage_if_damaged(directory)
     with Store.open(directory, read_only=False, on_problem=say_problem) as opened:
         opened.rebuild_index()
+        opened.compact()
         windows = opened.holdings().windows
     if salvage is not None:
         say(

@@ -174,6 +174,12 @@ class Catalog:
         found = [Incomplete(clip, reason) for content_id, reason in reasons.items() for clip in clips[content_id]]
         return sorted(found, key=lambda one: bytes(one.clip.path))
 
+    def compact(self) -> None:
+        """Give the room of what was deleted back to the disk."""
+        with explaining(self.path):
+            self._db.execute("VACUUM")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def digests(self) -> set[bytes]:
         """The digests of all whole contents that needn't be embedded, those that no clip has any more among them."""
         with self._reading():

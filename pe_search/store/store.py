@@ -249,6 +249,14 @@ class Store:
         """Make the index again if so many windows came since that queries get slow; for the middle of a run."""
         self._finder.keep_up()
 
+    def compact(self) -> None:
+        """Make the catalog as small as what it holds; `remove` leaves it as large as it was.
+
+        Raises:
+            StoreError: If the disk is full or can't be written to.
+        """
+        self._catalog.compact()
+
     def rebuild_index(self) -> None:
         """Make the index again from the catalog, whatever is on disk.
 

@@ -373,6 +373,7 @@ def test_no_arguments_are_answered_with_help_and_exit_status_2(run_cli):
                 "--device",
                 "--dtype",
                 "--prune",
+                "--rehash",
                 "--store",
                 "-h, --help",
             ],
