@@ -3,6 +3,9 @@
 Progress is counted in steps (`steps`: the same run every time but for BPE dropout, which cannot be seeded) or in
 minutes of work (`minutes`: as far as the machine gets). The text tower goes to `text_tower.pt` in the work folder once
 it is warmed up, the whole state to `training_state.pt` every few minutes; `resume` goes on from what is there.
+
+The learning rate stays at its height and falls in the last part alone, and the state before it falls is kept as
+`state_before_cooling.pt`: a later session can go on from there with a longer schedule, as if the rate had never fallen.
 """
 
 import copy
@@ -15,7 +18,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from transformers import PeAudioFeatureExtractor, PeAudioModel, PreTrainedTokeni
 from pe_search.pe_audio.embedder import multiplies_bfloat16
 from recipe import captions
 from recipe.architecture import FRAMES_PER_S, SAMPLE_RATE_HZ, checkpoint_config
+from recipe.concepts_file import taught_concepts
 from recipe.frontend import (
     Augmentation,
     FilterBank,
@@ -39,6 +43,7 @@ from recipe.frontend import (
 )
 from recipe.held_out import PLAIN
 from recipe.mixing import Batch, Mixer, MixingPlan
+from recipe.neighbours import NEIGHBOURS
 from recipe.objective import CaptionBatch, draw_captions, losses, overlap_matrix, targets
 from recipe.optimizer import TEXT_PARTS, Optimizer
 from recipe.pool import Source
@@ -48,16 +53,20 @@ from recipe.tokenizer import encode, train_tokenizer
 log = logging.getLogger("train_builtin")
 
 STATE_FILE = "training_state.pt"
+STATE_BEFORE_COOLING_FILE = "state_before_cooling.pt"
 TEXT_FILE = "text_tower.pt"
-_DONE_AT_START = 0.3
-"""Share of the schedule that a checkpoint to begin with stands for: single sounds and the highest rates are over."""
+COOLING = 0.35
+"""The last share of the schedule, in which the learning rate falls."""
+_RATE_AFTER_START = 0.7
+"""Share of the learning rate for a checkpoint that was trained already."""
 
 
 @dataclass
 class Schedule:
     """How long and how hard. Exactly one of `minutes` and `steps` is given.
 
-    `start` is a checkpoint of this recipe to begin with, as if the first tenths of the training were done.
+    `start` is a checkpoint of this recipe to begin with: its text tower is warmed up once more, for what is new in the
+    vocabulary, and there are mixtures from the first step.
     """
 
     minutes: float | None = None
@@ -67,8 +76,8 @@ class Schedule:
     tokenizer_captions: int = 60_000
     seconds_per_step: float = 192.0
     most_windows: int = 96
-    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 7.5, 10.0, 10.0)
-    learning_rate: float = 1.5e-3
+    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 1.6, 2.0, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 10.0)
+    learning_rate: float = 1.4e-3
     warm_up_steps: int = 60
     weight_decay: float = 0.1
     ema_decay: float = 0.997
@@ -78,13 +87,15 @@ class Schedule:
     merge_dropout: float = 0.1
     plan: MixingPlan = field(
         # Those of a kit are named twice, and come twice as often.
-        default_factory=lambda: MixingPlan(favoured=tuple(PLAIN), drums=(*DRUM_KIT, *captions.DRUMS))
+        default_factory=lambda: MixingPlan(
+            favoured=tuple(PLAIN), drums=(*DRUM_KIT, *captions.DRUMS), neighbours=NEIGHBOURS
+        )
     )
     augmentation: dict[str, float] = field(
         default_factory=lambda: {
-            "equaliser_db": 3.5,
+            "equaliser_db": 4.5,
             "band_mask": 5,
-            "band_limit": 0.15,
+            "band_limit": 0.2,
             "frame_mask": 0.25,
             "dropout": 0.1,
             "layer_drop": 0.05,
@@ -102,7 +113,12 @@ class Schedule:
         else:
             assert self.minutes is not None
             done = elapsed_s / (60 * self.minutes)
-        return _DONE_AT_START + (1 - _DONE_AT_START) * done if self.start else done
+        return done
+
+    def rate(self, progress: float) -> float:
+        """Share of the learning rate at a share of the training."""
+        height = _RATE_AFTER_START if self.start else 1.0
+        return height * max(0.02, min(1.0, (1 - progress) / COOLING))
 
 
 @dataclass
@@ -162,24 +178,37 @@ def initialise_text(model: PeAudioModel, generator: torch.Generator) -> None:
         head.copy_(torch.randn(head.shape, generator=generator) * 0.3 * head.shape[1] ** -0.5)
 
 
-def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int) -> None:
+def warm_up_text(
+    model: PeAudioModel,
+    tokenizer: PreTrainedTokenizerFast,
+    schedule: Schedule,
+    seed: int,
+    known: Mapping[str, Tensor] | None = None,
+) -> None:
     """Teach the text tower which captions say the same, against one free vector for each concept.
 
-    The vectors are thrown away afterwards; the tower then starts the joint training with concepts well apart.
+    The vectors are thrown away afterwards; the tower then starts the joint training with concepts well apart. Those of
+    `known` concepts, which an audio tower has learned already, stay where they are.
     """
     rng = random.Random(seed + 1)
     concepts = list(captions.CONCEPTS)
     index = {concept: i for i, concept in enumerate(concepts)}
     generator = torch.Generator().manual_seed(seed)
     size = model.text_audio_head.proj.weight.shape[0]
-    anchors = nn.Parameter(functional.normalize(torch.randn(len(concepts), size, generator=generator), dim=1))
+    start = functional.normalize(torch.randn(len(concepts), size, generator=generator), dim=1)
+    fixed = torch.tensor([concept in (known or {}) for concept in concepts])
+    for concept, vector in (known or {}).items():
+        start[index[concept]] = functional.normalize(vector, dim=0)
+    length = float(torch.stack([*known.values()]).norm(dim=1).mean()) if known else 4.0
+    anchors = nn.Parameter(start)
+    height = 5e-4 if known else 1.5e-3
     weights = [*model.text_model.parameters(), *model.text_audio_head.parameters()]
     optimizer = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": 0.05}, {"params": [anchors], "weight_decay": 0.0}], lr=1.5e-3
+        [{"params": weights, "weight_decay": 0.05}, {"params": [anchors], "weight_decay": 0.0}], lr=height
     )
     for step in range(schedule.text_steps):
         for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1.0, step / 30) * _cosine(step / schedule.text_steps)
+            group["lr"] = height * min(1.0, step / 30) * _cosine(step / schedule.text_steps)
         texts, truth = [], torch.zeros(192, len(concepts))
         for row in range(144):
             concept = rng.choice(list(PLAIN)) if rng.random() < 0.3 else rng.choice(concepts)
@@ -196,9 +225,11 @@ def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedu
             embeddings = text_embeddings(model, token_ids, mask, groups=4).float()
         norms = embeddings.norm(dim=1)
         logits = 12 * functional.normalize(embeddings, dim=1) @ functional.normalize(anchors, dim=1).T
-        loss = -(truth * functional.log_softmax(logits, 1)).sum(1).mean() + 0.02 * ((norms - 4) ** 2).mean()
+        loss = -(truth * functional.log_softmax(logits, 1)).sum(1).mean() + 0.02 * ((norms - length) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        assert anchors.grad is not None
+        anchors.grad[fixed] = 0
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         if step % 100 == 99:
@@ -245,7 +276,7 @@ class Batches:
             while not self._stopped.is_set():
                 # Single sounds first: what is in a mixture can only be told apart once it is known alone.
                 progress = schedule.progress(self._step, self.elapsed_s)
-                self._mixer.plan.mixed = schedule.plan.mixed * min(1.0, progress / 0.1)
+                self._mixer.plan.mixed = schedule.plan.mixed * (1.0 if schedule.start else min(1.0, progress / 0.1))
                 self._step += 1
                 frames = max(1, round(rng.choice(list(schedule.lengths_s)) * rng.uniform(0.75, 1.0) * FRAMES_PER_S))
                 size = min(schedule.most_windows, max(8, round(schedule.seconds_per_step * FRAMES_PER_S / frames)))
@@ -285,13 +316,37 @@ def _begin(
     else:
         initialise_text(model, generator)
         warm_up_text(model, tokenizer, schedule, seed)
-        text_tower = {name: value for name, value in model.state_dict().items() if name.startswith(TEXT_PARTS)}
-        torch.save(text_tower, work / TEXT_FILE)
+        _save_text_tower(model, work)
     initialise_audio(model, _start_clips(mixer), generator)
     with torch.no_grad():
         model.text_audio_logit_scale.fill_(1.0)
         model.text_audio_logit_bias.fill_(-4.0)
     return model, tokenizer
+
+
+def _begin_from(
+    start: Path, schedule: Schedule, work: Path, seed: int, resume: bool
+) -> tuple[PeAudioModel, PreTrainedTokenizerFast]:
+    """The checkpoint, its text tower warmed up for the vocabulary as it is now, and its tokenizer."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
+    tokenizer.save_pretrained(work / "tokenizer")
+    model = PeAudioModel.from_pretrained(start, dtype=torch.float32)
+    model.text_model.set_attn_implementation("eager")
+    if resume and (work / TEXT_FILE).exists():
+        model.load_state_dict(torch.load(work / TEXT_FILE, weights_only=True), strict=False)
+    elif schedule.text_steps:
+        taught = [concept for concept in taught_concepts(start) if concept in captions.CONCEPTS]
+        with torch.no_grad():
+            prompts = [captions.plain_prompt(concept) for concept in taught]
+            vectors = text_embeddings(model, *encode(tokenizer, prompts))
+        warm_up_text(model, tokenizer, schedule, seed, dict(zip(taught, vectors, strict=True)))
+        _save_text_tower(model, work)
+    return model, tokenizer
+
+
+def _save_text_tower(model: PeAudioModel, work: Path) -> None:
+    weights = {name: value for name, value in model.state_dict().items() if name.startswith(TEXT_PARTS)}
+    torch.save(weights, work / TEXT_FILE)
 
 
 def train(
@@ -301,16 +356,20 @@ def train(
     seed: int,
     device: str = "cpu",
     resume: bool = False,
+    before_cooling: bool = False,
     score: Callable[[PeAudioModel, PreTrainedTokenizerFast], dict[str, float]] | None = None,
     score_every_s: float = 240.0,
     state_every_s: float = 180.0,
 ) -> Trained:
-    """Train on `sources`; `score` is called on the averaged weights now and then and its result logged."""
+    """Train on `sources`; `score` is called on the averaged weights now and then and its result logged.
+
+    `resume` goes on from the state in `work`, or with `before_cooling` from that before the rate fell.
+    """
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     concepts = [c for c in captions.CONCEPTS if any(source.concept == c for source in sources)]
-    state = _load_state(work) if resume else None
+    state = _load_state(work / (STATE_BEFORE_COOLING_FILE if before_cooling else STATE_FILE)) if resume else None
     step, elapsed_s = (state["step"], state["elapsed_s"]) if state else (0, 0.0)
     mixer = Mixer(sources, concepts, np.random.default_rng([seed, step]), copy.copy(schedule.plan))
 
@@ -319,9 +378,7 @@ def train(
         model = PeAudioModel(checkpoint_config(len(tokenizer)))
         model.load_state_dict(state["model"])
     elif schedule.start:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(schedule.start)
-        tokenizer.save_pretrained(work / "tokenizer")
-        model = PeAudioModel.from_pretrained(schedule.start, dtype=torch.float32)
+        model, tokenizer = _begin_from(schedule.start, schedule, work, seed, resume)
     else:
         model, tokenizer = _begin(schedule, work, mixer, seed, generator, resume)
     model.text_model.set_attn_implementation("eager")
@@ -339,10 +396,14 @@ def train(
     overlaps = overlap_matrix(concepts)
     batches = Batches(mixer, tokenizer, schedule, seed, step)
     sums: dict[str, float] = {}
+    cooling = schedule.progress(step, elapsed_s) > 1 - COOLING
     last, last_score, last_state = time.monotonic(), elapsed_s, elapsed_s
     try:
         while (progress := schedule.progress(step, elapsed_s)) < 1:
-            optimizer.set_rate(min(1.0, (step + 1) / schedule.warm_up_steps) * _cosine(progress))
+            if progress > 1 - COOLING and not cooling:
+                _save_state(work, STATE_BEFORE_COOLING_FILE, model, averaged, optimizer, step, elapsed_s)
+                cooling = True
+            optimizer.set_rate(min(1.0, (step + 1) / schedule.warm_up_steps) * schedule.rate(progress))
             parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule)
             step += 1
             decay = min(schedule.ema_decay, 1 - 1 / (step / 4 + 2))
@@ -360,7 +421,7 @@ def train(
                 log.info("step %d, %.0f s: %s", step, elapsed_s, means)
                 sums.clear()
             if elapsed_s - last_state > state_every_s:
-                _save_state(work, model, averaged, optimizer, step, elapsed_s)
+                _save_state(work, STATE_FILE, model, averaged, optimizer, step, elapsed_s)
                 last_state = elapsed_s
             if score is not None and elapsed_s - last_score > score_every_s:
                 log.info("held out: %s", score(copy.deepcopy(averaged).cpu(), tokenizer))
@@ -368,7 +429,7 @@ def train(
                 last = time.monotonic()
     finally:
         batches.stop()
-    _save_state(work, model, averaged, optimizer, step, elapsed_s)
+    _save_state(work, STATE_FILE, model, averaged, optimizer, step, elapsed_s)
     return Trained(averaged.cpu(), tokenizer, step, elapsed_s)
 
 
@@ -407,13 +468,14 @@ def _step(
 
 def _save_state(
     work: Path,
+    name: str,
     model: PeAudioModel,
     averaged: PeAudioModel,
     optimizer: Optimizer,
     step: int,
     elapsed_s: float,
 ) -> None:
-    partial = work / f"{STATE_FILE}.partial"
+    partial = work / f"{name}.partial"
     state = {
         "model": model.state_dict(),
         "averaged": averaged.state_dict(),
@@ -422,11 +484,10 @@ def _save_state(
         "elapsed_s": elapsed_s,
     }
     torch.save(state, partial)
-    partial.replace(work / STATE_FILE)
+    partial.replace(work / name)
 
 
-def _load_state(work: Path) -> dict[str, Any] | None:
-    file = work / STATE_FILE
+def _load_state(file: Path) -> dict[str, Any] | None:
     if not file.exists():
         return None
     state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
