@@ -15,9 +15,12 @@ import torch
 from recipe import calibration, captions, scoring, validation
 from recipe.concepts_file import write_concepts
 from recipe.pool import open_pool
+from recipe.processor import keep_freed_memory
 from recipe.recordings import find_recordings
+from recipe.saved import save_checkpoint
+from recipe.schedule import Schedule
 from recipe.synthesis import SYNTHESISERS
-from recipe.training import Schedule, keep_freed_memory, save_checkpoint, train
+from recipe.training import train
 from transformers import PeAudioModel, PreTrainedTokenizerFast
 
 log = logging.getLogger("train_builtin")

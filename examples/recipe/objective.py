@@ -10,7 +10,7 @@ Three terms share one similarity, `audio · text`, with the checkpoint's own sca
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,11 +137,20 @@ def draw_captions(
     favoured: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     rng: random.Random,
+    heard: Collection[str] | None = None,
+    unheard: int = 30,
     unrelated: int = 12,
     most_pairs: int = 16,
 ) -> CaptionBatch:
-    """Prompt and caption for every concept, another caption for the favoured, some for pairs and for other things."""
-    names = [*concepts, *(concept for concept in favoured if concept in concepts)]
+    """A prompt for every concept, captions for those in the batch, and some for pairs and for other things.
+
+    `heard` are the concepts in the batch (default: all); so many of those that are not get a caption, too, and the
+    favoured get one more.
+    """
+    absent = [concept for concept in concepts if heard is not None and concept not in heard]
+    left_out = set(rng.sample(absent, max(0, len(absent) - unheard)))
+    names = [concept for concept in concepts if concept not in left_out]
+    names += [concept for concept in favoured if concept in names]
     chosen = rng.sample(list(pairs), min(most_pairs, len(pairs)))
     index = {concept: i for i, concept in enumerate(concepts)}
     texts = [captions.plain_prompt(concept) for concept in concepts]

@@ -9,27 +9,21 @@ The learning rate stays at its height and falls in the last part alone, and the 
 """
 
 import copy
-import ctypes
 import logging
-import math
 import queue
 import random
-import shutil
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers import PeAudioFeatureExtractor, PeAudioModel, PreTrainedTokenizerFast
+from transformers import PeAudioModel, PreTrainedTokenizerFast
 
-from pe_search.pe_audio.embedder import multiplies_bfloat16
 from recipe import captions
 from recipe.architecture import FRAMES_PER_S, SAMPLE_RATE_HZ, checkpoint_config
 from recipe.concepts_file import taught_concepts
@@ -41,84 +35,24 @@ from recipe.frontend import (
     initialise_audio,
     text_embeddings,
 )
-from recipe.held_out import PLAIN
-from recipe.mixing import Batch, Mixer, MixingPlan
-from recipe.neighbours import NEIGHBOURS
+from recipe.mixing import Batch, Mixer
 from recipe.objective import CaptionBatch, draw_captions, losses, overlap_matrix, targets
-from recipe.optimizer import TEXT_PARTS, Optimizer
+from recipe.optimizer import Optimizer
 from recipe.pool import Source
-from recipe.scoring import DRUM_KIT
-from recipe.tokenizer import encode, train_tokenizer
+from recipe.processor import mixed_precision
+from recipe.saved import (
+    STATE_BEFORE_COOLING_FILE,
+    STATE_FILE,
+    TEXT_FILE,
+    load_state,
+    save_state,
+    save_text_tower,
+)
+from recipe.schedule import COOLING, Schedule
+from recipe.text_warm_up import draw_tokenizer, initialise_text, warm_up_text
+from recipe.tokenizer import encode
 
 log = logging.getLogger("train_builtin")
-
-STATE_FILE = "training_state.pt"
-STATE_BEFORE_COOLING_FILE = "state_before_cooling.pt"
-TEXT_FILE = "text_tower.pt"
-COOLING = 0.35
-"""The last share of the schedule, in which the learning rate falls."""
-_RATE_AFTER_START = 0.7
-"""Share of the learning rate for a checkpoint that was trained already."""
-
-
-@dataclass
-class Schedule:
-    """How long and how hard. Exactly one of `minutes` and `steps` is given.
-
-    `start` is a checkpoint of this recipe to begin with: its text tower is warmed up once more, for what is new in the
-    vocabulary, and there are mixtures from the first step.
-    """
-
-    minutes: float | None = None
-    steps: int | None = None
-    start: Path | None = None
-    text_steps: int = 2_000
-    tokenizer_captions: int = 60_000
-    seconds_per_step: float = 192.0
-    most_windows: int = 96
-    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 1.6, 2.0, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 10.0)
-    learning_rate: float = 1.4e-3
-    warm_up_steps: int = 60
-    weight_decay: float = 0.1
-    ema_decay: float = 0.997
-    frame_weight: float = 1.5
-    gradient_clip: float = 2.0
-    vocabulary_size: int = 5_000
-    merge_dropout: float = 0.1
-    plan: MixingPlan = field(
-        # Those of a kit are named twice, and come twice as often.
-        default_factory=lambda: MixingPlan(
-            favoured=tuple(PLAIN), drums=(*DRUM_KIT, *captions.DRUMS), neighbours=NEIGHBOURS
-        )
-    )
-    augmentation: dict[str, float] = field(
-        default_factory=lambda: {
-            "equaliser_db": 4.5,
-            "band_mask": 5,
-            "band_limit": 0.2,
-            "frame_mask": 0.25,
-            "dropout": 0.1,
-            "layer_drop": 0.05,
-        }
-    )
-
-    def __post_init__(self) -> None:
-        if (self.minutes is None) == (self.steps is None):
-            raise ValueError("give either minutes or steps")
-
-    def progress(self, step: int, elapsed_s: float) -> float:
-        """Share of the training that is done, 0–1."""
-        if self.steps is not None:
-            done = step / self.steps
-        else:
-            assert self.minutes is not None
-            done = elapsed_s / (60 * self.minutes)
-        return done
-
-    def rate(self, progress: float) -> float:
-        """Share of the learning rate at a share of the training."""
-        height = _RATE_AFTER_START if self.start else 1.0
-        return height * max(0.02, min(1.0, (1 - progress) / COOLING))
 
 
 @dataclass
@@ -129,111 +63,6 @@ class Trained:
     tokenizer: PreTrainedTokenizerFast
     steps: int
     elapsed_s: float
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep what is freed: else every large tensor is fresh memory whose pages must be mapped again.
-
-    That takes longer than the arithmetic of the activations. Elsewhere than on Linux this does nothing.
-    """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            trim_threshold, mmap_max = -1, -4  # names of mallopt's parameters in malloc.h
-            libc.mallopt(mmap_max, 0)
-            libc.mallopt(trim_threshold, 2**31 - 1)
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """Multiply in bfloat16 where the device has instructions for it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
-
-
-# ---- text
-
-
-def draw_tokenizer(schedule: Schedule, seed: int) -> PreTrainedTokenizerFast:
-    """A tokenizer for what the caption grammar says."""
-    rng = random.Random(seed)
-    count = schedule.tokenizer_captions
-
-    def drawn() -> Iterator[str]:
-        for _ in range(count):
-            yield captions.caption(rng.choice(captions.CONCEPTS), rng)
-        for _ in range(count // 10):
-            yield captions.mixture_caption(rng.sample(captions.CONCEPTS, 2), rng)
-            yield captions.unrelated_caption(rng)
-
-    return train_tokenizer(drawn(), schedule.vocabulary_size)
-
-
-def initialise_text(model: PeAudioModel, generator: torch.Generator) -> None:
-    """Random weights of a size that lets a shallow tower tell words apart from the first step."""
-    with torch.no_grad():
-        for name, parameter in model.text_model.named_parameters():
-            if parameter.ndim == 2:
-                deviation = 0.5 if "embeddings" in name else parameter.shape[1] ** -0.5
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
-        head = model.text_audio_head.proj.weight
-        head.copy_(torch.randn(head.shape, generator=generator) * 0.3 * head.shape[1] ** -0.5)
-
-
-def warm_up_text(
-    model: PeAudioModel,
-    tokenizer: PreTrainedTokenizerFast,
-    schedule: Schedule,
-    seed: int,
-    known: Mapping[str, Tensor] | None = None,
-) -> None:
-    """Teach the text tower which captions say the same, against one free vector for each concept.
-
-    The vectors are thrown away afterwards; the tower then starts the joint training with concepts well apart. Those of
-    `known` concepts, which an audio tower has learned already, stay where they are.
-    """
-    rng = random.Random(seed + 1)
-    concepts = list(captions.CONCEPTS)
-    index = {concept: i for i, concept in enumerate(concepts)}
-    generator = torch.Generator().manual_seed(seed)
-    size = model.text_audio_head.proj.weight.shape[0]
-    start = functional.normalize(torch.randn(len(concepts), size, generator=generator), dim=1)
-    fixed = torch.tensor([concept in (known or {}) for concept in concepts])
-    for concept, vector in (known or {}).items():
-        start[index[concept]] = functional.normalize(vector, dim=0)
-    length = float(torch.stack([*known.values()]).norm(dim=1).mean()) if known else 4.0
-    anchors = nn.Parameter(start)
-    height = 5e-4 if known else 1.5e-3
-    weights = [*model.text_model.parameters(), *model.text_audio_head.parameters()]
-    optimizer = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": 0.05}, {"params": [anchors], "weight_decay": 0.0}], lr=height
-    )
-    for step in range(schedule.text_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = height * min(1.0, step / 30) * _cosine(step / schedule.text_steps)
-        texts, truth = [], torch.zeros(192, len(concepts))
-        for row in range(144):
-            concept = rng.choice(list(PLAIN)) if rng.random() < 0.3 else rng.choice(concepts)
-            texts.append(captions.caption(concept, rng))
-            truth[row, index[concept]] = 1
-        for row in range(144, 176):
-            pair = rng.sample(concepts, 2)
-            texts.append(captions.mixture_caption(pair, rng))
-            truth[row, [index[concept] for concept in pair]] = 0.5
-        texts += [captions.unrelated_caption(rng) for _ in range(16)]
-        truth[176:] = 1 / len(concepts)
-        token_ids, mask = encode(tokenizer, texts, schedule.merge_dropout if rng.random() < 0.6 else 0.0)
-        with mixed_precision(model.device):
-            embeddings = text_embeddings(model, token_ids, mask, groups=4).float()
-        norms = embeddings.norm(dim=1)
-        logits = 12 * functional.normalize(embeddings, dim=1) @ functional.normalize(anchors, dim=1).T
-        loss = -(truth * functional.log_softmax(logits, 1)).sum(1).mean() + 0.02 * ((norms - length) ** 2).mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        assert anchors.grad is not None
-        anchors.grad[fixed] = 0
-        nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        if step % 100 == 99:
-            log.info("captions %d/%d: loss %.3f", step + 1, schedule.text_steps, loss.item())
 
 
 # ---- batches
@@ -281,7 +110,8 @@ class Batches:
                 frames = max(1, round(rng.choice(list(schedule.lengths_s)) * rng.uniform(0.75, 1.0) * FRAMES_PER_S))
                 size = min(schedule.most_windows, max(8, round(schedule.seconds_per_step * FRAMES_PER_S / frames)))
                 batch = self._mixer.batch(size, frames)
-                drawn = draw_captions(self._mixer.concepts, self._mixer.plan.favoured, batch.pairs, rng)
+                heard = {self._mixer.concepts[column] for column in np.flatnonzero(batch.heard.any(0))}
+                drawn = draw_captions(self._mixer.concepts, self._mixer.plan.favoured, batch.pairs, rng, heard)
                 dropout = schedule.merge_dropout if rng.random() < 0.6 else 0.0
                 self._queue.put((batch, drawn, *encode(self._tokenizer, drawn.texts, dropout)))
         except Exception as error:
@@ -289,10 +119,6 @@ class Batches:
 
 
 # ---- both towers
-
-
-def _cosine(progress: float) -> float:
-    return 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def _start_clips(mixer: Mixer, count: int = 64, seconds: float = 3.0) -> Tensor:
@@ -316,7 +142,7 @@ def _begin(
     else:
         initialise_text(model, generator)
         warm_up_text(model, tokenizer, schedule, seed)
-        _save_text_tower(model, work)
+        save_text_tower(model, work)
     initialise_audio(model, _start_clips(mixer), generator)
     with torch.no_grad():
         model.text_audio_logit_scale.fill_(1.0)
@@ -340,13 +166,8 @@ def _begin_from(
             prompts = [captions.plain_prompt(concept) for concept in taught]
             vectors = text_embeddings(model, *encode(tokenizer, prompts))
         warm_up_text(model, tokenizer, schedule, seed, dict(zip(taught, vectors, strict=True)))
-        _save_text_tower(model, work)
+        save_text_tower(model, work)
     return model, tokenizer
-
-
-def _save_text_tower(model: PeAudioModel, work: Path) -> None:
-    weights = {name: value for name, value in model.state_dict().items() if name.startswith(TEXT_PARTS)}
-    torch.save(weights, work / TEXT_FILE)
 
 
 def train(
@@ -369,7 +190,7 @@ def train(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     concepts = [c for c in captions.CONCEPTS if any(source.concept == c for source in sources)]
-    state = _load_state(work / (STATE_BEFORE_COOLING_FILE if before_cooling else STATE_FILE)) if resume else None
+    state = load_state(work / (STATE_BEFORE_COOLING_FILE if before_cooling else STATE_FILE)) if resume else None
     step, elapsed_s = (state["step"], state["elapsed_s"]) if state else (0, 0.0)
     mixer = Mixer(sources, concepts, np.random.default_rng([seed, step]), copy.copy(schedule.plan))
 
@@ -401,7 +222,7 @@ def train(
     try:
         while (progress := schedule.progress(step, elapsed_s)) < 1:
             if progress > 1 - COOLING and not cooling:
-                _save_state(work, STATE_BEFORE_COOLING_FILE, model, averaged, optimizer, step, elapsed_s)
+                save_state(work, STATE_BEFORE_COOLING_FILE, model, averaged, optimizer, step, elapsed_s)
                 cooling = True
             optimizer.set_rate(min(1.0, (step + 1) / schedule.warm_up_steps) * schedule.rate(progress))
             parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule)
@@ -421,7 +242,7 @@ def train(
                 log.info("step %d, %.0f s: %s", step, elapsed_s, means)
                 sums.clear()
             if elapsed_s - last_state > state_every_s:
-                _save_state(work, STATE_FILE, model, averaged, optimizer, step, elapsed_s)
+                save_state(work, STATE_FILE, model, averaged, optimizer, step, elapsed_s)
                 last_state = elapsed_s
             if score is not None and elapsed_s - last_score > score_every_s:
                 log.info("held out: %s", score(copy.deepcopy(averaged).cpu(), tokenizer))
@@ -429,7 +250,7 @@ def train(
                 last = time.monotonic()
     finally:
         batches.stop()
-    _save_state(work, STATE_FILE, model, averaged, optimizer, step, elapsed_s)
+    save_state(work, STATE_FILE, model, averaged, optimizer, step, elapsed_s)
     return Trained(averaged.cpu(), tokenizer, step, elapsed_s)
 
 
@@ -461,66 +282,3 @@ def _step(
     norm = nn.utils.clip_grad_norm_(model.parameters(), schedule.gradient_clip)
     optimizer.step()
     return {name: float(value.detach()) for name, value in (*vars(parts).items(), ("gradient", norm))}
-
-
-# ---- on disk
-
-
-def _save_state(
-    work: Path,
-    name: str,
-    model: PeAudioModel,
-    averaged: PeAudioModel,
-    optimizer: Optimizer,
-    step: int,
-    elapsed_s: float,
-) -> None:
-    partial = work / f"{name}.partial"
-    state = {
-        "model": model.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "step": step,
-        "elapsed_s": elapsed_s,
-    }
-    torch.save(state, partial)
-    partial.replace(work / name)
-
-
-def _load_state(file: Path) -> dict[str, Any] | None:
-    if not file.exists():
-        return None
-    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    return state
-
-
-def save_checkpoint(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write a PE Audio checkpoint directory, weights as 16-bit floats; an old one is replaced at the end.
-
-    `config.json` says float32, so that readers compute in that precision unless told otherwise.
-    """
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    half = copy.deepcopy(model).half()
-    half.save_pretrained(partial)
-    config = copy.deepcopy(model.config)
-    config.dtype = "float32"
-    config.save_pretrained(partial)
-    # What it was last asked for is no part of it.
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.save_pretrained(partial)
-    PeAudioFeatureExtractor().save_pretrained(partial)
-    for file in partial.iterdir():
-        file.chmod(0o644)  # safetensors files come out readable by their owner alone
-    if out.exists():
-        for file in out.iterdir():
-            if file.is_file() and not (partial / file.name).exists():
-                shutil.copy2(file, partial / file.name)
-        old = out.with_name(f".{out.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        out.rename(old)
-        partial.rename(out)
-        shutil.rmtree(old)
-    else:
-        partial.rename(out)

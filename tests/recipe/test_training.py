@@ -30,19 +30,13 @@ from recipe.mixing import ABSENT, ACTIVE, Mixer, MixingPlan, frame_activity, lou
 from recipe.neighbours import NEIGHBOURS
 from recipe.objective import OVERLAPS, draw_captions, losses, overlap_matrix, targets
 from recipe.pool import Source, in_room, open_pool
+from recipe.processor import mixed_precision
 from recipe.recordings import FOLDER_NAMES, find_recordings, sonic_pi_concept
+from recipe.saved import STATE_BEFORE_COOLING_FILE, STATE_FILE, save_checkpoint
+from recipe.schedule import COOLING, Schedule
 from recipe.snake import Snake
 from recipe.tokenizer import encode, train_tokenizer
-from recipe.training import (
-    COOLING,
-    STATE_BEFORE_COOLING_FILE,
-    STATE_FILE,
-    Schedule,
-    Trained,
-    mixed_precision,
-    save_checkpoint,
-    train,
-)
+from recipe.training import Trained, train
 from transformers import AutoTokenizer, PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
 
 from tests.made_up import write_audio
