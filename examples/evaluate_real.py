@@ -63,6 +63,9 @@ def main(arguments: list[str] | None = None) -> None:
     print(table(figures))
     print(f"\nexpected calibration error {figures.calibration_error:.4f}")
     print(f"texts about anything else below probability 0.5: {figures.untaught_below_half:.4f}")
+    frames = validation.frame_figures(model, tokenizer, cuts, kinds)
+    print(f"frames of windows of noise with two kinds in them: area under the ROC curve {frames.area:.3f}", end="")
+    print(f", F1 at probability 0.5 {frames.f1:.3f}")
     print("--calibration {:.3f} {:.3f} fits best".format(*figures.best_calibration))
 
 

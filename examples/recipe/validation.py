@@ -18,7 +18,15 @@ from recipe import calibration, captions
 from recipe.frontend import FilterBank, audio_embeddings
 from recipe.mixing import Samples
 from recipe.recordings import AUDIO_SUFFIXES, Recording
-from recipe.scoring import average_precision, calibration_error, embed_texts, load_clip, padded
+from recipe.scoring import (
+    area_under_roc,
+    average_precision,
+    calibration_error,
+    embed_texts,
+    load_clip,
+    mixed_windows,
+    padded,
+)
 
 KINDS: tuple[str, ...] = (
     "alarm", "applause", "bird_song", "breathing", "car_horn", "cat_meow", "church_bell", "clapping", "closed_hat",
@@ -143,6 +151,39 @@ def figures(
         float((untaught < 0).float().mean()),
         calibration.fit(logits, truth),
     )
+
+
+@dataclass(frozen=True)
+class FrameFigures:
+    """How well frames tell when something is heard: the area under the ROC curve, and F1 at probability 0.5."""
+
+    area: float
+    f1: float
+
+
+@torch.no_grad()
+def frame_figures(
+    model: PeAudioModel,
+    tokenizer: PreTrainedTokenizerFast,
+    cuts: Sequence[Cut],
+    kinds: Sequence[str] = KINDS,
+    count: int = 120,
+    seed: int = 0,
+) -> FrameFigures:
+    """Of windows of 10 s of noise with up to 2 s of two kinds in each, asked for those two alone."""
+    clips = {kind: [cut.samples for cut in cuts if cut.kind == kind] for kind in kinds}
+    windows = mixed_windows({k: v for k, v in clips.items() if v}, count, np.random.default_rng(seed))
+    bank = FilterBank.of(model)
+    scale, bias = model.text_audio_logit_scale, model.text_audio_logit_bias
+    logits, truth = [], []
+    for window in windows:
+        frames = audio_embeddings(model, bank, torch.from_numpy(window.samples)[None])[0, 1:].float()
+        texts = embed_texts(model, tokenizer, [captions.plain_prompt(kind) for kind in window.concepts])
+        logits.append(frames @ texts.T * scale + bias)
+        truth.append(torch.from_numpy(np.stack([window.frames[kind] for kind in window.concepts], 1)))
+    scores, active = torch.cat(logits).flatten(), torch.cat(truth).flatten()
+    right = float(((scores > 0) & active).sum())
+    return FrameFigures(area_under_roc(scores, active), 2 * right / max(1.0, float((scores > 0).sum() + active.sum())))
 
 
 def _untaught() -> list[str]:

@@ -94,6 +94,23 @@ def test_cuts_are_embedded_as_a_search_embeds_them():
     assert float((ours - upstream).abs().max()) < 1e-4 * float(upstream.norm(dim=1).mean())
 
 
+def test_frames_are_right_where_the_kinds_are_heard(monkeypatch, scored):
+    """With embeddings that hear both kinds wherever a window is loud."""
+
+    def audio_embeddings(model, bank, waveforms):
+        levels = waveforms.reshape(-1, 1_920).std(1)
+        loud = levels > 1.5 * levels.median()
+        return torch.cat([torch.zeros(1, 3), loud[:, None].float().expand(-1, 3)])[None]
+
+    monkeypatch.setattr(validation, "audio_embeddings", audio_embeddings)
+    monkeypatch.setattr(validation.FilterBank, "of", lambda _: None)
+    clips = [Cut(kind, f"{kind}/a", noise(2.0, seed)) for seed, kind in enumerate(("rain", "crow"))]
+    figures = validation.frame_figures(scored, None, clips, ("rain", "crow"), count=6)
+    # Nothing is missed; of what both prompts find, half is right where the events lie apart, all where they overlap.
+    assert 2 / 3 <= figures.f1 < 1
+    assert 0.5 < figures.area < 1
+
+
 def test_the_command_prints_a_row_for_each_kind(tmp_path: Path, capsys):
     for name in ("rain/a-A.wav", "rain/a-B.wav", "crow/c-A.wav", "elephant/e-A.wav"):
         write_audio(tmp_path / name, noise(0.5, len(name)))
