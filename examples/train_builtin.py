@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from recipe import calibration, captions, scoring, validation
+from recipe.attribution import write_attribution
 from recipe.concepts_file import write_concepts
 from recipe.pool import open_pool
 from recipe.processor import keep_freed_memory
@@ -110,6 +111,7 @@ def main(arguments: list[str] | None = None) -> None:
         calibration.apply(trained.model, *options.calibration)
     save_checkpoint(trained.model, trained.tokenizer, options.out)
     write_concepts(options.out, sources)
+    write_attribution(options.out, options.data, used)
     log.info("%s: %d steps in %.0f s", options.out, trained.steps, trained.elapsed_s)
     if kept or cuts:
         log.info("held out: %s", score(trained.model, trained.tokenizer))

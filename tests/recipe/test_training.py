@@ -16,6 +16,7 @@ import torch
 import train_builtin
 from recipe import calibration, captions, held_out, scoring
 from recipe.architecture import FRAME_SAMPLES, SAMPLE_RATE_HZ, checkpoint_config
+from recipe.attribution import write_attribution
 from recipe.frontend import (
     BANDS,
     LINEAR_BLOCKS,
@@ -267,6 +268,19 @@ def test_cuts_of_one_recording_are_one_source(tmp_path: Path) -> None:
         ("rain", "data/maker.drizzle", 8),
         ("rain", "data/maker.storm", 8),
     ]
+
+
+def test_attribution_names_what_was_used_and_nothing_else(tmp_path: Path) -> None:
+    data = tmp_path / "real"
+    write_audio(data / "rain" / "maker.storm-A.wav", noise(0.1))
+    (data / "ATTRIBUTION.txt").write_text("All cut.\nrain/maker.storm; CC0; Ann\nyawn/maker.bed; CC BY; Bob\n")
+    write_audio(tmp_path / "bare" / "crow" / "x-A.wav", noise(0.1))
+    folders = [data, tmp_path / "bare"]
+    used = [recording for folder in folders for recording in find_recordings(folder, captions.CONCEPTS)]
+    write_attribution(tmp_path, folders, used)
+    text = (tmp_path / "ATTRIBUTION.txt").read_text()
+    assert text.endswith("real\n----\n\nAll cut.\nrain/maker.storm; CC0; Ann\n")
+    assert text.startswith("Recordings that the built-in checkpoint was trained on\n") and "bare" not in text
 
 
 def test_batch_tells_what_is_heard() -> None:
