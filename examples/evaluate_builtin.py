@@ -18,8 +18,9 @@ import numpy as np
 import torch
 import train_builtin
 from recipe import calibration, captions, scoring
+from recipe.processor import keep_freed_memory
 from recipe.recordings import FOLDS, find_recordings
-from recipe.training import STATE_FILE, TEXT_FILE, keep_freed_memory
+from recipe.saved import STATE_FILE, TEXT_FILE
 from transformers import AutoTokenizer, PeAudioModel
 
 

@@ -12,12 +12,16 @@ import sys
 from pathlib import Path
 
 import torch
-from recipe import calibration, captions, scoring
+from recipe import calibration, captions, scoring, validation
+from recipe.attribution import write_attribution
 from recipe.concepts_file import write_concepts
 from recipe.pool import open_pool
+from recipe.processor import keep_freed_memory
 from recipe.recordings import find_recordings
+from recipe.saved import save_checkpoint
+from recipe.schedule import Schedule
 from recipe.synthesis import SYNTHESISERS
-from recipe.training import Schedule, keep_freed_memory, save_checkpoint, train
+from recipe.training import train
 from transformers import PeAudioModel, PreTrainedTokenizerFast
 
 log = logging.getLogger("train_builtin")
@@ -38,10 +42,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="time for the joint training (default 100)")
     length.add_argument("--steps", type=int, help="instead of a time: steps, for a run that can be repeated")
-    parser.add_argument(
-        "--start", type=Path, help="checkpoint of this recipe to begin with, past 30 %% of the schedule"
-    )
+    parser.add_argument("--start", type=Path, help="checkpoint of this recipe to teach further")
     parser.add_argument("--text-steps", type=int, default=2_000, help="steps on captions alone")
+    parser.add_argument(
+        "--validate", type=Path, help="folder of recordings to score on as it goes; nothing is learned from them"
+    )
     parser.add_argument("--hold-out-fold", type=int, help="keep this fold of the ten recorded concepts for scoring")
     parser.add_argument("--hold-out-kit", action="append", default=[], help="keep this kit (file-name prefix) as well")
     parser.add_argument(
@@ -58,6 +63,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--resume", action="store_true", help="go on from the state in --work")
+    parser.add_argument(
+        "--before-cooling",
+        action="store_true",
+        help="with --resume: go on from the state before the learning rate fell, for a longer run",
+    )
+    parser.add_argument(
+        "--score-minutes", type=float, default=4.0, help="time between two scores (default: %(default)s)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -77,19 +90,32 @@ def main(arguments: list[str] | None = None) -> None:
     counts = {name: options.sounds_each * (DRUM_SOUNDS if name in captions.DRUMS else 1) for name in SYNTHESISERS}
     sources = open_pool(used, SYNTHESISERS, counts, options.pool or options.work / "pool", options.seed)
 
+    cuts = validation.read_cuts(options.validate) if options.validate else []
+
     def score(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast) -> dict[str, float]:
-        return scoring.score(model, tokenizer, kept)
+        figures = scoring.score(model, tokenizer, kept) if kept else {}
+        return figures | (validation.figures(model, tokenizer, cuts).summary() if cuts else {})
 
     trained = train(
-        sources, schedule, options.work, options.seed, options.device, options.resume, score if kept else None
+        sources,
+        schedule,
+        options.work,
+        options.seed,
+        options.device,
+        options.resume,
+        options.before_cooling,
+        score if kept or cuts else None,
+        score_every_s=60 * options.score_minutes,
     )
     if options.calibration:
         calibration.apply(trained.model, *options.calibration)
     save_checkpoint(trained.model, trained.tokenizer, options.out)
     write_concepts(options.out, sources)
+    write_attribution(options.out, options.data, used)
     log.info("%s: %d steps in %.0f s", options.out, trained.steps, trained.elapsed_s)
-    if kept:
+    if kept or cuts:
         log.info("held out: %s", score(trained.model, trained.tokenizer))
+    if kept:
         log.info("--calibration %.3f %.3f", *scoring.calibration_of(trained.model, trained.tokenizer, kept))
 
 

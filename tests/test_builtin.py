@@ -92,6 +92,27 @@ def test_it_finds_the_example_sounds(text, clip, embedder):
     assert SOUNDS / clip in best
 
 
+@pytest.mark.parametrize(
+    ("noun", "prompt"),
+    [
+        ("kitten", "a cat meowing"),
+        ("lorry", "a car engine running"),
+        ("kettle drum", "tom drum"),
+        ("ambulance", "a siren"),
+        ("faucet", "water running from a tap"),
+        ("dove", "a pigeon cooing"),
+        ("trumpet", "brass instruments"),
+        ("jackhammer", "an electric drill"),
+        ("tiger", "a lion roaring"),
+    ],
+)
+def test_a_noun_that_nearly_names_a_concept_is_nearest_to_it(noun, prompt, embedder):
+    prompts = list(builtin_concepts())
+    embeddings = embedder.embed_texts([noun, *prompts])
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    assert prompts[int((embeddings[1:] @ embeddings[0]).argmax())] == prompt
+
+
 def test_what_it_was_taught_is_listed():
     concepts = builtin_concepts()
     assert len(concepts) >= 80

@@ -114,7 +114,7 @@ def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(monkey
     assert np.median(off) < 0.02
     assert np.quantile(off, 0.95) < 0.05
     # There is a dog; where it begins and ends, what else is in the window tips some frames.
-    assert off[1:].max() < 0.05
+    assert off[1:].max() < 0.15
     assert off[0].max() < 0.3
     assert np.ptp(long) > 0.4
 

@@ -24,3 +24,9 @@ def write_concepts(directory: Path, sources: Sequence[Source]) -> None:
             entries.append(entry | {"recordings": recordings, "synthesised": synthesised})
     text = ",\n".join(f"  {json.dumps(entry, ensure_ascii=False)}" for entry in entries)
     (directory / "concepts.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
+
+
+def taught_concepts(directory: Path) -> list[str]:
+    """The concepts that a checkpoint directory says it was taught; none if it has no list."""
+    file = directory / "concepts.json"
+    return [entry["concept"] for entry in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []

@@ -52,10 +52,10 @@ UNUSUAL: dict[str, list[str]] = {
 
 UNTAUGHT: list[str] = [
     "elephant trumpeting",
-    "a monkey screeching in a tree",
+    "a lawn sprinkler",
     "popcorn popping in a pan",
     "bowling pins being knocked over",
-    "a bagpipe player",
+    "a didgeridoo player",
     "ice skating on a rink",
     "tearing velcro open",
     "an accordion waltz",

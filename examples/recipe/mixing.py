@@ -2,8 +2,8 @@
 
 One batch holds windows of one length. A window is made of up to three clips, each cut or placed at random, set to a
 loudness relative to the loudest, perhaps turned over in polarity, with coloured noise beneath, somewhat louder or
-softer than the recording of the loudest. In some long windows the clips are short events well inside noise, so that
-sounds that usually go on and on (rain, an engine) are met with a beginning and an end, too.
+softer than the recording of the loudest, or at any level within 40 dB. In some long windows the clips are short events
+well inside noise, so that sounds that usually go on and on (rain, an engine) are met with a beginning and an end, too.
 """
 
 import math
@@ -28,6 +28,8 @@ _NOISE_CONCEPTS = ("white_noise", "pink_noise", "rumble", "radio_static", "silen
 _NOISE_SLOPES = (0.0, 0.5, 1.0, 1.5, 2.0)
 _EVENT_S = (0.4, 3.0)
 """The shortest and the longest event."""
+_MANY = 12
+"""A concept comes more often with the root of its recordings, up to so many."""
 _EVENT_WINDOW_S = 2.5
 """The shortest window that has events."""
 
@@ -84,17 +86,22 @@ class MixingPlan:
     """How windows are drawn: shares of the concept groups and odds of the changes."""
 
     favoured: Sequence[str] = ()
-    favoured_share: float = 0.6
+    favoured_share: float = 0.3
     drums: Sequence[str] = ()
-    drums_share: float = 0.15
-    drums_share_when_short: float = 0.4
-    recorded_share: float = 0.8
+    drums_share: float = 0.13
+    drums_share_when_short: float = 0.35
+    neighbours: Sequence[Sequence[str]] = ()
+    neighbours_share: float = 0.25
+    recorded_share: float = 0.9
+    recorded_share_of_drums: float = 0.65
     mixed: float = 0.5
     third: float = 0.25
     nothing: float = 0.03
     noise: float = 0.45
     events: float = 0.3
     level_spread_db: float = 8.0
+    any_level: float = 0.5
+    levels_db: tuple[float, float] = (-30.0, 10.0)
 
 
 @dataclass
@@ -117,6 +124,14 @@ class Mixer:
         self._favoured = [c for c in present if c in self.plan.favoured]
         self._drums = [c for c in self.plan.drums if c in present]
         self._others = [c for c in present if c not in self._favoured and c not in self._drums] or present
+        self._neighbours = {
+            concept: [other for other in group if other != concept and other in present]
+            for group in self.plan.neighbours
+            for concept in group
+        }
+        self._last = ""
+        weights = np.array([math.sqrt(min(_MANY, max(1, len(self._recorded.get(c, ()))))) for c in self._others])
+        self._odds = weights / weights.sum()
         self._noises = [coloured_noise(slope, 12.0, self.rng) for slope in _NOISE_SLOPES]
 
     def draw_concept(self, short: bool) -> str:
@@ -127,7 +142,18 @@ class Mixer:
         groups = (self._drums, self._favoured, self._others)
         shares[[not group for group in groups]] = 0
         group = groups[self.rng.choice(3, p=shares / shares.sum())]
+        if group is self._others:
+            return group[self.rng.choice(len(group), p=self._odds)]
         return group[self.rng.integers(len(group))]
+
+    def draw_first_concept(self, short: bool) -> str:
+        """A concept for the first clip of a window: now and then one that is easily mistaken for the window before."""
+        near = self._neighbours.get(self._last)
+        if near and self.rng.random() < self.plan.neighbours_share:
+            self._last = near[self.rng.integers(len(near))]
+        else:
+            self._last = self.draw_concept(short)
+        return self._last
 
     def draw_clip(self, concept: str) -> tuple[NDArray[np.float16], bool]:
         """A variation of a source of the concept, and whether it was recorded or made."""
@@ -138,9 +164,11 @@ class Mixer:
         return source.clips[self.rng.integers(len(source.clips))], use_recorded
 
     def _recorded_share(self, concept: str) -> float:
-        """Few recordings of a thing, or one maker's, teach its sources rather than the thing: then more are made."""
-        one_maker = concept in self.plan.drums
-        return 0.4 if one_maker or len(self._recorded[concept]) < 8 else self.plan.recorded_share
+        """The more recordings of a thing there are, the less has to be made; drums differ too much among makers."""
+        if concept in self.plan.drums:
+            return self.plan.recorded_share_of_drums
+        count = len(self._recorded[concept])
+        return min(self.plan.recorded_share, count / (count + 1.5))
 
     def place(self, clip: NDArray[np.float16], count: int) -> Samples:
         """Cut or place one clip in a window of `count` samples."""
@@ -212,7 +240,7 @@ class Mixer:
             return self._noise(count) * 10 ** (level_db / 20) * (level_db > -85), [], 0.0
         parts: list[tuple[str, Samples, float]] = []
         for _ in range(wanted):
-            concept = self.draw_concept(short)
+            concept = self.draw_concept(short) if parts else self.draw_first_concept(short)
             clip, recorded = self.draw_clip(concept)
             samples = self.place(self._event(clip) if events else clip, count)
             if concept == "silence":
@@ -236,7 +264,9 @@ class Mixer:
         if parts and (events or rng.random() < plan.noise):
             noise_db = -float(rng.uniform(3, 20 if events else 45))
             mixture += self._noise(count) * 10 ** (noise_db / 20)
-        mixture *= 10 ** ((base_db + rng.normal(-2, plan.level_spread_db)) / 20)
+        near_usual = rng.random() >= plan.any_level
+        change_db = rng.normal(-2, plan.level_spread_db) if near_usual else rng.uniform(*plan.levels_db)
+        mixture *= 10 ** ((base_db + change_db) / 20)
         peak = float(np.abs(mixture).max(initial=0.0))
         if peak > 1:
             if rng.random() < 0.5:

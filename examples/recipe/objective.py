@@ -10,7 +10,7 @@ Three terms share one similarity, `audio · text`, with the checkpoint's own sca
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,10 @@ from recipe.mixing import ACTIVE, UNSURE, Batch
 OVERLAPS: tuple[tuple[str, ...], ...] = (
     *(("drum_loop", drum) for drum in captions.DRUMS if drum != "drum_loop"),
     ("snare", "rimshot"),
+    ("snare", "drum_roll"),
+    ("rimshot", "woodblock"),
+    ("bell", "sleigh_bells"),
+    ("tambourine", "sleigh_bells"),
     ("engine", "motorcycle", "car_pass"),
     ("jet", "propeller_plane"),
     ("applause", "clapping"),
@@ -45,6 +49,54 @@ OVERLAPS: tuple[tuple[str, ...], ...] = (
     ("piano", "synth_melody"),
     ("whoosh", "sweep"),
     ("explosion", "gunshot", "fireworks"),
+    ("growl", "dog_bark"),
+    ("growl", "big_cat_roar", "bear"),
+    ("dog_snoring", "snoring"),
+    ("donkey", "horse_neigh"),
+    ("goat", "sheep_bleat"),
+    ("dolphin", "whale", "underwater"),
+    ("underwater", "fish", "snapping_shrimp", "bubbles"),
+    ("boat", "engine"),
+    ("boat", "underwater"),
+    ("waterfall", "stream", "sea_waves"),
+    ("splash", "footsteps_water"),
+    ("splash", "sea_waves"),
+    ("footsteps", "footsteps_water"),
+    ("leaves", "footsteps"),
+    ("leaves", "wind"),
+    ("tap_water", "water_pour", "stream"),
+    ("choir", "singing"),
+    ("playground", "crowd_chatter"),
+    ("playground", "laughter"),
+    ("scream", "roller_coaster"),
+    ("city_traffic", "car_pass", "engine", "car_horn"),
+    ("subway", "train"),
+    ("car_crash", "glass_break"),
+    ("car_crash", "tyre_skid"),
+    ("car_door", "door_slam"),
+    ("door_open", "door_creak", "door_slam"),
+    ("compressor", "machine", "engine", "fan"),
+    ("circular_saw", "drill", "chainsaw"),
+    ("construction", "hammer", "drill"),
+    ("steam_hiss", "white_noise"),
+    ("fan", "hum", "white_noise"),
+    ("fireball", "explosion", "whoosh"),
+    ("fireball", "fire_crackling"),
+    ("impact", "explosion", "kick", "door_slam"),
+    ("metal_hit", "hammer", "bell"),
+    ("wood_chop", "hammer"),
+    ("rockfall", "explosion"),
+    ("sonar", "beep"),
+    ("toy_whistle", "whistle", "train_horn"),
+    ("electric_guitar", "guitar"),
+    ("electric_piano", "piano"),
+    ("violin", "cello", "strings", "pizzicato"),
+    ("singing_bowl", "gong", "bell"),
+    ("bow_shot", "whoosh"),
+    ("tearing", "paper"),
+    ("cards", "paper"),
+    ("horse_neigh", "horse_snort"),
+    ("video_game", "beep"),
 )
 """Concepts in one group may well be heard in each other's clips: they are not taught as each other's negatives.
 
@@ -85,11 +137,20 @@ def draw_captions(
     favoured: Sequence[str],
     pairs: Sequence[tuple[str, str]],
     rng: random.Random,
+    heard: Collection[str] | None = None,
+    unheard: int = 30,
     unrelated: int = 12,
     most_pairs: int = 16,
 ) -> CaptionBatch:
-    """Prompt and caption for every concept, another caption for the favoured, some for pairs and for other things."""
-    names = [*concepts, *(concept for concept in favoured if concept in concepts)]
+    """A prompt for every concept, captions for those in the batch, and some for pairs and for other things.
+
+    `heard` are the concepts in the batch (default: all); so many of those that are not get a caption, too, and the
+    favoured get one more.
+    """
+    absent = [concept for concept in concepts if heard is not None and concept not in heard]
+    left_out = set(rng.sample(absent, max(0, len(absent) - unheard)))
+    names = [concept for concept in concepts if concept not in left_out]
+    names += [concept for concept in favoured if concept in names]
     chosen = rng.sample(list(pairs), min(most_pairs, len(pairs)))
     index = {concept: i for i, concept in enumerate(concepts)}
     texts = [captions.plain_prompt(concept) for concept in concepts]

@@ -1,14 +1,16 @@
 """The pool: every training clip at 48 kHz, in several variations, kept on disk as 16-bit floats.
 
-A recording is stored at several speeds and in simulated rooms; a synthesiser is asked for many fresh sounds. Each
-source (a recording, or a block of sounds of one synthesiser) is one `.npy` file named after what it was made from,
-so a later run makes only what is new.
+A recording is stored at several speeds, in simulated rooms, and as it comes out of poor equipment (`channels.py`); a
+synthesiser is asked for many fresh sounds. Each file of recordings, and each synthesiser's block of sounds, becomes one
+`.npy` file named after what it was made from, so a later run makes only what is new. The cuts of one recording are one
+source: how often a recording is drawn does not depend on how many cuts of it there are.
 """
 
 import hashlib
 import inspect
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ import soxr
 from numpy.typing import NDArray
 
 from recipe.architecture import SAMPLE_RATE_HZ
+from recipe.channels import through_channel
 from recipe.recordings import Recording
 
 Synthesiser = Callable[[np.random.Generator], NDArray[np.float32]]
@@ -29,12 +32,18 @@ LONG_SPEEDS = (0.80, 0.87, 0.94, 1.0, 1.0, 1.08, 1.16, 1.26)
 SHORT_SPEEDS = (0.84, 0.90, 0.95, 1.0, 1.0, 1.06, 1.12, 1.20)
 """Playback speeds of the variations: those of recordings, and of samples where pitch tells more."""
 MAX_CLIP_S = 10.0
-_VERSION = 3
+VARIATIONS = 8
+"""Of one recording, over all its cuts; of each cut there are two at least, one of them as it is."""
+_ROOM_SHARE, _CHANNEL_SHARE = 0.35, 0.4
+_VERSION = 4
 
 
 @dataclass
 class Source:
-    """The variations of one recording, or one synthesiser's sounds; `collection` is what a recording belongs to."""
+    """The variations of all cuts of one recording, or one synthesiser's sounds.
+
+    `collection` is what a recording belongs to.
+    """
 
     concept: str
     name: str
@@ -78,15 +87,17 @@ def read_recording(path: Path) -> tuple[NDArray[np.float32], int]:
     return mono, rate_hz
 
 
-def _recording_variations(recording: Recording, seed: int) -> list[NDArray[np.float16]]:
+def _recording_variations(recording: Recording, count: int, seed: int) -> list[NDArray[np.float16]]:
+    """The recording as it is, then changed copies, `count` together."""
     rng = np.random.default_rng([seed, *recording.name.encode()])
     samples, rate_hz = read_recording(recording.path)
     speeds = LONG_SPEEDS if len(samples) > 2.5 * rate_hz else SHORT_SPEEDS
     clips = []
-    for index, speed in enumerate((1.0, *speeds)):
+    for speed in (1.0, *rng.choice(speeds, count - 1, replace=count - 1 > len(speeds))):
         clip = soxr.resample(samples, rate_hz * speed, SAMPLE_RATE_HZ).astype(np.float32)
-        if index > 1 and rng.random() < 0.4:
-            clip = in_room(clip, rng)
+        if clips:
+            clip = in_room(clip, rng) if rng.random() < _ROOM_SHARE else clip
+            clip = through_channel(clip, rng) if rng.random() < _CHANNEL_SHARE else clip
         clips.append(_at_safe_peak(clip))
     return clips
 
@@ -120,7 +131,7 @@ class _Job:
 
 def _run(job: _Job) -> None:
     if job.recording is not None:
-        clips = _recording_variations(job.recording, job.seed)
+        clips = _recording_variations(job.recording, job.count, job.seed)
     else:
         assert job.synthesise is not None
         clips = _synthesised(job.synthesise, job.count, [job.seed, *job.name.encode()])
@@ -142,11 +153,15 @@ def _jobs(
     cache: Path,
     seed: int,
 ) -> Iterable[_Job]:
+    recordings = list(recordings)
+    cuts = Counter((recording.concept, recording.source) for recording in recordings)
     for recording in recordings:
         stat = recording.path.stat()
-        digest = _digest(_VERSION, recording.name, recording.concept, stat.st_size, LONG_SPEEDS, SHORT_SPEEDS, seed)
+        count = max(2, math.ceil(VARIATIONS / cuts[recording.concept, recording.source]))
+        shape = (count, LONG_SPEEDS, SHORT_SPEEDS, _ROOM_SHARE, _CHANNEL_SHARE)
+        digest = _digest(_VERSION, recording.name, recording.concept, stat.st_size, shape, seed)
         file = cache / f"{recording.concept}-{recording.path.stem}-{digest}.npy"
-        yield _Job(recording.concept, recording.name, file, recording, None, 0, seed)
+        yield _Job(recording.concept, recording.source, file, recording, None, count, seed)
     for concept, synthesise in synthesisers.items():
         source_text = Path(inspect.getfile(inspect.unwrap(synthesise))).read_text(encoding="utf-8")
         digest = _digest(_VERSION, concept, source_text, counts[concept], seed)
@@ -173,12 +188,16 @@ def open_pool(
     else:
         for job in missing:
             _run(job)
-    return [_opened(job) for job in jobs]
+    sources: dict[tuple[str, str], Source] = {}
+    for job in jobs:
+        collection = job.recording.collection if job.recording else ""
+        key = (job.concept, job.name)
+        source = sources.setdefault(key, Source(job.concept, job.name, job.recording is not None, collection))
+        source.clips += _opened(job.file)
+    return list(sources.values())
 
 
-def _opened(job: _Job) -> Source:
-    samples = np.load(job.file, mmap_mode="r")
-    ends = json.loads(job.file.with_suffix(".json").read_text())
-    clips = [samples[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
-    collection = job.recording.collection if job.recording else ""
-    return Source(job.concept, job.name, job.recording is not None, collection, clips)
+def _opened(file: Path) -> list[NDArray[np.float16]]:
+    samples = np.load(file, mmap_mode="r")
+    ends = json.loads(file.with_suffix(".json").read_text())
+    return [samples[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]

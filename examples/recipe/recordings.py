@@ -13,7 +13,77 @@ from pathlib import Path
 AUDIO_SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif"}
 FOLDS = (1, 2, 3, 4)
 
-FOLDER_NAMES = {"person_sneeze": "sneeze", "barking_dog": "dog_bark", "crying_baby": "baby_cry"}
+FOLDER_NAMES = {
+    "person_sneeze": "sneeze",
+    "barking_dog": "dog_bark",
+    "crying_baby": "baby_cry",
+    # Folders that hold what a wider concept says.
+    "angle_grinder": "circular_saw",
+    "bongo": "conga",
+    "buzzer": "alarm",
+    "cabasa": "shaker",
+    "cajon": "conga",
+    "car_alarm": "alarm",
+    "castanets": "woodblock",
+    "chewing": "eating",
+    "claves": "woodblock",
+    "coyote": "wolf_howl",
+    "cymbal": "crash",
+    "darbuka": "conga",
+    "djembe": "conga",
+    "dog_growl": "growl",
+    "dolphin_clicks": "dolphin",
+    "double_bass": "bass",
+    "engine_loop": "engine",
+    "explosion_synth": "explosion",
+    "fish_chorus": "fish",
+    "fly_buzz": "bee_buzz",
+    "frame_drum": "conga",
+    "game_8bit": "video_game",
+    "glockenspiel": "xylophone",
+    "goose": "duck_quack",
+    "gorilla": "monkey",
+    "growl_vocal": "growl",
+    "guitar_electric": "electric_guitar",
+    "gun_reload": "gun_cock",
+    "horn": "brass",
+    "ignite": "match",
+    "insects": "bee_buzz",
+    "jackhammer": "drill",
+    "kalimba": "xylophone",
+    "level_crossing_bell": "bell",
+    "maracas": "shaker",
+    "marimba": "xylophone",
+    "metal_clang": "metal_hit",
+    "orca": "whale",
+    "orchestra": "strings",
+    "printer_3d": "printer",
+    "rain_underwater": "underwater",
+    "recorder": "flute",
+    "referee_whistle": "whistle",
+    "restaurant": "crowd_chatter",
+    "reversing_beep": "beep",
+    "snare_brush": "snare",
+    "soundscape_underwater": "underwater",
+    "squeaky_toy": "toy_squeak",
+    "steel_drum": "xylophone",
+    "stone_scrape": "scrape",
+    "strings_pizzicato": "pizzicato",
+    "strings_tremolo": "strings",
+    "synth_lead": "synth_melody",
+    "synth_pad": "drone",
+    "taiko": "tom",
+    "timpani": "tom",
+    "trombone": "brass",
+    "truck": "engine",
+    "trumpet": "brass",
+    "tuba": "brass",
+    "vibraphone": "xylophone",
+    "viola": "violin",
+    "violin_pizzicato": "pizzicato",
+    "wind_underwater": "underwater",
+    "wolf_snarl": "growl",
+}
 """Sub-folder names that differ from the concept they hold."""
 
 SONIC_PI_CONCEPTS: tuple[tuple[str, str], ...] = (
@@ -65,6 +135,11 @@ class Recording:
     def collection(self) -> str:
         """The folder that holds the collection: that of the samples, or the one around the concept's folder."""
         return "sonic_pi" if self.path.parent.name == "sonic_pi" else self.path.parent.parent.name
+
+    @property
+    def source(self) -> str:
+        """What the cuts of one recording share: the collection, and the file name up to the last hyphen."""
+        return f"{self.collection}/{self.path.stem.rpartition('-')[0] or self.path.stem}"
 
     @property
     def name(self) -> str:

@@ -3,32 +3,30 @@
 Progress is counted in steps (`steps`: the same run every time but for BPE dropout, which cannot be seeded) or in
 minutes of work (`minutes`: as far as the machine gets). The text tower goes to `text_tower.pt` in the work folder once
 it is warmed up, the whole state to `training_state.pt` every few minutes; `resume` goes on from what is there.
+
+The learning rate stays at its height and falls in the last part alone, and the state before it falls is kept as
+`state_before_cooling.pt`: a later session can go on from there with a longer schedule, as if the rate had never fallen.
 """
 
 import copy
-import ctypes
 import logging
-import math
 import queue
 import random
-import shutil
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from transformers import PeAudioFeatureExtractor, PeAudioModel, PreTrainedTokenizerFast
+from transformers import PeAudioModel, PreTrainedTokenizerFast
 
-from pe_search.pe_audio.embedder import multiplies_bfloat16
 from recipe import captions
 from recipe.architecture import FRAMES_PER_S, SAMPLE_RATE_HZ, checkpoint_config
+from recipe.concepts_file import taught_concepts
 from recipe.frontend import (
     Augmentation,
     FilterBank,
@@ -37,72 +35,24 @@ from recipe.frontend import (
     initialise_audio,
     text_embeddings,
 )
-from recipe.held_out import PLAIN
-from recipe.mixing import Batch, Mixer, MixingPlan
+from recipe.mixing import Batch, Mixer
 from recipe.objective import CaptionBatch, draw_captions, losses, overlap_matrix, targets
-from recipe.optimizer import TEXT_PARTS, Optimizer
+from recipe.optimizer import Optimizer
 from recipe.pool import Source
-from recipe.scoring import DRUM_KIT
-from recipe.tokenizer import encode, train_tokenizer
+from recipe.processor import mixed_precision
+from recipe.saved import (
+    STATE_BEFORE_COOLING_FILE,
+    STATE_FILE,
+    TEXT_FILE,
+    load_state,
+    save_state,
+    save_text_tower,
+)
+from recipe.schedule import COOLING, Schedule
+from recipe.text_warm_up import draw_tokenizer, initialise_text, warm_up_text
+from recipe.tokenizer import encode
 
 log = logging.getLogger("train_builtin")
-
-STATE_FILE = "training_state.pt"
-TEXT_FILE = "text_tower.pt"
-_DONE_AT_START = 0.3
-"""Share of the schedule that a checkpoint to begin with stands for: single sounds and the highest rates are over."""
-
-
-@dataclass
-class Schedule:
-    """How long and how hard. Exactly one of `minutes` and `steps` is given.
-
-    `start` is a checkpoint of this recipe to begin with, as if the first tenths of the training were done.
-    """
-
-    minutes: float | None = None
-    steps: int | None = None
-    start: Path | None = None
-    text_steps: int = 2_000
-    tokenizer_captions: int = 60_000
-    seconds_per_step: float = 192.0
-    most_windows: int = 96
-    lengths_s: Sequence[float] = (0.25, 0.6, 1.2, 2.0, 3.0, 3.0, 4.0, 5.0, 5.0, 7.5, 10.0, 10.0)
-    learning_rate: float = 1.5e-3
-    warm_up_steps: int = 60
-    weight_decay: float = 0.1
-    ema_decay: float = 0.997
-    frame_weight: float = 1.5
-    gradient_clip: float = 2.0
-    vocabulary_size: int = 5_000
-    merge_dropout: float = 0.1
-    plan: MixingPlan = field(
-        # Those of a kit are named twice, and come twice as often.
-        default_factory=lambda: MixingPlan(favoured=tuple(PLAIN), drums=(*DRUM_KIT, *captions.DRUMS))
-    )
-    augmentation: dict[str, float] = field(
-        default_factory=lambda: {
-            "equaliser_db": 3.5,
-            "band_mask": 5,
-            "band_limit": 0.15,
-            "frame_mask": 0.25,
-            "dropout": 0.1,
-            "layer_drop": 0.05,
-        }
-    )
-
-    def __post_init__(self) -> None:
-        if (self.minutes is None) == (self.steps is None):
-            raise ValueError("give either minutes or steps")
-
-    def progress(self, step: int, elapsed_s: float) -> float:
-        """Share of the training that is done, 0–1."""
-        if self.steps is not None:
-            done = step / self.steps
-        else:
-            assert self.minutes is not None
-            done = elapsed_s / (60 * self.minutes)
-        return _DONE_AT_START + (1 - _DONE_AT_START) * done if self.start else done
 
 
 @dataclass
@@ -113,96 +63,6 @@ class Trained:
     tokenizer: PreTrainedTokenizerFast
     steps: int
     elapsed_s: float
-
-
-def keep_freed_memory() -> None:
-    """Tell glibc to keep what is freed: else every large tensor is fresh memory whose pages must be mapped again.
-
-    That takes longer than the arithmetic of the activations. Elsewhere than on Linux this does nothing.
-    """
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            trim_threshold, mmap_max = -1, -4  # names of mallopt's parameters in malloc.h
-            libc.mallopt(mmap_max, 0)
-            libc.mallopt(trim_threshold, 2**31 - 1)
-
-
-def mixed_precision(device: torch.device) -> torch.autocast:
-    """Multiply in bfloat16 where the device has instructions for it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=multiplies_bfloat16(device))
-
-
-# ---- text
-
-
-def draw_tokenizer(schedule: Schedule, seed: int) -> PreTrainedTokenizerFast:
-    """A tokenizer for what the caption grammar says."""
-    rng = random.Random(seed)
-    count = schedule.tokenizer_captions
-
-    def drawn() -> Iterator[str]:
-        for _ in range(count):
-            yield captions.caption(rng.choice(captions.CONCEPTS), rng)
-        for _ in range(count // 10):
-            yield captions.mixture_caption(rng.sample(captions.CONCEPTS, 2), rng)
-            yield captions.unrelated_caption(rng)
-
-    return train_tokenizer(drawn(), schedule.vocabulary_size)
-
-
-def initialise_text(model: PeAudioModel, generator: torch.Generator) -> None:
-    """Random weights of a size that lets a shallow tower tell words apart from the first step."""
-    with torch.no_grad():
-        for name, parameter in model.text_model.named_parameters():
-            if parameter.ndim == 2:
-                deviation = 0.5 if "embeddings" in name else parameter.shape[1] ** -0.5
-                parameter.copy_(torch.randn(parameter.shape, generator=generator) * deviation)
-        head = model.text_audio_head.proj.weight
-        head.copy_(torch.randn(head.shape, generator=generator) * 0.3 * head.shape[1] ** -0.5)
-
-
-def warm_up_text(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int) -> None:
-    """Teach the text tower which captions say the same, against one free vector for each concept.
-
-    The vectors are thrown away afterwards; the tower then starts the joint training with concepts well apart.
-    """
-    rng = random.Random(seed + 1)
-    concepts = list(captions.CONCEPTS)
-    index = {concept: i for i, concept in enumerate(concepts)}
-    generator = torch.Generator().manual_seed(seed)
-    size = model.text_audio_head.proj.weight.shape[0]
-    anchors = nn.Parameter(functional.normalize(torch.randn(len(concepts), size, generator=generator), dim=1))
-    weights = [*model.text_model.parameters(), *model.text_audio_head.parameters()]
-    optimizer = torch.optim.AdamW(
-        [{"params": weights, "weight_decay": 0.05}, {"params": [anchors], "weight_decay": 0.0}], lr=1.5e-3
-    )
-    for step in range(schedule.text_steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 1.5e-3 * min(1.0, step / 30) * _cosine(step / schedule.text_steps)
-        texts, truth = [], torch.zeros(192, len(concepts))
-        for row in range(144):
-            concept = rng.choice(list(PLAIN)) if rng.random() < 0.3 else rng.choice(concepts)
-            texts.append(captions.caption(concept, rng))
-            truth[row, index[concept]] = 1
-        for row in range(144, 176):
-            pair = rng.sample(concepts, 2)
-            texts.append(captions.mixture_caption(pair, rng))
-            truth[row, [index[concept] for concept in pair]] = 0.5
-        texts += [captions.unrelated_caption(rng) for _ in range(16)]
-        truth[176:] = 1 / len(concepts)
-        token_ids, mask = encode(tokenizer, texts, schedule.merge_dropout if rng.random() < 0.6 else 0.0)
-        with mixed_precision(model.device):
-            embeddings = text_embeddings(model, token_ids, mask, groups=4).float()
-        norms = embeddings.norm(dim=1)
-        logits = 12 * functional.normalize(embeddings, dim=1) @ functional.normalize(anchors, dim=1).T
-        loss = -(truth * functional.log_softmax(logits, 1)).sum(1).mean() + 0.02 * ((norms - 4) ** 2).mean()
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        if step % 100 == 99:
-            log.info("captions %d/%d: loss %.3f", step + 1, schedule.text_steps, loss.item())
 
 
 # ---- batches
@@ -245,12 +105,13 @@ class Batches:
             while not self._stopped.is_set():
                 # Single sounds first: what is in a mixture can only be told apart once it is known alone.
                 progress = schedule.progress(self._step, self.elapsed_s)
-                self._mixer.plan.mixed = schedule.plan.mixed * min(1.0, progress / 0.1)
+                self._mixer.plan.mixed = schedule.plan.mixed * (1.0 if schedule.start else min(1.0, progress / 0.1))
                 self._step += 1
                 frames = max(1, round(rng.choice(list(schedule.lengths_s)) * rng.uniform(0.75, 1.0) * FRAMES_PER_S))
                 size = min(schedule.most_windows, max(8, round(schedule.seconds_per_step * FRAMES_PER_S / frames)))
                 batch = self._mixer.batch(size, frames)
-                drawn = draw_captions(self._mixer.concepts, self._mixer.plan.favoured, batch.pairs, rng)
+                heard = {self._mixer.concepts[column] for column in np.flatnonzero(batch.heard.any(0))}
+                drawn = draw_captions(self._mixer.concepts, self._mixer.plan.favoured, batch.pairs, rng, heard)
                 dropout = schedule.merge_dropout if rng.random() < 0.6 else 0.0
                 self._queue.put((batch, drawn, *encode(self._tokenizer, drawn.texts, dropout)))
         except Exception as error:
@@ -258,10 +119,6 @@ class Batches:
 
 
 # ---- both towers
-
-
-def _cosine(progress: float) -> float:
-    return 0.02 + 0.49 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def _start_clips(mixer: Mixer, count: int = 64, seconds: float = 3.0) -> Tensor:
@@ -285,12 +142,31 @@ def _begin(
     else:
         initialise_text(model, generator)
         warm_up_text(model, tokenizer, schedule, seed)
-        text_tower = {name: value for name, value in model.state_dict().items() if name.startswith(TEXT_PARTS)}
-        torch.save(text_tower, work / TEXT_FILE)
+        save_text_tower(model, work)
     initialise_audio(model, _start_clips(mixer), generator)
     with torch.no_grad():
         model.text_audio_logit_scale.fill_(1.0)
         model.text_audio_logit_bias.fill_(-4.0)
+    return model, tokenizer
+
+
+def _begin_from(
+    start: Path, schedule: Schedule, work: Path, seed: int, resume: bool
+) -> tuple[PeAudioModel, PreTrainedTokenizerFast]:
+    """The checkpoint, its text tower warmed up for the vocabulary as it is now, and its tokenizer."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(start)
+    tokenizer.save_pretrained(work / "tokenizer")
+    model = PeAudioModel.from_pretrained(start, dtype=torch.float32)
+    model.text_model.set_attn_implementation("eager")
+    if resume and (work / TEXT_FILE).exists():
+        model.load_state_dict(torch.load(work / TEXT_FILE, weights_only=True), strict=False)
+    elif schedule.text_steps:
+        taught = [concept for concept in taught_concepts(start) if concept in captions.CONCEPTS]
+        with torch.no_grad():
+            prompts = [captions.plain_prompt(concept) for concept in taught]
+            vectors = text_embeddings(model, *encode(tokenizer, prompts))
+        warm_up_text(model, tokenizer, schedule, seed, dict(zip(taught, vectors, strict=True)))
+        save_text_tower(model, work)
     return model, tokenizer
 
 
@@ -301,16 +177,20 @@ def train(
     seed: int,
     device: str = "cpu",
     resume: bool = False,
+    before_cooling: bool = False,
     score: Callable[[PeAudioModel, PreTrainedTokenizerFast], dict[str, float]] | None = None,
     score_every_s: float = 240.0,
     state_every_s: float = 180.0,
 ) -> Trained:
-    """Train on `sources`; `score` is called on the averaged weights now and then and its result logged."""
+    """Train on `sources`; `score` is called on the averaged weights now and then and its result logged.
+
+    `resume` goes on from the state in `work`, or with `before_cooling` from that before the rate fell.
+    """
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     concepts = [c for c in captions.CONCEPTS if any(source.concept == c for source in sources)]
-    state = _load_state(work) if resume else None
+    state = load_state(work / (STATE_BEFORE_COOLING_FILE if before_cooling else STATE_FILE)) if resume else None
     step, elapsed_s = (state["step"], state["elapsed_s"]) if state else (0, 0.0)
     mixer = Mixer(sources, concepts, np.random.default_rng([seed, step]), copy.copy(schedule.plan))
 
@@ -319,9 +199,7 @@ def train(
         model = PeAudioModel(checkpoint_config(len(tokenizer)))
         model.load_state_dict(state["model"])
     elif schedule.start:
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(schedule.start)
-        tokenizer.save_pretrained(work / "tokenizer")
-        model = PeAudioModel.from_pretrained(schedule.start, dtype=torch.float32)
+        model, tokenizer = _begin_from(schedule.start, schedule, work, seed, resume)
     else:
         model, tokenizer = _begin(schedule, work, mixer, seed, generator, resume)
     model.text_model.set_attn_implementation("eager")
@@ -339,10 +217,14 @@ def train(
     overlaps = overlap_matrix(concepts)
     batches = Batches(mixer, tokenizer, schedule, seed, step)
     sums: dict[str, float] = {}
+    cooling = schedule.progress(step, elapsed_s) > 1 - COOLING
     last, last_score, last_state = time.monotonic(), elapsed_s, elapsed_s
     try:
         while (progress := schedule.progress(step, elapsed_s)) < 1:
-            optimizer.set_rate(min(1.0, (step + 1) / schedule.warm_up_steps) * _cosine(progress))
+            if progress > 1 - COOLING and not cooling:
+                save_state(work, STATE_BEFORE_COOLING_FILE, model, averaged, optimizer, step, elapsed_s)
+                cooling = True
+            optimizer.set_rate(min(1.0, (step + 1) / schedule.warm_up_steps) * schedule.rate(progress))
             parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule)
             step += 1
             decay = min(schedule.ema_decay, 1 - 1 / (step / 4 + 2))
@@ -360,7 +242,7 @@ def train(
                 log.info("step %d, %.0f s: %s", step, elapsed_s, means)
                 sums.clear()
             if elapsed_s - last_state > state_every_s:
-                _save_state(work, model, averaged, optimizer, step, elapsed_s)
+                save_state(work, STATE_FILE, model, averaged, optimizer, step, elapsed_s)
                 last_state = elapsed_s
             if score is not None and elapsed_s - last_score > score_every_s:
                 log.info("held out: %s", score(copy.deepcopy(averaged).cpu(), tokenizer))
@@ -368,7 +250,7 @@ def train(
                 last = time.monotonic()
     finally:
         batches.stop()
-    _save_state(work, model, averaged, optimizer, step, elapsed_s)
+    save_state(work, STATE_FILE, model, averaged, optimizer, step, elapsed_s)
     return Trained(averaged.cpu(), tokenizer, step, elapsed_s)
 
 
@@ -400,66 +282,3 @@ def _step(
     norm = nn.utils.clip_grad_norm_(model.parameters(), schedule.gradient_clip)
     optimizer.step()
     return {name: float(value.detach()) for name, value in (*vars(parts).items(), ("gradient", norm))}
-
-
-# ---- on disk
-
-
-def _save_state(
-    work: Path,
-    model: PeAudioModel,
-    averaged: PeAudioModel,
-    optimizer: Optimizer,
-    step: int,
-    elapsed_s: float,
-) -> None:
-    partial = work / f"{STATE_FILE}.partial"
-    state = {
-        "model": model.state_dict(),
-        "averaged": averaged.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "step": step,
-        "elapsed_s": elapsed_s,
-    }
-    torch.save(state, partial)
-    partial.replace(work / STATE_FILE)
-
-
-def _load_state(work: Path) -> dict[str, Any] | None:
-    file = work / STATE_FILE
-    if not file.exists():
-        return None
-    state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    return state
-
-
-def save_checkpoint(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write a PE Audio checkpoint directory, weights as 16-bit floats; an old one is replaced at the end.
-
-    `config.json` says float32, so that readers compute in that precision unless told otherwise.
-    """
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    half = copy.deepcopy(model).half()
-    half.save_pretrained(partial)
-    config = copy.deepcopy(model.config)
-    config.dtype = "float32"
-    config.save_pretrained(partial)
-    # What it was last asked for is no part of it.
-    tokenizer.backend_tokenizer.no_padding()
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.save_pretrained(partial)
-    PeAudioFeatureExtractor().save_pretrained(partial)
-    for file in partial.iterdir():
-        file.chmod(0o644)  # safetensors files come out readable by their owner alone
-    if out.exists():
-        for file in out.iterdir():
-            if file.is_file() and not (partial / file.name).exists():
-                shutil.copy2(file, partial / file.name)
-        old = out.with_name(f".{out.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        out.rename(old)
-        partial.rename(out)
-        shutil.rmtree(old)
-    else:
-        partial.rename(out)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import json
 import math
 import random
@@ -15,6 +16,7 @@ import torch
 import train_builtin
 from recipe import calibration, captions, held_out, scoring
 from recipe.architecture import FRAME_SAMPLES, SAMPLE_RATE_HZ, checkpoint_config
+from recipe.attribution import write_attribution
 from recipe.frontend import (
     BANDS,
     LINEAR_BLOCKS,
@@ -26,13 +28,19 @@ from recipe.frontend import (
     initialise_audio,
 )
 from recipe.mixing import ABSENT, ACTIVE, Mixer, MixingPlan, frame_activity, loudness, presence
-from recipe.objective import draw_captions, losses, overlap_matrix, targets
+from recipe.neighbours import NEIGHBOURS
+from recipe.objective import OVERLAPS, draw_captions, losses, overlap_matrix, targets
 from recipe.pool import Source, in_room, open_pool
-from recipe.recordings import find_recordings, sonic_pi_concept
+from recipe.processor import mixed_precision
+from recipe.recordings import FOLDER_NAMES, find_recordings, sonic_pi_concept
+from recipe.saved import STATE_BEFORE_COOLING_FILE, STATE_FILE, save_checkpoint
+from recipe.schedule import COOLING, Schedule
 from recipe.snake import Snake
 from recipe.tokenizer import encode, train_tokenizer
-from recipe.training import Schedule, mixed_precision, save_checkpoint, train
+from recipe.training import Trained, train
 from transformers import AutoTokenizer, PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
+
+from tests.made_up import write_audio
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -192,8 +200,8 @@ def test_events_are_short_stretches_within_noise() -> None:
 
 @pytest.mark.parametrize(
     ("concept", "recordings", "share"),
-    [("rain", 8, 0.8), ("rain", 7, 0.4), ("kick", 20, 0.4)],
-    ids=["many recordings", "few", "many of one maker"],
+    [("rain", 30, 0.9), ("rain", 3, 2 / 3), ("rain", 1, 0.4), ("kick", 30, 0.65)],
+    ids=["many recordings", "few", "one", "a drum"],
 )
 def test_how_often_recordings_are_heard(concept: str, recordings: int, share: float) -> None:
     made = source(concept, noise(0.1))
@@ -209,6 +217,70 @@ def test_a_drum_named_twice_comes_twice_as_often() -> None:
     mixer = Mixer(sources, ["kick", "tabla"], np.random.default_rng(0), plan)
     drawn = [mixer.draw_concept(short=True) for _ in range(2_000)]
     assert drawn.count("kick") / len(drawn) == pytest.approx(2 / 3, abs=0.04)
+
+
+def test_concepts_with_more_recordings_come_more_often() -> None:
+    recorded = dataclasses.replace(source("cello", noise(0.1)), recorded=True)
+    other = dataclasses.replace(recorded, concept="harp")
+    mixer = Mixer([recorded] * 9 + [other], ["cello", "harp"], np.random.default_rng(0), MixingPlan(neighbours=()))
+    drawn = [mixer.draw_concept(short=False) for _ in range(2_000)]
+    assert drawn.count("cello") / len(drawn) == pytest.approx(3 / 4, abs=0.04)
+
+
+def test_neighbours_follow_each_other() -> None:
+    sources = [source(name, noise(0.1)) for name in ("cough", "sneeze", "hum", "tone")]
+    plan = MixingPlan(neighbours=(("cough", "sneeze"),), neighbours_share=1.0)
+    mixer = Mixer(sources, ["cough", "sneeze", "hum", "tone"], np.random.default_rng(0), plan)
+    drawn = [mixer.draw_first_concept(short=False) for _ in range(100)]
+    first = next(i for i, name in enumerate(drawn) if name in ("cough", "sneeze"))
+    assert len(drawn) - first > 50
+    assert all({one, other} == {"cough", "sneeze"} for one, other in itertools.pairwise(drawn[first:]))
+
+
+def test_levels_are_within_forty_decibels() -> None:
+    loud = dataclasses.replace(source("tone", tone(5_000, 3.0, level=0.1)), recorded=True)
+    plan = MixingPlan(mixed=0.0, nothing=0.0, noise=0.0, events=0.0, any_level=1.0, levels_db=(-30.0, 10.0))
+    mixer = Mixer([loud], ["tone"], np.random.default_rng(0), plan)
+    levels_db = [20 * math.log10(loudness(mixer.window(2 * SAMPLE_RATE_HZ)[0]) / 0.0707) for _ in range(300)]
+    assert min(levels_db) == pytest.approx(-30, abs=1) and max(levels_db) == pytest.approx(10, abs=1)
+
+
+def test_every_neighbour_is_a_concept_and_in_one_group() -> None:
+    names = [name for group in NEIGHBOURS for name in group]
+    assert len(names) == len(set(names)) and set(names) <= set(captions.CONCEPTS)
+
+
+def test_every_overlap_is_a_concept() -> None:
+    assert {name for group in OVERLAPS for name in group} <= set(captions.CONCEPTS)
+
+
+def test_every_merged_folder_becomes_a_concept() -> None:
+    assert set(FOLDER_NAMES.values()) <= set(captions.CONCEPTS) and not set(FOLDER_NAMES) & set(captions.CONCEPTS)
+
+
+def test_cuts_of_one_recording_are_one_source(tmp_path: Path) -> None:
+    for name in ("rain/maker.storm-A.wav", "rain/maker.storm-B.wav", "rain/maker.drizzle-A.wav", "goose/x.y-A.wav"):
+        write_audio(tmp_path / "data" / name, noise(0.3))
+    recordings = find_recordings(tmp_path / "data", captions.CONCEPTS)
+    sources = open_pool(recordings, {}, {}, tmp_path / "cache", seed=0, workers=1)
+    assert [(s.concept, s.name, len(s.clips)) for s in sources] == [
+        ("duck_quack", "data/x.y", 8),
+        ("rain", "data/maker.drizzle", 8),
+        ("rain", "data/maker.storm", 8),
+    ]
+
+
+def test_attribution_names_what_was_used_and_nothing_else(tmp_path: Path) -> None:
+    data = tmp_path / "real"
+    write_audio(data / "rain" / "maker.storm-A.wav", noise(0.1))
+    (data / "ATTRIBUTION.txt").write_text("All cut.\nrain/maker.storm; CC0; Ann\nyawn/maker.bed; CC BY; Bob\n")
+    write_audio(tmp_path / "bare" / "crow" / "x-A.wav", noise(0.1))
+    folders = [data, tmp_path / "bare"]
+    used = [recording for folder in folders for recording in find_recordings(folder, captions.CONCEPTS)]
+    write_attribution(tmp_path, folders, used)
+    text = (tmp_path / "ATTRIBUTION.txt").read_text()
+    assert text.endswith("real\n----\n\nAll cut.\nrain/maker.storm; CC0; Ann\n")
+    assert text.startswith("Recordings that the built-in checkpoint was trained on\n") and "bare" not in text
 
 
 def test_batch_tells_what_is_heard() -> None:
@@ -241,7 +313,7 @@ def test_pool_is_made_once(tmp_path: Path) -> None:
     stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
     again = open_pool(recordings, {"beep": a_beep}, {"beep": 3}, tmp_path / "cache", seed=0, workers=1)
     assert stamps == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").iterdir()}
-    assert [len(s.clips) for s in first] == [len(s.clips) for s in again] == [9, 3]
+    assert [len(s.clips) for s in first] == [len(s.clips) for s in again] == [8, 3]
     assert first[0].recorded and not first[1].recorded
 
 
@@ -384,7 +456,16 @@ def test_drums_are_negatives_of_one_another_but_not_of_a_loop() -> None:
     }
     with_a_loop = {frozenset((name, "drum_loop")) for name in captions.DRUMS if name != "drum_loop"}
     assert with_a_loop < pairs
-    assert pairs - with_a_loop == {frozenset(("snare", "rimshot")), frozenset(("conga", "tom"))}
+    assert pairs - with_a_loop == {
+        frozenset(pair)
+        for pair in (
+            ("snare", "rimshot"),
+            ("conga", "tom"),
+            ("snare", "drum_roll"),
+            ("rimshot", "woodblock"),
+            ("tambourine", "sleigh_bells"),
+        )
+    }
 
 
 # ---- scores
@@ -469,14 +550,46 @@ def test_training_is_repeatable_and_resumes(clips: list[Source], tmp_path: Path)
 def test_training_begins_with_a_checkpoint(clips: list[Source], tmp_path: Path) -> None:
     first = train(clips, short_schedule(2), tmp_path / "a", seed=5)
     save_checkpoint(first.model, first.tokenizer, tmp_path / "checkpoint")
-    schedule = dataclasses.replace(short_schedule(2), start=tmp_path / "checkpoint", learning_rate=0.0)
+    schedule = dataclasses.replace(short_schedule(2), start=tmp_path / "checkpoint", learning_rate=0.0, text_steps=0)
     second = train(clips, schedule, tmp_path / "b", seed=6)
     assert second.tokenizer.get_vocab() == first.tokenizer.get_vocab()
     for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
         torch.testing.assert_close(other, one.half().float(), atol=1e-6, rtol=1e-6)
-    assert schedule.progress(0, 0.0) == 0.3 and schedule.progress(1, 0.0) == pytest.approx(0.65)
     resumed = train(clips, dataclasses.replace(schedule, steps=3), tmp_path / "b", seed=6, resume=True)
     assert resumed.steps == 3
+
+
+def test_a_known_concept_stays_where_it_was_and_a_new_one_is_told_from_it(clips: list[Source], tmp_path: Path) -> None:
+    first = train(clips, dataclasses.replace(short_schedule(1), text_steps=40), tmp_path / "a", seed=5)
+    start = tmp_path / "checkpoint"
+    save_checkpoint(first.model, first.tokenizer, start)
+    (start / "concepts.json").write_text('[{"concept": "rain"}, {"concept": "no longer taught"}]')
+    schedule = dataclasses.replace(short_schedule(1), start=start, learning_rate=0.0, text_steps=40)
+    second = train(clips, schedule, tmp_path / "b", seed=6)
+
+    def direction(trained: Trained, concept: str) -> torch.Tensor:
+        texts = scoring.embed_texts(trained.model, trained.tokenizer, [captions.plain_prompt(concept)])
+        return torch.nn.functional.normalize(texts[0], dim=0)
+
+    before = direction(first, "rain")
+    assert float(direction(second, "rain") @ before) > 0.8
+    assert float(direction(second, "whale") @ before) < 0.5
+
+
+def test_the_rate_falls_at_the_end_alone() -> None:
+    schedule = Schedule(steps=100)
+    assert [schedule.rate(progress) for progress in (0.0, 0.5, 1 - COOLING)] == [1, 1, pytest.approx(1)]
+    assert schedule.rate(1 - COOLING / 2) == pytest.approx(0.5) and schedule.rate(1.0) == 0.02
+    assert dataclasses.replace(schedule, start=Path("x")).rate(0.0) == 0.7
+
+
+def test_a_longer_run_goes_on_from_before_the_rate_fell(clips: list[Source], tmp_path: Path) -> None:
+    train(clips, short_schedule(4), tmp_path, seed=5)
+    before = torch.load(tmp_path / STATE_BEFORE_COOLING_FILE, weights_only=True)
+    assert before["step"] == 3
+    longer = train(clips, short_schedule(5), tmp_path, seed=5, resume=True, before_cooling=True)
+    assert longer.steps == 5
+    assert torch.load(tmp_path / STATE_FILE, weights_only=True)["step"] == 5
 
 
 def test_broken_batches_stop_the_training(clips: list[Source], tmp_path: Path) -> None:
