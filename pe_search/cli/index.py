@@ -42,7 +42,7 @@ from pe_search.cli.passed_over import (
 )
 from pe_search.cli.progress import ProgressBar
 from pe_search.errors import StoreError
-from pe_search.records import USUAL_HEARING, Hearing, IndexSummary
+from pe_search.records import USUAL_HEARING, Hearing, IndexSummary, Problem
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -162,6 +162,8 @@ def index(
         opened = None
         if manifest is not None:
             opened = stack.enter_context(Store.open(directory, read_only=False, on_problem=say_problem))
+            for window in opened.find_damage():
+                say_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
         held, left_out = (opened.stamps(), opened.left_out()) if opened else ({}, [])
         memory = ListedPaths(directory)
         by_lists = came_by_lists(memory.read() if opened else frozenset(), listed, given, held)

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, Incomplete, LeftOut, Stamp
 from pe_search.store import commits, windows
+from pe_search.store.checking import find_damage
 from pe_search.store.commits import name_of
 from pe_search.store.files import CATALOG_FILE, Folder
-from pe_search.store.opening import explaining, has_content, log_of, open_to_read, open_to_write
+from pe_search.store.opening import damaged, explaining, has_content, log_of, open_to_read, open_to_write
 from pe_search.store.schema import LARGEST_VALUE, checked, clip_of, embedding_of, path_of, path_text, stamp_of
 from pe_search.store.windows import CLIP, CONTENT, WindowPlace, times_of
 
@@ -173,6 +174,19 @@ class Catalog:
             clips = windows.clips_of(self._db, list(reasons))
         found = [Incomplete(clip, reason) for content_id, reason in reasons.items() for clip in clips[content_id]]
         return sorted(found, key=lambda one: bytes(one.clip.path))
+
+    def find_damage(self) -> list[str]:
+        """Go through all rows: which windows are not as they were written, in words. Their clips are to be read again.
+
+        Raises:
+            StoreError: If anything else is not as it was written.
+        """
+        with explaining(self.path):
+            damage = find_damage(self._db, self._dimension)
+        if damage.reason is not None:
+            raise damaged(self.path, damage.reason)
+        self._damaged = damage.contents
+        return damage.windows
 
     def compact(self) -> None:
         """Give the room of what was deleted back to the disk."""

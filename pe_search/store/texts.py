@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.store.database import is_damage, is_interrupt, open_database
-from pe_search.store.files import TEXTS_FILE
+from pe_search.store.database import code_of, is_damage, is_interrupt, open_database
+from pe_search.store.files import TEXTS_FILE, has_other_names
 from pe_search.store.schema import checksum, schema_made_by, schema_of
 
 # The checksum is of all but the id and the time, which decides only what is forgotten first.
@@ -122,10 +122,13 @@ class RememberedTexts:
     def _embedding(self, blob: object) -> NDArray[np.float32] | None:
         if not isinstance(blob, bytes) or len(blob) != 4 * self._dimension:
             return None
-        return np.frombuffer(blob, "<f4").astype(np.float32)
+        embedding = np.frombuffer(blob, "<f4").astype(np.float32)
+        return embedding if np.isfinite(embedding).all() else None
 
     def _open(self, *, read_only: bool = False) -> sqlite3.Connection:
         mode = "ro" if read_only else "rwc"
+        if not read_only and has_other_names(self._path):
+            raise StoreError(f"{self._path} has another name as well, and would change there too.")
         db = open_database(self._path, mode, busy_timeout_s=_BUSY_TIMEOUT_S, limit_s=_LIMIT_S)
         try:
             schema = schema_of(db)
@@ -153,8 +156,10 @@ class RememberedTexts:
         except sqlite3.Error as error:
             if is_interrupt(error) and time.monotonic() - started_s < _LIMIT_S:
                 raise KeyboardInterrupt from error
-            if is_damage(error) or is_interrupt(error):
+            if is_damage(error) or is_interrupt(error) or code_of(error) == sqlite3.SQLITE_TOOBIG:
                 self._forget_all()
+        except (TypeError, ValueError, OverflowError):
+            self._forget_all()
         except (OSError, StoreError):
             pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 import struct
@@ -140,7 +141,7 @@ def test_each_damaged_catalog_is_kept_under_a_number_of_its_own(store):
             )
         with closing(sqlite3.connect(catalog)) as db:
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    damaged = sorted(store.glob("*.damaged*"))
+    damaged = [path for path in store.iterdir() if re.search(r"\.damaged(-\d+)?$", path.name)]
     assert len(damaged) == 2
     assert {path.read_bytes() for path in damaged} == set(kept)
 
@@ -227,3 +228,28 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed(plain_checkpoint, tmp
     again = invoke(*args, "--rehash").err
     assert again.startswith("0 clips embedded")
     assert "1 recognised" in again
+
+
+def test_a_damaged_window_is_named_by_a_query_and_embedded_again_by_index(plain_checkpoint, tmp_path):
+    for seed, name in enumerate("ab"):
+        write_audio(tmp_path / "sounds" / f"{name}.wav", noise(1.0, seed))
+    args = ("--store", tmp_path / "store")
+    index = ("index", tmp_path / "sounds", *args)
+    assert invoke(*index, "--model", plain_checkpoint[0]).status == 0
+    query = ("query", "rain", "--format", "jsonl", *args)
+    expected = invoke(*query).out
+    (tmp_path / "store" / "index.vectors").unlink()
+    with closing(sqlite3.connect(tmp_path / "store" / "catalog.sqlite3")) as db, db:
+        (embedding,) = db.execute("SELECT embedding FROM windows WHERE id = 1").fetchone()
+        db.execute("UPDATE windows SET embedding = ? WHERE id = 1", (bytes([embedding[0] ^ 1]) + embedding[1:],))
+    window = f"the window of {tmp_path}/sounds/a.wav at 0-1 s is not as it was written"
+    asked = invoke(*query)
+    assert (asked.status, asked.out) == (2, b"")
+    assert window in asked.err
+    mended = invoke(*index)
+    assert mended.status == 0
+    lines = mended.err.splitlines()
+    assert lines[0] == (f"pe-search: {tmp_path}/store: {window}; its clip is embedded again once its folder is indexed")
+    assert lines[-1].startswith("1 clip embedded (1 window")
+    assert invoke(*query).out == expected
+    assert invoke(*index).err.startswith("0 clips embedded")

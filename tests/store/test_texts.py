@@ -183,3 +183,13 @@ def test_a_file_from_a_stranger_is_thrown_away_unasked(remembered, tmp_path, att
     remembered.remember({"rain": vector(1, 2, 3)})
     assert known(remembered, "rain") == {"rain": [1, 2, 3]}
     assert len(rows_of(tmp_path)) == 1
+
+
+def test_a_file_with_another_name_is_read_and_never_written_to(remembered, tmp_path):
+    remembered.remember({"rain": vector(1, 2, 3)})
+    other = tmp_path / "other"
+    other.hardlink_to(tmp_path / "texts.sqlite3")
+    before = other.read_bytes()
+    remembered.remember({"dog": vector(4, 5, 6)})
+    assert known(remembered, "rain", "dog") == {"rain": [1, 2, 3]}
+    assert other.read_bytes() == before
