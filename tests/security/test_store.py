@@ -237,7 +237,7 @@ def test_a_damaged_window_is_named_by_a_query_and_embedded_again_by_index(plain_
     index = ("index", tmp_path / "sounds", *args)
     assert invoke(*index, "--model", plain_checkpoint[0]).status == 0
     query = ("query", "rain", "--format", "jsonl", *args)
-    expected = invoke(*query).out
+    expected = [json.loads(line)["score"] for line in invoke(*query).out.splitlines()]
     (tmp_path / "store" / "index.vectors").unlink()
     with closing(sqlite3.connect(tmp_path / "store" / "catalog.sqlite3")) as db, db:
         (embedding,) = db.execute("SELECT embedding FROM windows WHERE id = 1").fetchone()
@@ -251,5 +251,6 @@ def test_a_damaged_window_is_named_by_a_query_and_embedded_again_by_index(plain_
     lines = mended.err.splitlines()
     assert lines[0] == (f"pe-search: {tmp_path}/store: {window}; its clip is embedded again once its folder is indexed")
     assert lines[-1].startswith("1 clip embedded (1 window")
-    assert invoke(*query).out == expected
+    # Alone in its batch, it comes out within rounding of what it was.
+    assert [json.loads(line)["score"] for line in invoke(*query).out.splitlines()] == pytest.approx(expected, rel=1e-3)
     assert invoke(*index).err.startswith("0 clips embedded")
