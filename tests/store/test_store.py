@@ -395,3 +395,12 @@ def test_what_could_not_be_read_of_a_clip_is_told(tmp_path):
         with Store.create(tmp_path / "other", MANIFEST) as other:
             merge(other, store)
             assert other.incomplete() == store.incomplete()
+
+
+def test_the_second_of_two_first_runs_is_told_who_is_writing_and_changes_nothing(tmp_path):
+    directory = tmp_path / "store"
+    with Store.create(directory, manifest()):
+        before = {file.name: file.read_bytes() for file in directory.iterdir()}
+        with pytest.raises(StoreError, match=rf"Another process \(id {os.getpid()}\) is writing to the store at "):
+            Store.create(directory, manifest(window_s=5.0, hop_s=5.0))
+        assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
