@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pe_search.audio.files import open_clip, unreadable
 from pe_search.errors import AudioError
 
 _BLOCK_BYTES = 1 << 20
@@ -24,19 +23,16 @@ def content_digest(path: Path, on_block: Callable[[], None] = lambda: None) -> b
     Raises:
         AudioError: If it can't be read, or is no regular file.
     """
-    try:
-        # A pipe that took the file's place would otherwise keep the reader waiting for a writer.
-        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise AudioError(path, "not a regular file", may_pass=True)
-            digest = hashlib.blake2b(digest_size=32)
-            on_block()
+    with open_clip(path) as file:
+        digest = hashlib.blake2b(digest_size=32)
+        on_block()
+        try:
             while block := file.read(_BLOCK_BYTES):
                 digest.update(block)
                 on_block()
-            return digest.digest()
-    except OSError as error:
-        raise AudioError(path, error.strerror or str(error), may_pass=True) from error
+        except OSError as error:
+            raise unreadable(path, error) from error
+        return digest.digest()
 
 
 @contextmanager
