@@ -554,7 +554,7 @@ def test_a_clip_that_cannot_be_opened_is_tried_again_though_it_has_not_changed_a
     os.utime(sounds / "a.wav", ns=(1, 1))
     problem = Problem(sounds / "a.wav", "Permission denied")
     with monkeypatch.context() as patch:
-        patch.setattr("pe_search.audio.hashing.os.open", refuse_to_open)
+        patch.setattr("pe_search.audio.files.os.open", refuse_to_open)
         for _ in range(2):
             assert index(store, sounds).problems == (problem,)
             assert (contents(store), store.left_out()) == (before, [])

@@ -100,7 +100,7 @@ def test_a_clip_that_cannot_be_read_any_more_is_a_problem(store, sounds, monkeyp
     def refuse(path, *_):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("pe_search.audio.hashing.os.open", refuse)
+    monkeypatch.setattr("pe_search.audio.files.os.open", refuse)
     found = verify(store, lambda: pytest.fail("there is nothing to embed"), 1)
     (problem,) = found.problems
     assert problem.reason == "Permission denied"
