@@ -178,9 +178,9 @@ class Ours:
 
     def embed(self, folder: Path) -> tuple[float, float, dict[str, Embeddings]]:
         """Seconds of audio, seconds inside the model, embeddings by path."""
-        from pe_search.indexing import run_index
-        from pe_search.planning import plan_index
         from pe_search.store import Manifest, Store
+        from pe_search.tasks.indexing import run_index
+        from pe_search.tasks.planning import plan_index
 
         embedder = self.embedder
         busy_s = 0.0

@@ -30,12 +30,12 @@ from recipe.architecture import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from recipe.mixing import ACTIVE, Samples, coloured_noise, frame_activity, loudness
 from recipe.recordings import find_recordings
 
-from pe_search.cli.options import DEFAULT_RULES
-from pe_search.locating import Locator, Question
+from pe_search.cli.input.options import DEFAULT_RULES
 from pe_search.pe_audio.checkpoint import find_checkpoint, frame_model_of
 from pe_search.pe_audio.embedder import Embedder
 from pe_search.records import Span, SpanRules, Trace
-from pe_search.spans import find_spans, smoothed
+from pe_search.spans.locating import Locator, Question
+from pe_search.spans.rules import find_spans, smoothed
 
 COLLAR_S = 0.2
 FRAME_S = FRAME_SAMPLES / SAMPLE_RATE_HZ

@@ -12,13 +12,13 @@ from transformers import AutoTokenizer, PeAudioFeatureExtractor, PeAudioFrameLev
 
 from pe_search.audio.read import ClipReader
 from pe_search.audio.windows import cut_windows
-from pe_search.indexing import run_index
 from pe_search.pe_audio.checkpoint import builtin_concepts, find_checkpoint
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.planning import plan_index
 from pe_search.records import Query, Request
-from pe_search.searching import search
+from pe_search.search.searching import search
 from pe_search.store import Manifest, Store
+from pe_search.tasks.indexing import run_index
+from pe_search.tasks.planning import plan_index
 
 SOUNDS = Path(__file__).parents[1] / "examples" / "sounds"
 PROMPTS = {

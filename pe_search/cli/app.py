@@ -16,10 +16,10 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pe_search import PeSearchError, __version__
-from pe_search.cli.messages import say_error
+from pe_search.cli.output.messages import say_error
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
-# Each command is a function of its name, in this module of `pe_search.cli`; in the order of the help.
+# Each command is a function of its name, in this module of `pe_search.cli.commands`; in the order of the help.
 _MODULES = {
     "index": "index",
     "query": "query",
@@ -66,7 +66,7 @@ class _Commands(Mapping[str, Any]):
 
 
 def _function(name: str) -> Callable[..., None]:
-    module = import_module(f"pe_search.cli.{_MODULES[name]}")
+    module = import_module(f"pe_search.cli.commands.{_MODULES[name]}")
     function: Callable[..., None] = getattr(module, name)
     return function
 

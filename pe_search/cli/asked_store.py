@@ -10,15 +10,15 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pe_search.cli.messages import say_compiling, say_problem
-from pe_search.cli.options import cache_directory, socket_directory
+from pe_search.cli.input.options import cache_directory, socket_directory
+from pe_search.cli.output.messages import say_compiling, say_problem
 from pe_search.errors import StoreError
 from pe_search.records import Account, Clip, Hearing, Hit, Request
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.compiled import CompiledTextEmbedder
     from pe_search.pe_audio.embedder import Embedder
-    from pe_search.searching import RememberingEmbedder
+    from pe_search.search.searching import RememberingEmbedder
     from pe_search.store import Manifest, Store
 
 
@@ -99,7 +99,7 @@ class AskedStore:
             request: What is asked.
             on_answer: As in `searching.search`.
         """
-        from pe_search.searching import RememberingEmbedder, search
+        from pe_search.search.searching import RememberingEmbedder, search
 
         self.embedder = RememberingEmbedder(
             self.opened.remembered_texts, lambda: self.text_embedder, lambda: self.window_embedder

@@ -14,11 +14,11 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.composing import TextEmbedder, WindowEmbedder
 from pe_search.errors import PeSearchError
 from pe_search.pe_audio.text_embedder import load_text_embedder
 from pe_search.records import Problem, Request
-from pe_search.searching import RememberingEmbedder, search
+from pe_search.search.composing import TextEmbedder, WindowEmbedder
+from pe_search.search.searching import RememberingEmbedder, search
 from pe_search.serving.lines import Answer
 from pe_search.store import Manifest, RememberedTexts, Store
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pe_search.cli.render import HitFormat
+from pe_search.cli.output.hits import HitFormat
 from tests.cli.conftest import DEADLINE_S
 from tests.cli.test_imports import HEAVY
 

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pe_search.cli.asked_store import AskedStore
-from pe_search.cli.conversation import Conversation, ctrl_c_put_off
+from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.errors import StoreError
 from pe_search.records import Query, Term
 from tests.cli.conftest import Terminal, names_in, wait_for_player

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pe_search.significance import unrelated_texts
+from pe_search.search.significance import unrelated_texts
 from pe_search.store import finder
 from pe_search.store.index import open_index
 from pe_search.store.manifest import read_manifest

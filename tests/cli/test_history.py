@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pe_search.cli.history import History
+from pe_search.cli.input.history import History
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from transformers import PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
 
 from pe_search.audio.read import ClipReader
-from pe_search.cli.options import DEFAULT_RULES
+from pe_search.cli.input.options import DEFAULT_RULES
 from pe_search.records import SpanRules
-from pe_search.spans import find_spans, smoothed
+from pe_search.spans.rules import find_spans, smoothed
 from tests.cli.conftest import ODD_NAMES, TEXTS
 from tests.made_up import make_checkpoint, make_tokenizer, noise, write_audio
 

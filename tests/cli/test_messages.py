@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pe_search.cli.messages import printable, say, shown_path
+from pe_search.cli.output.messages import printable, say, shown_path
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from pe_search.cli.play import find_player
+from pe_search.cli.output.player import find_player
 from pe_search.errors import PeSearchError
 from tests.cli.conftest import Library, names_in, wait_for_player
 from tests.made_up import noise, write_audio

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pe_search.cli.render import HitFormat, write_hits
+from pe_search.cli.output.hits import HitFormat, write_hits
 from pe_search.clock import clock
 from pe_search.records import Hit
 

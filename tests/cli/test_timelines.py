@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import utaupy
 
-from pe_search.cli.render import HitFormat
-from pe_search.cli.timelines import TIMELINE_FORMATS, write_timelines
+from pe_search.cli.output.hits import HitFormat
+from pe_search.cli.output.timelines import TIMELINE_FORMATS, write_timelines
 from pe_search.errors import PeSearchError
 from pe_search.records import Span, Trace
 from tests.made_up import noise, write_audio

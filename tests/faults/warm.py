@@ -204,10 +204,10 @@ def _serve() -> None:
     """Answer requests until there are no more."""
     import faiss  # noqa: F401
 
-    import pe_search.searching  # noqa: F401
-    from pe_search import indexing
+    import pe_search.search.searching  # noqa: F401
     from pe_search.audio import read  # noqa: F401
     from pe_search.pe_audio import embedder  # noqa: F401
+    from pe_search.tasks import indexing
 
     assert isinstance(indexing._COMMIT_EVERY_S, float)
     indexing._COMMIT_EVERY_S = 0.0

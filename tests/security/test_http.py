@@ -197,7 +197,7 @@ def test_one_that_is_taken_back_before_it_begins_takes_nobodys_place(slow, answe
 SERVES = """
 import sys, threading
 from pathlib import Path
-from pe_search.cli import options
+from pe_search.cli.input import options
 from pe_search.serving import answering
 store, *is_loading = sys.argv[1:]
 class Hangs:

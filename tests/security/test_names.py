@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pe_search import keeping
 from pe_search.errors import AudioError
-from pe_search.keeping import Keeper
 from pe_search.records import Clip, Span
 from pe_search.store import Store
+from pe_search.tasks import keeping
+from pe_search.tasks.keeping import Keeper
 from tests.cli.conftest import _plain_terminal, invoke, run_cli_on_terminal  # noqa: F401
 from tests.made_up import manifest, noise, put_clips, write_audio
 

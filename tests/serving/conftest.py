@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pe_search.records import Clip, Hit, Query, Request
-from pe_search.searching import search
+from pe_search.search.searching import search
 from pe_search.serving import answering as answering_module
 from pe_search.serving.answering import Answering
 from pe_search.serving.listening import Listening

@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from pe_search.cli.render import HIT_FIELDS, hit_values
+from pe_search.cli.output.hits import HIT_FIELDS, hit_values
 from pe_search.errors import PeSearchError
 from pe_search.serving import http as http_module
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError

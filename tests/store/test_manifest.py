@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pe_search.cli.index import _LONGEST_WINDOW_S
+from pe_search.cli.commands.index import _LONGEST_WINDOW_S
 from pe_search.errors import StoreError
 from pe_search.store import FORMAT_VERSION, Manifest, read_manifest_if_any
 from pe_search.store.manifest import read_manifest, write_manifest

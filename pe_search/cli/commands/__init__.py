@@ -1,0 +1,1 @@
+"""Each command: parse, ask the library, render."""

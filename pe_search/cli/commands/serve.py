@@ -1,0 +1,115 @@
+"""`pe-search serve`."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Annotated, Any
+
+import typer
+
+from pe_search.cli.input.options import StoreOption, a_number, cache_directory, socket_directory, store_directory
+from pe_search.cli.output.hits import HIT_FIELDS, hit_values
+from pe_search.cli.output.messages import counted, say, say_compiling
+from pe_search.records import Hit
+
+_SHORTEST_TOKEN = 16
+_LOOPBACK = "127.0.0.1"
+
+
+def serve(
+    idle_minutes: Annotated[
+        float,
+        typer.Option(
+            "--idle", min=0.0, metavar="MINUTES", callback=a_number, help="End after so long without a query; 0: never."
+        ),
+    ] = 60.0,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--http", min=0, max=65_535, metavar="PORT", help="Also answer HTTP there, with JSON; 0: any free port."
+        ),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            show_default=False,
+            help=f"Answer HTTP at another address; needs $PE_SEARCH_TOKEN. [default: {_LOOPBACK}]",
+        ),
+    ] = None,
+    origins: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--origin",
+            metavar="ORIGIN",
+            show_default=False,
+            help="Let web pages from there ask, as http://localhost:3000; repeatable.",
+        ),
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Keep a store and its text tower ready, so that queries are answered at once.
+
+    As long as it runs, `pe-search query` asks it by itself, and prints what it would print without it. Only the user
+    who runs it can reach it.
+
+    With --http, programs and web pages can ask too: GET /hits?text=dog+barking gives the fields that
+    `pe-search query --format jsonl` gives, and /openapi.json describes it. $PE_SEARCH_TOKEN, if set, must be shown as
+    `Authorization: Bearer TOKEN`.
+
+    \b
+        pe-search serve &
+        pe-search serve --http 8765
+        curl 'localhost:8765/hits?text=dog+barking&k=3'
+    """
+    if port is None and (host is not None or origins):
+        raise typer.BadParameter("is missing, and with it a use for --host and --origin.", param_hint="--http")
+    web = None
+    if port is not None:
+        from pe_search.serving.web import Web
+
+        web = Web(host or _LOOPBACK, port, _token(), tuple(origin.rstrip("/") for origin in origins or ()))
+    directory = store_directory(store)
+
+    from pe_search.serving.server import serve as run
+
+    def on_ready(url: str | None) -> None:
+        also = f", and at {url}/hits" if url else ""
+        end = f" It ends after {counted_minutes(idle_minutes)} without one." if idle_minutes else ""
+        say(f"Ready for queries of the store at {directory}{also}.{end} Ctrl-C ends it.")
+
+    has_ended = run(
+        directory,
+        socket_directory(),
+        cache_directory(),
+        idle_minutes * 60 or math.inf,
+        web,
+        _fields,
+        on_ready=on_ready,
+        on_compile=say_compiling,
+    )
+    if not has_ended:
+        # Python would wait for the thread, which may be loading a model or going through a large store.
+        os._exit(0)
+
+
+def counted_minutes(minutes: float) -> str:
+    """Minutes in words."""
+    return counted(round(minutes), "minute") if minutes >= 1 else f"{minutes:g} minutes"
+
+
+def _token() -> str | None:
+    token = os.environ.get("PE_SEARCH_TOKEN")
+    if not token:
+        return None
+    if len(token) < _SHORTEST_TOKEN or not (token.isascii() and token.isprintable() and " " not in token):
+        raise typer.BadParameter(
+            f"must be {_SHORTEST_TOKEN} or more characters of ASCII without spaces.", param_hint="PE_SEARCH_TOKEN"
+        )
+    return token
+
+
+def _fields(hit: Hit) -> dict[str, Any]:
+    return dict(zip(HIT_FIELDS, hit_values(hit), strict=True))

@@ -1,0 +1,1 @@
+"""What the user gives: options, lists, terms, a conversation."""

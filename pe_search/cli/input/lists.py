@@ -1,0 +1,113 @@
+"""Lists that are given in a file or on standard input: texts, one a line, and paths."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pe_search.cli.input.options import checked_texts, expanded
+
+STDIN = "-"
+
+PathsArgument = Annotated[
+    list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and audio files.", show_default=False)
+]
+FilesFromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--files-from",
+        metavar="LIST",
+        show_default=False,
+        help="Take paths from this file too, or from standard input if it is -: one a line, or with NUL bytes between.",
+    ),
+]
+
+
+def read_texts(name: str, option: str) -> list[str]:
+    """The lines of a UTF-8 file, or of standard input for `-`; blank ones, and blanks around others, are left out.
+
+    Raises:
+        typer.BadParameter: If it is not UTF-8, or no line is left; it names the `option`.
+        OSError: If it can't be read.
+    """
+    try:
+        lines = [line.strip() for line in _bytes_of(name).decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError:
+        raise typer.BadParameter(f"{called(name)} is not UTF-8.", param_hint=option) from None
+    texts = [line for line in lines if line]
+    if not texts:
+        raise typer.BadParameter(f"{called(name)} is empty.", param_hint=option)
+    return checked_texts(texts, option)
+
+
+def read_more_texts(texts: list[str], from_file: str | None) -> list[str]:
+    """The texts that are given as arguments, with the lines of standard input in place of `-`, and those of a file.
+
+    Raises:
+        typer.BadParameter: As `read_texts`; also if standard input is asked for twice.
+        OSError: If the file can't be read.
+    """
+    if [*texts, from_file].count(STDIN) > 1:
+        raise typer.BadParameter("standard input can be read once only.", param_hint="TEXT")
+    read = [line for text in texts for line in (read_texts(STDIN, "TEXT") if text == STDIN else [text])]
+    return read if from_file is None else [*read, *read_texts(from_file, "--from-file")]
+
+
+def read_paths(name: str | None) -> list[Path]:
+    """The paths of a list, or of standard input for `-`; none for None.
+
+    With a NUL byte anywhere in it, names are between NUL bytes, just as they are. Else they are lines, which may end as
+    on Windows and begin with a byte order mark, as editors write them there.
+
+    Raises:
+        OSError: If it can't be read.
+    """
+    if name is None:
+        return []
+    content = _bytes_of(name)
+    # A name may hold a newline, but no NUL byte.
+    if b"\0" in content:
+        names = content.split(b"\0")
+    else:
+        names = [line.removesuffix(b"\r") for line in content.removeprefix(codecs.BOM_UTF8).split(b"\n")]
+    return [Path(os.fsdecode(one)) for one in names if one]
+
+
+def refuse_no_paths(paths: list[Path] | None, files_from: str | None) -> None:
+    """Refuse a command that says nowhere where to look.
+
+    Raises:
+        typer.BadParameter: If neither paths nor a list are given.
+    """
+    if not paths and files_from is None:
+        raise typer.BadParameter("is missing; give a folder or file, or --files-from.", param_hint="PATH")
+
+
+def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Path]:
+    """The paths that are given as arguments, and those of a list.
+
+    Raises:
+        typer.BadParameter: If neither is given.
+        OSError: If the list can't be read.
+    """
+    refuse_no_paths(paths, files_from)
+    return [*(paths or []), *read_paths(files_from)]
+
+
+def places(paths: list[Path] | None, files_from: str | None) -> str:
+    """Where paths came from, for people: themselves, and the name of the list."""
+    return ", ".join([*map(str, paths or []), *([] if files_from is None else [called(files_from)])])
+
+
+def _bytes_of(name: str) -> bytes:
+    return sys.stdin.buffer.read() if name == STDIN else expanded(Path(name)).read_bytes()
+
+
+def called(name: str) -> str:
+    """A list, for people."""
+    return "standard input" if name == STDIN else name

@@ -1,0 +1,162 @@
+"""How results look: table, paths, JSON Lines, CSV; one writer each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, BinaryIO
+
+from pe_search.cli.output.messages import printable, shown_path
+from pe_search.clock import clock
+from pe_search.records import Hit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import RenderableType
+    from rich.table import Table
+
+
+class HitFormat(StrEnum):
+    """The ways to print hits and spans; the last four are for spans only."""
+
+    TABLE = "table"
+    PATHS = "paths"
+    JSONL = "jsonl"
+    CSV = "csv"
+    AUDACITY = "audacity"
+    RAVEN = "raven"
+    REAPER = "reaper"
+    CUE = "cue"
+
+
+HIT_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability")
+
+
+def write_hits(answers: Iterable[Sequence[Hit]], hit_format: HitFormat, *, null: bool = False) -> int:
+    """Print the hits of each query to stdout as they come.
+
+    Args:
+        answers: The hits of one query after the other.
+        hit_format: How to print them; none of those for spans.
+        null: With `PATHS`, end each path with a NUL byte instead of a newline.
+
+    Returns:
+        The number of hits.
+    """
+    rows = Rows(HIT_FIELDS, as_csv=hit_format is HitFormat.CSV)
+    count = 0
+    for hits in answers:
+        if hit_format is HitFormat.TABLE:
+            _write_table(hits)
+        elif hit_format is HitFormat.PATHS:
+            write_paths((hit.path for hit in hits), null=null)
+        else:
+            for hit in hits:
+                rows.write(hit_values(hit))
+        sys.stdout.buffer.flush()
+        count += len(hits)
+    return count
+
+
+def _write_table(hits: Sequence[Hit]) -> None:
+    if hits:
+        table = hit_table(hits[0].query)
+        for hit in hits:
+            add_hit(table, hit)
+        write_renderable(table)
+
+
+def hit_table(query: str) -> Table:
+    """An empty table for the hits of a query."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, title_justify="left", title_style="bold")
+    table.title = Text(printable(query))
+    table.add_column("#", justify="right", style="dim")
+    table.add_column("prob.", justify="right", style="green")
+    table.add_column("score", justify="right", style="dim")
+    table.add_column("time", justify="right", style="cyan", no_wrap=True)
+    table.add_column("clip", overflow="fold")
+    return table
+
+
+def add_hit(table: Table, hit: Hit) -> None:
+    """Add a row to a `hit_table`."""
+    from rich.text import Text
+
+    # Text, not str: a name with square brackets in it is no markup.
+    clip = Text(shown_path(hit.path))
+    table.add_row(str(hit.rank), f"{hit.probability:.2f}", f"{hit.score:.2f}", times(hit.start_s, hit.end_s), clip)
+
+
+def times(start_s: float, end_s: float) -> str:
+    """From when to when, for people."""
+    return f"{clock(start_s)}–{clock(end_s)}"
+
+
+def write_renderable(renderable: RenderableType) -> None:
+    """Write to stdout what rich makes of something."""
+    from rich.console import Console
+
+    console = Console(soft_wrap=False)
+    with console.capture() as captured:
+        console.print(renderable)
+    # Not printed by rich, which would end the program by itself when the pipe is closed.
+    sys.stdout.write(captured.get())
+
+
+def write_paths(paths: Iterable[Path], *, null: bool = False) -> None:
+    """Write one path on each line, byte for byte; with `null`, each ends with a NUL byte instead."""
+    sys.stdout.buffer.writelines(os.fsencode(path) + (b"\0" if null else b"\n") for path in paths)
+
+
+class Rows:
+    """Rows on stdout: JSON Lines, or CSV below a header. Paths in them may hold bytes that are not UTF-8.
+
+    Args:
+        fields: What each row has.
+        as_csv: Whether to write CSV; the header comes at once.
+    """
+
+    def __init__(self, fields: Sequence[str], *, as_csv: bool) -> None:
+        self._fields = fields
+        self._as_csv = as_csv
+        if as_csv:
+            write_csv_row(fields, sys.stdout.buffer)
+
+    def write(self, values: Sequence[object]) -> None:
+        """Write one row."""
+        out = sys.stdout.buffer
+        if self._as_csv:
+            write_csv_row([json.dumps(value) if isinstance(value, bool) else value for value in values], out)
+        else:
+            # ASCII only, so that a name that is not UTF-8 survives: its bytes become lone surrogates (PEP 383).
+            out.write(json.dumps(dict(zip(self._fields, values, strict=True))).encode("ascii") + b"\n")
+
+
+def write_csv_row(values: Sequence[object], out: BinaryIO) -> None:
+    """Write one line, whose paths may hold bytes that are not UTF-8."""
+    line = io.StringIO()
+    # The writer quotes only those line ends that it uses itself, so it is left to use both.
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    out.write(line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n")
+
+
+def hit_values(hit: Hit) -> tuple[str, int, str, float, float, float, float]:
+    """The values of a hit's `HIT_FIELDS`."""
+    return (
+        hit.query,
+        hit.rank,
+        str(hit.path),
+        round(hit.start_s, 6),
+        round(hit.end_s, 6),
+        hit.score,
+        hit.probability,
+    )

@@ -1,0 +1,179 @@
+"""`--copy-to`, `--cut-to` and `--play`: what is done with what was found, beside printing it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pe_search.cli.input.options import expanded
+from pe_search.cli.output.messages import counted, say, say_problem
+from pe_search.errors import AudioError, PeSearchError
+from pe_search.records import Clip, Hearing, Hit, Problem, Span, Trace
+
+if TYPE_CHECKING:
+    from pe_search.tasks.keeping import Keeper
+
+
+def _a_name(value: str | None) -> str | None:
+    """The value as it is, unless it is what a shell variable that was never set leaves behind."""
+    if value == "":
+        raise typer.BadParameter("is empty.")
+    return value
+
+
+CopyToOption = Annotated[
+    str | None,
+    typer.Option("--copy-to", metavar="DIR", callback=_a_name, help="Copy the clips there, overwriting nothing."),
+]
+CutToOption = Annotated[
+    str | None,
+    typer.Option(
+        "--cut-to",
+        metavar="DIR",
+        callback=_a_name,
+        help="Cut out what is shown, as FLAC files there, overwriting nothing.",
+    ),
+]
+Held = Callable[[Path], tuple[Clip, bytes] | None]
+PlayOption = Annotated[bool, typer.Option("--play", help="Play what is shown; keys: n next, p previous, q quit.")]
+
+
+class Picks:
+    """Takes what was found as it passes by on its way to be printed.
+
+    Args:
+        copy_to: A folder for copies of the clips; made if need be.
+        cut_to: A folder for what is cut out of them; made if need be.
+        hearing: How the clips are brought to the model; asked for once there is something to cut or play.
+        is_to_play: Whether to play it all in the end.
+
+    Attributes:
+        problems: Clips that couldn't be copied, cut or played.
+
+    Raises:
+        PeSearchError: If there is nothing to play with, or a folder is a file.
+        OSError: If a folder can't be made.
+    """
+
+    def __init__(
+        self, copy_to: str | None, cut_to: str | None, hearing: Callable[[], Hearing], *, is_to_play: bool
+    ) -> None:
+        self._hearing = hearing
+        self.problems: list[Problem] = []
+        self._player: list[str] | None = None
+        if is_to_play:
+            from pe_search.cli.output.player import find_player
+
+            self._player = find_player()
+        self._copy_to, self._cut_to = (
+            None if folder is None else expanded(Path(folder)) for folder in (copy_to, cut_to)
+        )
+        for folder in (self._copy_to, self._cut_to):
+            if folder is not None:
+                try:
+                    folder.mkdir(parents=True, exist_ok=True)
+                except FileExistsError:
+                    raise PeSearchError(f"{folder}: is a file; name a folder.") from None
+        self._keepers: dict[Path, Keeper] = {}
+        self._copies: dict[Path, Path] = {}
+        self._cuts: set[Path] = set()
+        self._to_play: list[tuple[Path, Span]] = []
+        self._is_unchanged: dict[Path, bool] = {}
+
+    def of_hits(self, answers: Iterable[Sequence[Hit]], held: Held) -> Iterator[Sequence[Hit]]:
+        """Pass hits on, and take their windows.
+
+        Args:
+            answers: The hits of one query after the other.
+            held: Gives a clip as it was when it was indexed, with the digest of its content; one that has changed since
+                is not taken.
+        """
+        for hits in answers:
+            if self._takes_anything:
+                self._take(
+                    (hit.path, Span(hit.start_s, hit.end_s, hit.probability))
+                    for hit in hits
+                    if self._may_take(hit.path, held)
+                )
+            yield hits
+
+    def of_traces(self, traces: Sequence[Trace | None], *, are_hits: bool = False) -> None:
+        """Take the spans of some traces.
+
+        Args:
+            traces: None stands for a clip that could not be listened to.
+            are_hits: Whether to copy a clip though nothing is heard in it, because it is a hit.
+        """
+        if are_hits:
+            self._copy(trace.path for trace in traces if trace is not None)
+        self._take((trace.path, span) for trace in traces if trace is not None for span in trace.spans)
+
+    def finish(self) -> None:
+        """Say what was written, and play what is to be played."""
+        if self._copy_to is not None:
+            say(f"{counted(len(set(self._copies.values())), 'clip')} copied to {self._copy_to}")
+        if self._cut_to is not None:
+            say(f"{counted(len(self._cuts), 'cut')} written to {self._cut_to}")
+        if self._player is not None:
+            from pe_search.cli.output.player import play
+
+            play(self._player, self._to_play, self._hearing(), self._leave_out)
+
+    @property
+    def _takes_anything(self) -> bool:
+        return not (self._copy_to is None and self._cut_to is None and self._player is None)
+
+    def _may_take(self, path: Path, held: Held) -> bool:
+        from pe_search.spans.locating import check_unchanged
+
+        if path not in self._is_unchanged:
+            self._is_unchanged[path] = False
+            with self._leaving_out():
+                check_unchanged(path, held)
+                self._is_unchanged[path] = True
+        return self._is_unchanged[path]
+
+    def _take(self, found: Iterable[tuple[Path, Span]]) -> None:
+        in_turn = list(found)
+        spans: dict[Path, list[Span]] = {}
+        for path, span in in_turn:
+            spans.setdefault(path, []).append(span)
+        self._copy(spans)
+        if self._cut_to is not None:
+            for path in spans:
+                with self._leaving_out():
+                    self._cuts.update(self._keeper(self._cut_to).cut(path, spans[path], self._hearing().track))
+        if self._player is not None:
+            self._to_play += in_turn
+
+    def _copy(self, paths: Iterable[Path]) -> None:
+        if self._copy_to is not None:
+            for path in paths:
+                if path not in self._copies:
+                    with self._leaving_out():
+                        self._copies[path] = self._keeper(self._copy_to).copy(path)
+
+    def _keeper(self, folder: Path) -> Keeper:
+        # What copies and cuts takes long to import, and is needed only where something was found.
+        from pe_search.tasks.keeping import Keeper
+
+        if folder not in self._keepers:
+            self._keepers[folder] = Keeper(folder)
+        return self._keepers[folder]
+
+    @contextmanager
+    def _leaving_out(self) -> Iterator[None]:
+        try:
+            yield
+        except AudioError as error:
+            self._leave_out(Problem(error.path, error.reason))
+
+    def _leave_out(self, problem: Problem) -> None:
+        # A clip may be found by several queries.
+        if problem not in self.problems:
+            self.problems.append(problem)
+            say_problem(problem)

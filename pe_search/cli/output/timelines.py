@@ -1,0 +1,170 @@
+"""Spans as other programs read them: Audacity, Raven, REAPER, cue sheets; one writer each."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from pe_search.cli.output.hits import HitFormat, write_csv_row
+from pe_search.errors import PeSearchError
+from pe_search.records import Span, Trace
+
+_RAVEN_FIELDS = (
+    "Selection",
+    "View",
+    "Channel",
+    "Begin Time (s)",
+    "End Time (s)",
+    "Low Freq (Hz)",
+    "High Freq (Hz)",
+    "Annotation",
+    "Probability",
+    "Begin Path",
+    "File Offset (s)",
+)
+# Spans have no pitch, and Raven wants one: all that the model hears.
+_HIGHEST_HZ = 24_000
+# What the numbers of a cue sheet have room for.
+_MOST_TRACKS = 99
+_CUE_FRAMES_PER_S = 75
+# What would end a name before its end.
+_NOT_IN_NAMES = {
+    HitFormat.RAVEN: ("A Raven selection table", frozenset("\t\r\n")),
+    HitFormat.CUE: ("A cue sheet", frozenset('"\r\n')),
+}
+
+Heard = tuple[str, Span]
+"""A query and a span in which it is heard."""
+
+
+def write_timelines(clips: Iterable[Iterable[Trace | None]], timeline_format: HitFormat) -> int:
+    """Print spans to stdout for another program, clip after clip, those of one clip in order of time.
+
+    Nothing is printed before all spans are known, because a table of one clip that turns out to be of several is no
+    table.
+
+    Args:
+        clips: Traces; those of one clip need not be together. None where a clip could not be listened to.
+        timeline_format: `AUDACITY`, `RAVEN`, `REAPER` or `CUE`.
+
+    Returns:
+        The number of spans.
+
+    Raises:
+        PeSearchError: If the format has no way to say this.
+    """
+    heard: dict[Path, list[Heard]] = {}
+    for traces in clips:
+        for trace in traces:
+            if trace is not None and trace.spans:
+                heard.setdefault(trace.path, []).extend((trace.query, span) for span in trace.spans)
+        # At once, since the next clip may take hours.
+        _refuse_what_has_no_room(heard, timeline_format)
+    for marks in heard.values():
+        marks.sort(key=lambda mark: (mark[1].start_s, mark[1].end_s))
+    out = sys.stdout.buffer
+    _WRITERS[timeline_format](heard, out)
+    out.flush()
+    return sum(map(len, heard.values()))
+
+
+def _refuse_what_has_no_room(heard: dict[Path, list[Heard]], timeline_format: HitFormat) -> None:
+    if timeline_format in (HitFormat.AUDACITY, HitFormat.REAPER) and len(heard) > 1:
+        raise PeSearchError(
+            f"--format {timeline_format.value} is for the times of one clip, and the sound is heard in more than one: "
+            "give one clip, or take raven or cue, which name the clip."
+        )
+    if timeline_format is HitFormat.CUE and sum(map(len, heard.values())) > _MOST_TRACKS:
+        raise PeSearchError(
+            f"A cue sheet has room for {_MOST_TRACKS} spans, and there are more: ask for fewer, with --threshold or "
+            "--min-length, or take another --format."
+        )
+    if timeline_format in _NOT_IN_NAMES:
+        what, forbidden = _NOT_IN_NAMES[timeline_format]
+        for path in heard:
+            if not forbidden.isdisjoint(str(path)):
+                raise PeSearchError(
+                    f"{what} has no way to write the name {str(path)!r}; take --format jsonl, or rename it."
+                )
+
+
+def _write_audacity(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
+    """Start, end and text of a label on each line, with tabs between."""
+    for query, span in _all(heard):
+        out.write(f"{span.start_s:.6f}\t{span.end_s:.6f}\t{_text(query, span)}\n".encode())
+
+
+def _write_raven(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
+    """A selection on each line below a header. The last two columns say which file it is in, and where."""
+    out.write("\t".join(_RAVEN_FIELDS).encode() + b"\n")
+    number = 0
+    for path, marks in heard.items():
+        name = os.fsencode(path)
+        for query, span in marks:
+            number += 1
+            start, end = f"{span.start_s:.6f}", f"{span.end_s:.6f}"
+            values = f"{number}\tSpectrogram 1\t1\t{start}\t{end}\t0.0\t{_HIGHEST_HZ:.1f}\t{_one_line(query)}\t"
+            out.write(f"{values}{span.probability:.4f}\t".encode() + name + f"\t{start}\n".encode())
+
+
+def _write_reaper(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
+    """A region on each line below a header, as REAPER's Region/Marker Manager exports and imports them."""
+    write_csv_row(("#", "Name", "Start", "End", "Length"), out)
+    for number, (query, span) in enumerate(_all(heard), start=1):
+        times = map(_clock_ms, (span.start_s, span.end_s, span.end_s - span.start_s))
+        write_csv_row((f"R{number}", _text(query, span), *times), out)
+
+
+def _write_cue(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
+    """A track for each span, below the file that it is in. Where a span ends a cue sheet can't say."""
+    number = 0
+    for path, marks in heard.items():
+        out.write(b'FILE "' + os.fsencode(path) + f'" {_cue_type(path)}\n'.encode())
+        for query, span in marks:
+            number += 1
+            title = _text(query, span).replace('"', "'")
+            out.write(f'  TRACK {number:02d} AUDIO\n    TITLE "{title}"\n'.encode())
+            out.write(f"    INDEX 01 {_clock_frames(span.start_s)}\n".encode())
+
+
+_WRITERS: dict[HitFormat, Callable[[dict[Path, list[Heard]], BinaryIO], None]] = {
+    HitFormat.AUDACITY: _write_audacity,
+    HitFormat.RAVEN: _write_raven,
+    HitFormat.REAPER: _write_reaper,
+    HitFormat.CUE: _write_cue,
+}
+TIMELINE_FORMATS = frozenset(_WRITERS)
+
+
+def _all(heard: dict[Path, list[Heard]]) -> Sequence[Heard]:
+    return [mark for marks in heard.values() for mark in marks]
+
+
+def _text(query: str, span: Span) -> str:
+    return f"{_one_line(query)} {span.probability:.2f}"
+
+
+def _one_line(text: str) -> str:
+    """The text without tabs and line ends, which would end its field."""
+    return " ".join(text.split())
+
+
+def _clock_ms(seconds: float) -> str:
+    """h:mm:ss.mmm, which REAPER takes whatever its ruler shows."""
+    ms = round(seconds * 1_000)
+    return f"{ms // 3_600_000}:{ms // 60_000 % 60:02d}:{ms // 1_000 % 60:02d}.{ms % 1_000:03d}"
+
+
+def _clock_frames(seconds: float) -> str:
+    """mm:ss:ff, minutes being as many as there are."""
+    frames = round(seconds * _CUE_FRAMES_PER_S)
+    whole_s = frames // _CUE_FRAMES_PER_S
+    return f"{whole_s // 60:02d}:{whole_s % 60:02d}:{frames % _CUE_FRAMES_PER_S:02d}"
+
+
+def _cue_type(path: Path) -> str:
+    """What kind of file it is in a cue sheet's own words; whatever is neither MP3 nor AIFF is called WAVE."""
+    return {".mp3": "MP3", ".aif": "AIFF", ".aiff": "AIFF"}.get(path.suffix.lower(), "WAVE")

@@ -1,0 +1,1 @@
+"""A query becomes an aim, the store answers with matches, matches become hits."""

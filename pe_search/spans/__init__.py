@@ -1,0 +1,1 @@
+"""Clips become frames, frames become the spans in which a sound is heard."""

@@ -1,0 +1,1 @@
+"""What goes through clips: index, label and verify them, save copies and cuts."""

@@ -1,0 +1,309 @@
+"""Clips become windows, windows become embeddings, embeddings come to rest in the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.audio.ahead import ClipAhead, read_ahead
+from pe_search.errors import AudioError
+from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
+from pe_search.store import Store
+from pe_search.store.schema import LARGEST_VALUE
+from pe_search.tasks.planning import Plan
+
+# Embeddings are committed this often, so that little is lost when a run is cut short.
+_COMMIT_EVERY_S = 5.0
+# Windows wait until they could fill this many of the embedder's batches, so that those of one length meet.
+_BATCHES_TO_GATHER = 3
+_READS_OTHERWISE = "reads otherwise than in the run that began it; the next run embeds it anew"
+_TOO_LARGE = "its samples are too large to embed"
+
+
+class WindowEmbedder(Protocol):
+    """What indexing asks of an embedder."""
+
+    @property
+    def batch_s(self) -> float:
+        """Seconds of audio that are embedded at once."""
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Windows to embeddings of shape (windows, dimension)."""
+
+
+def run_index(
+    plan: Plan,
+    store: Store,
+    load_embedder: Callable[[], WindowEmbedder],
+    *,
+    on_progress: Callable[[float, float], None] = lambda _bytes_done, _audio_s: None,
+    on_problem: Callable[[Problem], None] = lambda _problem: None,
+) -> IndexSummary:
+    """Carry out a plan. A KeyboardInterrupt ends the run early, with all finished clips committed.
+
+    Args:
+        plan: From `planning.plan_index`.
+        store: Where the embeddings go.
+        load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
+        on_progress: Called now and then with the bytes of the plan's clips that are done, and the seconds of audio
+            that are embedded.
+        on_problem: Called with each clip that is left out, of which something is missing, or that is odd, as soon as
+            it is known.
+    """
+    run = _Run(store, load_embedder, on_progress, on_problem)
+    is_interrupted = False
+    for problem in plan.problems:
+        run.report(problem)
+    try:
+        store.commit(removed=(*plan.to_remove, *plan.to_forget), seen=plan.known_better)
+        if plan.to_read:
+            run.learn_what_is_held()
+        manifest = store.manifest
+        reading_ahead = read_ahead(plan.to_read, manifest.window_s, manifest.hop_s, run.is_held, manifest.hearing)
+        with closing(reading_ahead) as clips:
+            for ahead in clips:
+                run.take(ahead)
+            run.embed()
+    except KeyboardInterrupt:
+        is_interrupted = True
+    run.commit()
+    if not is_interrupted:
+        store.drop_unused_contents()
+        store.refresh_index()
+    return IndexSummary(
+        clips=run.clips,
+        windows=run.windows,
+        audio_s=run.audio_s,
+        recognised=run.recognised,
+        unchanged=plan.unchanged,
+        removed=len(plan.to_remove),
+        left_out_before=plan.left_out_before,
+        incomplete=run.incomplete,
+        problems=tuple(run.problems),
+        is_interrupted=is_interrupted,
+        passed_over=plan.passed_over,
+    )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A content on its way: read up to somewhere, embedded up to somewhere; with the clips that have it.
+
+    Attributes:
+        times: Start and end of each window that was read.
+        embeddings: Of those windows that are embedded and not committed.
+        committed: How many windows the store holds already.
+        committed_before: How many it held before this run.
+        missing: What of it couldn't be read; None as long as it isn't at its end, and if it was read whole.
+    """
+
+    digest: bytes
+    clips: list[Clip] = field(default_factory=list)
+    times: list[tuple[float, float]] = field(default_factory=list)
+    embeddings: list[NDArray[np.float32]] = field(default_factory=list)
+    committed: int = 0
+    committed_before: int = 0
+    missing: str | None = None
+    is_read: bool = False
+    is_dropped: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_read and self.committed + len(self.embeddings) == len(self.times)
+
+
+class _Run:
+    """The moving parts of one run: clips being read, windows gathered for the embedder, clips not yet committed."""
+
+    def __init__(
+        self,
+        store: Store,
+        load_embedder: Callable[[], WindowEmbedder],
+        on_progress: Callable[[float, float], None],
+        on_problem: Callable[[Problem], None],
+    ) -> None:
+        self.clips = 0
+        self.windows = 0
+        self.audio_s = 0.0
+        self.recognised = 0
+        self.incomplete = 0
+        self.problems: list[Problem] = []
+        self._store = store
+        self._embedder = cache(load_embedder)
+        self._on_progress = on_progress
+        self._on_problem = on_problem
+        # The digests of all contents that need not be embedded any more, the windows of those that a run before this
+        # one began, and what is on its way.
+        self._held: set[bytes] = set()
+        self._begun: dict[bytes, list[tuple[float, float]]] = {}
+        # What could not be read of those contents that are held in part.
+        self._missing: dict[bytes, str] = {}
+        self._uncommitted: dict[bytes, _Reading] = {}
+        self._recognised: list[tuple[Clip, bytes]] = []
+        self._left_out: list[LeftOut] = []
+        self._gathered: list[tuple[_Reading, NDArray[np.float32]]] = []
+        self._gathered_s = 0.0
+        self._embedded_s = 0.0
+        self._bytes_read = 0.0
+        self._last_commit_s = time.monotonic()
+
+    def report(self, problem: Problem) -> None:
+        self.problems.append(problem)
+        self._on_problem(problem)
+
+    def leave_out(self, clip: Clip, reason: str) -> None:
+        """Report a clip, and remember it as it is."""
+        self._left_out.append(LeftOut(clip, reason))
+        self.report(Problem(clip.path, reason))
+
+    def learn_what_is_held(self) -> None:
+        self._held = self._store.digests()
+        self._begun = self._store.begun_times()
+        self._missing = self._store.missing_by_digest()
+
+    def is_held(self, digest: bytes) -> bool:
+        """Whether a content need not be embedded any more; called from other threads."""
+        return digest in self._held
+
+    def take(self, ahead: ClipAhead) -> None:
+        """Gather a clip's windows, unless its content is known; embed whenever enough have come together."""
+        clip = ahead.clip
+        bytes_before = self._bytes_read
+        reading: _Reading | None = None
+        try:
+            digest = ahead.digest()
+            if digest in self._held or digest in self._uncommitted:
+                ahead.skip_windows()
+            else:
+                reading = self._uncommitted[digest] = _Reading(digest)
+                self._gather(reading, ahead)
+        except AudioError as error:
+            if reading is not None:
+                self._drop(reading)
+            if error.may_pass:
+                self.report(Problem(error.path, error.reason))
+            else:
+                self.leave_out(clip, error.reason)
+        else:
+            missing: str | None = None
+            if reading is not None:
+                self._take_oddities(reading, ahead.oddities)
+                reading.is_read = True
+            if digest in self._held:
+                self._recognised.append((clip, digest))
+                missing = self._missing.get(digest)
+            elif digest in self._uncommitted:
+                self._uncommitted[digest].clips.append(clip)
+                missing = self._uncommitted[digest].missing
+            else:
+                self.leave_out(clip, _TOO_LARGE)
+            if missing is not None:
+                self.incomplete += 1
+                self._on_problem(Problem(clip.path, missing))
+        self._bytes_read = bytes_before + clip.size_bytes
+        self._commit_if_due()
+
+    def _gather(self, reading: _Reading, ahead: ClipAhead) -> None:
+        bytes_before = self._bytes_read
+        begun = self._begun.pop(reading.digest, [])
+        reading.committed = reading.committed_before = len(begun)
+        for window in ahead.windows():
+            times = window.start_s, window.end_s
+            reading.times.append(times)
+            if len(reading.times) <= len(begun):
+                if times != begun[len(reading.times) - 1]:
+                    raise AudioError(ahead.clip.path, _READS_OTHERWISE, may_pass=True)
+                continue
+            self._gathered.append((reading, window.samples))
+            self._gathered_s += len(window.samples) / self._store.manifest.sample_rate_hz
+            self._bytes_read = bytes_before + ahead.clip.size_bytes * ahead.share_read
+            if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
+                self.embed()
+            if reading.is_dropped:
+                return
+        if len(reading.times) < len(begun):
+            raise AudioError(ahead.clip.path, _READS_OTHERWISE, may_pass=True)
+
+    def _take_oddities(self, reading: _Reading, oddities: Iterable[Problem]) -> None:
+        for oddity in oddities:
+            if oddity.is_note:
+                self._on_problem(oddity)
+            else:
+                reading.missing = oddity.reason
+
+    def embed(self) -> None:
+        """Embed what is gathered; commit if it is time."""
+        gathered = [(reading, samples) for reading, samples in self._gathered if not reading.is_dropped]
+        self._gathered.clear()
+        self._gathered_s = 0.0
+        if gathered:
+            embeddings = self._embedder().embed_windows([samples for _, samples in gathered])
+            for (reading, samples), embedding in zip(gathered, embeddings, strict=True):
+                reading.embeddings.append(embedding)
+                self._embedded_s += len(samples) / self._store.manifest.sample_rate_hz
+                if not (reading.is_dropped or (np.abs(embedding) <= LARGEST_VALUE).all()):
+                    self._drop(reading)
+                    for clip in reading.clips:
+                        self.leave_out(clip, _TOO_LARGE)
+        self._on_progress(self._bytes_read, self._embedded_s)
+        self._commit_if_due()
+
+    def _drop(self, reading: _Reading) -> None:
+        reading.is_dropped = True
+        self._uncommitted.pop(reading.digest, None)
+        if reading.committed:
+            self._store.drop_begun_content(reading.digest)
+
+    def _commit_if_due(self) -> None:
+        if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:
+            self.commit()
+            self._store.keep_index_up()
+
+    def commit(self) -> None:
+        """Commit all that is embedded, and all that is known of clips.
+
+        A clip joins the store when all of its windows are embedded. What there is of a long one is kept until then, so
+        that a run that is cut short has not worked hours for nothing.
+        """
+        readings = self._uncommitted.values()
+        finished = [reading for reading in readings if reading.is_finished]
+        # The last window of a clip that isn't known to be at its end waits, so that there is one left to end with.
+        grown = [reading for reading in readings if len(reading.embeddings) > 1 and not reading.is_finished]
+        self._store.commit(
+            contents=[
+                *(_part(reading, len(reading.embeddings)) for reading in finished),
+                *(_part(reading, len(reading.embeddings) - 1) for reading in grown),
+            ],
+            clips=[*((clip, reading.digest) for reading in finished for clip in reading.clips), *self._recognised],
+            left_out=self._left_out,
+        )
+        for reading in grown:
+            reading.committed += len(reading.embeddings) - 1
+            del reading.embeddings[:-1]
+        for reading in finished:
+            del self._uncommitted[reading.digest]
+            self._held.add(reading.digest)
+            if reading.missing is not None:
+                self._missing[reading.digest] = reading.missing
+            begun_s = reading.times[reading.committed_before - 1][1] if reading.committed_before else 0.0
+            self.windows += len(reading.times) - reading.committed_before
+            self.audio_s += reading.times[-1][1] - begun_s
+        self._last_commit_s = time.monotonic()
+        self.clips += len(finished)
+        self.recognised += len(self._recognised) + sum(len(reading.clips) - 1 for reading in finished)
+        self._recognised.clear()
+        self._left_out.clear()
+
+
+def _part(reading: _Reading, windows: int) -> Content:
+    """The windows that come after those that are committed."""
+    times = reading.times[reading.committed : reading.committed + windows]
+    embeddings = np.stack(reading.embeddings[:windows])
+    return Content(reading.digest, times, embeddings, is_whole=reading.is_finished, missing=reading.missing)

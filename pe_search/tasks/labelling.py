@@ -1,0 +1,201 @@
+"""Clips become windows, windows become embeddings, and each clip is told how well each label fits it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.audio.ahead import ClipAhead, read_ahead
+from pe_search.audio.stamps import is_same
+from pe_search.errors import AudioError
+from pe_search.records import Clip, Hit, Problem
+from pe_search.search.searching import probability
+from pe_search.store import Manifest, Store
+
+# Windows wait until they could fill this many of the embedder's batches, so that those of one length meet; and clips
+# that wait for them to be embedded are no more than this.
+_BATCHES_TO_GATHER = 3
+_MOST_WAITING = 1_000
+
+
+class WindowEmbedder(Protocol):
+    """What labelling asks of an embedder."""
+
+    @property
+    def batch_s(self) -> float:
+        """Seconds of audio that are embedded at once."""
+
+    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Windows to embeddings of shape (windows, dimension)."""
+
+
+@dataclass(slots=True)
+class _Reading:
+    """A clip on its way, with a row of scores for each of its windows that is embedded."""
+
+    clip: Clip
+    times: list[tuple[float, float]] = field(default_factory=list)
+    scores: list[NDArray[np.float32]] = field(default_factory=list)
+    is_read: bool = False
+    is_left_out: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_left_out or (self.is_read and len(self.scores) == len(self.times))
+
+
+class Labeller:
+    """Says how well each of some labels fits a clip.
+
+    Args:
+        labels: Texts, each judged by itself, so that several may fit.
+        embeddings: Of the labels, float32 of shape (labels, dimension).
+        manifest: How clips are cut into windows, and how scores become probabilities.
+        load_embedder: Called once there is a window to embed; gives the embedder that the manifest is of.
+        store: Made with that embedder. A clip that it holds as it is on disk is not read, and one whose bytes it has
+            from another time or place is not decoded. None if there is none.
+        on_problem: Called with each clip that is left out, that is not read whole, or that is odd.
+        on_progress: Called now and then with the bytes of the clips that are done, and the seconds that were embedded.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        embeddings: NDArray[np.float32],
+        manifest: Manifest,
+        load_embedder: Callable[[], WindowEmbedder],
+        store: Store | None,
+        on_problem: Callable[[Problem], None],
+        on_progress: Callable[[float, float], None] = lambda _bytes_done, _audio_s: None,
+    ) -> None:
+        self._labels = labels
+        self._embeddings = embeddings
+        self._manifest = manifest
+        self._embedder = cache(load_embedder)
+        self._store = store
+        self._on_problem = on_problem
+        self._on_progress = on_progress
+        self._waiting: deque[_Reading] = deque()
+        self._gathered: list[tuple[_Reading, NDArray[np.float32]]] = []
+        self._gathered_s = 0.0
+        self._embedded_s = 0.0
+        self._bytes_done = 0
+
+    def label(self, clips: Sequence[Clip]) -> Iterator[list[Hit]]:
+        """Yield for each clip in turn a hit for each label, best first, and nothing for a clip that is left out.
+
+        A hit's window is the one that the label fits best, so those of different labels may differ. Equal scores are in
+        order of the labels.
+        """
+        digests = self._digests_held(clips)
+        known: Set[bytes] = self._store.digests() if self._store and len(digests) < len(clips) else frozenset()
+        to_read = [clip for clip in clips if clip.path not in digests]
+        manifest = self._manifest
+        reading_ahead = read_ahead(to_read, manifest.window_s, manifest.hop_s, known.__contains__, manifest.hearing)
+        with closing(reading_ahead):
+            for clip in clips:
+                reading = _Reading(clip)
+                self._waiting.append(reading)
+                if clip.path in digests:
+                    self._look_up(reading, digests[clip.path])
+                else:
+                    self._read(reading, next(reading_ahead), known)
+                if len(self._waiting) > _MOST_WAITING:
+                    self._embed()
+                yield from self._finished()
+            self._embed()
+            yield from self._finished()
+
+    def _digests_held(self, clips: Sequence[Clip]) -> dict[Path, bytes]:
+        """The digests of those clips that the store holds as they are on disk."""
+        if self._store is None:
+            return {}
+        held = ((clip, self._store.clip(clip.path)) for clip in clips)
+        return {
+            clip.path: as_held[1]
+            for clip, as_held in held
+            if as_held is not None and is_same(as_held[0].stamp, clip.stamp)
+        }
+
+    def _look_up(self, reading: _Reading, digest: bytes) -> None:
+        assert self._store is not None
+        content = self._store.content_of(digest)
+        if content is None:
+            self._leave_out(reading, "was taken out of the store meanwhile; run the same command again")
+            return
+        reading.times.extend(content.times)
+        reading.scores.extend(content.embeddings @ self._embeddings.T)
+        reading.is_read = True
+
+    def _read(self, reading: _Reading, ahead: ClipAhead, known: Set[bytes]) -> None:
+        try:
+            if ahead.digest() in known:
+                ahead.skip_windows()
+                self._look_up(reading, ahead.digest())
+                return
+            for window in ahead.windows():
+                reading.times.append((window.start_s, window.end_s))
+                self._gathered.append((reading, window.samples))
+                self._gathered_s += len(window.samples) / self._manifest.sample_rate_hz
+                if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
+                    self._embed()
+                    share_read = ahead.share_read
+                    self._on_progress(self._bytes_done + reading.clip.size_bytes * share_read, self._embedded_s)
+                if reading.is_left_out:
+                    return
+            for oddity in ahead.oddities:
+                self._on_problem(oddity)
+        except AudioError as error:
+            self._leave_out(reading, error.reason)
+        reading.is_read = True
+
+    def _embed(self) -> None:
+        gathered = [(reading, samples) for reading, samples in self._gathered if not reading.is_left_out]
+        self._gathered.clear()
+        self._gathered_s = 0.0
+        if not gathered:
+            return
+        embeddings = self._embedder().embed_windows([samples for _, samples in gathered])
+        for (reading, samples), embedding in zip(gathered, embeddings, strict=True):
+            self._embedded_s += len(samples) / self._manifest.sample_rate_hz
+            if np.isfinite(embedding).all():
+                reading.scores.append(self._embeddings @ embedding)
+            elif not reading.is_left_out:
+                self._leave_out(reading, "its samples are too large to embed")
+
+    def _leave_out(self, reading: _Reading, reason: str) -> None:
+        reading.is_left_out = True
+        self._on_problem(Problem(reading.clip.path, reason))
+
+    def _finished(self) -> Iterator[list[Hit]]:
+        while self._waiting and self._waiting[0].is_finished:
+            reading = self._waiting.popleft()
+            self._bytes_done += reading.clip.size_bytes
+            self._on_progress(self._bytes_done, self._embedded_s)
+            if not reading.is_left_out:
+                yield self._hits(reading)
+
+    def _hits(self, reading: _Reading) -> list[Hit]:
+        scores = np.stack(reading.scores)
+        windows = scores.argmax(axis=0)
+        best = scores.max(axis=0)
+        return [
+            Hit(
+                query=self._labels[label],
+                rank=rank,
+                path=reading.clip.path,
+                start_s=reading.times[windows[label]][0],
+                end_s=reading.times[windows[label]][1],
+                score=float(best[label]),
+                probability=probability(float(best[label]), self._manifest),
+            )
+            for rank, label in enumerate(np.argsort(-best, kind="stable"), start=1)
+        ]
