@@ -212,7 +212,7 @@ class Ours:
             summary = run_index(plan, store, lambda: embedder)
             if summary.problems:
                 raise SystemExit(f"{summary.problems[0].path}: {summary.problems[0].reason}")
-            contents = [(str(clip.path), store.content(clip.path)) for clip in plan.to_read]
+            contents = [(str(clip.path), store.catalog.content(clip.path)) for clip in plan.to_read]
         # In the order of the plan, and not rounded to 16 bits as the store has them; clips of the same bytes once.
         by_digest: dict[bytes, Embeddings] = {}
         embeddings = {}

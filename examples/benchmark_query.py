@@ -39,7 +39,8 @@ from pe_search.pe_audio.checkpoint import Checkpoint, find_checkpoint
 from pe_search.pe_audio.compile import compile_text_tower
 from pe_search.pe_audio.compiled import open_compiled
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.records import Clip, Content, Query, Request
+from pe_search.queries import Query, Request
+from pe_search.records import Clip, Content
 from pe_search.serving.answering import Answering
 from pe_search.serving.asking import ask
 from pe_search.serving.place import socket_path
@@ -147,14 +148,14 @@ def make_store(directory: Path, checkpoint: Checkpoint, windows: int) -> Path:
             numbers = range(first, min(first + CLIPS_PER_COMMIT, clips))
             digests = [number.to_bytes(32) for number in numbers]
             shape = (len(numbers), WINDOWS_PER_CLIP, manifest.dimension)
-            store.commit(
+            store.catalog.commit(
                 contents=map(Content, digests, repeat(times), random.standard_normal(shape, np.float32), repeat(True)),
                 clips=[
                     (Clip(Path(f"/sounds/{number:07d}.wav"), 1, 1), digest)
                     for number, digest in zip(numbers, digests, strict=True)
                 ],
             )
-        store.refresh_index()
+        store.finder.refresh()
     return directory
 
 

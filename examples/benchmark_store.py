@@ -109,14 +109,14 @@ def fill(directory: Path, windows: int) -> None:
     opened = Store.open(directory, read_only=False) if directory.exists() else Store.create(directory, MANIFEST)
     with opened as store:
         step = CLIPS_PER_COMMIT * WINDOWS_PER_CLIP
-        for first in range(store.holdings().windows, windows, step):
+        for first in range(store.catalog.holdings().windows, windows, step):
             embeddings = sound.embeddings(first, min(step, windows - first), centres)
             contents = list(_contents(first, embeddings))
             clips = [
                 (Clip(Path(f"/made-up/{(first + row) % 997}/{content.digest.hex()}.wav"), 1, 1), content.digest)
                 for row, content in enumerate(contents)
             ]
-            store.commit(contents=contents, clips=clips)
+            store.catalog.commit(contents=contents, clips=clips)
             _say(f"{first + len(embeddings):,} of {windows:,} windows committed")
 
 
@@ -130,7 +130,7 @@ def _contents(first: int, embeddings: NDArray[np.float32]) -> Iterator[Content]:
 def make_index(directory: Path) -> Made:
     """Make a store's index from its catalog."""
     with Store.open(directory, read_only=False) as store, _peak_memory() as peak_mb:
-        seconds = _seconds(store.rebuild_index)
+        seconds = _seconds(store.finder.rebuild)
         return Made(seconds, peak_mb())
 
 
@@ -143,7 +143,7 @@ def ask(directory: Path, windows: int, exact: bool) -> Asked:
     from pe_search.store.tensors import map_tensors
 
     def answer(store: Store, query: NDArray[np.float32]) -> list[float]:
-        return [match.score for match in store.best_matches(query, 10, all_windows=True, exact=exact)]
+        return [match.score for match in store.finder.best_matches(query, 10, all_windows=True, exact=exact).best]
 
     started = time.perf_counter()
     with Store.open(directory) as store:
@@ -161,8 +161,7 @@ def ask(directory: Path, windows: int, exact: bool) -> Asked:
                 if exact:
                     # In turn, so that whatever else the machine does slows both.
                     reads.append(1e3 * _seconds(lambda: list(pool.map(np.bitwise_or.reduce, parts))))
-        effort = store.last_search
-        assert effort is not None
+        effort = store.finder.best_matches(queries[-1], 10, all_windows=True, exact=exact).effort
     return Asked(
         first_ms, median(later), median(reads) if exact else None, answers, effort.windows_searched / effort.windows
     )

@@ -33,7 +33,7 @@ from recipe.recordings import find_recordings
 from pe_search.cli.input.options import DEFAULT_RULES
 from pe_search.pe_audio.checkpoint import find_checkpoint, frame_model_of
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.records import Span, SpanRules, Trace
+from pe_search.queries import Span, SpanRules, Trace
 from pe_search.spans.locating import Locator, Question
 from pe_search.spans.rules import find_spans, smoothed
 

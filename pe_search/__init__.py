@@ -1,19 +1,17 @@
 """pe-search finds sounds by what they sound like, with PE Audio embeddings in a FAISS store."""
 
-from pe_search.errors import AudioError, CheckpointError, PatternError, PeSearchError, StoreError
-from pe_search.records import (
-    Account,
-    Clip,
-    Content,
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pe_search.errors import AudioError, CheckpointError, PatternError, PeSearchError, QueryError, StoreError
+from pe_search.queries import (
+    Answer,
     Duplicate,
-    Hearing,
+    EmbeddingEffort,
     Hit,
-    Incomplete,
-    IndexSummary,
-    LeftOut,
-    Match,
-    PassedOver,
-    Problem,
     Query,
     Reference,
     Request,
@@ -22,39 +20,143 @@ from pe_search.records import (
     SpanRules,
     Term,
     Trace,
-    Verification,
-    Window,
 )
+from pe_search.records import (
+    Clip,
+    Embeddings,
+    Hearing,
+    Incomplete,
+    IndexSummary,
+    LeftOut,
+    PassedOver,
+    Problem,
+    Progress,
+    Rebuilding,
+    Removal,
+    Status,
+    Verification,
+)
+
+if TYPE_CHECKING:
+    from pe_search.library import Library
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "Account",
+    "Answer",
     "AudioError",
     "CheckpointError",
     "Clip",
-    "Content",
     "Duplicate",
+    "EmbeddingEffort",
+    "Embeddings",
     "Hearing",
     "Hit",
     "Incomplete",
     "IndexSummary",
     "LeftOut",
-    "Match",
+    "Library",
     "PassedOver",
     "PatternError",
     "PeSearchError",
     "Problem",
+    "Progress",
     "Query",
+    "QueryError",
+    "Rebuilding",
     "Reference",
+    "Removal",
     "Request",
     "SearchEffort",
     "Span",
     "SpanRules",
+    "Status",
     "StoreError",
     "Term",
     "Trace",
     "Verification",
-    "Window",
     "__version__",
+    "create",
+    "open",
 ]
+
+
+def open(  # noqa: A001 (as gzip.open)
+    path: str | os.PathLike[str] | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    on_problem: Callable[[Problem], None] = lambda _problem: None,
+) -> Library:
+    """Open a store.
+
+    Args:
+        path: Its folder; None for $PE_SEARCH_STORE, else the one in the user's data directory.
+        device: Where the model runs: `auto`, `cpu`, `cuda` or `mps`.
+        dtype: What it calculates in: `auto`, `float32`, `bfloat16` or `float16`.
+        on_problem: Called when something is amiss that need not stop the work, as when the index is damaged.
+
+    Raises:
+        StoreError: If there is none, it is damaged, or of a newer format.
+    """
+    from pe_search.directories import default_store
+    from pe_search.library import Library
+
+    library = Library(path or default_store(), device=device, dtype=dtype, on_problem=on_problem)
+    library.open()
+    return library
+
+
+def create(
+    path: str | os.PathLike[str] | None = None,
+    model: str = "builtin",
+    *,
+    revision: str | None = None,
+    window_s: float = 10.0,
+    hop_s: float | None = None,
+    level: str = "auto",
+    speed: float = 1.0,
+    track: int = 1,
+    device: str = "auto",
+    dtype: str = "auto",
+    on_problem: Callable[[Problem], None] = lambda _problem: None,
+) -> Library:
+    """Make a new, empty store.
+
+    Args:
+        path: As in `open`.
+        model: `builtin`; `small`, `base` or `large` for `facebook/pe-av-*`; a Hugging Face id; or a directory. What is
+            not on this machine is fetched from the Hugging Face hub.
+        revision: Branch, tag or commit of a Hugging Face checkpoint.
+        window_s: Length of a window, 0.04 to 30.
+        hop_s: Step from one window to the next, 0.04 to the window's length, which None stands for.
+        level: `auto` to bring quiet windows up to a usual level, `none` to leave them as they are.
+        speed: How fast clips are played to the model, 0.001 to 1: 0.1 for bats.
+        track: Which audio track is read of a file with several, from 1.
+        device: As in `open`.
+        dtype: As in `open`.
+        on_problem: As in `open`.
+
+    Raises:
+        ValueError: If a length, level, speed or track is none of those.
+        StoreError: If there is a store already, or none can be made there.
+        CheckpointError: If the checkpoint can't be found, fetched or loaded.
+    """
+    from pe_search.directories import default_store
+    from pe_search.library import Library
+    from pe_search.model import Wanted
+
+    wanted = Wanted(model, revision, window_s, hop_s, level, speed, track, may_fetch=True)
+    wanted.check()
+    library = Library(path or default_store(), wanted=wanted, device=device, dtype=dtype, on_problem=on_problem)
+    library.create()
+    return library
+
+
+def __getattr__(name: str) -> Any:
+    # It takes ten times as long to import as all else here.
+    if name == "Library":
+        from pe_search.library import Library
+
+        return Library
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["AudioError", "CheckpointError", "PatternError", "PeSearchError", "StoreError", "first_line"]
-
 
 class PeSearchError(Exception):
     """Base of all errors that the command line turns into one line on stderr and exit status 2."""
@@ -36,6 +34,10 @@ class CheckpointError(PeSearchError):
 
 class PatternError(PeSearchError):
     """A pattern for names of files that is not valid."""
+
+
+class QueryError(PeSearchError):
+    """A query that can't be asked."""
 
 
 class StoreError(PeSearchError):

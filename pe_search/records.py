@@ -14,32 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = [
-    "Account",
-    "Clip",
-    "Content",
-    "Duplicate",
-    "Hearing",
-    "Hit",
-    "Incomplete",
-    "IndexSummary",
-    "LeftOut",
-    "Match",
-    "PassedOver",
-    "Problem",
-    "Query",
-    "Reference",
-    "Request",
-    "SearchEffort",
-    "Span",
-    "SpanRules",
-    "Term",
-    "Trace",
-    "Verification",
-    "Window",
-]
-
-
 Stamp = tuple[int, int, int | None, int | None]
 """What tells whether a file has changed: size in bytes, times of the last change of its bytes and of anything about it
 in nanoseconds, inode. The last two are None where they aren't known, or the system doesn't keep them."""
@@ -125,20 +99,6 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Duplicate:
-    """One clip of a group that sounds the same.
-
-    Attributes:
-        cosine: How like the group's first clip it is: the lowest cosine of any of their windows; 1 for the first.
-        is_same_bytes: Whether its file holds the same bytes as that of the first; true for the first.
-    """
-
-    path: Path
-    cosine: float
-    is_same_bytes: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LeftOut:
     """A clip that can't be indexed until its file changes, and why."""
 
@@ -184,196 +144,18 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
-    """A text that is added to a query or taken from it.
+class Progress:
+    """How far a run through clips has come.
 
     Attributes:
-        weight: How much it counts beside the texts of the query, which count one between them; above zero.
+        bytes_done: Bytes of the clips that are done.
+        bytes_total: Bytes of all that are to be read.
+        audio_s: Seconds of audio that went through the model.
     """
 
-    text: str
-    weight: float
-
-    def __str__(self) -> str:
-        return self.text if self.weight == 1 else f"{self.weight:g}:{self.text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """Audio that a query asks for more of.
-
-    Attributes:
-        path: The file; absolute.
-        place: Start and end of the stretch that is meant, in seconds; the whole file if None.
-    """
-
-    path: Path
-    place: tuple[float, float] | None
-
-    def __str__(self) -> str:
-        return str(self.path) if self.place is None else f"{self.path}@{self.place[0]:.15g}-{self.place[1]:.15g}"
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """One thing to look for; the clips are ranked by how much they sound like it.
-
-    Attributes:
-        texts: Wordings for it, whose average counts; none if other parts say what it is.
-        plus: What else it should sound like.
-        minus: What it should not sound like.
-        like: Audio that it should sound like.
-    """
-
-    texts: tuple[str, ...]
-    plus: tuple[Term, ...]
-    minus: tuple[Term, ...]
-    like: tuple[Reference, ...]
-
-    @property
-    def name(self) -> str:
-        """What its hits call it: a text by itself, or `rain | drizzle + 0.5:wind - speech, like /a/b.wav@1.5-3`."""
-        sums = [" | ".join(self.texts), *(f"+ {term}" for term in self.plus), *(f"- {term}" for term in self.minus)]
-        text = " ".join(sums if self.texts else sums[1:])
-        likes = [f"like {reference}" for reference in self.like]
-        return ", ".join([text if self.texts else text.removeprefix("+ "), *likes] if text else likes)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """All that decides which hits a store gives.
-
-    Attributes:
-        queries: What to look for; each is answered by itself.
-        k: How many hits at most for each query.
-        under: A clip, or a folder that the clips must be below; absolute.
-        all_windows: Whether a clip may show more than once, or only by its best window.
-        min_probability: Hits below it are left out.
-        fdr: Hits are left out that don't stand out against what unrelated texts score: of those that are left, this
-            share may be there by chance. No query has a reference then. None for all hits.
-        exact: Whether to go through all windows of the store, however many there are.
-    """
-
-    queries: tuple[Query, ...]
-    k: int
-    under: Path | None
-    all_windows: bool
-    min_probability: float
-    fdr: float | None
-    exact: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A window that the store holds, with its score, as `Store.best_matches` has it."""
-
-    path: Path
-    start_s: float
-    end_s: float
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class SearchEffort:
-    """How a store came to its answer.
-
-    Attributes:
-        is_exact: Whether no other window can be among the best; else some of those that are lie outside what was
-            searched, though hardly ever.
-        windows_searched: Windows whose scores were calculated.
-        windows: Windows that there are, or that were asked for.
-    """
-
-    is_exact: bool
-    windows_searched: int
-    windows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """How a query was answered.
-
-    Attributes:
-        query: The name of the query.
-        effort: Of the search.
-        matches: How many the store gave, `k` at most.
-        outstanding: How many of them stand out, as `Request.fdr` has it; all if that is None.
-        hits: How many of those are probable enough.
-    """
-
-    query: str
-    effort: SearchEffort
-    matches: int
-    outstanding: int
-    hits: int
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One ranked answer to a query.
-
-    Attributes:
-        query: The name of the query.
-        rank: 1 for the best.
-        score: Inner product of the audio and text embeddings; of a query of several parts see `composing.Aim`.
-        probability: `sigmoid(score * logit_scale + logit_bias)` with the checkpoint's own two parameters.
-    """
-
-    query: str
-    rank: int
-    path: Path
-    start_s: float
-    end_s: float
-    score: float
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Where in a clip a query is heard.
-
-    Attributes:
-        probability: The highest of its frames.
-    """
-
-    start_s: float
-    end_s: float
-    probability: float
-
-
-@dataclass(frozen=True, slots=True)
-class SpanRules:
-    """How spans are made of the probabilities of frames.
-
-    Attributes:
-        threshold: A frame is heard from this probability on.
-        smooth_s: Length of the moving median that the probabilities go through first; a frame or less changes nothing.
-        min_length_s: Spans that are shorter are dropped, after joining.
-        join_s: Gaps up to this length are closed.
-    """
-
-    threshold: float
-    smooth_s: float
-    min_length_s: float
-    join_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What the frame-level head makes of one query over one stretch of a clip.
-
-    Attributes:
-        query: The text that was asked.
-        probabilities: float32 of shape (frames,), one for each frame from `start_s` on, smoothed.
-        spans: In order of time.
-    """
-
-    query: str
-    path: Path
-    start_s: float
-    end_s: float
-    probabilities: NDArray[np.float32]
-    spans: tuple[Span, ...]
+    bytes_done: float
+    bytes_total: int
+    audio_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,19 +174,21 @@ class IndexSummary:
         is_interrupted: Whether the run was stopped before its end.
         incomplete: Clips that this run took in, though something of them couldn't be read.
         passed_over: What was seen in folders, and not taken.
+        found_nothing: Whether there was nothing to do: no clip was found, and the store holds none from there.
     """
 
-    clips: int
-    windows: int
-    audio_s: float
-    recognised: int
-    unchanged: int
-    removed: int
-    left_out_before: int
-    problems: tuple[Problem, ...]
-    is_interrupted: bool
+    clips: int = 0
+    windows: int = 0
+    audio_s: float = 0.0
+    recognised: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    left_out_before: int = 0
+    problems: tuple[Problem, ...] = ()
+    is_interrupted: bool = False
     incomplete: int = 0
     passed_over: PassedOver = PassedOver()
+    found_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -430,3 +214,108 @@ class Verification:
     gone: tuple[Path, ...]
     changed: tuple[Path, ...]
     problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """How much a store holds.
+
+    Attributes:
+        clips: Files.
+        contents: Different ones among them.
+        windows: Windows of all clips; those of a content count for each clip that has it.
+        audio_s: Seconds of audio of all clips.
+        left_out: Clips that are known, and couldn't be indexed.
+        incomplete: Clips that couldn't be read whole.
+    """
+
+    clips: int
+    contents: int
+    windows: int
+    audio_s: float
+    left_out: int
+    incomplete: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a store holds, and what it was made with.
+
+    Attributes:
+        store: Where it is.
+        model: The checkpoint: `builtin`, a hub id, or the absolute path of a directory.
+        revision: The hub's commit, or a fingerprint of the checkpoint's files.
+        dimension: Length of an embedding.
+        window_s: Length of a window.
+        hop_s: Step from one window to the next.
+        hearing: How clips are brought to the model.
+        clips: Clips.
+        contents: Different ones among them.
+        windows: Windows of all clips; those of a content count for each clip that has it.
+        audio_s: Seconds of audio of all clips.
+        left_out: Clips that are known, and couldn't be indexed.
+        incomplete: Clips that couldn't be read whole.
+        size_bytes: On disk.
+        written_at_s: When something was last committed, in seconds since the epoch.
+    """
+
+    store: Path
+    model: str
+    revision: str
+    dimension: int
+    window_s: float
+    hop_s: float
+    hearing: Hearing
+    clips: int
+    contents: int
+    windows: int
+    audio_s: float
+    left_out: int
+    incomplete: int
+    size_bytes: int
+    written_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What left a store.
+
+    Attributes:
+        clips: Clips that were held.
+        problems: Clips that were left out before, and are forgotten.
+    """
+
+    clips: int
+    problems: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilding:
+    """What was made again.
+
+    Attributes:
+        windows: Windows in the new index.
+        restored_manifest: Whether the manifest was damaged, and is written again as the catalog has it.
+        saved_clips: Clips saved from a damaged catalog; None if it was sound.
+        damaged: Where the damaged catalog is now, if there was one.
+    """
+
+    windows: int
+    restored_manifest: bool = False
+    saved_clips: int | None = None
+    damaged: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Embeddings:
+    """All windows of a store with their embeddings, in order of path and time.
+
+    Attributes:
+        paths: Of the clip of each window.
+        times: float64 of shape (windows, 2): start and end of each.
+        vectors: float32 of shape (windows, dimension).
+    """
+
+    paths: tuple[Path, ...]
+    times: NDArray[np.float64]
+    vectors: NDArray[np.float32]

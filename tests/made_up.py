@@ -25,6 +25,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pe_search.queries import EmbeddingEffort
 from pe_search.records import Clip, Content
 from pe_search.store import Manifest, Store, commits
 from pe_search.store.catalog import CATALOG_FILE, Catalog
@@ -226,8 +227,9 @@ def put_clips(
         digest = hashlib.blake2b(repr((times, np.asarray(embeddings).tolist())).encode()).digest()
         contents.append(Content(digest, times, embeddings, is_whole=True))
         pairs.append((clip, digest))
-    place.commit(contents=contents, clips=pairs, removed=removed)
-    place.drop_unused_contents()
+    catalog = place.catalog if isinstance(place, Store) else place
+    catalog.commit(contents=contents, clips=pairs, removed=removed)
+    catalog.drop_unused_contents()
 
 
 class FakeEmbedder:
@@ -239,6 +241,7 @@ class FakeEmbedder:
 
     dimension = 3
     batch_s = 20.0
+    effort = EmbeddingEffort()
 
     def __init__(self) -> None:
         self.windows_embedded = 0

@@ -14,7 +14,7 @@ from pe_search.audio.read import ClipReader
 from pe_search.audio.windows import cut_windows
 from pe_search.pe_audio.checkpoint import builtin_concepts, find_checkpoint
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.records import Query, Request
+from pe_search.queries import Query, Request
 from pe_search.search.searching import search
 from pe_search.store import Manifest, Store
 from pe_search.tasks.indexing import run_index

@@ -17,7 +17,8 @@ from pe_search.audio.read import ClipReader
 from pe_search.audio.windows import cut_windows
 from pe_search.pe_audio.checkpoint import BUILTIN, find_checkpoint
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.records import USUAL_HEARING, SpanRules
+from pe_search.queries import SpanRules
+from pe_search.records import USUAL_HEARING
 from pe_search.spans.locating import Locator, Question
 
 pytestmark = pytest.mark.slow

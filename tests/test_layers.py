@@ -20,10 +20,15 @@ FLOORS: list[set[str]] = [
     {"__main__"},
     {"cli"},
     {"serving"},
-    {"spans", "tasks"},
+    {"library"},
+    {"listener"},
+    {"tasks"},
+    {"spans"},
     {"search"},
+    {"model"},
+    {"embedding"},
     {"audio", "pe_audio", "store"},
-    {"clock", "drafts", "errors", "records"},
+    {"clock", "directories", "drafts", "errors", "probability", "queries", "records"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
 
@@ -55,6 +60,14 @@ def imported_by(tree: ast.AST, file: Path) -> Iterator[str]:
                 yield full if full.startswith("pe_search.") and is_module(full) else node.module
 
 
+def runtime_imports(tree: ast.AST, file: Path) -> Iterator[str]:
+    """As `imported_by`, but for what is imported for type checking alone."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
+    yield from imported_by(tree, file)
+
+
 def trees() -> Iterator[tuple[Path, ast.AST]]:
     for file in FILES:
         yield file, ast.parse(file.read_text(encoding="utf-8"))
@@ -82,6 +95,22 @@ def test_imports_run_downward_only(file):
     } - {own, ""}
     floor = FLOOR_OF.get(own, -1)
     assert {part for part in used if FLOOR_OF[part] <= floor} == set()
+
+
+@pytest.mark.parametrize("room", ["cli", "serving"])
+def test_the_command_line_and_the_servers_call_the_library_and_nothing_below_it(room):
+    used = {
+        part_of(name)
+        for file, tree in trees()
+        if part_of(module_of(file)) == room
+        for name in runtime_imports(tree, file)
+        if name.startswith("pe_search.")
+    }
+    assert used <= {room, "serving", "library", "listener", "model"} | FLOORS[-1]
+
+
+def test_no_file_is_long():
+    assert [str(file) for file in FILES if len(file.read_text(encoding="utf-8").splitlines()) > 400] == []
 
 
 def test_this_walk_sees_every_way_to_import():
@@ -148,8 +177,9 @@ def test_only_the_export_imports_pyarrow_and_only_once_it_is_needed():
 
 
 def test_only_the_command_line_imports_typer_and_rich():
-    found = importers_of("typer", "rich", "click", "platformdirs")
+    found = importers_of("typer", "rich", "click")
     assert {file.split("/")[0] for file in found} == {"cli"}
+    assert importers_of("platformdirs") == {"directories.py"}
 
 
 def test_only_serving_listens_and_only_its_http_imports_what_that_takes():

@@ -19,22 +19,22 @@ from pe_search import PeSearchError, __version__
 from pe_search.cli.output.messages import say_error
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
-# Each command is a function of its name, in this module of `pe_search.cli.commands`; in the order of the help.
-_MODULES = {
-    "index": "index",
-    "query": "query",
-    "serve": "serve",
-    "locate": "locate",
-    "label": "label",
-    "duplicates": "duplicates",
-    "status": "status",
-    "remove": "store",
-    "merge": "store",
-    "export": "store",
-    "verify": "store",
-    "rebuild": "store",
-    "models": "models",
-}
+# In the order of the help. Each is the function of its name in the module of its name.
+_COMMANDS = (
+    "index",
+    "query",
+    "serve",
+    "locate",
+    "label",
+    "duplicates",
+    "status",
+    "remove",
+    "merge",
+    "export",
+    "verify",
+    "rebuild",
+    "models",
+)
 
 
 class _Command(TyperCommand):
@@ -54,19 +54,21 @@ class _Commands(Mapping[str, Any]):
     """The commands by name. Each is imported and made when it is asked for: all of them take longer than a query."""
 
     def __getitem__(self, name: str) -> Any:
+        if name not in _COMMANDS:
+            raise KeyError(name)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_SETTINGS)
         alone.command(name, cls=_Command)(_function(name))
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_MODULES)
+        return iter(_COMMANDS)
 
     def __len__(self) -> int:
-        return len(_MODULES)
+        return len(_COMMANDS)
 
 
 def _function(name: str) -> Callable[..., None]:
-    module = import_module(f"pe_search.cli.commands.{_MODULES[name]}")
+    module = import_module(f"pe_search.cli.commands.{name}")
     function: Callable[..., None] = getattr(module, name)
     return function
 
@@ -83,7 +85,7 @@ class _Group(TyperGroup):
 
     def format_commands(self, _context: Any, formatter: Any) -> None:
         """List the commands with the first sentences of their help, for which their options need not be made."""
-        firsts = [(name, cleandoc(_function(name).__doc__ or "").split(".")[0] + ".") for name in _MODULES]
+        firsts = [(name, cleandoc(_function(name).__doc__ or "").split(".")[0] + ".") for name in _COMMANDS]
         with formatter.section("Commands"):
             formatter.write_dl(firsts)
 

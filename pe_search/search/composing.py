@@ -12,27 +12,15 @@ from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.stamps import is_same, stamp_of
-from pe_search.records import Query, Reference, Stamp
+from pe_search.embedding import TextEmbedder, WindowEmbedder
+from pe_search.queries import Query, Reference
+from pe_search.records import Stamp
 from pe_search.store import Manifest, Store
 
 # The least log-odds that a cosine of 1 stands for: some checkpoints of one's own have a bias about zero, by which
 # nothing would be unlikely, and no cosine count.
 _LEAST_LOG_ODDS = 1.0
 _LEAST_SCALE = 1e-6
-
-
-class TextEmbedder(Protocol):
-    """What composing asks of an embedder for texts."""
-
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Texts to embeddings of shape (texts, dimension)."""
-
-
-class WindowEmbedder(Protocol):
-    """What composing asks of an embedder for references that the store lacks."""
-
-    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Windows to embeddings of shape (windows, dimension)."""
 
 
 class QueryEmbedder(TextEmbedder, WindowEmbedder, Protocol):
@@ -141,11 +129,11 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _held(reference: Reference, store: Store) -> NDArray[np.float32] | None:
     """What the store has of a reference, of shape (windows, dimension), if the file is as it was indexed."""
-    held = store.clip(reference.path)
+    held = store.catalog.clip(reference.path)
     found = _stamp_at(reference.path)
     if held is None or found is None or not is_same(held[0].stamp, found):
         return None
-    content = store.content(reference.path)
+    content = store.catalog.content(reference.path)
     if content is None or reference.place is None:
         return None if content is None else content.embeddings
     rows = [row for row, place in enumerate(content.times) if _samples(place) == _samples(reference.place)]

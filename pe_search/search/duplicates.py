@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.find import is_under
-from pe_search.records import Clip, Duplicate
+from pe_search.queries import Duplicate
+from pe_search.records import Clip
 from pe_search.store import Store
 
 # So many clips are compared with all others at once, at most, and fewer where the others are very many: a byte for each
@@ -170,9 +171,9 @@ def _fill_shelf(store: Store, under: Path | None) -> _Shelf:
     content_of: dict[bytes, int] = {}
     paths: list[list[Path]] = []
     starts = [0]
-    with store.snapshot():
+    with store.catalog.snapshot():
         # As many as there can be; what turns out not to be needed is never touched, and takes no memory.
-        vectors = np.empty((store.holdings().windows, store.manifest.dimension), np.float16)
+        vectors = np.empty((store.catalog.holdings().windows, store.manifest.dimension), np.float16)
         for clip, content in store.embedded_clips(is_wanted):
             if content.digest not in content_of:
                 content_of[content.digest] = len(paths)

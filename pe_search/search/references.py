@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.read import ClipReader
-from pe_search.audio.windows import cut_windows
+from pe_search.embedding import WindowEmbedder, embed_blocks
 from pe_search.errors import AudioError
-from pe_search.records import Reference
+from pe_search.queries import Reference
 from pe_search.store import Manifest
-
-
-class WindowEmbedder(Protocol):
-    """What a reference asks of an embedder."""
-
-    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Windows to embeddings of shape (windows, dimension)."""
 
 
 def embed_reference(reference: Reference, manifest: Manifest, embedder: WindowEmbedder) -> NDArray[np.float32]:
     """Embed what a reference means, cut into windows as a clip of the store would be if that were all of it.
 
     Args:
-        reference: Of any length; no more than a window of it is held.
+        reference: Of any length; no more of it is held than is embedded at once.
         manifest: The store's.
         embedder: Of the store's checkpoint.
 
@@ -42,11 +34,7 @@ def embed_reference(reference: Reference, manifest: Manifest, embedder: WindowEm
         blocks = reader.blocks()
         if reference.place is not None:
             blocks = _within(blocks, reference, reference.place, hearing.speed)
-        windows = cut_windows(blocks, manifest.window_s, manifest.hop_s, hearing)
-        embeddings = np.concatenate([embedder.embed_windows([window.samples]) for window in windows])
-    if not np.isfinite(embeddings).all():
-        raise AudioError(reference.path, "its samples are too large to embed")
-    return embeddings
+        return embed_blocks(blocks, reference.path, manifest, lambda: embedder)
 
 
 def _within(

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.records import Query
-from pe_search.search.composing import Aim, TextEmbedder, weights
+from pe_search.embedding import TextEmbedder
+from pe_search.queries import Query
+from pe_search.search.composing import Aim, weights
 from pe_search.store import Store
 
 # Windows that unrelated texts are held against: of more, this many are drawn, always the same ones.

@@ -1,4 +1,4 @@
-"""Answer requests in a few threads, with the store and its text tower kept open from one to the next."""
+"""Reply requests in a few threads, with the store and its text tower kept open from one to the next."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import PeSearchError
-from pe_search.pe_audio.text_embedder import load_text_embedder
-from pe_search.records import Problem, Request
-from pe_search.search.composing import TextEmbedder, WindowEmbedder
-from pe_search.search.searching import RememberingEmbedder, search
-from pe_search.serving.lines import Answer
-from pe_search.store import Manifest, RememberedTexts, Store
+from pe_search.library import Library
+from pe_search.queries import Request
+from pe_search.records import Problem
+from pe_search.serving.lines import Reply
+
+if TYPE_CHECKING:
+    from pe_search.store import RememberedTexts
 
 # One that takes long, as the first of a large text tower may, leaves the others to the rest.
 _THREADS = 4
@@ -32,8 +33,6 @@ MOST_HITS = 10_000
 _MOST_WINDOWS = 25_000_000
 # How long to wait in the end for what is being answered. It stops by itself between two texts, windows or queries.
 _LAST_WAIT_S = 0.2
-
-T = TypeVar("T")
 
 
 class BusyError(Exception):
@@ -71,82 +70,11 @@ class _LateMemory:
         self.new.update(embeddings)
 
 
-class _Kept(Generic[T]):
-    """Keeps what was loaded for the checkpoint that was asked for last.
-
-    Args:
-        load: Called once for each, by one thread at a time.
-    """
-
-    def __init__(self, load: Callable[[Manifest], T]) -> None:
-        self._load = load
-        self._lock = threading.Lock()
-        self._kept: dict[tuple[str, str], T] = {}
-
-    def of(self, manifest: Manifest) -> T:
-        """What is loaded for a store with this manifest."""
-        checkpoint = manifest.model, manifest.revision
-        with self._lock:
-            if checkpoint not in self._kept:
-                # The other goes first, since each may take gigabytes.
-                self._kept.clear()
-                self._kept[checkpoint] = self._load(manifest)
-            return self._kept[checkpoint]
-
-
-class _OneAtATime:
-    """Lets one thread at a time embed windows: each takes all cores by itself."""
-
-    def __init__(self, embedder: WindowEmbedder) -> None:
-        self._embedder = embedder
-        self._lock = threading.Lock()
-
-    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """As `Embedder.embed_windows`."""
-        with self._lock:
-            return self._embedder.embed_windows(windows)
-
-
-class _TextsWhileWanted:
-    """Embeds one text after the other, for as long as somebody waits for it.
-
-    Args:
-        embedder: Of texts.
-        check: Called before each; raises if nobody does.
-    """
-
-    def __init__(self, embedder: TextEmbedder, check: Callable[[], None]) -> None:
-        self._embedder = embedder
-        self._check = check
-
-    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """As `TextEmbedder.embed_texts`."""
-        embeddings = []
-        for text in texts:
-            self._check()
-            embeddings.append(self._embedder.embed_texts([text]))
-        return np.concatenate(embeddings)
-
-
-class _WindowsWhileWanted:
-    """As `_TextsWhileWanted`, for windows."""
-
-    def __init__(self, embedder: WindowEmbedder, check: Callable[[], None]) -> None:
-        self._embedder = embedder
-        self._check = check
-
-    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """As `WindowEmbedder.embed_windows`."""
-        self._check()
-        return self._embedder.embed_windows(windows)
-
-
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A store that is open, and what is amiss with it that nobody was told yet."""
+    """A library that is open, and what is amiss with its store that nobody was told yet."""
 
-    store: Store
-    stack: ExitStack
+    library: Library
     problems: list[Problem]
 
 
@@ -157,14 +85,13 @@ class Answering:
 
     Args:
         directory: The store's.
-        cache: The user's cache directory for pe-search.
         on_compile: Called when a large text tower is about to be compiled.
     """
 
-    def __init__(self, directory: Path, cache: Path, on_compile: Callable[[], None]) -> None:
+    def __init__(self, directory: Path, on_compile: Callable[[], None]) -> None:
         self._directory = directory
-        self._cache = cache
-        self._on_compile = on_compile
+        # All threads share what is loaded.
+        self._loaded = Library(directory, on_compile=on_compile).model.loaded
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answering")
         self._lock = threading.Lock()
         self._resting: list[_Opened] = []
@@ -173,8 +100,6 @@ class Answering:
         self._is_stopping = False
         self._unwritten: dict[tuple[str, str], tuple[RememberedTexts, dict[str, NDArray[np.float32]]]] = {}
         self._used_at_s = time.monotonic()
-        self._text_embedder = _Kept(self._load_text_embedder)
-        self._window_embedder = _Kept(_load_window_embedder)
 
     def __enter__(self) -> Answering:
         return self
@@ -205,7 +130,7 @@ class Answering:
         return self._start(self._warm_up)
 
     def submit(
-        self, request: Request, deliver: Callable[[Answer], None], is_wanted: Callable[[], bool] = lambda: True
+        self, request: Request, deliver: Callable[[Reply], None], is_wanted: Callable[[], bool] = lambda: True
     ) -> Future[None]:
         """Have a request answered.
 
@@ -249,37 +174,32 @@ class Answering:
 
     def _warm_up(self) -> None:
         with self._opened() as opened:
-            self._text_embedder.of(opened.store.manifest)
+            opened.library.model.text_embedder()
 
-    def _answer(self, request: Request, deliver: Callable[[Answer], None], is_wanted: Callable[[], bool]) -> None:
+    def _answer(self, request: Request, deliver: Callable[[Reply], None], is_wanted: Callable[[], bool]) -> None:
         def check() -> None:
             if self._is_stopping or not is_wanted():
                 raise StoppedError
 
         check()
         with self._opened() as opened:
-            store = opened.store
-            _refuse_too_much(store, request)
-            memory = _LateMemory(store.remembered_texts)
-            embedder = RememberingEmbedder(
-                memory,
-                lambda: _TextsWhileWanted(self._text_embedder.of(store.manifest), check),
-                lambda: _WindowsWhileWanted(self._window_embedder.of(store.manifest), check),
-            )
+            library = opened.library
+            _refuse_too_much(library, request)
+            memory = _LateMemory(library.remembered_texts)
             try:
-                for hits in search(store, embedder, request):
+                for answer in library.answers(request, memory=memory, check=check):
                     check()
-                    deliver(Answer(tuple(hits), tuple(opened.problems)))
+                    deliver(Reply(answer.hits, tuple(opened.problems)))
                     opened.problems.clear()
             finally:
                 # Who asked may be gone by now; who asks next has the same texts sooner.
-                self._remember(store, memory.new)
+                self._remember(library, memory.new)
 
-    def _remember(self, store: Store, new: Mapping[str, NDArray[np.float32]]) -> None:
+    def _remember(self, library: Library, new: Mapping[str, NDArray[np.float32]]) -> None:
         """Write new texts down once nobody waits for an answer, all that there are in one go."""
         with self._lock:
             _, kept = self._unwritten.setdefault(
-                (store.manifest.model, store.manifest.revision), (store.remembered_texts, {})
+                (library.manifest.model, library.manifest.revision), (library.remembered_texts, {})
             )
             kept.update(new)
             if self._requests > 1 and len(kept) < _MOST_UNWRITTEN:
@@ -297,21 +217,19 @@ class Answering:
         """The store, for one thread at a time."""
         with self._lock:
             opened = self._resting.pop() if self._resting else None
-        if opened is not None and not opened.store.is_as_opened():
-            opened.stack.close()
+        if opened is not None and not opened.library.is_current():
+            opened.library.close()
             # The others are of the same time or older.
             self._close_resting()
             opened = None
         if opened is None:
             problems: list[Problem] = []
-            stack = ExitStack()
-            opened = _Opened(
-                stack.enter_context(Store.open(self._directory, on_problem=problems.append)), stack, problems
-            )
+            opened = _Opened(Library(self._directory, loaded=self._loaded, on_problem=problems.append), problems)
+            opened.library.open()
         try:
             yield opened
         except BaseException:
-            opened.stack.close()
+            opened.library.close()
             raise
         with self._lock:
             self._resting.append(opened)
@@ -320,27 +238,17 @@ class Answering:
         with self._lock:
             resting, self._resting = self._resting, []
         for opened in resting:
-            opened.stack.close()
-
-    def _load_text_embedder(self, manifest: Manifest) -> TextEmbedder:
-        return load_text_embedder(manifest.model, manifest.revision, self._cache, self._on_compile)
+            opened.library.close()
 
 
-def _refuse_too_much(store: Store, request: Request) -> None:
+def _refuse_too_much(library: Library, request: Request) -> None:
     queries = len(request.queries)
     # To count the windows of a large store takes a moment, and few requests come near a bound.
-    if queries * request.k > MOST_HITS and queries * min(request.k, store.window_count()) > MOST_HITS:
+    if queries * request.k > MOST_HITS and queries * min(request.k, library.window_count()) > MOST_HITS:
         raise TooMuchError(
             f"{queries:,} queries for {request.k:,} hits each are more than {MOST_HITS:,} hits; ask for fewer at once."
         )
-    if request.exact and queries > 1 and queries * store.window_count() > _MOST_WINDOWS:
+    if request.exact and queries > 1 and queries * library.window_count() > _MOST_WINDOWS:
         raise TooMuchError(
             f"{queries:,} exact queries here go through more than {_MOST_WINDOWS:,} windows; ask fewer at once."
         )
-
-
-def _load_window_embedder(manifest: Manifest) -> WindowEmbedder:
-    from pe_search.pe_audio.checkpoint import find_same_checkpoint
-    from pe_search.pe_audio.embedder import Embedder
-
-    return _OneAtATime(Embedder(find_same_checkpoint(manifest.model, manifest.revision)))

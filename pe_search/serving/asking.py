@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from pe_search.records import Hit, Problem, Request
+from pe_search.directories import socket_directory
+from pe_search.queries import Hit, Request
+from pe_search.records import Problem
 from pe_search.serving.lines import (
     GREETING,
     LONGEST_ANSWER_BYTES,
     LONGEST_REQUEST_BYTES,
     PATIENCE_S,
     STILL_AT_IT,
-    Answer,
+    Reply,
     from_line,
     to_line,
 )
-from pe_search.serving.place import is_private, is_same_user
+from pe_search.serving.place import is_private, is_same_user, socket_path
+
+if TYPE_CHECKING:
+    from pe_search.library import Library
 
 
-def ask(path: Path, request: Request, on_problem: Callable[[Problem], None]) -> Iterator[list[Hit]]:
+def ask(path: Path, request: Request, on_problem: Callable[[Problem], None]) -> Iterator[Sequence[Hit]]:
     """The hits of each query in turn, as far as the server gives them.
 
     There may be no server, or a busy one, one of another version, or one that hangs or ends meanwhile: then the hits of
@@ -48,10 +55,39 @@ def ask(path: Path, request: Request, on_problem: Callable[[Problem], None]) -> 
                     return
                 connection.sendall(line)
                 for _ in request.queries:
-                    answer = from_line(Answer, _next_line(lines))
+                    answer = from_line(Reply, _next_line(lines))
                     for problem in answer.problems:
                         on_problem(problem)
                     yield list(answer.hits)
+
+
+def ask_or_search(library: Library, request: Request, on_problem: Callable[[Problem], None]) -> Iterator[Sequence[Hit]]:
+    """The hits of each query in turn: from the store's server as far as it gives them, the rest from the store.
+
+    Args:
+        library: The store's.
+        request: What is asked.
+        on_problem: As in `ask`.
+
+    Raises:
+        StoreError: If there is no server, and the store can't be read.
+    """
+    served = ask(socket_path(socket_directory(), library.directory), request, on_problem)
+    first = next(served, None)
+    if first is None:
+        # The store is opened now, so that its lack is told before anything else happens.
+        return (answer.hits for answer in library.answers(request))
+    return _served(library, request, chain([first], served))
+
+
+def _served(library: Library, request: Request, served: Iterator[Sequence[Hit]]) -> Iterator[Sequence[Hit]]:
+    answered = 0
+    for hits in served:
+        answered += 1
+        yield hits
+    if answered < len(request.queries):
+        for answer in library.answers(replace(request, queries=request.queries[answered:])):
+            yield answer.hits
 
 
 def _next_line(lines: BinaryIO) -> bytes:

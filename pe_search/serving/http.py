@@ -15,10 +15,10 @@ import asyncio
 import hmac
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException
@@ -37,9 +37,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pe_search import __version__
 from pe_search.errors import PeSearchError
-from pe_search.records import Hit, Query, Request
+from pe_search.queries import Query, Request
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError, StoppedError, TooMuchError
-from pe_search.serving.lines import PATIENCE_S, Answer
+from pe_search.serving.lines import PATIENCE_S, Reply
 from pe_search.serving.web import Web, bracketed
 
 _MOST_TEXTS = 100
@@ -67,13 +67,12 @@ class _Refusal(BaseModel):
     detail: str
 
 
-def make_app(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[str, Any]]) -> FastAPI:
+def make_app(answering: Answering, web: Web) -> FastAPI:
     """The ASGI application.
 
     Args:
         answering: Finds the answers.
         web: For whom.
-        hit_fields: What is told of a hit; what JSON Lines tell of it, since both are read by programs.
     """
     hosts = ["*"] if web.token is not None else ["localhost", "127.0.0.1", "[::1]", bracketed(web.host)]
     app = FastAPI(
@@ -149,21 +148,21 @@ def make_app(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[st
             raise HTTPException(413, str(error)) from error
         except PeSearchError as error:
             raise HTTPException(500, str(error)) from error
-        fields = [hit_fields(hit) for answer in answers for hit in answer.hits]
+        fields = [hit.to_dict() for answer in answers for hit in answer.hits]
         # ASCII only, so that a name that is not UTF-8 survives, as in JSON Lines.
         return Response(json.dumps({"hits": fields}).encode("ascii"), media_type="application/json")
 
     return app
 
 
-async def _answers(answering: Answering, request: Request, connection: HttpRequest) -> list[Answer]:
+async def _answers(answering: Answering, request: Request, connection: HttpRequest) -> list[Reply]:
     """What there is for a request. The work stops once whoever asked has hung up.
 
     Raises:
         StoppedError: If that is so, or the server ends.
         BusyError, PeSearchError: As `Answering.submit`.
     """
-    answers: list[Answer] = []
+    answers: list[Reply] = []
     gone = threading.Event()
     work = asyncio.wrap_future(answering.submit(request, answers.append, lambda: not gone.is_set()))
     hung_up = asyncio.create_task(_hang_up(connection))

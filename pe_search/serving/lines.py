@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from pe_search import __version__
-from pe_search.records import Hit, Problem
+from pe_search.queries import Hit
+from pe_search.records import Problem
 
 GREETING = f"pe-search {__version__}\n".encode("ascii")
 STILL_AT_IT = b"\n"
@@ -31,7 +32,7 @@ Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     """What a server has for one query.
 
     Attributes:
@@ -73,7 +74,7 @@ def from_line(kind: type[Record], line: bytes) -> Record:
     except RecursionError:
         raise ValueError("it is nested too deep") from None
     if not is_all:
-        raise ValueError(f"there is more to it than a {kind.__name__} has")
+        raise ValueError(f"its fields are not those of a {kind.__name__}")
     return record
 
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from pe_search.records import Request
+from pe_search.queries import Request
 from pe_search.serving.answering import Answering, BusyError, StoppedError
 from pe_search.serving.lines import (
     GREETING,
@@ -16,7 +16,7 @@ from pe_search.serving.lines import (
     PATIENCE_S,
     STILL_AT_IT,
     STILL_AT_IT_EVERY_S,
-    Answer,
+    Reply,
     from_line,
     to_line,
 )
@@ -78,7 +78,7 @@ class Listening:
             writer.transport.abort()
 
 
-def _delivery(loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> Callable[[Answer], None]:
+def _delivery(loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> Callable[[Reply], None]:
     """What sends answers from another thread; it waits for nobody who is slow to read them."""
 
     def write(line: bytes) -> None:
@@ -87,7 +87,7 @@ def _delivery(loop: asyncio.AbstractEventLoop, writer: asyncio.StreamWriter) -> 
         else:
             writer.write(line)
 
-    def deliver(answer: Answer) -> None:
+    def deliver(answer: Reply) -> None:
         if writer.transport.is_closing() or loop.is_closed():
             raise StoppedError
         loop.call_soon_threadsafe(write, to_line(answer))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from pe_search.directories import socket_directory
 from pe_search.errors import PeSearchError
-from pe_search.records import Hit
 from pe_search.serving.answering import Answering
 from pe_search.serving.listening import Listening
 from pe_search.serving.place import make_private_folder, socket_path
@@ -28,11 +28,8 @@ _BACKLOG = 128
 
 def serve(
     directory: Path,
-    folder: Path,
-    cache: Path,
     idle_s: float,
     web: Web | None,
-    hit_fields: Callable[[Hit], dict[str, Any]],
     *,
     on_ready: Callable[[str | None], None],
     on_compile: Callable[[], None],
@@ -41,11 +38,8 @@ def serve(
 
     Args:
         directory: The store's.
-        folder: The user's, for sockets; made if need be.
-        cache: The user's cache directory for pe-search.
         idle_s: How long to wait for somebody who asks; infinite to wait for ever.
         web: Where and for whom there is HTTP; None for nobody.
-        hit_fields: What HTTP tells of a hit.
         on_ready: Called once it can be asked, with the URL of HTTP if there is any.
         on_compile: Called when a large text tower is about to be compiled.
 
@@ -56,16 +50,17 @@ def serve(
     Raises:
         PeSearchError: If there is no store, its checkpoint can't be loaded, it has a server already, there is no place
             for a socket or HTTP, or what HTTP needs is not installed.
-        OSError: If the folder can't be written to.
+        OSError: If the folder for sockets can't be made or written to.
     """
+    folder = socket_directory()
     make_private_folder(folder)
     path = socket_path(folder, directory)
     with ExitStack() as stack:
         stack.enter_context(_only_server(path, directory))
-        answering = stack.enter_context(Answering(directory, cache, on_compile))
+        answering = stack.enter_context(Answering(directory, on_compile))
         http = None
         if web is not None:
-            http = _http_server(answering, web, hit_fields), stack.enter_context(bind(web))
+            http = _http_server(answering, web), stack.enter_context(bind(web))
         asyncio.run(_serve(answering, path, http, idle_s, on_ready))
     return not answering.is_at_work
 
@@ -100,14 +95,14 @@ async def _serve(
             await serving_http
 
 
-def _http_server(answering: Answering, web: Web, hit_fields: Callable[[Hit], dict[str, Any]]) -> HttpServer:
+def _http_server(answering: Answering, web: Web) -> HttpServer:
     try:
         from pe_search.serving.http import HttpServer, make_app
     except ModuleNotFoundError as error:
         raise PeSearchError(
             f"--http needs {error.name}, which is not installed; `pip install 'pe-search[http]'` does it."
         ) from error
-    return HttpServer(make_app(answering, web, hit_fields))
+    return HttpServer(make_app(answering, web))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,10 @@ from pe_search.audio.hashing import content_digest
 from pe_search.audio.read import ClipReader, oddities
 from pe_search.audio.windows import cut_windows, fill_last_frame
 from pe_search.errors import AudioError
-from pe_search.records import PLAIN_HEARING, Clip, Hearing, Hit, Problem, Span, SpanRules, Trace, Window
+from pe_search.probability import probabilities
+from pe_search.queries import Hit, Query, Span, SpanRules, Trace
+from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem, Progress, Window
+from pe_search.search.composing import compose_texts
 from pe_search.spans.crossfade import join_windows
 from pe_search.spans.rules import find_spans, measured, smoothed, then, without
 
@@ -183,10 +186,8 @@ class Locator:
             filled, _WINDOW_FRAMES * self._heard_frame_s, hop_frames * self._heard_frame_s, self._hearing
         )
         scores = np.concatenate(list(join_windows(self._scores(windows, path, on_heard), _OVERLAP_FRAMES)))
-        # The sigmoid, in a form that doesn't overflow.
-        logits = scores * self._embedder.logit_scale + self._embedder.logit_bias
-        probabilities = (0.5 + 0.5 * np.tanh(0.5 * logits)).astype(np.float32)
-        return self._traces(probabilities, path, start_s, start_s + samples / SAMPLE_RATE_HZ * self._hearing.speed)
+        of_frames = probabilities(scores, self._embedder.logit_scale, self._embedder.logit_bias)
+        return self._traces(of_frames, path, start_s, start_s + samples / SAMPLE_RATE_HZ * self._hearing.speed)
 
     def _scores(
         self, windows: Iterator[Window], path: Path, on_heard: Callable[[float], None]
@@ -220,6 +221,57 @@ class Locator:
                 answer = then(answer, spans[later], question.within_s)
             traces.append(Trace(query, path, start_s, end_s, curves[query], tuple(answer)))
         return traces
+
+
+def locate(
+    locator: Locator,
+    clips: Sequence[Clip],
+    on_progress: Callable[[Progress], None],
+    on_problem: Callable[[Problem], None],
+) -> Iterator[Trace]:
+    """Listen to some clips in turn.
+
+    Args:
+        locator: Listens.
+        clips: The clips.
+        on_progress: Called now and then.
+        on_problem: Called with each clip that is left out, incomplete or odd.
+
+    Yields:
+        The traces of one clip after the other.
+    """
+    bytes_total = sum(clip.size_bytes for clip in clips)
+    before = Progress(0, bytes_total, 0.0)
+    for clip in clips:
+
+        def report(share: float, heard_s: float, before: Progress = before, clip: Clip = clip) -> None:
+            bytes_done = before.bytes_done + share * clip.size_bytes
+            on_progress(replace(before, bytes_done=bytes_done, audio_s=before.audio_s + heard_s))
+
+        try:
+            traces = locator.in_clip(clip.path, report, on_problem)
+        except AudioError as error:
+            on_problem(Problem(error.path, error.reason))
+        else:
+            before = replace(before, audio_s=before.audio_s + traces[0].end_s)
+            yield from traces
+        before = replace(before, bytes_done=before.bytes_done + clip.size_bytes)
+
+
+def locator_of_queries(
+    queries: Sequence[Query], rules: SpanRules, embedder: FrameEmbedder, hearing: Hearing
+) -> Locator:
+    """What listens to the windows of hits of some queries.
+
+    It listens for the texts of a query, and for nothing that it is `like`: frames and windows have no embeddings in
+    common.
+    """
+    of_texts = {query.name: replace(query, like=()) for query in queries}
+
+    def embed_names(names: Sequence[str]) -> NDArray[np.float32]:
+        return compose_texts([of_texts[name] for name in names], embedder)
+
+    return Locator(embedder, Question(list(of_texts), rules), embed_names, hearing)
 
 
 def check_unchanged(path: Path, held: Callable[[Path], tuple[Clip, bytes] | None]) -> None:

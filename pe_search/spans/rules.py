@@ -11,7 +11,7 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.records import Span, SpanRules
+from pe_search.queries import Span, SpanRules
 
 # So that 0.2 s are five frames of 0.04 s, although 0.2 / 0.04 is a little more than 5.
 _ROUNDING = 1e-6

@@ -3,7 +3,6 @@
 Beside them lie the texts that the store was asked before, with their embeddings.
 """
 
-from pe_search.store.catalog import Holdings
 from pe_search.store.conversion import read_manifest_if_any
 from pe_search.store.files import TEXTS_FILE
 from pe_search.store.manifest import Manifest
@@ -11,4 +10,4 @@ from pe_search.store.schema import FORMAT_VERSION
 from pe_search.store.store import Store
 from pe_search.store.texts import RememberedTexts
 
-__all__ = ["FORMAT_VERSION", "TEXTS_FILE", "Holdings", "Manifest", "RememberedTexts", "Store", "read_manifest_if_any"]
+__all__ = ["FORMAT_VERSION", "TEXTS_FILE", "Manifest", "RememberedTexts", "Store", "read_manifest_if_any"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from math import fsum
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, Incomplete, LeftOut, Stamp
+from pe_search.records import Clip, Content, Holdings, Incomplete, LeftOut, Stamp
 from pe_search.store import commits, windows
 from pe_search.store.checking import find_damage
 from pe_search.store.commits import name_of
@@ -23,27 +23,6 @@ from pe_search.store.windows import CLIP, CONTENT, WindowPlace, times_of
 
 # No file has it, so that one whose clip has it is read again.
 _TO_READ_AGAIN: Stamp = (-1, 0, None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class Holdings:
-    """How much a catalog holds.
-
-    Attributes:
-        clips: Files.
-        contents: Different ones among them.
-        windows: Windows of all clips; those of a content count for each clip that has it.
-        audio_s: Seconds of audio of all clips.
-        left_out: Clips that are known, and couldn't be indexed.
-        incomplete: Clips that couldn't be read whole.
-    """
-
-    clips: int
-    contents: int
-    windows: int
-    audio_s: float
-    left_out: int
-    incomplete: int = 0
 
 
 class Catalog:
@@ -125,7 +104,7 @@ class Catalog:
             clips=clips,
             contents=len(held),
             windows=sum(clips * count for *_, clips, count in held),
-            audio_s=sum(clips * (duration_s or 0.0) for _, _, duration_s, _, clips, _ in held),
+            audio_s=fsum(clips * (duration_s or 0.0) for _, _, duration_s, _, clips, _ in held),
             left_out=left_out,
             incomplete=sum(clips for _, _, _, missing, clips, _ in held if missing is not None),
         )
@@ -140,7 +119,10 @@ class Catalog:
             return {clip.path: clip for clip in clips}
 
     def stamps(self) -> dict[str, Stamp]:
-        """The stamps of all clips, by path; that of one whose file is to be read again is none that a file has."""
+        """The stamps of all clips, by path: much quicker to get than the clips.
+
+        That of a clip whose file is to be read again is none that a file has.
+        """
         with self._reading():
             again = {row[0] for row in self._db.execute("SELECT id FROM contents WHERE duration_s IS NULL")}
             again |= self._damaged.keys()
@@ -176,7 +158,11 @@ class Catalog:
         return sorted(found, key=lambda one: bytes(one.clip.path))
 
     def find_damage(self) -> list[str]:
-        """Go through all rows: which windows are not as they were written, in words. Their clips are to be read again.
+        """Compare all that is held with its checksums: about a second for a million windows.
+
+        Returns:
+            Which windows are not as they were written, in words. Until the store is closed, `stamps` and `digests`
+            treat their clips as if they had to be read again.
 
         Raises:
             StoreError: If anything else is not as it was written.
@@ -189,7 +175,7 @@ class Catalog:
         return damage.windows
 
     def compact(self) -> None:
-        """Give the room of what was deleted back to the disk."""
+        """Make the file as small as what it holds; what is removed leaves it as large as it was."""
         with explaining(self.path):
             self._db.execute("VACUUM")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -240,7 +226,7 @@ class Catalog:
             return Content(digest, [times_of(window) for window in rows], embeddings, is_whole=True, missing=missing)
 
     def clip(self, path: Path) -> tuple[Clip, bytes] | None:
-        """The clip at a path and the digest of its content, or None if there is no such clip."""
+        """The clip at a path as it was when it was indexed, and the digest of its content; None if it is not held."""
         with self._reading():
             row = self._db.execute(
                 f"SELECT digest, {CLIP} FROM clips JOIN contents ON contents.id = content_id WHERE path = ?",
@@ -265,6 +251,9 @@ class Catalog:
             left_out: Clips that leave the catalog, if they were in it, and are remembered with their reasons.
             removed: Paths of clips that go, and of such as were left out and are forgotten.
             seen: Clips that are held, or were left out, and of whose files more is known now.
+
+        Raises:
+            StoreError: If the disk is full or can't be written to, or the store was deleted, renamed or replaced.
         """
         with self._writing() as db:
             for path in removed:
@@ -332,7 +321,10 @@ class Catalog:
             return commits.last_window_id(self._db)
 
     def window_count(self, *, after: int = 0) -> int:
-        """How many windows have a higher id, whether a clip has them any more or not."""
+        """How many windows have a higher id, whether a clip has them any more or not.
+
+        Those of a content count once, however many clips have it.
+        """
         with self._reading():
             return commits.last_window_id(self._db) - after - windows.gone_after(self._db, after)
 

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
+from pe_search.records import Embeddings
 from pe_search.store.store import Store
-
-EXPORT_SUFFIXES = (".npz", ".parquet")
 
 _ROWS_AT_ONCE = 8_192
 
@@ -34,7 +33,7 @@ def export(store: Store, file: Path) -> int:
 
     Args:
         store: Is only read.
-        file: Ends with one of `EXPORT_SUFFIXES`. It is written whole or not at all, in place of what was there.
+        file: Ends with .npz or .parquet. It is written whole or not at all, in place of what was there.
 
     Returns:
         The number of windows.
@@ -44,10 +43,24 @@ def export(store: Store, file: Path) -> int:
     """
     write = _parquet_writer() if file.suffix.lower() == ".parquet" else _write_npz
     try:
-        with store.snapshot(), whole_file(file) as out:
+        with store.catalog.snapshot(), whole_file(file) as out:
             return write(store, out)
     except OSError as error:
         raise StoreError(f"{file} can't be written: {error.strerror or error}.") from error
+
+
+def embeddings(store: Store) -> Embeddings:
+    """All windows, in order of path and time, each copied once: from the catalog to its row."""
+    with store.catalog.snapshot():
+        windows = store.catalog.holdings().windows
+        paths: list[Path] = []
+        times = np.empty((windows, 2))
+        vectors = np.empty((windows, store.manifest.dimension), np.float32)
+        for clip, content in store.embedded_clips():
+            rows = slice(len(paths), len(paths) + len(content.times))
+            paths += repeat(clip.path, len(content.times))
+            times[rows], vectors[rows] = content.times, content.embeddings
+    return Embeddings(tuple(paths), times, vectors)
 
 
 def _manifest_json(store: Store) -> str:
@@ -55,7 +68,7 @@ def _manifest_json(store: Store) -> str:
 
 
 def _write_npz(store: Store, out: IO[bytes]) -> int:
-    windows, dimension = store.holdings().windows, store.manifest.dimension
+    windows, dimension = store.catalog.holdings().windows, store.manifest.dimension
     # Each clip's path once, with the number of its windows, so that memory doesn't grow with the length of the clips.
     paths: list[tuple[str, int]] = []
     starts_s, ends_s = array("d"), array("d")

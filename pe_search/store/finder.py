@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pe_search.drafts import drop_left_over
 from pe_search.errors import StoreError
-from pe_search.records import Match, Problem, SearchEffort
+from pe_search.queries import Match, Matches, SearchEffort
+from pe_search.records import Problem
 from pe_search.store.catalog import Catalog
 from pe_search.store.files import INDEX_FILE
 from pe_search.store.index import LISTS_FROM, Found, Index, make_index, open_index
@@ -51,7 +52,6 @@ class Finder:
     def __init__(
         self, catalog: Catalog, directory: Path, dimension: int, on_problem: Callable[[Problem], None]
     ) -> None:
-        self.last_search: SearchEffort | None = None
         self._catalog = catalog
         self._path = directory / INDEX_FILE
         self._dimension = dimension
@@ -65,12 +65,25 @@ class Finder:
         query: NDArray[np.float32],
         k: int,
         *,
-        like: NDArray[np.float32] | None,
-        under: Path | None,
-        all_windows: bool,
-        exact: bool,
-    ) -> list[Match]:
-        """As `Store.best_matches`."""
+        like: NDArray[np.float32] | None = None,
+        under: Path | None = None,
+        all_windows: bool = False,
+        exact: bool = False,
+    ) -> Matches:
+        """The k best windows for an embedding, or the best window of each of the k best clips.
+
+        A window's score is the inner product of its embedding and the query. What `like` adds is the inner product of
+        its direction, the embedding at unit length, and `like`; an embedding of zeros has none, and nothing is added.
+        Equal scores are ordered by path, then by time, so that the answer never depends on the order of indexing.
+
+        Args:
+            query: float32 of shape (dimension,).
+            k: How many at most, at least one.
+            like: float32 of shape (dimension,). All windows are gone through then, as if `exact`.
+            under: A clip, or a folder that the clips must be below; absolute.
+            all_windows: Whether a clip may show more than once.
+            exact: Whether to go through all windows, however many there are.
+        """
         index = self._index()
         if index is None and self._catalog.last_window_id() > _TAIL_WHILE_WRITING:
             # Training can wait for the next run; somebody is waiting for this answer.
@@ -128,7 +141,7 @@ class Finder:
         under: Path | None,
         all_windows: bool,
         exact: bool,
-    ) -> list[Match]:
+    ) -> Matches:
         # The index was opened before this, so that it can't lack what was taken out of the catalog only afterwards.
         with self._catalog.snapshot():
             up_to = 0 if index is None else index.up_to
@@ -137,13 +150,13 @@ class Finder:
             among = None if under is None else self._catalog.window_ids_under(under)
             tail_scores, tail_ids = self._tail(query, like, up_to, among)
             wanted = max(_WIDENING * k, _AT_LEAST)
-            while k > 0:
+            while True:
                 found = _search(index, query, like, wanted, among, exact)
                 scores = np.concatenate([found.scores, tail_scores])
                 ids = np.concatenate([found.ids, tail_ids])
                 best = np.lexsort((ids, -scores))[:wanted]
                 is_all = len(best) < wanted
-                self.last_search = SearchEffort(
+                effort = SearchEffort(
                     is_exact=found.is_exact,
                     windows_searched=found.searched + len(tail_ids),
                     windows=(0 if index is None else len(index)) + len(tail_ids)
@@ -161,9 +174,8 @@ class Finder:
                     is_settled = len(matches) >= k and (is_whole or matches[k - 1][0].score > scores[placed[-1]])
                     if is_settled or (is_whole and found.is_exact):
                         self._compare_with_catalog(query, like, [match for match in matches[:k] if match[1] <= up_to])
-                        return [match for match, _ in matches[:k]]
+                        return Matches(tuple(match for match, _ in matches[:k]), effort)
                 wanted *= _WIDENING
-        return []
 
     def _tail(
         self,

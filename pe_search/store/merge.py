@@ -33,19 +33,19 @@ def merge(store: Store, other: Store) -> int:
     """
     _refuse_misfits(store, other)
     clips = 0
-    with other.snapshot():
-        held = store.clips()
-        known = store.digests()
+    with other.catalog.snapshot():
+        held = store.catalog.clips()
+        known = store.catalog.digests()
         for batch in _batches(_arrivals(other, held)):
             new = {content.digest: content for _, content in batch if content.digest not in known}
-            store.commit(contents=new.values(), clips=[(clip, content.digest) for clip, content in batch])
-            store.keep_index_up()
+            store.catalog.commit(contents=new.values(), clips=[(clip, content.digest) for clip, content in batch])
+            store.finder.keep_up()
             known |= new.keys()
             clips += len(batch)
-        known_paths = held.keys() | {one.clip.path for one in store.left_out()} | other.clips().keys()
-        store.commit(left_out=[one for one in other.left_out() if one.clip.path not in known_paths])
-    store.drop_unused_contents()
-    store.refresh_index()
+        known_paths = held.keys() | {one.clip.path for one in store.catalog.left_out()} | other.catalog.clips().keys()
+        store.catalog.commit(left_out=[one for one in other.catalog.left_out() if one.clip.path not in known_paths])
+    store.catalog.drop_unused_contents()
+    store.finder.refresh()
     return clips
 
 

@@ -2,40 +2,95 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Protocol
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
+from pe_search.audio.exclude import Patterns
+from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem
+from pe_search.model import Model
+from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem, Progress
 from pe_search.store import Store
-from pe_search.store.schema import LARGEST_VALUE
-from pe_search.tasks.planning import Plan
+from pe_search.store.listed import ListedPaths
+from pe_search.tasks.planning import Plan, came_by_lists, plan_index
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
 _COMMIT_EVERY_S = 5.0
 # Windows wait until they could fill this many of the embedder's batches, so that those of one length meet.
 _BATCHES_TO_GATHER = 3
 _READS_OTHERWISE = "reads otherwise than in the run that began it; the next run embeds it anew"
-_TOO_LARGE = "its samples are too large to embed"
 
 
-class WindowEmbedder(Protocol):
-    """What indexing asks of an embedder."""
+def index_paths(
+    directory: Path,
+    model: Model,
+    given: Sequence[Path],
+    listed: Sequence[Path],
+    *,
+    prune: bool,
+    prune_lists: bool,
+    rehash: bool,
+    excluded: Patterns | None,
+    on_progress: Callable[[Progress], None],
+    on_problem: Callable[[Problem], None],
+) -> IndexSummary:
+    """Bring a store up to date with some paths, and remember which of them came by lists.
 
-    @property
-    def batch_s(self) -> float:
-        """Seconds of audio that are embedded at once."""
+    Args:
+        directory: The store's; one that is not there yet is made once there is a clip for it.
+        model: The store's.
+        given: Folders and files.
+        listed: Those that a list names.
+        prune: As in `plan_index`.
+        prune_lists: Whether what came by lists, and is not listed any more, leaves the store.
+        rehash: As in `plan_index`.
+        excluded: As in `plan_index`.
+        on_progress: Called at the start, and now and then.
+        on_problem: As in `run_index`; also with what is damaged in the store.
+    """
+    with ExitStack() as stack:
+        store = None
+        if model.has_store:
+            model.refuse_other_windows()
+            store = stack.enter_context(Store.open(directory, read_only=False, on_problem=on_problem))
+            for window in store.catalog.find_damage():
+                on_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
+        held, left_out = (store.catalog.stamps(), store.catalog.left_out()) if store else ({}, [])
+        memory = ListedPaths(directory)
+        by_lists = came_by_lists(memory.read() if store else frozenset(), listed, given, held)
+        unlisted = by_lists - set(map(os.path.abspath, listed)) if prune_lists else frozenset()
+        plan = plan_index(
+            [*given, *listed], held, left_out, prune=prune, rehash=rehash, excluded=excluded, unlisted=unlisted
+        )
+        if plan.is_empty:
+            for problem in plan.problems:
+                on_problem(problem)
+            return IndexSummary(problems=plan.problems, passed_over=plan.passed_over, found_nothing=True)
+        checkpoint = model.checkpoint
+        if store is None:
+            store = stack.enter_context(Store.create(directory, model.new_manifest()))
+        bytes_total = sum(clip.size_bytes for clip in plan.to_read)
 
-    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Windows to embeddings of shape (windows, dimension)."""
+        def report(bytes_done: float, audio_s: float) -> None:
+            on_progress(Progress(bytes_done, bytes_total, audio_s))
+
+        report(0, 0.0)
+        # Before the clips, and let go of after them: whenever the run breaks off, what came by a list is known.
+        memory.write(by_lists)
+        load = partial(model.embedder_for_indexing, checkpoint)
+        summary = run_index(plan, store, load, on_progress=report, on_problem=on_problem)
+        if not summary.is_interrupted:
+            memory.write(by_lists - unlisted)
+        return summary
 
 
 def run_index(
@@ -62,7 +117,7 @@ def run_index(
     for problem in plan.problems:
         run.report(problem)
     try:
-        store.commit(removed=(*plan.to_remove, *plan.to_forget), seen=plan.known_better)
+        store.catalog.commit(removed=(*plan.to_remove, *plan.to_forget), seen=plan.known_better)
         if plan.to_read:
             run.learn_what_is_held()
         manifest = store.manifest
@@ -75,8 +130,8 @@ def run_index(
         is_interrupted = True
     run.commit()
     if not is_interrupted:
-        store.drop_unused_contents()
-        store.refresh_index()
+        store.catalog.drop_unused_contents()
+        store.finder.refresh()
     return IndexSummary(
         clips=run.clips,
         windows=run.windows,
@@ -148,9 +203,12 @@ class _Run:
         self._uncommitted: dict[bytes, _Reading] = {}
         self._recognised: list[tuple[Clip, bytes]] = []
         self._left_out: list[LeftOut] = []
-        self._gathered: list[tuple[_Reading, NDArray[np.float32]]] = []
-        self._gathered_s = 0.0
-        self._embedded_s = 0.0
+        self._gathering: Gathering[_Reading] = Gathering(
+            lambda windows: self._embedder().embed_windows(windows),
+            lambda: _BATCHES_TO_GATHER * self._embedder().batch_s,
+            self._deliver,
+            lambda reading: not reading.is_dropped,
+        )
         self._bytes_read = 0.0
         self._last_commit_s = time.monotonic()
 
@@ -164,9 +222,9 @@ class _Run:
         self.report(Problem(clip.path, reason))
 
     def learn_what_is_held(self) -> None:
-        self._held = self._store.digests()
-        self._begun = self._store.begun_times()
-        self._missing = self._store.missing_by_digest()
+        self._held = self._store.catalog.digests()
+        self._begun = self._store.catalog.begun_times()
+        self._missing = self._store.catalog.missing_by_digest()
 
     def is_held(self, digest: bytes) -> bool:
         """Whether a content need not be embedded any more; called from other threads."""
@@ -203,7 +261,7 @@ class _Run:
                 self._uncommitted[digest].clips.append(clip)
                 missing = self._uncommitted[digest].missing
             else:
-                self.leave_out(clip, _TOO_LARGE)
+                self.leave_out(clip, TOO_LARGE)
             if missing is not None:
                 self.incomplete += 1
                 self._on_problem(Problem(clip.path, missing))
@@ -221,11 +279,9 @@ class _Run:
                 if times != begun[len(reading.times) - 1]:
                     raise AudioError(ahead.clip.path, _READS_OTHERWISE, may_pass=True)
                 continue
-            self._gathered.append((reading, window.samples))
-            self._gathered_s += len(window.samples) / self._store.manifest.sample_rate_hz
             self._bytes_read = bytes_before + ahead.clip.size_bytes * ahead.share_read
-            if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
-                self.embed()
+            if self._gathering.add(reading, window.samples):
+                self._embedded()
             if reading.is_dropped:
                 return
         if len(reading.times) < len(begun):
@@ -240,31 +296,31 @@ class _Run:
 
     def embed(self) -> None:
         """Embed what is gathered; commit if it is time."""
-        gathered = [(reading, samples) for reading, samples in self._gathered if not reading.is_dropped]
-        self._gathered.clear()
-        self._gathered_s = 0.0
-        if gathered:
-            embeddings = self._embedder().embed_windows([samples for _, samples in gathered])
-            for (reading, samples), embedding in zip(gathered, embeddings, strict=True):
-                reading.embeddings.append(embedding)
-                self._embedded_s += len(samples) / self._store.manifest.sample_rate_hz
-                if not (reading.is_dropped or (np.abs(embedding) <= LARGEST_VALUE).all()):
-                    self._drop(reading)
-                    for clip in reading.clips:
-                        self.leave_out(clip, _TOO_LARGE)
-        self._on_progress(self._bytes_read, self._embedded_s)
+        self._gathering.embed()
+        self._embedded()
+
+    def _embedded(self) -> None:
+        self._on_progress(self._bytes_read, self._gathering.embedded_s)
         self._commit_if_due()
+
+    def _deliver(self, reading: _Reading, embedding: NDArray[np.float32] | None) -> None:
+        if embedding is not None:
+            reading.embeddings.append(embedding)
+        elif not reading.is_dropped:
+            self._drop(reading)
+            for clip in reading.clips:
+                self.leave_out(clip, TOO_LARGE)
 
     def _drop(self, reading: _Reading) -> None:
         reading.is_dropped = True
         self._uncommitted.pop(reading.digest, None)
         if reading.committed:
-            self._store.drop_begun_content(reading.digest)
+            self._store.catalog.drop_begun_content(reading.digest)
 
     def _commit_if_due(self) -> None:
         if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:
             self.commit()
-            self._store.keep_index_up()
+            self._store.finder.keep_up()
 
     def commit(self) -> None:
         """Commit all that is embedded, and all that is known of clips.
@@ -276,7 +332,7 @@ class _Run:
         finished = [reading for reading in readings if reading.is_finished]
         # The last window of a clip that isn't known to be at its end waits, so that there is one left to end with.
         grown = [reading for reading in readings if len(reading.embeddings) > 1 and not reading.is_finished]
-        self._store.commit(
+        self._store.catalog.commit(
             contents=[
                 *(_part(reading, len(reading.embeddings)) for reading in finished),
                 *(_part(reading, len(reading.embeddings) - 1) for reading in grown),

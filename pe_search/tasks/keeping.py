@@ -15,7 +15,8 @@ from pe_search.audio.cut import cut
 from pe_search.audio.read import ClipReader
 from pe_search.drafts import draft_folder, drop_left_over, put_if_free
 from pe_search.errors import AudioError
-from pe_search.records import Hearing, Span
+from pe_search.queries import Span
+from pe_search.records import Hearing
 
 # A name may have 255 bytes, and a character up to four.
 _LONGEST_STEM_BYTES = 200

@@ -8,33 +8,25 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.audio.stamps import is_same
+from pe_search.embedding import TOO_LARGE, Gathering, TextEmbedder, WindowEmbedder
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Hit, Problem
-from pe_search.search.searching import probability
+from pe_search.model import Model
+from pe_search.probability import probabilities
+from pe_search.queries import Hit
+from pe_search.records import Clip, Problem, Progress
+from pe_search.search.searching import RememberingEmbedder
 from pe_search.store import Manifest, Store
 
 # Windows wait until they could fill this many of the embedder's batches, so that those of one length meet; and clips
 # that wait for them to be embedded are no more than this.
 _BATCHES_TO_GATHER = 3
 _MOST_WAITING = 1_000
-
-
-class WindowEmbedder(Protocol):
-    """What labelling asks of an embedder."""
-
-    @property
-    def batch_s(self) -> float:
-        """Seconds of audio that are embedded at once."""
-
-    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Windows to embeddings of shape (windows, dimension)."""
 
 
 @dataclass(slots=True)
@@ -50,6 +42,39 @@ class _Reading:
     @property
     def is_finished(self) -> bool:
         return self.is_left_out or (self.is_read and len(self.scores) == len(self.times))
+
+
+def label(
+    model: Model,
+    store: Store | None,
+    labels: Sequence[str],
+    clips: Sequence[Clip],
+    on_problem: Callable[[Problem], None],
+    on_progress: Callable[[Progress], None],
+) -> Iterator[list[Hit]]:
+    """Say how well each label fits each clip; see `Labeller`. The labels are embedded now.
+
+    Args:
+        model: The store's, if there is one.
+        store: As `Labeller` has it.
+        labels: As `Labeller` has them.
+        clips: As `Labeller.label` has them.
+        on_problem: As `Labeller` has it.
+        on_progress: Called now and then.
+    """
+    manifest = model.manifest()
+    embedder: TextEmbedder = (
+        model.text_embedder()
+        if store is None
+        else RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
+    )
+    bytes_total = sum(clip.size_bytes for clip in clips)
+
+    def report(bytes_done: float, audio_s: float) -> None:
+        on_progress(Progress(bytes_done, bytes_total, audio_s))
+
+    embeddings = embedder.embed_texts(labels)
+    return Labeller(labels, embeddings, manifest, model.audio_embedder, store, on_problem, report).label(clips)
 
 
 class Labeller:
@@ -84,9 +109,12 @@ class Labeller:
         self._on_problem = on_problem
         self._on_progress = on_progress
         self._waiting: deque[_Reading] = deque()
-        self._gathered: list[tuple[_Reading, NDArray[np.float32]]] = []
-        self._gathered_s = 0.0
-        self._embedded_s = 0.0
+        self._gathering: Gathering[_Reading] = Gathering(
+            lambda windows: self._embedder().embed_windows(windows),
+            lambda: _BATCHES_TO_GATHER * self._embedder().batch_s,
+            self._deliver,
+            lambda reading: not reading.is_left_out,
+        )
         self._bytes_done = 0
 
     def label(self, clips: Sequence[Clip]) -> Iterator[list[Hit]]:
@@ -96,7 +124,7 @@ class Labeller:
         order of the labels.
         """
         digests = self._digests_held(clips)
-        known: Set[bytes] = self._store.digests() if self._store and len(digests) < len(clips) else frozenset()
+        known: Set[bytes] = self._store.catalog.digests() if self._store and len(digests) < len(clips) else frozenset()
         to_read = [clip for clip in clips if clip.path not in digests]
         manifest = self._manifest
         reading_ahead = read_ahead(to_read, manifest.window_s, manifest.hop_s, known.__contains__, manifest.hearing)
@@ -109,16 +137,16 @@ class Labeller:
                 else:
                     self._read(reading, next(reading_ahead), known)
                 if len(self._waiting) > _MOST_WAITING:
-                    self._embed()
+                    self._gathering.embed()
                 yield from self._finished()
-            self._embed()
+            self._gathering.embed()
             yield from self._finished()
 
     def _digests_held(self, clips: Sequence[Clip]) -> dict[Path, bytes]:
         """The digests of those clips that the store holds as they are on disk."""
         if self._store is None:
             return {}
-        held = ((clip, self._store.clip(clip.path)) for clip in clips)
+        held = ((clip, self._store.catalog.clip(clip.path)) for clip in clips)
         return {
             clip.path: as_held[1]
             for clip, as_held in held
@@ -127,7 +155,7 @@ class Labeller:
 
     def _look_up(self, reading: _Reading, digest: bytes) -> None:
         assert self._store is not None
-        content = self._store.content_of(digest)
+        content = self._store.catalog.content_of(digest)
         if content is None:
             self._leave_out(reading, "was taken out of the store meanwhile; run the same command again")
             return
@@ -143,12 +171,9 @@ class Labeller:
                 return
             for window in ahead.windows():
                 reading.times.append((window.start_s, window.end_s))
-                self._gathered.append((reading, window.samples))
-                self._gathered_s += len(window.samples) / self._manifest.sample_rate_hz
-                if self._gathered_s >= _BATCHES_TO_GATHER * self._embedder().batch_s:
-                    self._embed()
-                    share_read = ahead.share_read
-                    self._on_progress(self._bytes_done + reading.clip.size_bytes * share_read, self._embedded_s)
+                if self._gathering.add(reading, window.samples):
+                    bytes_done = self._bytes_done + reading.clip.size_bytes * ahead.share_read
+                    self._on_progress(bytes_done, self._gathering.embedded_s)
                 if reading.is_left_out:
                     return
             for oddity in ahead.oddities:
@@ -157,19 +182,11 @@ class Labeller:
             self._leave_out(reading, error.reason)
         reading.is_read = True
 
-    def _embed(self) -> None:
-        gathered = [(reading, samples) for reading, samples in self._gathered if not reading.is_left_out]
-        self._gathered.clear()
-        self._gathered_s = 0.0
-        if not gathered:
-            return
-        embeddings = self._embedder().embed_windows([samples for _, samples in gathered])
-        for (reading, samples), embedding in zip(gathered, embeddings, strict=True):
-            self._embedded_s += len(samples) / self._manifest.sample_rate_hz
-            if np.isfinite(embedding).all():
-                reading.scores.append(self._embeddings @ embedding)
-            elif not reading.is_left_out:
-                self._leave_out(reading, "its samples are too large to embed")
+    def _deliver(self, reading: _Reading, embedding: NDArray[np.float32] | None) -> None:
+        if embedding is not None:
+            reading.scores.append(self._embeddings @ embedding)
+        elif not reading.is_left_out:
+            self._leave_out(reading, TOO_LARGE)
 
     def _leave_out(self, reading: _Reading, reason: str) -> None:
         reading.is_left_out = True
@@ -179,14 +196,15 @@ class Labeller:
         while self._waiting and self._waiting[0].is_finished:
             reading = self._waiting.popleft()
             self._bytes_done += reading.clip.size_bytes
-            self._on_progress(self._bytes_done, self._embedded_s)
+            self._on_progress(self._bytes_done, self._gathering.embedded_s)
             if not reading.is_left_out:
                 yield self._hits(reading)
 
     def _hits(self, reading: _Reading) -> list[Hit]:
         scores = np.stack(reading.scores)
         windows = scores.argmax(axis=0)
-        best = scores.max(axis=0)
+        best = scores.max(axis=0).astype(np.float64)
+        probability = probabilities(best, self._manifest.logit_scale, self._manifest.logit_bias)
         return [
             Hit(
                 query=self._labels[label],
@@ -195,7 +213,7 @@ class Labeller:
                 start_s=reading.times[windows[label]][0],
                 end_s=reading.times[windows[label]][1],
                 score=float(best[label]),
-                probability=probability(float(best[label]), self._manifest),
+                probability=float(probability[label]),
             )
             for rank, label in enumerate(np.argsort(-best, kind="stable"), start=1)
         ]

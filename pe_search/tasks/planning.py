@@ -40,6 +40,11 @@ class Plan:
     problems: tuple[Problem, ...]
     passed_over: PassedOver
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no clip was found, and the store knows of none there."""
+        return not (self.to_read or self.to_remove or self.to_forget or self.unchanged or self.left_out_before)
+
 
 def plan_index(
     paths: Iterable[Path],

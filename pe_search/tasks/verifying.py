@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.hashing import content_digest, unchanged
 from pe_search.audio.read import ClipReader
-from pe_search.audio.windows import cut_windows
+from pe_search.embedding import WindowEmbedder, embed_blocks
 from pe_search.errors import AudioError
 from pe_search.records import Problem, Verification
-from pe_search.store import Manifest, Store
+from pe_search.store import Store
 
 # The same clips each time, so that two machines, or two versions, can be compared by what they say.
 _SEED = 0
-
-
-class WindowEmbedder(Protocol):
-    """What verifying asks of an embedder."""
-
-    @property
-    def batch_s(self) -> float:
-        """Seconds of audio that are embedded at once."""
-
-    def embed_windows(self, windows: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Windows to embeddings of shape (windows, dimension)."""
 
 
 def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int) -> Verification:
@@ -42,7 +30,7 @@ def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int
         clips: How many clips; all if the store has no more.
     """
     embedder = cache(load_embedder)
-    paths = sorted(store.clips(), key=bytes)
+    paths = sorted(store.catalog.clips(), key=bytes)
     sample = sorted(random.Random(_SEED).sample(paths, min(clips, len(paths))), key=bytes)
     gone: list[Path] = []
     changed: list[Path] = []
@@ -50,7 +38,7 @@ def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int
     held: list[NDArray[np.float32]] = []
     again: list[NDArray[np.float32]] = []
     for path in sample:
-        content = store.content(path)
+        content = store.catalog.content(path)
         if content is None or _is_gone(path):
             gone.append(path)
             continue
@@ -59,7 +47,8 @@ def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int
                 if content_digest(path) != content.digest:
                     changed.append(path)
                     continue
-                embeddings = np.concatenate([*_embed(path, store.manifest, embedder)])
+                with ClipReader(path, store.manifest.hearing) as reader:
+                    embeddings = embed_blocks(reader.blocks(), path, store.manifest, embedder)
         except AudioError as error:
             problems.append(Problem(error.path, error.reason))
             continue
@@ -83,21 +72,6 @@ def _is_gone(path: Path) -> bool:
     except OSError:
         return False
     return False
-
-
-def _embed(path: Path, manifest: Manifest, embedder: Callable[[], WindowEmbedder]) -> Iterator[NDArray[np.float32]]:
-    """A clip's embeddings, as many at a time as the embedder takes at once."""
-    samples: list[NDArray[np.float32]] = []
-    gathered_s = 0.0
-    with ClipReader(path, manifest.hearing) as reader:
-        for window in cut_windows(reader.blocks(), manifest.window_s, manifest.hop_s, manifest.hearing):
-            samples.append(window.samples)
-            gathered_s += len(window.samples) / manifest.sample_rate_hz
-            if gathered_s >= embedder().batch_s:
-                yield embedder().embed_windows(samples)
-                samples, gathered_s = [], 0.0
-    if samples:
-        yield embedder().embed_windows(samples)
 
 
 def _drift(held: NDArray[np.float32], again: NDArray[np.float32]) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from pe_search.cli.asked_store import AskedStore
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.errors import StoreError
-from pe_search.records import Query, Term
+from pe_search.queries import Query, Term
 from tests.cli.conftest import Terminal, names_in, wait_for_player
 from tests.made_up import make_checkpoint, noise, write_audio
 

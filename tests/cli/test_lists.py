@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pe_search.cli.app import app
-from pe_search.store import Store
+from pe_search.store.catalog import Catalog
 from tests.cli.conftest import ODD_NAMES, Outcome
 from tests.made_up import noise, write_audio
 
@@ -247,7 +247,7 @@ def test_an_empty_list_prunes_nothing(index, feed, content, tmp_path):
 def test_a_run_that_is_interrupted_forgets_nothing(index, monkeypatch):
     assert index("a.wav", "b.wav") == {"a.wav", "b.wav"}
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "commit", _interrupted(Store.commit))
+        patch.setattr(Catalog, "commit", _interrupted(Catalog.commit))
         assert index("b.wav", "c.wav", args=["--prune"], status=130) == {"a.wav", "b.wav"}
     assert index("b.wav", args=["--prune"]) == {"b.wav"}
     assert index("b.wav", "c.wav") == {"b.wav", "c.wav"}

@@ -18,7 +18,7 @@ from transformers import PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudi
 
 from pe_search.audio.read import ClipReader
 from pe_search.cli.input.options import DEFAULT_RULES
-from pe_search.records import SpanRules
+from pe_search.queries import SpanRules
 from pe_search.spans.rules import find_spans, smoothed
 from tests.cli.conftest import ODD_NAMES, TEXTS
 from tests.made_up import make_checkpoint, make_tokenizer, noise, write_audio

@@ -12,7 +12,7 @@ import pytest
 
 from pe_search.audio.read import ClipReader
 from pe_search.cli.input.options import DEFAULT_RULES
-from pe_search.records import SpanRules
+from pe_search.queries import SpanRules
 from pe_search.spans.rules import find_spans, smoothed
 from tests.cli.test_locate import FRAME_S, upstream_probabilities
 from tests.made_up import make_checkpoint, noise, write_audio

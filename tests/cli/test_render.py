@@ -12,9 +12,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pe_search.cli.output.hits import HitFormat, write_hits
+from pe_search.cli.output.hits import HitFormat, HitWriter
 from pe_search.clock import clock
-from pe_search.records import Hit
+from pe_search.queries import Hit
+
+OWN_FORMATS = (HitFormat.TABLE, HitFormat.PATHS, HitFormat.JSONL, HitFormat.CSV)
+
+
+def write_hits(answers: list[list[Hit]], hit_format: HitFormat, *, null: bool = False) -> int:
+    writer = HitWriter(hit_format, null=null)
+    for hits in answers:
+        writer.write(hits)
+    return writer.count
 
 
 def hit(path: str | bytes = "/sounds/a.wav", rank: int = 1, **changes: object) -> Hit:
@@ -57,7 +66,15 @@ def test_no_hits(capfdbinary, hit_format, printed):
     assert capfdbinary.readouterr() == (printed, b"")
 
 
-@pytest.mark.parametrize("hit_format", HitFormat)
+def test_no_header_is_printed_before_the_first_answer_is_known(capfdbinary):
+    writer = HitWriter(HitFormat.CSV)
+    assert capfdbinary.readouterr().out == b""
+    writer.write([])
+    writer.write([])
+    assert capfdbinary.readouterr().out == b"query,rank,path,start_s,end_s,score,probability\n"
+
+
+@pytest.mark.parametrize("hit_format", OWN_FORMATS)
 def test_the_hits_of_all_queries_are_counted(capfdbinary, hit_format):
     assert write_hits([[hit(rank=1), hit(rank=2)], [], [hit(query="sea")]], hit_format) == 3
     assert capfdbinary.readouterr().out

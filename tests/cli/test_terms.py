@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from pe_search.cli.input.terms import read_queries, read_reference, read_term
-from pe_search.records import Query, Reference, Term
+from pe_search.queries import Query, Reference, Term
 from tests.made_up import noise, write_audio
 
 

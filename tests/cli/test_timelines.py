@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,9 +14,9 @@ import pytest
 import utaupy
 
 from pe_search.cli.output.hits import HitFormat
-from pe_search.cli.output.timelines import TIMELINE_FORMATS, write_timelines
+from pe_search.cli.output.timelines import TIMELINE_FORMATS, TimelineWriter
 from pe_search.errors import PeSearchError
-from pe_search.records import Span, Trace
+from pe_search.queries import Span, Trace
 from tests.made_up import noise, write_audio
 
 DOG = [Span(2.15, 2.75, 0.934), Span(3723.4, 3726.1004, 0.5)]
@@ -25,6 +25,14 @@ RAIN = [Span(0.0, 2.5, 1.0)]
 
 def trace(path: str | bytes, query: str, spans: list[Span]) -> Trace:
     return Trace(query, Path(os.fsdecode(path)), 0.0, 4000.0, np.zeros(1, np.float32), tuple(spans))
+
+
+def write_timelines(clips: Iterable[list[Trace | None]], timeline_format: HitFormat) -> int:
+    writer = TimelineWriter(timeline_format)
+    for traces in clips:
+        writer.write(traces)
+    writer.finish()
+    return writer.count
 
 
 @pytest.fixture

@@ -77,13 +77,13 @@ def contents(store: Path, scratch: Path) -> Contents:
     shutil.copytree(store, copy)
     try:
         with Store.open(copy) as opened:
-            clips = opened.clips()
+            clips = opened.catalog.clips()
             columns = []
             # The score of a window and a base vector is the embedding's number there, exactly.
             for base in np.eye(DIMENSION, dtype=np.float32):
-                matches = opened.best_matches(base, 1_000_000, all_windows=True)
+                matches = opened.finder.best_matches(base, 1_000_000, all_windows=True).best
                 column = {(match.path, match.start_s, match.end_s): match.score for match in matches}
-                assert len(column) == len(matches) == opened.holdings().windows, "a window is there twice"
+                assert len(column) == len(matches) == opened.catalog.holdings().windows, "a window is there twice"
                 columns.append(column)
     except StoreError:
         return NOTHING

@@ -13,7 +13,7 @@ import soundfile
 from evaluate_spans import Event, Tally, frame_area, make_recording, tally
 from recipe.architecture import SAMPLE_RATE_HZ
 
-from pe_search.records import Span, SpanRules, Trace
+from pe_search.queries import Span, SpanRules, Trace
 
 
 def event(start_s: float, end_s: float, concept: str = "rain") -> Event:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Match, Query, Reference, Request, Term
+from pe_search.queries import Match, Query, Reference, Request, Term
+from pe_search.records import Clip
 from pe_search.search.composing import Aim, compose, cosine_scale
 from pe_search.search.searching import search
 from pe_search.store import Store
@@ -81,7 +82,7 @@ def store(tmp_path_factory) -> Iterator[Store]:
                 ),
             )
             if first == 0:
-                opened.refresh_index()
+                opened.finder.refresh()
         yield opened
 
 
@@ -116,14 +117,15 @@ def parts(values: tuple) -> list[tuple]:
 def test_every_combination_of_plus_minus_and_like_against_every_window(store, references, texts, in_lists, monkeypatch):
     if in_lists:
         monkeypatch.setattr(finder_module, "LISTS_FROM", 2)
-        store.rebuild_index()
+        store.finder.rebuild()
     asked = [
         Query(texts, plus, minus, like)
         for plus, minus, like in product(parts(PLUS), parts(MINUS), parts(references))
         if texts or plus or like
     ]
     request = Request(tuple(asked), 1_000, None, all_windows=True, min_probability=0.0, fdr=None, exact=False)
-    for query, hits in zip(asked, search(store, FakeEmbedder(), request), strict=True):
+    for query, answer in zip(asked, search(store, FakeEmbedder(), request), strict=True):
+        hits = answer.hits
         expected = oracle(query)
         order = np.argsort(-expected, kind="stable")
         assert len(hits) == len(ROWS)
@@ -136,20 +138,20 @@ def test_every_combination_of_plus_minus_and_like_against_every_window(store, re
         for hit in hits:
             assert hit.probability == pytest.approx(1 / (1 + math.exp(2 - 0.5 * hit.score)), rel=1e-9)
         if query.like:
-            assert store.last_search.is_exact
-            assert store.last_search.windows_searched == len(ROWS)
+            assert answer.effort.is_exact
+            assert answer.effort.windows_searched == len(ROWS)
 
 
 def matches(store: Store, query: Sequence[float], like: Sequence[float], **options) -> list[Match]:
-    return store.best_matches(np.array(query, np.float32), 5, like=np.array(like, np.float32), **options)
+    return store.finder.best_matches(np.array(query, np.float32), 5, like=np.array(like, np.float32), **options).best
 
 
 def test_a_like_search_of_lists_goes_through_them_all(store, monkeypatch):
     monkeypatch.setattr(finder_module, "LISTS_FROM", 2)
     monkeypatch.setattr(finder_module, "_AT_LEAST", 1)
-    store.rebuild_index()
+    store.finder.rebuild()
     path = store.directory / "index.vectors"
-    opened = finder_module.open_index(path, store._catalog.identity, 3)
+    opened = finder_module.open_index(path, store.catalog.identity, 3)
     few = dataclasses.replace(opened, probes=1)
     assert len(few.centroids) > 4
     assert few.search(np.ones(3, np.float32), 1).searched < len(few)

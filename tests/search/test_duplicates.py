@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_search.records import Clip, Content, Duplicate
+from pe_search.queries import Duplicate
+from pe_search.records import Clip, Content
 from pe_search.search import duplicates
 from pe_search.search.duplicates import find_duplicates
 from pe_search.store import Store
@@ -35,7 +36,7 @@ def put(store: Store, clips: dict[str, tuple[bytes, Vectors]]) -> None:
         for digest, vectors in clips.values()
     }
     pairs = [(Clip(Path(path), 1, 1), digest) for path, (digest, _) in clips.items()]
-    store.commit(contents=contents.values(), clips=pairs)
+    store.catalog.commit(contents=contents.values(), clips=pairs)
 
 
 def groups_of(store: Store, threshold: float, **options: object) -> list[list[tuple[str, float, bool]]]:

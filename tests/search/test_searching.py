@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pe_search.records import Clip, Hit, Query, Request
-from pe_search.search.searching import RememberingEmbedder, probability, search
+from pe_search.queries import Hit, Query, Request
+from pe_search.records import Clip
+from pe_search.search.searching import RememberingEmbedder, search
 from pe_search.store import Store
+from pe_search.store.finder import Finder
 from tests.made_up import FakeEmbedder, manifest, put_clips
 
 MANIFEST = manifest(logit_scale=0.5, logit_bias=-1.0)
@@ -60,8 +59,8 @@ def request(*texts: str, k: int = 10, **options) -> Request:
 
 
 def ask(store: Store, query: str, k: int = 10, **options) -> list[Hit]:
-    (hits,) = search(store, FakeEmbedder(), request(query, k=k, **options))
-    return hits
+    (answer,) = search(store, FakeEmbedder(), request(query, k=k, **options))
+    return list(answer.hits)
 
 
 def test_each_clip_once_by_its_best_window(store):
@@ -111,7 +110,7 @@ def test_hits_below_the_least_probability_are_left_out(store):
 
 def test_each_query_is_answered_in_turn(store):
     queries = ["0 1 0", "1 0 0", "0 1 0", "0 0 1"]
-    answers = list(search(store, FakeEmbedder(), request(*queries, k=1)))
+    answers = [list(answer.hits) for answer in search(store, FakeEmbedder(), request(*queries, k=1))]
     assert answers == [
         [hit("0 1 0", 1, "/s/rain.wav", 0.0, 6.0)],
         [hit("1 0 0", 1, "/s/dog.wav", 0.0, 8.0)],
@@ -122,15 +121,15 @@ def test_each_query_is_answered_in_turn(store):
 
 def test_an_answer_is_there_before_the_next_query_is_looked_at(store, monkeypatch):
     asked = []
-    best_matches = Store.best_matches
+    best_matches = Finder.best_matches
 
     def noting(self, embedding: NDArray[np.float32], *arguments, **options):
         asked.append(embedding.tolist())
         return best_matches(self, embedding, *arguments, **options)
 
-    monkeypatch.setattr(Store, "best_matches", noting)
+    monkeypatch.setattr(Finder, "best_matches", noting)
     answers = search(store, FakeEmbedder(), request("1 0 0", "0 1 0", k=1))
-    assert next(answers)[0].path == Path("/s/dog.wav")
+    assert next(answers).hits[0].path == Path("/s/dog.wav")
     assert asked == [[1, 0, 0]]
 
 
@@ -149,30 +148,6 @@ def test_the_queries_are_embedded_all_at_once(store):
 def test_an_empty_store_has_no_hit(tmp_path):
     with Store.create(tmp_path / "empty", MANIFEST) as empty:
         assert ask(empty, "1 0 0") == []
-
-
-@given(st.floats(-30, 30), st.floats(-20, 20), st.floats(-20, 20))
-def test_the_probability_is_the_sigmoid_of_the_scaled_score(score, scale, bias):
-    manifest = dataclasses.replace(MANIFEST, logit_scale=scale, logit_bias=bias)
-    logit = score * scale + bias
-    assert probability(score, manifest) == pytest.approx(sigmoid(logit), rel=1e-9)
-    # The other side, where the plain formula has no digits left.
-    opposite = dataclasses.replace(MANIFEST, logit_scale=-scale, logit_bias=-bias)
-    assert probability(score, opposite) == pytest.approx(sigmoid(-logit), rel=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("score", "expected"), [(1e30, 1.0), (-1e30, 0.0), (5_000.0, 1.0), (-5_000.0, 0.0), (2.0, 0.5)]
-)
-def test_a_score_of_any_size_has_a_probability(score, expected):
-    assert probability(score, MANIFEST) == expected
-
-
-@given(st.lists(st.floats(-1e6, 1e6), min_size=2))
-def test_a_higher_score_is_never_less_probable(scores):
-    probabilities = [probability(score, MANIFEST) for score in sorted(scores)]
-    assert probabilities == sorted(probabilities)
-    assert 0 <= probabilities[0] <= probabilities[-1] <= 1
 
 
 class TextRecorder(FakeEmbedder):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pe_search.records import Account, Clip, Hit, Query, Request, SearchEffort, Term
+from pe_search.queries import Answer, EmbeddingEffort, Hit, Query, Request, SearchEffort, Term
+from pe_search.records import Clip
 from pe_search.search import significance
 from pe_search.search.composing import compose, weights
 from pe_search.search.searching import search
@@ -53,7 +54,7 @@ def make(tmp_path) -> Callable[..., Store]:
                 for first in range(0, len(embeddings), windows)
             ),
         )
-        store.refresh_index()
+        store.finder.refresh()
         return store
 
     return store_of
@@ -65,7 +66,7 @@ def plain(text: str) -> Query:
 
 def ask(store: Store, *queries: Query, fdr: float | None = 0.05, k: int = 1_000, **options) -> list[list[Hit]]:
     choices = {"under": None, "all_windows": False, "min_probability": 0.0, "exact": False} | options
-    return list(search(store, Drawing(), Request(queries, k, fdr=fdr, **choices)))
+    return [list(answer.hits) for answer in search(store, Drawing(), Request(queries, k, fdr=fdr, **choices))]
 
 
 def test_of_noise_nothing_stands_out_but_in_the_share_of_queries_that_was_asked_for(make):
@@ -232,10 +233,9 @@ def test_a_search_gives_an_account_of_what_it_left_out(make):
     embeddings = numbers(400)
     embeddings[[3, 5]] += 4 * Drawing().embed_texts(["signal"])[0]
     store = make(embeddings, windows=2)
-    accounts: list[Account] = []
-    request = Request((plain("signal"),), 10, None, False, 1.0, 0.05, False)
-    assert list(search(store, Drawing(), request, accounts.append)) == [[]]
-    assert accounts == [Account("signal", SearchEffort(True, 400, 400), 10, 2, 0)]
+    request = Request((plain("signal"),), min_probability=1.0, fdr=0.05)
+    (answer,) = search(store, Drawing(), request)
+    assert answer == Answer("signal", (), SearchEffort(True, 400, 400), 10, 2, EmbeddingEffort())
 
 
 def test_the_unrelated_texts_are_many_and_all_different():

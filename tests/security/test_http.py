@@ -22,11 +22,12 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pe_search.records import Query, Reference, Request, Term
+from pe_search.pe_audio import loaded as loaded_module
+from pe_search.queries import Query, Reference, Request, Term
 from pe_search.serving import answering as answering_module
 from pe_search.serving.answering import Answering, StoppedError, TooMuchError
 from pe_search.serving.http import HttpServer, make_app
-from pe_search.serving.lines import GREETING, Answer, from_line, to_line
+from pe_search.serving.lines import GREETING, Reply, from_line, to_line
 from pe_search.serving.web import Web, bind
 from tests.made_up import FakeEmbedder
 from tests.serving.conftest import (  # noqa: F401
@@ -40,7 +41,7 @@ from tests.serving.conftest import (  # noqa: F401
     request_for,
     store,
 )
-from tests.serving.test_http import LOCAL, fields
+from tests.serving.test_http import LOCAL
 
 # What is asked to stop must have stopped by then.
 STOPS_WITHIN_S = 2
@@ -48,7 +49,7 @@ STOPS_WITHIN_S = 2
 
 @pytest.fixture
 def client(answering: Answering) -> TestClient:  # noqa: F811
-    return TestClient(make_app(answering, LOCAL, fields), base_url="http://127.0.0.1", raise_server_exceptions=False)
+    return TestClient(make_app(answering, LOCAL), base_url="http://127.0.0.1", raise_server_exceptions=False)
 
 
 # How much
@@ -106,7 +107,7 @@ class SlowEmbedder(FakeEmbedder):
 @pytest.fixture
 def slow(loaded, monkeypatch) -> SlowEmbedder:  # noqa: F811
     embedder = SlowEmbedder()
-    monkeypatch.setattr(answering_module, "load_text_embedder", lambda *_: embedder)
+    monkeypatch.setattr(loaded_module, "load_text_embedder", lambda *_: embedder)
     return embedder
 
 
@@ -114,7 +115,7 @@ def slow(loaded, monkeypatch) -> SlowEmbedder:  # noqa: F811
 def port(answering: Answering) -> Iterator[int]:  # noqa: F811
     """The port of a server that runs."""
     with in_a_loop() as loop, bind(Web("127.0.0.1", 0, None, ())) as bound:
-        server = HttpServer(make_app(answering, LOCAL, fields))
+        server = HttpServer(make_app(answering, LOCAL))
         serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[bound]), loop)
         yield bound.getsockname()[1]
         server.stop()
@@ -197,8 +198,7 @@ def test_one_that_is_taken_back_before_it_begins_takes_nobodys_place(slow, answe
 SERVES = """
 import sys, threading
 from pathlib import Path
-from pe_search.cli.input import options
-from pe_search.serving import answering
+from pe_search.pe_audio import loaded
 store, *is_loading = sys.argv[1:]
 class Hangs:
     def embed_texts(self, texts):
@@ -208,7 +208,7 @@ def load(*_args):
     if is_loading:
         Hangs().embed_texts([])
     return Hangs()
-answering.load_text_embedder = load
+loaded.load_text_embedder = load
 sys.argv = ["pe-search", "serve", "--http", "0", "--store", store]
 from pe_search.cli.app import main
 main()
@@ -358,7 +358,7 @@ def test_any_message_is_answered_as_the_store_would_or_not_at_all(listening, ans
         said = said_to(message)
         assert time.thread_time() - began_s < STOPS_WITHIN_S
         assert GREETING.startswith(said[: len(GREETING)])
-        answers = [from_line(Answer, line + b"\n") for line in said[len(GREETING) :].splitlines() if line]
+        answers = [from_line(Reply, line + b"\n") for line in said[len(GREETING) :].splitlines() if line]
         expected = by_the_store(message)
         found = [list(answer.hits) for answer in answers]
         if expected is not None and len(found) == len(expected):
@@ -376,8 +376,8 @@ def test_any_line_is_a_record_or_an_error_of_its_own(monkeypatch):
     outcomes = {"request": 0, "refused": 0}
 
     @settings(max_examples=4_000, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
-    @given(message=messages(), kind=st.sampled_from([Request, Answer]))
-    def holds(message: bytes, kind: type[Request] | type[Answer]) -> None:
+    @given(message=messages(), kind=st.sampled_from([Request, Reply]))
+    def holds(message: bytes, kind: type[Request] | type[Reply]) -> None:
         try:
             record = from_line(kind, message)
         except ValueError:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Span
+from pe_search.queries import Span
+from pe_search.records import Clip
 from pe_search.store import Store
 from pe_search.tasks import keeping
 from pe_search.tasks.keeping import Keeper

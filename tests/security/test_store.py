@@ -39,11 +39,11 @@ def store(tmp_path) -> Path:
     directory = tmp_path / "store"
     with Store.create(directory, manifest()) as made:
         embeddings = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
-        made.commit(
+        made.catalog.commit(
             contents=[Content(b"d" * 32, [(0.0, 10.0), (10.0, 20.0)], embeddings, is_whole=True)],
             clips=[(CLIP, b"d" * 32)],
         )
-        made.rebuild_index()
+        made.finder.rebuild()
         made.remembered_texts.remember({"rain": np.ones(3, np.float32)})
     return directory
 
@@ -51,12 +51,12 @@ def store(tmp_path) -> Path:
 def ask(directory: Path) -> list[tuple[float, float]]:
     with Store.open(directory) as opened:
         opened.remembered_texts.recall(["rain"])
-        return [(match.start_s, match.score) for match in opened.best_matches(np.ones(3, np.float32), 5)]
+        return [(match.start_s, match.score) for match in opened.finder.best_matches(np.ones(3, np.float32), 5).best]
 
 
 def write(directory: Path) -> None:
     with Store.open(directory, read_only=False) as opened:
-        opened.commit(removed=[CLIP.path])
+        opened.catalog.commit(removed=[CLIP.path])
 
 
 def journal_that_names(victim: Path) -> bytes:
@@ -133,7 +133,7 @@ def test_each_damaged_catalog_is_kept_under_a_number_of_its_own(store):
         outcome = invoke("rebuild", "--store", store)
         assert outcome.status == 0, outcome.err
         with Store.open(store, read_only=False) as opened:
-            opened.commit(
+            opened.catalog.commit(
                 contents=[
                     Content(b"d" * 32, [(0.0, 10.0), (10.0, 20.0)], np.eye(3, dtype=np.float32)[:2], is_whole=True)
                 ],
@@ -176,7 +176,7 @@ def test_nothing_is_committed_to_a_store_that_is_no_longer_there(store, tmp_path
         if how == "replaced":
             other.rename(store)
         with pytest.raises(StoreError, match="was deleted, renamed or replaced while it was written to"):
-            opened.commit(removed=[CLIP.path])
+            opened.catalog.commit(removed=[CLIP.path])
     for directory in (store, other, tmp_path / "elsewhere"):
         if directory.exists():
             assert len(ask(directory)) == 1
@@ -195,7 +195,7 @@ def test_an_index_that_can_be_written_and_not_opened_ends(store, monkeypatch):
     monkeypatch.setattr("pe_search.store.finder.open_index", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     told: list[str] = []
     with Store.open(store, on_problem=lambda problem: told.append(problem.reason)) as opened:
-        assert len(opened.best_matches(np.ones(3, np.float32), 5)) == 1
+        assert len(opened.finder.best_matches(np.ones(3, np.float32), 5).best) == 1
     assert any("it can't be made again" in reason for reason in told)
     assert len(told) < 5
 
@@ -207,9 +207,9 @@ def test_rebuild_gives_back_the_room_of_what_was_removed(store):
             digest = number.to_bytes(32, "big")
             times = [(float(start), float(start + 1)) for start in range(100)]
             content = Content(digest, times, random.standard_normal((100, 3), np.float32), is_whole=True)
-            opened.commit(contents=[content], clips=[(Clip(Path(f"/s/{number}.wav"), 1, 2), digest)])
-        opened.commit(removed=[Path(f"/s/{number}.wav") for number in range(40)])
-        opened.drop_unused_contents()
+            opened.catalog.commit(contents=[content], clips=[(Clip(Path(f"/s/{number}.wav"), 1, 2), digest)])
+        opened.catalog.commit(removed=[Path(f"/s/{number}.wav") for number in range(40)])
+        opened.catalog.drop_unused_contents()
     assert invoke("rebuild", "--store", store).status == 0
     assert (store / "catalog.sqlite3").stat().st_size < 250_000
     assert len(ask(store)) == 1

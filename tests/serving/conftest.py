@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pe_search.records import Clip, Hit, Query, Request
+from pe_search.pe_audio import loaded as loaded_module
+from pe_search.queries import Hit, Query, Request
+from pe_search.records import Clip
 from pe_search.search.searching import search
-from pe_search.serving import answering as answering_module
 from pe_search.serving.answering import Answering
 from pe_search.serving.listening import Listening
 from pe_search.store import Manifest, Store
@@ -50,7 +51,7 @@ def request_for(*texts: str, **fields: object) -> Request:
 def hits_of(directory: Path, request: Request) -> list[list[Hit]]:
     """What a store that is opened for this one request answers."""
     with Store.open(directory) as store:
-        return list(search(store, FakeEmbedder(), request))
+        return [list(answer.hits) for answer in search(store, FakeEmbedder(), request)]
 
 
 @pytest.fixture
@@ -67,13 +68,13 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         loads.append((name, revision))
         return FakeEmbedder()
 
-    monkeypatch.setattr(answering_module, "load_text_embedder", load)
+    monkeypatch.setattr(loaded_module, "load_text_embedder", load)
     return loads
 
 
 @pytest.fixture
 def answering(store: Path, loaded: list[tuple[str, str]], tmp_path: Path) -> Iterator[Answering]:
-    with Answering(store, tmp_path / "cache", lambda: None) as one:
+    with Answering(store, lambda: None) as one:
         yield one
 
 

@@ -117,7 +117,7 @@ def test_a_store_that_was_deleted_is_missed_until_there_is_another(answering, st
 
 def test_what_is_amiss_with_the_store_is_told_once(answering, store):
     with Store.open(store, read_only=False) as writer:
-        writer.rebuild_index()
+        writer.finder.rebuild()
     expected = ask(answering, request_for("1 0 0"))
     (store / INDEX_FILE).write_bytes(b"nonsense")
     hits, problems = ask(answering, request_for("1 0 0"))
@@ -174,7 +174,7 @@ def test_it_knows_for_how_long_nothing_was_asked(answering, monkeypatch):
 
 
 def test_a_store_that_is_not_there_can_not_be_warmed_up(tmp_path, loaded):
-    with Answering(tmp_path / "none", tmp_path, lambda: None) as one, pytest.raises(StoreError, match="no store"):
+    with Answering(tmp_path / "none", lambda: None) as one, pytest.raises(StoreError, match="no store"):
         one.warm_up().result(DEADLINE_S)
 
 

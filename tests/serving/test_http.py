@@ -19,7 +19,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
-from pe_search.cli.output.hits import HIT_FIELDS, hit_values
+from pe_search.cli.output.hits import HIT_FIELDS
 from pe_search.errors import PeSearchError
 from pe_search.serving import http as http_module
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError
@@ -33,12 +33,8 @@ LOCAL = Web("127.0.0.1", 0, None, ())
 ORIGIN = "http://localhost:3000"
 
 
-def fields(hit):
-    return dict(zip(HIT_FIELDS, hit_values(hit), strict=True))
-
-
 def client_of(answering: Answering, web: Web = LOCAL, host: str = "127.0.0.1:8765") -> TestClient:
-    return TestClient(make_app(answering, web, fields), base_url=f"http://{host}", raise_server_exceptions=False)
+    return TestClient(make_app(answering, web), base_url=f"http://{host}", raise_server_exceptions=False)
 
 
 @pytest.fixture
@@ -66,7 +62,7 @@ def test_the_hits_are_those_of_json_lines(client, store, asked, request_):
     response = client.get(f"/hits?{asked}")
     assert response.status_code == 200
     assert response.headers["content-type"] == "application/json"
-    assert response.json() == {"hits": [fields(hit) for hits in hits_of(store, request_) for hit in hits]}
+    assert response.json() == {"hits": [hit.to_dict() for hits in hits_of(store, request_) for hit in hits]}
     assert response.content.isascii()
 
 
@@ -246,7 +242,7 @@ def test_a_host_that_is_none_is_named():
 def port(answering: Answering) -> Iterator[int]:
     """The port of a server that runs."""
     with in_a_loop() as loop, bind(LOCAL) as bound:
-        server = HttpServer(make_app(answering, LOCAL, fields))
+        server = HttpServer(make_app(answering, LOCAL))
         serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[bound]), loop)
         yield bound.getsockname()[1]
         server.stop()
@@ -311,7 +307,7 @@ def test_it_keeps_to_its_description(answering, monkeypatch, mode):
     monkeypatch.setattr(
         FakeEmbedder, "embed_texts", lambda _self, texts: np.array([[len(text), 1, 0] for text in texts])
     )
-    app = make_app(answering, Web("testserver", 0, None, ()), fields)
+    app = make_app(answering, Web("testserver", 0, None, ()))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     statuses = set()
 

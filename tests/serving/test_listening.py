@@ -14,11 +14,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pe_search.records import Problem, Request
+from pe_search.queries import Request
+from pe_search.records import Problem
 from pe_search.serving import asking as asking_module
 from pe_search.serving import listening as listening_module
 from pe_search.serving.asking import ask
-from pe_search.serving.lines import GREETING, STILL_AT_IT, Answer, to_line
+from pe_search.serving.lines import GREETING, STILL_AT_IT, Reply, to_line
 from pe_search.serving.listening import _MOST_CONNECTIONS
 from tests.serving.conftest import DEADLINE_S, hits_of, request_for
 
@@ -98,7 +99,7 @@ def test_one_that_works_for_long_says_so(listening, store, monkeypatch, loaded):
         assert [lines.readline() for _ in range(3)] == [GREETING, STILL_AT_IT, STILL_AT_IT]
         go_on.set()
         answers = [line for line in lines if line != STILL_AT_IT]
-    assert answers == [to_line(Answer(tuple(hits), ())) for hits in hits_of(store, REQUEST)]
+    assert answers == [to_line(Reply(tuple(hits), ())) for hits in hits_of(store, REQUEST)]
     assert asked(listening) == hits_of(store, REQUEST)
 
 
@@ -165,7 +166,7 @@ def test_a_crowd_is_sent_away_and_whoever_was_there_before_is_answered(listening
         crowd[0].sendall(to_line(REQUEST))
         answers = all_from(crowd[0])
         assert answers.decode().splitlines() == [
-            to_line(Answer(tuple(hits), ())).decode().strip() for hits in hits_of(store, REQUEST)
+            to_line(Reply(tuple(hits), ())).decode().strip() for hits in hits_of(store, REQUEST)
         ]
         # Its place is free now.
         assert asked(listening) == hits_of(store, REQUEST)
@@ -243,7 +244,7 @@ def impostor(private) -> Callable[..., Path]:
         yield start
 
 
-ANSWER = to_line(Answer((), ()))
+ANSWER = to_line(Reply((), ()))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from pe_search.audio.read import ClipReader
 from pe_search.errors import AudioError
 from pe_search.pe_audio.checkpoint import find_checkpoint
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.records import Clip, Hearing, Hit, Problem, Span, SpanRules
+from pe_search.queries import Hit, Span, SpanRules
+from pe_search.records import Clip, Hearing, Problem
 from pe_search.spans import locating
 from pe_search.spans.locating import Locator, Question
 from tests.made_up import noise, write_audio

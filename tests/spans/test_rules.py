@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_search.records import Span, SpanRules
+from pe_search.queries import Span, SpanRules
 from pe_search.spans.rules import find_spans, measured, smoothed, then, without
 
 FRAME_S = 0.04

@@ -13,8 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, LeftOut
-from pe_search.store import Holdings
+from pe_search.records import Clip, Content, Holdings, LeftOut
 from pe_search.store.catalog import CATALOG_FILE, LARGEST_VALUE, Catalog, WindowPlace
 from tests.made_up import put_clips
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, LeftOut, Problem
-from pe_search.store import FORMAT_VERSION, Holdings, Store, conversion, read_manifest_if_any
+from pe_search.records import Clip, Holdings, LeftOut, Problem
+from pe_search.store import FORMAT_VERSION, Store, conversion, read_manifest_if_any
 from pe_search.store.lock import NotWritableError, WriterLock
 from pe_search.store.manifest import OldFormatError, read_manifest
 from pe_search.store.salvage import salvage_if_damaged
@@ -45,7 +45,7 @@ def assert_answers_as_before(directory: Path, version: int) -> None:
     problems: list[Problem] = []
     with Store.open(directory, on_problem=problems.append) as store:
         for one in answered(version):
-            matches = store.best_matches(one.query, 100, all_windows=True)
+            matches = store.finder.best_matches(one.query, 100, all_windows=True).best
             assert [(match.path, match.start_s, match.end_s, match.score) for match in matches] == one.hits
     assert problems == []
 
@@ -79,19 +79,23 @@ def test_all_that_a_store_of_format_2_holds_is_there_afterwards(directory):
     assert manifest is not None
     assert (manifest.level, manifest.speed, manifest.dimension, manifest.logit_bias) == ("none", 1.0, 8, -0.4)
     with Store.open(directory, read_only=False) as store:
-        assert store.clips() == CLIPS
-        assert store.left_out() == [LeftOut(Clip(Path("/s/broken.wav"), 44, 1_700_000_000_000_000_099), "not audio")]
-        assert store.incomplete() == []
-        assert store.holdings() == Holdings(clips=6, contents=5, windows=9, audio_s=90.0, left_out=1, incomplete=0)
-        assert store.begun_times() == {b"l" * 32: [(0.0, 10.0), (10.0, 20.0)]}
-        assert store.digests() == {letter * 32 for letter in (b"a", b"b", b"c", b"d", b"e")}
+        assert store.catalog.clips() == CLIPS
+        assert store.catalog.left_out() == [
+            LeftOut(Clip(Path("/s/broken.wav"), 44, 1_700_000_000_000_000_099), "not audio")
+        ]
+        assert store.catalog.incomplete() == []
+        assert store.catalog.holdings() == Holdings(
+            clips=6, contents=5, windows=9, audio_s=90.0, left_out=1, incomplete=0
+        )
+        assert store.catalog.begun_times() == {b"l" * 32: [(0.0, 10.0), (10.0, 20.0)]}
+        assert store.catalog.digests() == {letter * 32 for letter in (b"a", b"b", b"c", b"d", b"e")}
         # Windows 5 and 6 are gone, and no id is given again.
-        assert store.window_count() == 10
-        content = store.content_of(b"a" * 32)
+        assert store.catalog.window_count() == 10
+        content = store.catalog.content_of(b"a" * 32)
         assert content is not None
         assert content.times == [(0.0, 10.0), (10.0, 20.0), (20.0, 30.0)]
-        store.drop_begun_content(b"l" * 32)
-        assert store.window_count() == 8
+        store.catalog.drop_begun_content(b"l" * 32)
+        assert store.catalog.window_count() == 8
     with closing(sqlite3.connect(directory / "catalog.sqlite3")) as db:
         assert db.execute("SELECT first_id, last_id FROM gone").fetchall() == [(5, 6), (11, 12)]
         assert db.execute("SELECT seq FROM sqlite_sequence").fetchall() == [(12,)]
@@ -159,7 +163,7 @@ def test_a_store_that_another_process_writes_to_is_not_converted(directory):
 def test_a_store_with_a_manifest_alone_gets_the_new_one(directory):
     (directory / "catalog.sqlite3").unlink()
     with Store.open(directory, read_only=False) as store:
-        assert store.holdings() == Holdings(0, 0, 0, 0.0, 0)
+        assert store.catalog.holdings() == Holdings(0, 0, 0, 0.0, 0)
     assert read_manifest(directory).format_version == FORMAT_VERSION
 
 
@@ -179,4 +183,4 @@ def test_a_damaged_store_of_format_2_is_saved_and_converted(directory):
     assert salvage is not None
     assert salvage.clips == 4
     with Store.open(directory) as store:
-        assert store.clips() == {path: clip for path, clip in CLIPS.items() if b"rain" not in os.fsencode(path)}
+        assert store.catalog.clips() == {path: clip for path, clip in CLIPS.items() if b"rain" not in os.fsencode(path)}

@@ -17,6 +17,7 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip
 from pe_search.store import Manifest, Store
 from pe_search.store import export as export_module
+from pe_search.store.catalog import Catalog
 from pe_search.store.export import export
 from tests.made_up import put_clips
 
@@ -116,7 +117,7 @@ def test_an_interruption_leaves_no_draft(store, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Store, "content", interrupt)
+    monkeypatch.setattr(Catalog, "content", interrupt)
     for suffix in ("npz", "parquet"):
         with pytest.raises(KeyboardInterrupt):
             export(store, tmp_path / f"out.{suffix}")

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pe_search.errors import StoreError
-from pe_search.records import Problem, SearchEffort
-from pe_search.store import Holdings, Store
+from pe_search.queries import SearchEffort
+from pe_search.records import Holdings, Problem
+from pe_search.store import Store
 from pe_search.store import finder as finder_module
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import make_index, open_index
@@ -58,7 +59,7 @@ def small_steps(monkeypatch):
         st.tuples(
             libraries,
             st.lists(paths, max_size=3),
-            st.sampled_from(["refresh_index", "keep_index_up", "rebuild_index", "holdings"]),
+            st.sampled_from(["refresh", "keep_up", "rebuild", None]),
         ),
         min_size=1,
         max_size=5,
@@ -70,22 +71,23 @@ def small_steps(monkeypatch):
     ),
 )
 def test_whatever_the_index_covers_the_answers_are_those_of_a_brute_force_search(scratch, commits, questions):  # noqa: F811
-    put(scratch, {}, removed=map(str, scratch.clips()))
+    put(scratch, {}, removed=map(str, scratch.catalog.clips()))
     clips: dict[str, Sequence[Vector]] = {}
     for added, removed, tidy in commits:
         put(scratch, added, removed)
         clips = {path: rows for path, rows in clips.items() if path not in removed} | added
-        getattr(scratch, tidy)()
+        if tidy:
+            getattr(scratch.finder, tidy)()
         for query, k, under, all_windows in questions:
             where = None if under is None else Path(under)
             expected = oracle(clips, query, k, under, all_windows)
             assert found(scratch, query, k, under=where, all_windows=all_windows, exact=True) == expected
-            assert scratch.last_search.is_exact
+            assert effort(scratch, query, k, under=where, all_windows=all_windows, exact=True).is_exact
             everything = oracle(clips, query, 1_000, under, True)
             answer = found(scratch, query, k, under=where, all_windows=all_windows)
             assert len(answer) == len(expected)
             assert set(answer) <= set(everything)
-            if scratch.last_search.is_exact:
+            if effort(scratch, query, k, under=where, all_windows=all_windows).is_exact:
                 assert answer == expected
 
 
@@ -101,9 +103,9 @@ def test_whatever_the_index_covers_the_answers_are_those_of_a_brute_force_search
     ),
 )
 def test_with_a_direction_the_answers_are_exact_whatever_the_index_covers(scratch, clips, later, questions):  # noqa: F811
-    put(scratch, {}, removed=map(str, scratch.clips()))
+    put(scratch, {}, removed=map(str, scratch.catalog.clips()))
     put(scratch, clips)
-    scratch.rebuild_index()
+    scratch.finder.rebuild()
     put(scratch, later)
     both = clips | later
     for query, like, k, under, all_windows in questions:
@@ -134,7 +136,13 @@ def test_with_a_direction_the_answers_are_exact_whatever_the_index_covers(scratc
         np.testing.assert_allclose([score for _, _, score in answer], best[:k], atol=1e-5)
         for path, start_s, score in answer:
             assert score == pytest.approx(expected[path, start_s], abs=1e-5)
-        assert scratch.last_search.is_exact
+        found_exactly = effort(scratch, query, k, like=np.array(like, np.float32), all_windows=all_windows)
+        assert found_exactly.is_exact
+
+
+def effort(store: Store, query: Vector, k: int, **options) -> SearchEffort:
+    """How the store searched for this."""
+    return store.finder.best_matches(np.array(query, np.float32), k, **options).effort
 
 
 # When the index is made
@@ -142,7 +150,7 @@ def test_with_a_direction_the_answers_are_exact_whatever_the_index_covers(scratc
 
 def covered(store: Store) -> list[int]:
     """Ids of the windows in the index on disk."""
-    index = open_index(store.directory / INDEX_FILE, store._catalog.identity, 2)
+    index = open_index(store.directory / INDEX_FILE, store.catalog.identity, 2)
     return [] if index is None else sorted(index.ids.tolist())
 
 
@@ -154,13 +162,13 @@ def test_a_commit_of_a_few_windows_leaves_the_index_alone_and_they_are_found(dir
     with Store.open(directory, read_only=False) as writer:
         put(writer, numbered(10, 60))
         monkeypatch.setattr(finder_module, "make_index", no_index)
-        writer.keep_index_up()
+        writer.finder.keep_up()
         with Store.open(directory) as reader:
             for store in (reader, writer):
                 assert found(store, (1, 0), 2) == [("/n/59.wav", 0.0, 59.0), ("/n/58.wav", 0.0, 58.0)]
-                assert store.last_search == SearchEffort(True, 53, 53)
+                assert effort(store, (1, 0), 2) == SearchEffort(True, 53, 53)
                 assert found(store, (1, 0), 1, under=Path("/s")) == ALONG[:1]
-                assert store.last_search == SearchEffort(True, 3, 3)
+                assert effort(store, (1, 0), 1, under=Path("/s")) == SearchEffort(True, 3, 3)
 
 
 @pytest.mark.usefixtures("small_steps")
@@ -169,7 +177,7 @@ def test_a_run_makes_the_index_again_when_much_has_come(tmp_path):
         sizes = []
         for number in range(1, 21):
             put(store, numbered(number, number + 1))
-            store.keep_index_up()
+            store.finder.keep_up()
             sizes.append(len(covered(store)))
         # When more than three, or more than half of what it covers, have come.
         assert sizes == [0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 8, 13, 13, 13, 13, 13, 13, 13, 20]
@@ -179,19 +187,19 @@ def test_a_run_makes_the_index_again_when_much_has_come(tmp_path):
 def test_the_end_of_a_run_makes_the_index_again_when_a_little_has_come_or_gone(tmp_path):
     with Store.create(tmp_path, MANIFEST) as store:
         put(store, numbered(1, 11))
-        store.refresh_index()
+        store.finder.refresh()
         assert len(covered(store)) == 10
         put(store, numbered(11, 13))
-        store.refresh_index()
+        store.finder.refresh()
         assert len(covered(store)) == 10
         put(store, numbered(13, 14))
-        store.refresh_index()
+        store.finder.refresh()
         assert len(covered(store)) == 13
         put(store, {}, removed=numbered(1, 3))
-        store.refresh_index()
+        store.finder.refresh()
         assert len(covered(store)) == 13
         put(store, {}, removed=numbered(3, 4))
-        store.refresh_index()
+        store.finder.refresh()
         assert covered(store) == list(range(4, 14))
         assert found(store, (-1, 0), 1) == [("/n/4.wav", 0.0, -4.0)]
 
@@ -199,7 +207,7 @@ def test_the_end_of_a_run_makes_the_index_again_when_a_little_has_come_or_gone(t
 def test_a_small_change_of_a_small_store_is_in_the_index_at_the_end_of_a_run(directory):
     with Store.open(directory, read_only=False) as store:
         put(store, {"/s/c.wav": [(9, 0)]}, removed=["/s/b.wav"])
-        store.refresh_index()
+        store.finder.refresh()
         assert covered(store) == [1, 2, 4]
 
 
@@ -219,15 +227,15 @@ def test_a_query_makes_an_index_where_there_is_none_and_many_windows_but_trains_
     monkeypatch.undo()
     monkeypatch.setattr(finder_module, "LISTS_FROM", 8)
     with Store.open(tmp_path, read_only=False) as store:
-        store.refresh_index()
-        assert len(open_index(tmp_path / INDEX_FILE, store._catalog.identity, 2).centroids) == 19
+        store.finder.refresh()
+        assert len(open_index(tmp_path / INDEX_FILE, store.catalog.identity, 2).centroids) == 19
 
 
 def test_drafts_of_processes_that_were_killed_are_dropped(directory):
     (directory / ".pe-search-0123456789abcdef.part").mkdir()
     (directory / ".pe-search-0123456789abcdef.part" / "in-order").write_bytes(b"half")
     with Store.open(directory, read_only=False) as store:
-        store.rebuild_index()
+        store.finder.rebuild()
     assert files(directory) == {"manifest.json", "catalog.sqlite3", INDEX_FILE}
 
 
@@ -236,7 +244,7 @@ def test_a_query_reads_no_more_of_a_large_catalog_than_of_a_small_one(tmp_path):
     for windows in (100, 2_000):
         with Store.create(tmp_path / str(windows), MANIFEST) as store:
             put(store, {f"/{clip}.wav": [(50 * clip + row, 1) for row in range(50)] for clip in range(windows // 50)})
-            store.refresh_index()
+            store.finder.refresh()
         with Store.open(tmp_path / str(windows)) as store:
             asked = 0
 
@@ -244,7 +252,7 @@ def test_a_query_reads_no_more_of_a_large_catalog_than_of_a_small_one(tmp_path):
                 nonlocal asked
                 asked += 1
 
-            store._catalog._db.set_progress_handler(count, 10)
+            store.catalog._db.set_progress_handler(count, 10)
             assert len(found(store, (1, 0), 1)) == 1
             steps.append(asked)
     # In tens of steps of SQLite's machine.
@@ -269,7 +277,7 @@ def damage_by_emptying(path: Path) -> None:
 def made(path: Path, ids: Sequence[int], rows: Sequence[Sequence[float]], up_to: int) -> None:
     """Put an index of other windows in the place of the store's, under the name of its catalog."""
     with Store.open(path.parent) as store:
-        identity = store._catalog.identity
+        identity = store.catalog.identity
     blocks = [(np.array(ids), np.array(rows, np.float16))]
     make_index(path, identity, len(ids), len(rows[0]), up_to, blocks, lists_from=None)
 
@@ -337,7 +345,7 @@ def test_an_index_that_is_damaged_when_a_run_ends_is_made_again(directory):
     damage_by_words(directory / INDEX_FILE)
     problems: list[Problem] = []
     with Store.open(directory, read_only=False, on_problem=problems.append) as store:
-        store.refresh_index()
+        store.finder.refresh()
         assert covered(store) == [1, 2, 3]
     assert len(problems) == 1
 
@@ -348,7 +356,7 @@ def test_the_index_of_another_catalog_is_no_index(directory):
     with Store.open(directory, read_only=False, on_problem=problems.append) as store:
         put(store, {"/s/c.wav": [(5, 0), (6, 0), (7, 0), (8, 0)]})
         assert found(store, (1, 0)) == [("/s/c.wav", 30.0, 8.0)]
-        store.refresh_index()
+        store.finder.refresh()
         assert covered(store) == [1, 2, 3, 4]
     assert problems == []
 
@@ -386,7 +394,7 @@ def test_a_store_on_a_read_only_disk_is_searched(directory, monkeypatch):
     no_writing(monkeypatch)
     with Store.open(directory) as store:
         assert found(store, (1, 0)) == ALONG
-        assert store.holdings() == Holdings(2, 2, 3, 30.0, 0)
+        assert store.catalog.holdings() == Holdings(2, 2, 3, 30.0, 0)
         with pytest.raises(StoreError, match="readonly"):
             put(store, {"/s/c.wav": [(1, 0)]})
     monkeypatch.undo()
@@ -418,14 +426,14 @@ def test_a_full_disk_keeps_nothing_from_being_committed_or_found(tmp_path, monke
     with Store.create(tmp_path, MANIFEST) as store:
         for number in range(1, 20):
             put(store, numbered(number, number + 1))
-            store.keep_index_up()
+            store.finder.keep_up()
         # Not at every commit, each of which might write gigabytes before it fails.
         assert len(tries) == 1
-        store.refresh_index()
+        store.finder.refresh()
         assert len(tries) == 2
         assert len(found(store, (1, 0), 50)) == 19
         with pytest.raises(OSError, match="No space left"):
-            store.rebuild_index()
+            store.finder.rebuild()
     assert files(tmp_path) == {"manifest.json", "catalog.sqlite3"}
 
 
@@ -435,8 +443,8 @@ def test_an_index_that_is_fresh_is_not_made_again(directory, monkeypatch):
     for read_only in (True, False):
         with Store.open(directory, read_only=read_only) as store:
             assert found(store, (1, 0)) == ALONG
-            store.refresh_index()
-            store.keep_index_up()
+            store.finder.refresh()
+            store.finder.keep_up()
     assert (directory / INDEX_FILE).stat().st_mtime_ns == before
 
 
@@ -446,17 +454,15 @@ def test_an_index_that_is_fresh_is_not_made_again(directory, monkeypatch):
 @pytest.mark.usefixtures("small_steps")
 def test_how_a_search_was_done_is_told(tmp_path, monkeypatch):
     with Store.create(tmp_path, MANIFEST) as store:
-        assert store.last_search is None
         put(store, {f"/{clip}.wav": [(clip, 10 - clip)] for clip in range(40)})
         monkeypatch.setattr(finder_module, "open_index", lambda *of: dataclasses.replace(open_index(*of), probes=1))
-        store.rebuild_index()
+        store.finder.rebuild()
         put(store, {"/s/new.wav": [(99, 0)]})
-        found(store, (1, 0), 1, exact=True)
-        assert store.last_search == SearchEffort(is_exact=True, windows_searched=41, windows=41)
-        found(store, (1, 0), 1, under=Path("/s"))
-        assert store.last_search == SearchEffort(is_exact=True, windows_searched=1, windows=1)
-        answer = found(store, (1, 0), 1)
-        assert answer == [("/s/new.wav", 0.0, 99.0)]
-        effort = store.last_search
-        assert not effort.is_exact
-        assert 2 <= effort.windows_searched < effort.windows == 41
+        of_all = effort(store, (1, 0), 1, exact=True)
+        assert of_all == SearchEffort(is_exact=True, windows_searched=41, windows=41)
+        of_some = effort(store, (1, 0), 1, under=Path("/s"))
+        assert of_some == SearchEffort(is_exact=True, windows_searched=1, windows=1)
+        assert found(store, (1, 0), 1) == [("/s/new.wav", 0.0, 99.0)]
+        of_lists = effort(store, (1, 0), 1)
+        assert not of_lists.is_exact
+        assert 2 <= of_lists.windows_searched < of_lists.windows == 41

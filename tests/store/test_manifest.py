@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pe_search.cli.commands.index import _LONGEST_WINDOW_S
 from pe_search.errors import StoreError
+from pe_search.model import LONGEST_WINDOW_S
 from pe_search.store import FORMAT_VERSION, Manifest, read_manifest_if_any
 from pe_search.store.manifest import read_manifest, write_manifest
 
@@ -183,8 +183,8 @@ def test_an_older_format_says_so_whatever_its_fields(tmp_path, changes):
 
 
 def test_the_longest_window_is_that_of_the_command_line(tmp_path):
-    write_fields(tmp_path, window_s=_LONGEST_WINDOW_S)
-    assert read_manifest(tmp_path).window_s == _LONGEST_WINDOW_S
+    write_fields(tmp_path, window_s=LONGEST_WINDOW_S)
+    assert read_manifest(tmp_path).window_s == LONGEST_WINDOW_S
 
 
 @pytest.mark.parametrize("content", [b"[" * 50_000, b'{"model": "' + b"x" * 70_000 + b'"}'])

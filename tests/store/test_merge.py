@@ -12,6 +12,7 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip, LeftOut
 from pe_search.store import Manifest, Store
 from pe_search.store import merge as merge_module
+from pe_search.store.catalog import Catalog
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import open_index
 from pe_search.store.merge import merge
@@ -43,7 +44,7 @@ def put(store: Store, clips: dict[str, list[float]], modified_ns: int = 6) -> No
 
 
 def held(store: Store) -> dict[str, list[float]]:
-    with store.snapshot():
+    with store.catalog.snapshot():
         return {str(clip.path): content.embeddings[:, 0].tolist() for clip, content in store.embedded_clips()}
 
 
@@ -54,13 +55,13 @@ def test_what_the_other_holds_comes_in_and_what_is_held_stays(stores):
     assert merge(one, other) == 2
     assert held(one) == {"/a.wav": [1], "/b.wav": [2, 3], "/c.wav": [4, 5], "/d.wav": [2, 3]}
     assert held(other) == {"/c.wav": [4, 5], "/d.wav": [2, 3]}
-    assert one.holdings().contents == 3
-    assert [match.path for match in one.best_matches(np.array([1, 0], np.float32), 2)] == [
+    assert one.catalog.holdings().contents == 3
+    assert [match.path for match in one.finder.best_matches(np.array([1, 0], np.float32), 2).best] == [
         Path("/c.wav"),
         Path("/b.wav"),
     ]
-    index = open_index(one.directory / INDEX_FILE, one._catalog.identity, 2)
-    assert len(index) == one._catalog.window_count() == 5
+    index = open_index(one.directory / INDEX_FILE, one.catalog.identity, 2)
+    assert len(index) == one.catalog.window_count() == 5
 
 
 def test_a_merged_store_answers_as_one_indexed_in_one_go(stores, tmp_path):
@@ -74,9 +75,12 @@ def test_a_merged_store_answers_as_one_indexed_in_one_go(stores, tmp_path):
     with Store.create(tmp_path / "whole", MANIFEST) as whole:
         put(whole, clips)
         assert held(one) == held(whole)
-        assert one.holdings() == whole.holdings()
+        assert one.catalog.holdings() == whole.catalog.holdings()
         for query in np.eye(2, dtype=np.float32):
-            assert one.best_matches(query, 99, all_windows=True) == whole.best_matches(query, 99, all_windows=True)
+            assert (
+                one.finder.best_matches(query, 99, all_windows=True).best
+                == whole.finder.best_matches(query, 99, all_windows=True).best
+            )
 
 
 @pytest.mark.parametrize(("ours", "theirs", "winner"), [(6, 6, 1), (6, 7, 2), (7, 6, 1)])
@@ -86,7 +90,7 @@ def test_of_a_clip_that_both_hold_the_later_one_stays(stores, ours, theirs, winn
     put(other, {"/a.wav": [2]}, theirs)
     assert merge(one, other) == winner - 1
     assert held(one) == {"/a.wav": [winner]}
-    assert one.holdings().contents == len(one.digests()) == 1
+    assert one.catalog.holdings().contents == len(one.catalog.digests()) == 1
 
 
 def test_a_second_merge_changes_nothing(stores):
@@ -102,7 +106,7 @@ def test_a_merge_that_is_cut_short_goes_on(stores, monkeypatch):
     one, other = stores
     put(other, {f"/{number}.wav": [number] for number in range(9)})
     monkeypatch.setattr(merge_module, "_WINDOWS_PER_COMMIT", 2)
-    commit = Store.commit
+    commit = Catalog.commit
     commits = []
 
     def cut_short(self, **changes):
@@ -112,7 +116,7 @@ def test_a_merge_that_is_cut_short_goes_on(stores, monkeypatch):
         commit(self, **changes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "commit", cut_short)
+        patch.setattr(Catalog, "commit", cut_short)
         with pytest.raises(KeyboardInterrupt):
             merge(one, other)
     assert held(one) == {f"/{number}.wav": [number] for number in range(4)}
@@ -126,10 +130,10 @@ def test_what_was_left_out_comes_along_unless_something_is_known_of_it(stores):
     put(other, {"/b.wav": [1]})
     rows = {name: LeftOut(Clip(Path(f"/{name}.wav"), 5, 6), f"of {name}") for name in "abcd"}
     mine = LeftOut(Clip(Path("/c.wav"), 5, 6), "mine")
-    one.commit(left_out=[mine])
-    other.commit(left_out=[rows["a"], rows["c"], rows["d"]])
+    one.catalog.commit(left_out=[mine])
+    other.catalog.commit(left_out=[rows["a"], rows["c"], rows["d"]])
     merge(one, other)
-    assert one.left_out() == [mine, rows["d"]]
+    assert one.catalog.left_out() == [mine, rows["d"]]
     assert set(held(one)) == {"/a.wav", "/b.wav"}
 
 
@@ -164,16 +168,16 @@ def test_what_a_writer_of_the_other_commits_meanwhile_is_left_to_the_next_merge(
     one, other = stores
     put(other, {"/a.wav": [1], "/b.wav": [2]})
     monkeypatch.setattr(merge_module, "_WINDOWS_PER_COMMIT", 1)
-    commit = Store.commit
+    commit = Catalog.commit
 
     def and_the_other_changes(self, **changes):
         commit(self, **changes)
-        if self is one:
-            commit(other, removed=[Path("/b.wav")])
-            other.drop_unused_contents()
+        if self is one.catalog:
+            commit(other.catalog, removed=[Path("/b.wav")])
+            other.catalog.drop_unused_contents()
 
     with Store.open(tmp_path / "other") as reader, monkeypatch.context() as patch:
-        patch.setattr(Store, "commit", and_the_other_changes)
+        patch.setattr(Catalog, "commit", and_the_other_changes)
         assert merge(one, reader) == 2
     assert held(one) == {"/a.wav": [1], "/b.wav": [2]}
     assert held(other) == {"/a.wav": [1]}

@@ -44,13 +44,13 @@ def directory(tmp_path) -> Path:
                     for number in range(first, first + CLIPS // 10)
                 ],
             )
-        store.commit(left_out=[LeftOut(Clip(Path("/s/bad.wav"), 1, 2), "bad")])
-        store.refresh_index()
+        store.catalog.commit(left_out=[LeftOut(Clip(Path("/s/bad.wav"), 1, 2), "bad")])
+        store.finder.refresh()
     return tmp_path / "store"
 
 
 def held(directory: Path) -> dict[str, tuple[Clip, object, object]]:
-    with Store.open(directory) as store, store.snapshot():
+    with Store.open(directory) as store, store.catalog.snapshot():
         return {
             str(clip.path): (clip, content.times, content.embeddings.tolist())
             for clip, content in store.embedded_clips()
@@ -85,9 +85,9 @@ def test_clips_that_can_be_read_whole_are_saved_as_they_were(directory, share):
     assert (directory / f"{CATALOG_FILE}.damaged").read_bytes() == damaged
     assert salvage_if_damaged(directory) is None
     with Store.open(directory, read_only=False) as store:
-        store.rebuild_index()
+        store.finder.rebuild()
         windows = sum(len(row[1]) for row in saved.values())
-        assert len(store.best_matches(np.ones(64, np.float32), 10_000, all_windows=True)) == windows
+        assert len(store.finder.best_matches(np.ones(64, np.float32), 10_000, all_windows=True).best) == windows
     names = {file.name for file in directory.iterdir()}
     assert not [name for name in names if name.startswith(".")]
 
@@ -136,7 +136,7 @@ def test_a_clip_that_lacks_a_window_is_not_saved(directory, place):
     assert found.clips == CLIPS - 2
     assert held(directory) == {path: row for path, row in whole.items() if path not in ("/s/004.wav", "/s/008.wav")}
     with Store.open(directory) as store:
-        assert store.left_out() == [LeftOut(Clip(Path("/s/bad.wav"), 1, 2), "bad")]
+        assert store.catalog.left_out() == [LeftOut(Clip(Path("/s/bad.wav"), 1, 2), "bad")]
 
 
 def test_a_catalog_without_its_header_stays_as_it_is(directory):

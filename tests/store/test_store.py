@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, Incomplete, Match
-from pe_search.store import Holdings, Store
+from pe_search.queries import Match
+from pe_search.records import Clip, Content, Holdings, Incomplete
+from pe_search.store import Store
 from pe_search.store.index import Index
 from pe_search.store.merge import merge
 from tests.made_up import manifest, put_clips
@@ -37,7 +38,7 @@ def put(store: Store, clips: dict[str, Sequence[Vector]], removed: Iterable[str]
 
 def found(store: Store, query: Vector, k: int = 10, **options) -> list[tuple[str, float, float]]:
     """Path, start and score of each match; the end is checked here."""
-    matches = store.best_matches(np.array(query, np.float32), k, **options)
+    matches = store.finder.best_matches(np.array(query, np.float32), k, **options).best
     for match in matches:
         assert match.end_s == match.start_s + 10
     return [(str(match.path), match.start_s, match.score) for match in matches]
@@ -63,7 +64,7 @@ def directory(tmp_path) -> Path:
     """A closed store with two clips and a fresh index."""
     with Store.create(tmp_path / "store", MANIFEST) as store:
         put(store, {"/s/a.wav": [(1, 0), (0, 3)], "/s/b.wav": [(2, 0)]})
-        store.refresh_index()
+        store.finder.refresh()
     return tmp_path / "store"
 
 
@@ -102,7 +103,7 @@ libraries = st.dictionaries(paths, st.lists(vectors, min_size=1, max_size=6))
 def scratch(tmp_path_factory) -> Iterator[Store]:
     """A store to be filled and emptied many times, without waiting for the disk."""
     with Store.create(tmp_path_factory.mktemp("scratch"), MANIFEST) as store:
-        store._catalog._db.execute("PRAGMA synchronous = OFF")
+        store.catalog._db.execute("PRAGMA synchronous = OFF")
         yield store
 
 
@@ -121,7 +122,7 @@ def scratch(tmp_path_factory) -> Iterator[Store]:
     ),
 )
 def test_the_best_matches_are_those_of_a_brute_force_search(scratch, commits, questions):
-    put(scratch, {}, removed=map(str, scratch.clips()))
+    put(scratch, {}, removed=map(str, scratch.catalog.clips()))
     clips: dict[str, Sequence[Vector]] = {}
     for added, removed in commits:
         put(scratch, added, removed)
@@ -143,7 +144,7 @@ def test_many_clips_of_many_windows_with_scores_of_any_size(scratch, seed, all_w
         ]
         for number in range(60)
     }
-    put(scratch, clips, removed=map(str, scratch.clips()))
+    put(scratch, clips, removed=map(str, scratch.catalog.clips()))
     for query in [(1, 0), (3.5, -2), (0, 0)]:
         for k in (1, 10, 60, 5_000):
             for under in (None, "/s/3"):
@@ -156,7 +157,7 @@ def test_many_clips_of_many_windows_with_scores_of_any_size(scratch, seed, all_w
 def test_clips_of_the_same_content_are_all_found_in_order_of_path(tmp_path, all_windows):
     with Store.create(tmp_path, MANIFEST) as store:
         put(store, {f"/{folder}/{name}.wav": [(1, 0)] for folder in "ts" for name in "cab"} | {"/s/x.wav": [(2, 0)]})
-        assert store.holdings() == Holdings(7, 2, 7, 70.0, 0)
+        assert store.catalog.holdings() == Holdings(7, 2, 7, 70.0, 0)
         names = ["/s/a.wav", "/s/b.wav", "/s/c.wav", "/t/a.wav", "/t/b.wav", "/t/c.wav"]
         expected = [("/s/x.wav", 0.0, 2.0), *((name, 0.0, 1.0) for name in names)]
         for k in range(1, 9):
@@ -199,19 +200,16 @@ def test_one_clip(tmp_path, all_windows):
 def test_a_match_tells_path_times_and_score(tmp_path):
     with Store.create(tmp_path, MANIFEST) as store:
         put_clips(store, [(Clip(Path("/a.wav"), 1, 2), [(2.5, 12.5)], np.array([[0.5, 2]], np.float32))])
-        assert store.best_matches(np.array([2, 1], np.float32), 1) == [Match(Path("/a.wav"), 2.5, 12.5, 3.0)]
-
-
-def test_none_are_asked_for(directory):
-    with Store.open(directory) as store:
-        assert found(store, (1, 0), 0) == []
+        assert store.finder.best_matches(np.array([2, 1], np.float32), 1).best == (
+            Match(Path("/a.wav"), 2.5, 12.5, 3.0),
+        )
 
 
 def test_an_empty_store_has_no_match(tmp_path):
     with Store.create(tmp_path, MANIFEST) as store:
         assert found(store, (1, 0)) == found(store, (1, 0), under=Path("/"), all_windows=True) == []
-        assert store.holdings() == Holdings(0, 0, 0, 0.0, 0)
-        assert store.clips() == {}
+        assert store.catalog.holdings() == Holdings(0, 0, 0, 0.0, 0)
+        assert store.catalog.clips() == {}
 
 
 def test_a_store_that_was_emptied_has_no_match(directory):
@@ -229,8 +227,8 @@ def test_a_store_that_is_opened_again_holds_what_was_put_in(directory):
         with Store.open(directory, read_only=read_only) as store:
             assert store.manifest == MANIFEST
             assert store.directory == directory
-            assert store.holdings() == Holdings(2, 2, 3, 30.0, 0)
-            assert set(store.clips()) == {Path("/s/a.wav"), Path("/s/b.wav")}
+            assert store.catalog.holdings() == Holdings(2, 2, 3, 30.0, 0)
+            assert set(store.catalog.clips()) == {Path("/s/a.wav"), Path("/s/b.wav")}
             assert found(store, (1, 0)) == ALONG
 
 
@@ -255,7 +253,7 @@ def test_a_store_without_its_catalog_is_not_read_but_can_be_filled_again(directo
     with pytest.raises(StoreError, match=r"catalog\.sqlite3 can't be used"):
         Store.open(directory)
     with Store.open(directory, read_only=False) as store:
-        assert store.holdings() == Holdings(0, 0, 0, 0.0, 0)
+        assert store.catalog.holdings() == Holdings(0, 0, 0, 0.0, 0)
         # Least of all is the index of the catalog that was there taken for the new one's.
         assert found(store, (1, 0)) == []
         put(store, {"/s/c.wav": [(5, 0)]})
@@ -299,7 +297,7 @@ def test_the_directory_may_be_relative_or_not_utf8(tmp_path, monkeypatch):
     for name in ("relative", os.fsdecode(b"\xff ?")):
         with Store.create(Path(name), MANIFEST) as store:
             put(store, {"/a.wav": [(1, 0)]})
-            store.refresh_index()
+            store.finder.refresh()
         with Store.open(Path(name)) as store:
             assert found(store, (1, 0)) == [("/a.wav", 0.0, 1.0)]
         assert files(tmp_path / name) == {"manifest.json", "catalog.sqlite3", "index.vectors"}
@@ -314,9 +312,9 @@ def test_a_reader_finds_what_a_writer_commits_while_both_are_open(directory):
         put(writer, {"/s/c.wav": [(7, 0)]})
         assert found(reader, (1, 0)) == [("/s/c.wav", 0.0, 7.0), *ALONG]
         put(writer, {"/s/c.wav": [(-7, 0)]}, removed=["/s/b.wav"])
-        writer.refresh_index()
+        writer.finder.refresh()
         assert found(reader, (1, 0)) == found(writer, (1, 0)) == [("/s/a.wav", 0.0, 1.0), ("/s/c.wav", 0.0, -7.0)]
-        assert reader.clips() == writer.clips()
+        assert reader.catalog.clips() == writer.catalog.clips()
 
 
 def test_the_index_of_a_reader_and_of_a_writer_do_not_get_in_each_others_way(directory):
@@ -324,10 +322,10 @@ def test_the_index_of_a_reader_and_of_a_writer_do_not_get_in_each_others_way(dir
         for number in range(5):
             put(writer, {f"/s/{number}.wav": [(10 + number, 0)]})
             if number % 2:
-                writer.refresh_index()
+                writer.finder.refresh()
             assert found(reader, (1, 0), 1) == [(f"/s/{number}.wav", 0.0, 10.0 + number)]
             if not number % 2:
-                writer.refresh_index()
+                writer.finder.refresh()
             assert found(writer, (1, 0), 1) == [(f"/s/{number}.wav", 0.0, 10.0 + number)]
 
 
@@ -340,7 +338,7 @@ def test_what_a_writer_commits_during_a_search_is_for_the_next_one(directory, mo
         def search_while_a_writer_commits(*arguments, **options):
             answer = search(*arguments, **options)
             put(writer, {"/s/new.wav": [(9, 1)], "/s/a.wav": [(4, 0)]}, removed=["/s/b.wav"])
-            writer.rebuild_index()
+            writer.finder.rebuild()
             monkeypatch.undo()
             return answer
 
@@ -367,13 +365,13 @@ def test_the_time_of_writing_is_that_of_the_last_commit(directory, monkeypatch):
     for _ in range(2):
         with Store.open(directory) as reader:
             assert found(reader, (1, 0)) == ALONG
-            assert reader.written_at_s() == long_ago
+            assert reader.catalog.written_at_s() == long_ago
     with Store.open(directory, read_only=False) as writer:
-        assert writer.written_at_s() == long_ago
+        assert writer.catalog.written_at_s() == long_ago
         put(writer, {"/s/c.wav": [(1, 0)]})
-        assert abs(writer.written_at_s() - time.time()) < 60
+        assert abs(writer.catalog.written_at_s() - time.time()) < 60
     with Store.open(directory) as reader:
-        assert abs(reader.written_at_s() - time.time()) < 60
+        assert abs(reader.catalog.written_at_s() - time.time()) < 60
 
 
 def test_what_could_not_be_read_of_a_clip_is_told(tmp_path):
@@ -384,17 +382,17 @@ def test_what_could_not_be_read_of_a_clip_is_told(tmp_path):
     cut_short = Content(b"1", [(10.0, 20.0)], ones, is_whole=True, missing="breaks off after 0:20 of 0:30")
     whole = Content(b"2", [(0.0, 10.0)], ones, is_whole=True)
     with Store.create(tmp_path / "store", MANIFEST) as store:
-        store.commit(contents=[begun])
-        store.commit(contents=[cut_short, whole], clips=[(clips[0], b"1"), (clips[1], b"1"), (clips[2], b"2")])
+        store.catalog.commit(contents=[begun])
+        store.catalog.commit(contents=[cut_short, whole], clips=[(clips[0], b"1"), (clips[1], b"1"), (clips[2], b"2")])
         reason = "breaks off after 0:20 of 0:30"
-        assert store.incomplete() == [Incomplete(clips[1], reason), Incomplete(clips[0], reason)]
-        assert store.holdings() == Holdings(3, 2, 5, 50.0, 0, incomplete=2)
-        content = store.content(paths[0])
+        assert store.catalog.incomplete() == [Incomplete(clips[1], reason), Incomplete(clips[0], reason)]
+        assert store.catalog.holdings() == Holdings(3, 2, 5, 50.0, 0, incomplete=2)
+        content = store.catalog.content(paths[0])
         assert content is not None
         assert (content.missing, content.times) == (reason, [(0.0, 10.0), (10.0, 20.0)])
         with Store.create(tmp_path / "other", MANIFEST) as other:
             merge(other, store)
-            assert other.incomplete() == store.incomplete()
+            assert other.catalog.incomplete() == store.catalog.incomplete()
 
 
 def test_the_second_of_two_first_runs_is_told_who_is_writing_and_changes_nothing(tmp_path):

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_search.audio import ahead
-from pe_search.records import Clip, Content, IndexSummary, LeftOut, PassedOver, Problem
-from pe_search.store import Holdings, Store
+from pe_search.records import Clip, Content, Holdings, IndexSummary, LeftOut, PassedOver, Problem
+from pe_search.store import Store
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import open_index
 from pe_search.tasks import indexing, planning
@@ -33,7 +33,7 @@ Contents = dict[tuple[str, float, float], tuple[float, float, float]]
 
 def make_store(directory: Path, window_s: float = 1.0, hop_s: float = 1.0) -> Store:
     store = Store.create(directory, manifest(window_s=window_s, hop_s=hop_s))
-    store._catalog._db.execute("PRAGMA synchronous = OFF")
+    store.catalog._db.execute("PRAGMA synchronous = OFF")
     return store
 
 
@@ -69,7 +69,9 @@ def index(
     prune: bool = False,
     **callbacks: Callable[..., None],
 ) -> IndexSummary:
-    return run_index(plan_index(roots, store.stamps(), store.left_out(), prune=prune), store, load, **callbacks)
+    return run_index(
+        plan_index(roots, store.catalog.stamps(), store.catalog.left_out(), prune=prune), store, load, **callbacks
+    )
 
 
 def contents(store: Store) -> Contents:
@@ -77,11 +79,11 @@ def contents(store: Store) -> Contents:
     axes = [
         {
             (str(match.path), match.start_s, match.end_s): match.score
-            for match in store.best_matches(np.eye(3, dtype=np.float32)[axis], 100_000, all_windows=True)
+            for match in store.finder.best_matches(np.eye(3, dtype=np.float32)[axis], 100_000, all_windows=True).best
         }
         for axis in range(3)
     ]
-    assert len(axes[0]) == store.holdings().windows
+    assert len(axes[0]) == store.catalog.holdings().windows
     return {place: (axes[0][place], axes[1][place], axes[2][place]) for place in axes[0]}
 
 
@@ -97,7 +99,7 @@ def expected(path: Path, samples: NDArray[np.float32], *starts_s: float, window_
 
 def paths(store: Store) -> set[str]:
     """Names of the clips that are held."""
-    return {path.name for path in store.clips()}
+    return {path.name for path in store.catalog.clips()}
 
 
 # What goes in
@@ -164,7 +166,11 @@ def test_any_name_that_a_file_can_have(store, sounds):
     for level, name in enumerate((b"\xff.wav", b"new\nline.wav", b"x" * 251 + b".wav")):
         write_levels(sounds / "plain.wav", level / 4).rename(sounds / os.fsdecode(name))
     assert index(store, sounds).clips == 3
-    assert {os.fsencode(path.name) for path in store.clips()} == {b"\xff.wav", b"new\nline.wav", b"x" * 251 + b".wav"}
+    assert {os.fsencode(path.name) for path in store.catalog.clips()} == {
+        b"\xff.wav",
+        b"new\nline.wav",
+        b"x" * 251 + b".wav",
+    }
     assert index(store, sounds, load=no_embedder).unchanged == 3
 
 
@@ -182,7 +188,7 @@ def test_roots_may_repeat_and_hold_each_other(store, sounds, monkeypatch):
     roots = sounds, sounds / "a", Path("a/1.wav"), Path(), sounds / "a" / ".."
     assert index(store, *roots, load=lambda: embedder).clips == 1
     assert embedder.windows_embedded == 1
-    assert list(store.clips()) == [sounds / "a/1.wav"]
+    assert list(store.catalog.clips()) == [sounds / "a/1.wav"]
     assert index(store, *roots, load=no_embedder).unchanged == 1
 
 
@@ -303,14 +309,14 @@ def test_clips_of_the_same_bytes_are_embedded_once_and_all_found(store, sounds, 
     embedder.batch_s = batch_s
     summary = index(store, sounds, load=lambda: embedder)
     assert (summary.clips, summary.recognised, summary.windows, embedder.windows_embedded) == (2, 3, 3, 3)
-    assert store.holdings() == Holdings(clips=5, contents=2, windows=9, audio_s=9.0, left_out=0)
-    assert {path.relative_to(sounds) for path in store.clips()} == {
+    assert store.catalog.holdings() == Holdings(clips=5, contents=2, windows=9, audio_s=9.0, left_out=0)
+    assert {path.relative_to(sounds) for path in store.catalog.clips()} == {
         Path(f"{name}.wav") for name in ("a", "b", "c", "deep/a", "deep/z")
     }
     assert len(contents(store)) == 9
     (sounds / "a.wav").unlink()
     index(store, sounds, load=no_embedder)
-    assert store.holdings() == Holdings(clips=4, contents=2, windows=7, audio_s=7.0, left_out=0)
+    assert store.catalog.holdings() == Holdings(clips=4, contents=2, windows=7, audio_s=7.0, left_out=0)
 
 
 def test_embeddings_that_no_clip_has_any_more_go(store, sounds):
@@ -320,7 +326,7 @@ def test_embeddings_that_no_clip_has_any_more_go(store, sounds):
     (sounds / "a.wav").unlink()
     os.utime(write_levels(sounds / "b.wav", 0.75), ns=(1, 1))
     index(store, sounds)
-    assert len(store.digests()) == 2
+    assert len(store.catalog.digests()) == 2
 
 
 def test_what_is_held_from_elsewhere_is_left_alone(store, sounds):
@@ -330,7 +336,7 @@ def test_what_is_held_from_elsewhere_is_left_alone(store, sounds):
     for name in ("a", "a-b", "ab"):
         (sounds / name / "1.wav").unlink()
     assert index(store, sounds / "a", load=no_embedder, prune=True).removed == 1
-    assert set(store.clips()) == {sounds / "a-b/1.wav", sounds / "ab/1.wav"}
+    assert set(store.catalog.clips()) == {sounds / "a-b/1.wav", sounds / "ab/1.wav"}
 
 
 def test_a_root_that_is_missing_keeps_what_is_held_of_it(store, sounds):
@@ -346,7 +352,7 @@ def test_a_root_that_is_missing_keeps_what_is_held_of_it(store, sounds):
     )
     problem = Problem(sounds / "disk", reason)
     assert summary == IndexSummary(0, 0, 0.0, 0, 1, 0, 0, (problem,), is_interrupted=False)
-    assert set(store.clips()) == {sounds / "disk/1.wav", sounds / "here/1.wav"}
+    assert set(store.catalog.clips()) == {sounds / "disk/1.wav", sounds / "here/1.wav"}
 
 
 @pytest.mark.parametrize("is_missing", [True, False])
@@ -362,7 +368,7 @@ def test_a_root_with_nothing_left_loses_its_clips_to_prune_only(store, sounds, i
     assert "the 2 clips that the store holds are kept" in kept.problems[0].reason
     pruned = index(store, sounds / "disk", load=no_embedder, prune=True)
     assert (pruned.removed, pruned.problems) == (2, ())
-    assert set(store.clips()) == {sounds / "here/1.wav"}
+    assert set(store.catalog.clips()) == {sounds / "here/1.wav"}
 
 
 def test_a_folder_that_cannot_be_listed_keeps_what_is_held_of_it(store, sounds, monkeypatch):
@@ -380,7 +386,7 @@ def test_a_folder_that_cannot_be_listed_keeps_what_is_held_of_it(store, sounds, 
     monkeypatch.setattr(os, "scandir", refuse)
     summary = index(store, sounds, load=no_embedder)
     assert (summary.removed, summary.problems) == (1, (Problem(sounds / "a", "Permission denied"),))
-    assert list(store.clips()) == [sounds / "a/deep/1.wav"]
+    assert list(store.catalog.clips()) == [sounds / "a/deep/1.wav"]
 
 
 def test_a_clip_behind_a_link_that_dangles_is_kept(store, sounds, tmp_path):
@@ -390,15 +396,15 @@ def test_a_clip_behind_a_link_that_dangles_is_kept(store, sounds, tmp_path):
     (tmp_path / "disk").rename(tmp_path / "elsewhere")
     summary = index(store, sounds, load=no_embedder)
     assert summary.problems == (Problem(sounds / "link.wav", "No such file or directory"),)
-    assert list(store.clips()) == [sounds / "link.wav"]
+    assert list(store.catalog.clips()) == [sounds / "link.wav"]
 
 
 def test_the_store_is_left_with_an_index_that_no_query_has_to_make(store, sounds):
     for change in (lambda: write_levels(sounds / "a.wav", 0.5), (sounds / "a.wav").unlink):
         change()
         index(store, sounds)
-        covered = open_index(store.directory / INDEX_FILE, store._catalog.identity, 3)
-        assert covered.ids.tolist() == [window for ids, _ in store._catalog.embeddings() for window in ids]
+        covered = open_index(store.directory / INDEX_FILE, store.catalog.identity, 3)
+        assert covered.ids.tolist() == [window for ids, _ in store.catalog.embeddings() for window in ids]
 
 
 # A plan
@@ -511,14 +517,14 @@ def test_a_clip_that_has_become_unreadable_leaves_the_store_and_is_tried_again_w
         for _ in range(2):
             assert index(store, sounds) == IndexSummary(0, 0, 0.0, 0, 1, 0, 1, (), is_interrupted=False)
             assert set(contents(store)) == {(str(sounds / "b.wav"), 0.0, 1.0)}
-            assert store.left_out() == left_out
+            assert store.catalog.left_out() == left_out
     os.utime(sounds / "a.wav", ns=(1, 1))
     assert index(store, sounds).problems == (problem,)
     write_levels(sounds / "a.wav", 0.125)
     summary = index(store, sounds)
     assert (summary.clips, summary.unchanged, summary.left_out_before, summary.problems) == (1, 1, 0, ())
     assert paths(store) == {"a.wav", "b.wav"}
-    assert store.left_out() == []
+    assert store.catalog.left_out() == []
 
 
 def test_a_clip_that_was_left_out_is_forgotten_when_it_is_gone(store, sounds):
@@ -529,16 +535,16 @@ def test_a_clip_that_was_left_out_is_forgotten_when_it_is_gone(store, sounds):
     (sounds / "a/1.wav").unlink()
     (sounds / "b/2.wav").unlink()
     index(store, sounds / "a")
-    assert [one.clip.path for one in store.left_out()] == [sounds / "b/1.wav", sounds / "b/2.wav"]
+    assert [one.clip.path for one in store.catalog.left_out()] == [sounds / "b/1.wav", sounds / "b/2.wav"]
     index(store, sounds)
-    assert [one.clip.path for one in store.left_out()] == [sounds / "b/1.wav"]
+    assert [one.clip.path for one in store.catalog.left_out()] == [sounds / "b/1.wav"]
 
 
 def test_an_interrupted_run_remembers_what_it_left_out(store, sounds):
     (sounds / "a.wav").write_text("words")
     write_levels(sounds / "b.wav", 0.5)
     assert index(store, sounds, load=interrupt).is_interrupted
-    assert [one.clip.path.name for one in store.left_out()] == ["a.wav"]
+    assert [one.clip.path.name for one in store.catalog.left_out()] == ["a.wav"]
 
 
 def refuse_to_open(path: Path, *_: object) -> int:
@@ -557,7 +563,7 @@ def test_a_clip_that_cannot_be_opened_is_tried_again_though_it_has_not_changed_a
         patch.setattr("pe_search.audio.files.os.open", refuse_to_open)
         for _ in range(2):
             assert index(store, sounds).problems == (problem,)
-            assert (contents(store), store.left_out()) == (before, [])
+            assert (contents(store), store.catalog.left_out()) == (before, [])
     assert index(store, sounds, load=no_embedder).recognised == 1
 
 
@@ -566,7 +572,7 @@ def test_a_clip_that_goes_between_plan_and_run_leaves_the_store_with_the_next(st
     write_levels(sounds / "b.wav", 0.25)
     index(store, sounds)
     os.utime(sounds / "a.wav", ns=(1, 1))
-    plan = plan_index([sounds], store.stamps())
+    plan = plan_index([sounds], store.catalog.stamps())
     (sounds / "a.wav").unlink()
     summary = run_index(plan, store, no_embedder)
     assert summary.problems == (Problem(sounds / "a.wav", "No such file or directory"),)
@@ -576,7 +582,7 @@ def test_a_clip_that_goes_between_plan_and_run_leaves_the_store_with_the_next(st
 
 def test_a_clip_that_changes_between_plan_and_run_is_looked_at_again_by_the_next(store, sounds):
     write_levels(sounds / "a.wav", 0.5)
-    plan = plan_index([sounds], store.stamps())
+    plan = plan_index([sounds], store.catalog.stamps())
     write_levels(sounds / "a.wav", 0.25, 0.25)
     run_index(plan, store, FakeEmbedder)
     assert index(store, sounds, load=no_embedder).recognised == 1
@@ -616,7 +622,7 @@ def test_a_clip_that_changes_while_it_is_read_is_tried_again_by_the_next_run(
     reason = "changed while it was read; the next run tries again"
     assert summary.problems == (Problem(path, "No such file or directory" if change == "vanishes" else reason),)
     assert paths(store) == {"b.wav"} if is_new else {"0.wav", "b.wav"}
-    assert store.left_out() == []
+    assert store.catalog.left_out() == []
     levels = {"grows": 0.5, "is replaced": 0.125}
     again = index(store, sounds)
     assert [problem.path for problem in again.problems] == ([path] if change == "is spoiled" else [])
@@ -727,22 +733,22 @@ def test_what_is_begun_outlives_runs_over_other_folders_and_is_searched_by_nobod
     index(store, library, load=lambda: Interrupting(3))
     other = write_levels(tmp_path / "other" / "z.wav", 0.0)
     index(store, other.parent)
-    assert {match.path.stem for match in store.best_matches(np.ones(2, np.float32), 99)} == {"a", "z"}
-    assert store.holdings().windows == 2
+    assert {match.path.stem for match in store.finder.best_matches(np.ones(2, np.float32), 99).best} == {"a", "z"}
+    assert store.catalog.holdings().windows == 2
     embedder = FakeEmbedder()
     assert index(store, library, load=lambda: embedder).windows == embedder.windows_embedded == 10
-    assert store.begun_times() == {}
+    assert store.catalog.begun_times() == {}
 
 
 def test_a_clip_that_reads_otherwise_than_when_it_was_begun_is_begun_anew(store, library):
     index(store, library, load=lambda: Interrupting(3))
-    ((digest, times),) = store.begun_times().items()
-    store.drop_begun_content(digest)
-    store.commit(
+    ((digest, times),) = store.catalog.begun_times().items()
+    store.catalog.drop_begun_content(digest)
+    store.catalog.commit(
         contents=[Content(digest, [(start, end + 0.5) for start, end in times], np.ones((4, 2)), is_whole=False)]
     )
     assert [problem.reason for problem in index(store, library).problems] == [indexing._READS_OTHERWISE]
-    assert (store.begun_times(), store.left_out()) == ({}, [])
+    assert (store.catalog.begun_times(), store.catalog.left_out()) == ({}, [])
     assert index(store, library).clips == 1
 
 
@@ -755,7 +761,7 @@ def test_a_clip_that_breaks_off_leaves_nothing_of_what_was_begun(store, sounds, 
     embedder.batch_s = 0.5
     assert len(index(store, sounds, load=lambda: embedder).problems) == 1
     assert embedder.windows_embedded > 4
-    assert (store.begun_times(), store.digests()) == ({}, set())
+    assert (store.catalog.begun_times(), store.catalog.digests()) == ({}, set())
 
 
 def test_an_interruption_while_a_clip_is_read(store, library, monkeypatch):
@@ -786,7 +792,7 @@ def test_an_interruption_while_the_model_is_loaded(store, library):
     summary = index(store, library, load=interrupt)
     # What is gone has left already; nothing else has changed.
     assert summary == IndexSummary(0, 0, 0.0, 0, 0, 1, 0, (), is_interrupted=True)
-    assert store.clips() == {}
+    assert store.catalog.clips() == {}
     assert index(store, library).clips == 5
 
 
@@ -830,7 +836,7 @@ def test_a_reader_finds_clips_while_the_run_goes_on(store, library, monkeypatch)
     with Store.open(store.directory) as reader:
         embedder = FakeEmbedder()
         embedder.batch_s = 1.0
-        index(store, library, load=lambda: embedder, on_progress=lambda *_: seen.append(len(reader.clips())))
+        index(store, library, load=lambda: embedder, on_progress=lambda *_: seen.append(len(reader.catalog.clips())))
         assert contents(reader) == contents(store)
     # Progress is told before what it tells of is committed, and once more at the end.
     assert seen == [0, 1, 1, 2, 4, 5]
@@ -926,10 +932,10 @@ def test_after_whatever_has_happened_a_run_leaves_what_a_fresh_store_would_hold(
         first = index(old, sounds, prune=True)
         fresh = index(new, sounds)
         assert contents(old) == contents(new)
-        assert old.clips() == new.clips()
-        assert old.left_out() == new.left_out()
-        assert old.holdings() == new.holdings()
-        assert old.digests() == new.digests()
+        assert old.catalog.clips() == new.catalog.clips()
+        assert old.catalog.left_out() == new.catalog.left_out()
+        assert old.catalog.holdings() == new.catalog.holdings()
+        assert old.catalog.digests() == new.catalog.digests()
         assert len(first.problems) + first.left_out_before == len(fresh.problems)
         assert first.clips + first.recognised + first.unchanged == fresh.clips + fresh.recognised
 
@@ -961,7 +967,7 @@ def test_a_list_of_many_files_is_planned_without_comparing_each_with_all(tmp_pat
 def test_a_file_of_the_same_size_and_time_of_writing_is_read_again(store, sounds, changed):
     write_levels(sounds / "a.wav", 0.5)
     index(store, sounds)
-    clip = store.clips()[sounds / "a.wav"]
+    clip = store.catalog.clips()[sounds / "a.wav"]
     assert (clip.changed_ns, clip.inode) == ((sounds / "a.wav").stat().st_ctime_ns, (sounds / "a.wav").stat().st_ino)
     stamps = {str(clip.path): replace(clip, **{changed: 1}).stamp}
     assert plan_index([sounds], stamps).to_read == (clip,)
@@ -985,12 +991,12 @@ def test_what_was_not_known_of_a_file_is_filled_in_without_reading_it(store, sou
     write_levels(sounds / "a.wav", 0.5)
     (sounds / "b.wav").write_text("words")
     index(store, sounds)
-    clips, left_out = store.clips(), store.left_out()
+    clips, left_out = store.catalog.clips(), store.catalog.left_out()
     unknown = [replace(clip, changed_ns=None, inode=None) for clip in (*clips.values(), left_out[0].clip)]
-    store.commit(seen=unknown)
-    assert [*store.clips().values(), store.left_out()[0].clip] == unknown
+    store.catalog.commit(seen=unknown)
+    assert [*store.catalog.clips().values(), store.catalog.left_out()[0].clip] == unknown
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ahead, "content_digest", pytest.fail)
         summary = index(store, sounds)
     assert (summary.clips, summary.recognised, summary.unchanged, summary.left_out_before) == (0, 0, 1, 1)
-    assert (store.clips(), store.left_out()) == (clips, left_out)
+    assert (store.catalog.clips(), store.catalog.left_out()) == (clips, left_out)

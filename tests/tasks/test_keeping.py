@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from pe_search.errors import AudioError
-from pe_search.records import Span
+from pe_search.queries import Span
 from pe_search.tasks.keeping import Keeper
 from tests.cli.conftest import ODD_NAMES
 from tests.made_up import noise, write_audio

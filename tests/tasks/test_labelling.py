@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from pe_search.audio.find import find_clips
 from pe_search.audio.hashing import content_digest
-from pe_search.records import Clip, Content, Hit, Problem
+from pe_search.queries import Hit
+from pe_search.records import Clip, Content, Problem
 from pe_search.store import Manifest, Store
 from pe_search.tasks import labelling
 from pe_search.tasks.indexing import run_index
@@ -115,7 +116,7 @@ def store(tmp_path):
 
 
 def index(store: Store, *paths: Path) -> None:
-    summary = run_index(plan_index(paths, store.clips()), store, FakeEmbedder)
+    summary = run_index(plan_index(paths, store.catalog.clips()), store, FakeEmbedder)
     assert not summary.problems
 
 
@@ -128,7 +129,7 @@ def test_what_the_store_holds_is_neither_read_nor_embedded(tmp_path, store):
     # As far as the store knows unchanged, and no audio any more: that it is not read is the point.
     for clip in (clips[1], clips[3]):
         clip.path.write_bytes(bytes(clip.size_bytes))
-    store.commit(seen=clips_of(tmp_path / "sounds"))
+    store.catalog.commit(seen=clips_of(tmp_path / "sounds"))
     embedder = FakeEmbedder()
     from_both, problems = label(clips_of(tmp_path / "sounds"), store=store, embedder=embedder)
     assert problems == []
@@ -172,7 +173,7 @@ def test_of_a_clip_that_the_store_has_in_part_all_is_embedded(tmp_path, store):
     """As a run leaves it that was cut short."""
     path = write_audio(tmp_path / "a.wav", rising(2.25))
     begun = Content(content_digest(path), [(0.0, 1.0)], np.ones((1, 3), np.float32), is_whole=False)
-    store.commit(contents=[begun])
+    store.catalog.commit(contents=[begun])
     (hits,), _ = label(clips_of(path), store=store)
     assert_hits(hits, path, windows_of(rising(2.25), 0.0, 0.5, 1.0, 1.25), LABELS)
 
@@ -181,12 +182,12 @@ def test_of_a_clip_that_the_store_has_in_part_all_is_embedded(tmp_path, store):
 def test_what_leaves_the_store_meanwhile_is_a_problem(tmp_path, store, monkeypatch, name):
     path = write_audio(tmp_path / "a.wav", noise(0.5))
     index(store, path)
-    held, digests = store.clip(path), store.digests()
-    store.commit(removed=[path])
-    store.drop_unused_contents()
+    held, digests = store.catalog.clip(path), store.catalog.digests()
+    store.catalog.commit(removed=[path])
+    store.catalog.drop_unused_contents()
     path.rename(tmp_path / name)
-    monkeypatch.setattr(store, "clip", lambda asked: held if asked == path else None)
-    monkeypatch.setattr(store, "digests", lambda: digests)
+    monkeypatch.setattr(store.catalog, "clip", lambda asked: held if asked == path else None)
+    monkeypatch.setattr(store.catalog, "digests", lambda: digests)
     hits, problems = label(clips_of(tmp_path / name), store=store)
     reason = "was taken out of the store meanwhile; run the same command again"
     assert (hits, problems) == ([], [Problem(tmp_path / name, reason)])

@@ -68,7 +68,11 @@ def test_the_largest_drift_is_told(store):
     assert found.largest_relative == pytest.approx(0.25 / 1.0035, abs=1e-3)
     found = verify(store, lambda: Drifting([1.0035, 0, 0]), 99)
     assert found.smallest_cosine == pytest.approx(np.sqrt(0.5), abs=5e-3)
-    assert not verify(store, lambda: Drifting([np.nan, 0, 0]), 99).largest_relative <= 1
+
+
+def test_what_comes_out_as_no_number_is_a_problem(store):
+    found = verify(store, lambda: Drifting([np.nan, 0, 0]), 99)
+    assert {problem.reason for problem in found.problems} == {"its samples are too large to embed"}
 
 
 def test_the_sample_is_always_the_same_and_no_larger_than_asked_for(store):
@@ -108,7 +112,7 @@ def test_a_clip_that_cannot_be_read_any_more_is_a_problem(store, sounds, monkeyp
 
 
 def test_a_clip_of_other_windows_is_a_problem(store, sounds, monkeypatch):
-    monkeypatch.setattr("pe_search.tasks.verifying.cut_windows", lambda *args: islice(cut_windows(*args), 3))
+    monkeypatch.setattr("pe_search.embedding.cut_windows", lambda *args: islice(cut_windows(*args), 3))
     found = verify(store, FakeEmbedder, 99)
     assert found.clips == 0
     assert found.problems == tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -11,17 +10,14 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.options import StoreOption, a_number, expanded, store_directory
+from pe_search.cli.input.options import StoreOption, a_number, store_directory
 from pe_search.cli.output.hits import Rows, write_paths, write_renderable
 from pe_search.cli.output.messages import say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
-from pe_search.records import Duplicate
+from pe_search.library import SAME_FROM_COSINE, Library
+from pe_search.queries import Duplicate
 
 _FIELDS = ("group", "path", "cosine", "is_same_bytes")
-# With the built-in checkpoint all example sounds that were coded as MP3 come out above this, as do most that were
-# resampled, and no two different ones. From 0.97 on fewer are missed, above all of those at another level, but many
-# different recordings of one kind of sound are as near to each other.
-_DEFAULT_THRESHOLD = 0.99
 
 
 class GroupFormat(StrEnum):
@@ -48,7 +44,7 @@ def duplicates(
             callback=a_number,
             help="Clips sound the same from this cosine of their embeddings on.",
         ),
-    ] = _DEFAULT_THRESHOLD,
+    ] = SAME_FROM_COSINE,
     group_format: Annotated[
         GroupFormat | None,
         typer.Option("--format", show_default=False, help="[default: table on a terminal, paths in a pipe]"),
@@ -73,13 +69,11 @@ def duplicates(
     if group_format is None:
         group_format = GroupFormat.TABLE if sys.stdout.isatty() else GroupFormat.PATHS
 
-    from pe_search.search.duplicates import find_duplicates
-    from pe_search.store import Store
-
-    with Store.open(store_directory(store), on_problem=say_problem) as opened:
-        under = None if path is None else Path(os.path.abspath(expanded(path)))
-        with ProgressBar("comparing", 1) as bar:
-            groups = list(find_duplicates(opened, threshold, under=under, on_progress=bar.show))
+    with (
+        Library(store_directory(store), on_problem=say_problem) as library,
+        ProgressBar("comparing") as bar,
+    ):
+        groups = library.duplicates(threshold, under=path, on_progress=bar.show_share)
     _write(groups, group_format)
     if not groups:
         raise typer.Exit(1)
@@ -91,13 +85,14 @@ def _write(groups: Sequence[Sequence[Duplicate]], group_format: GroupFormat) -> 
             _write_table(groups)
         return
     rows = Rows(_FIELDS, as_csv=group_format is GroupFormat.CSV)
+    if group_format is GroupFormat.CSV:
+        rows.write_all(())
     for number, group in enumerate(groups, start=1):
         if group_format is GroupFormat.PATHS:
             sys.stdout.buffer.write(b"\n" if number > 1 else b"")
             write_paths(clip.path for clip in group)
         else:
-            for clip in group:
-                rows.write((number, str(clip.path), clip.cosine, clip.is_same_bytes))
+            rows.write_all((number, str(clip.path), clip.cosine, clip.is_same_bytes) for clip in group)
 
 
 def _write_table(groups: Sequence[Sequence[Duplicate]]) -> None:

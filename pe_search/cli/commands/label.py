@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import closing
+from dataclasses import replace
 from enum import StrEnum
-from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-from pe_search.cli.commands.index import new_manifest
 from pe_search.cli.input.completion import complete_checkpoint
 from pe_search.cli.input.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
 from pe_search.cli.input.options import (
@@ -26,24 +25,19 @@ from pe_search.cli.input.options import (
     StoreOption,
     TrackOption,
     a_number,
-    cache_directory,
     checked_texts,
-    chosen_hearing,
-    expanded,
     store_directory,
 )
-from pe_search.cli.output.hits import Rows, hit_values, times, write_renderable
+from pe_search.cli.output.hits import Rows, times, write_renderable
 from pe_search.cli.output.messages import printable, say_compiling, say_problem, shown_path
-from pe_search.cli.output.passed_over import ExcludeOption, excluded_patterns, say_no_clips, say_unreadable
+from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.errors import StoreError
-from pe_search.records import USUAL_HEARING, Hearing, Hit, Problem
-
-if TYPE_CHECKING:
-    from pe_search.pe_audio.checkpoint import Checkpoint
-    from pe_search.pe_audio.embedder import Embedder
-    from pe_search.search.composing import TextEmbedder
-    from pe_search.store import Store
+from pe_search.library import Library
+from pe_search.listener import Listener
+from pe_search.model import Wanted
+from pe_search.queries import Hit
+from pe_search.records import Problem
 
 _FIELDS = ("label", "rank", "path", "start_s", "end_s", "score", "probability")
 # A label is more likely to fit than not.
@@ -115,12 +109,9 @@ def label(
         pe-search label ./sounds --labels "music,speech" --min-probability 0.5
     """
     texts = _read_labels(labels, labels_file)
-    excluded = excluded_patterns(exclude)
+    refuse_bad_patterns(exclude)
     if label_format is None:
         label_format = LabelFormat.TABLE if sys.stdout.isatty() else LabelFormat.JSONL
-
-    from pe_search.audio.find import find_stamps
-
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
@@ -128,35 +119,25 @@ def label(
             problems.append(problem)
         say_problem(problem)
 
-    found = find_stamps([expanded(path) for path in read_more_paths(paths, files_from)], leave_out, excluded)
-    clips = list(found.clips())
-    if not clips:
+    source = context.get_parameter_source("store")
+    where = read_more_paths(paths, files_from)
+    found = Listener(on_problem=leave_out).find(where, exclude=exclude or ())
+    if not found.stamps:
         say_no_clips(found.passed_over, places(paths, files_from), problems)
         raise typer.Exit(2 if problems else 1)
     say_unreadable(found.passed_over)
-
-    from pe_search.tasks.labelling import Labeller
-
-    with ExitStack() as stack:
-        source = context.get_parameter_source("store")
-        asked_hearing = partial(chosen_hearing, level, speed, track)
-        opened, checkpoint = _open_store_if_any(
-            store_directory(store), model, asked_hearing, is_named=source is not None and source.name == "COMMANDLINE"
-        )
-
-        @cache
-        def load_embedder() -> Embedder:
-            from pe_search.pe_audio.embedder import Embedder
-
-            return Embedder(checkpoint, device.value, dtype.value)
-
-        if opened is not None:
-            stack.enter_context(opened)
-        manifest = opened.manifest if opened else new_manifest(load_embedder(), asked_hearing(USUAL_HEARING))
-        embeddings = _text_embedder(opened, checkpoint, load_embedder).embed_texts(texts)
-        bar = stack.enter_context(ProgressBar("labelling", sum(clip.size_bytes for clip in clips)))
-        labeller = Labeller(texts, embeddings, manifest, load_embedder, opened, leave_out, bar.show)
-        likely = ([hit for hit in hits if hit.probability >= min_probability] for hits in labeller.label(clips))
+    listener = _library_if_fit(
+        store_directory(store),
+        Wanted(model, level=level and level.value, speed=speed, track=track),
+        is_named=source is not None and source.name == "COMMANDLINE",
+        device=device.value,
+        dtype=dtype.value,
+        on_compile=say_compiling,
+        on_problem=say_problem,
+    )
+    with closing(listener), ProgressBar("labelling") as bar:
+        labelled = listener.label(found, texts, on_progress=bar.show, on_problem=leave_out)
+        likely = ([hit for hit in hits if hit.probability >= min_probability] for hits in labelled)
         count = _write(likely, label_format, bar.hide)
     if problems:
         raise typer.Exit(2)
@@ -173,50 +154,38 @@ def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:
     return list(dict.fromkeys(checked_texts([part.strip() for part in labels.split(",")], "--labels")))
 
 
-def _open_store_if_any(
-    directory: Path, model: str | None, asked_hearing: Callable[[Hearing], Hearing], *, is_named: bool
-) -> tuple[Store | None, Checkpoint]:
-    """The store to use, if there is one that was made with what is asked for; and its checkpoint.
+def _library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **options: Any) -> Listener:
+    """The store, if there is one that was made with what is wanted, else what needs none.
 
     A store that is named on the command line must be there and fit; the one in its usual place is only a help.
     """
-    from pe_search.pe_audio.checkpoint import BUILTIN, find_checkpoint, find_same_checkpoint
-    from pe_search.store import Store, read_manifest_if_any
-
-    manifest = read_manifest_if_any(directory)
-    if manifest is None and is_named:
-        Store.open(directory)  # raises what says so
-    if manifest is None:
-        return None, find_checkpoint(os.environ.get("PE_SEARCH_MODEL", BUILTIN) if model is None else model)
-    if model is None:
-        checkpoint = find_same_checkpoint(manifest.model, manifest.revision)
-    else:
-        checkpoint = find_checkpoint(model)
-        if (checkpoint.name, checkpoint.revision) != (manifest.model, manifest.revision):
+    library = Library(directory, **options)
+    if not library.is_made():
+        if is_named:
+            library.open()  # raises what says so
+        model = os.environ.get("PE_SEARCH_MODEL") if wanted.model is None else wanted.model
+        return Listener(replace(wanted, model=model), **options)
+    made = library.manifest
+    if wanted.model is not None:
+        checkpoint = Listener(wanted).model.checkpoint
+        if (checkpoint.name, checkpoint.revision) != (made.model, made.revision):
+            library.close()
             if is_named:
                 raise StoreError(
-                    f"The store at {directory} was made with {manifest.model}, revision {manifest.revision}; leave "
-                    f"--store out to use {model}."
+                    f"The store at {directory} was made with {made.model}, revision {made.revision}; leave --store out "
+                    f"to use {wanted.model}."
                 )
-            return None, checkpoint
-    if asked_hearing(manifest.hearing) != manifest.hearing:
+            return Listener(wanted, **options)
+    if wanted.hearing(made.hearing) != made.hearing:
+        library.close()
         if is_named:
             raise StoreError(
                 f"The store at {directory} was made with another --level, --speed or --track; leave --store out to use "
                 "yours."
             )
-        return None, checkpoint
-    return Store.open(directory, on_problem=say_problem), checkpoint
-
-
-def _text_embedder(store: Store | None, checkpoint: Checkpoint, load_embedder: Callable[[], Embedder]) -> TextEmbedder:
-    from pe_search.pe_audio.text_embedder import load_text_embedder
-    from pe_search.search.searching import RememberingEmbedder
-
-    def load() -> TextEmbedder:
-        return load_text_embedder(checkpoint.name, checkpoint.revision, cache_directory(), say_compiling)
-
-    return load() if store is None else RememberingEmbedder(store.remembered_texts, load, load_embedder)
+        is_on_hub = not os.path.isabs(made.model) and "/" in made.model
+        return Listener(replace(wanted, model=made.model, revision=made.revision if is_on_hub else None), **options)
+    return library
 
 
 def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_room: Callable[[], None]) -> int:
@@ -231,8 +200,7 @@ def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_roo
     count = 0
     for hits in answers:
         make_room()
-        for hit in hits:
-            rows.write(hit_values(hit))
+        rows.write_all(hit.to_dict().values() for hit in hits)
         sys.stdout.buffer.flush()
         count += len(hits)
     return count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -26,19 +26,19 @@ from pe_search.cli.input.options import (
     TrackOption,
     a_number,
     checked_texts,
-    chosen_hearing,
-    expanded,
     span_rules,
 )
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say_problem
-from pe_search.cli.output.passed_over import ExcludeOption, excluded_patterns, say_no_clips, say_unreadable
+from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.output.progress import ProgressBar
-from pe_search.cli.output.timelines import TIMELINE_FORMATS, write_timelines
-from pe_search.cli.output.traces import write_traces
-from pe_search.errors import AudioError
-from pe_search.records import USUAL_HEARING, Problem, Trace
+from pe_search.cli.output.timelines import TIMELINE_FORMATS, TimelineWriter
+from pe_search.cli.output.traces import TraceWriter
+from pe_search.directories import expanded
+from pe_search.listener import Listener
+from pe_search.model import Wanted
+from pe_search.records import Problem
 
 
 def locate(
@@ -135,10 +135,7 @@ def locate(
         checked_texts(values or [], name)
     queries, files = _told_apart(texts_and_files or [], texts or [], has_list=files_from is not None)
     checked_texts(queries, "TEXT")
-    excluded = excluded_patterns(exclude)
-
-    from pe_search.audio.find import find_stamps
-
+    refuse_bad_patterns(exclude)
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
@@ -146,57 +143,42 @@ def locate(
             problems.append(problem)
         say_problem(problem)
 
-    found = find_stamps([expanded(path) for path in (*files, *read_paths(files_from))], leave_out, excluded)
-    clips = list(found.clips())
-    if not clips:
+    asked = model if model is not None else os.environ.get("PE_SEARCH_MODEL")
+    listener = Listener(
+        Wanted(asked, level=level and level.value, speed=speed, track=track),
+        device=device.value,
+        dtype=dtype.value,
+        on_problem=leave_out,
+    )
+    found = listener.find([*files, *read_paths(files_from)], exclude=exclude or ())
+    if not found.stamps:
         say_no_clips(found.passed_over, places(files, files_from), problems)
         raise typer.Exit(2 if problems else 1)
     say_unreadable(found.passed_over)
-
-    from pe_search.pe_audio.checkpoint import BUILTIN, find_checkpoint, frame_model_of
-    from pe_search.pe_audio.embedder import Embedder
-    from pe_search.spans.locating import Locator, Question
-
-    asked = model if model is not None else os.environ.get("PE_SEARCH_MODEL", BUILTIN)
-    hearing = chosen_hearing(level, speed, track, USUAL_HEARING)
-    question = Question(
-        queries,
-        span_rules(threshold, smooth_s, min_length_s, join_s, hearing.speed),
-        without=without or (),
-        then=then or (),
-        within_s=5.0 if within_s is None else within_s,
-    )
-    embedder = Embedder(find_checkpoint(frame_model_of(asked)), device.value, dtype.value)
-    locator = Locator(embedder, question, hearing=hearing)
-    picks = Picks(copy_to, cut_to, lambda: hearing, is_to_play=is_to_play)
-    with ProgressBar("listening", sum(clip.size_bytes for clip in clips)) as bar:
-
-        def listen() -> Iterator[Sequence[Trace]]:
-            bytes_done = 0
-            audio_s = 0.0
-            for clip in clips:
-                try:
-                    traces = locator.in_clip(
-                        clip.path,
-                        lambda share, heard_s: bar.show(bytes_done + share * clip.size_bytes, audio_s + heard_s),  # noqa: B023
-                        leave_out,
-                    )
-                    audio_s += traces[0].end_s
-                    bar.hide()
-                    picks.of_traces(traces)
-                    yield traces
-                except AudioError as error:
-                    leave_out(Problem(error.path, error.reason))
-                bytes_done += clip.size_bytes
-
-        if trace_format in TIMELINE_FORMATS:
-            spans = write_timelines(listen(), trace_format)
-        else:
-            spans = write_traces(listen(), trace_format, null=null)
+    with ProgressBar("listening") as bar:
+        heard = listener.locate(
+            queries,
+            found,
+            then=then or (),
+            without=without or (),
+            within_s=5.0 if within_s is None else within_s,
+            rules=span_rules(threshold, smooth_s, min_length_s, join_s, listener.hearing.speed),
+            on_progress=bar.show,
+        )
+        picks = Picks(listener, copy_to, cut_to, is_to_play=is_to_play)
+        is_timeline = trace_format in TIMELINE_FORMATS
+        writer = TimelineWriter(trace_format) if is_timeline else TraceWriter(trace_format, null=null)
+        # Each clip has a trace for each query.
+        while traces := list(islice(heard, len(queries))):
+            bar.hide()
+            picks.take_traces(traces)
+            writer.write(traces)
+        if isinstance(writer, TimelineWriter):
+            writer.finish()
     picks.finish()
     if problems or picks.problems:
         raise typer.Exit(2)
-    if spans == 0:
+    if not writer.count:
         raise typer.Exit(1)
 
 
@@ -208,8 +190,6 @@ def _told_apart(arguments: list[str], texts: list[str], *, has_list: bool) -> tu
     word there that could be either is refused where it stands before another file: a folder `rain` must not silently
     take the place of a text.
     """
-    from pe_search.audio.formats import audio_extensions
-
     hint = "TEXT... FILE..."
     if not texts and not arguments:
         raise typer.BadParameter("no TEXT is given.", param_hint=hint)
@@ -217,9 +197,8 @@ def _told_apart(arguments: list[str], texts: list[str], *, has_list: bool) -> tu
         raise typer.BadParameter("no FILE is given.", param_hint=hint)
     if texts or has_list:
         return (texts, [Path(file) for file in arguments]) if texts else (arguments, [])
-    extensions = audio_extensions()
     for place, argument in enumerate(arguments[1:], start=1):
-        is_file_name = os.sep in argument or os.path.splitext(argument)[1].lower() in extensions  # noqa: PTH122
+        is_file_name = os.sep in argument or Listener.has_audio_extension(argument)
         if is_file_name or os.path.lexists(expanded(Path(argument))):
             if not is_file_name and place < len(arguments) - 1:
                 raise typer.BadParameter(

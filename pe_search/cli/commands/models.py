@@ -9,6 +9,7 @@ import typer
 
 from pe_search.cli.input.completion import complete_checkpoint
 from pe_search.cli.output.messages import say
+from pe_search.model import builtin_concepts, fetch_checkpoint, short_names
 
 
 def models(
@@ -35,18 +36,16 @@ def models(
         pe-search models --fetch small
         pe-search models --fetch facebook/pe-a-frame-small
     """
-    from pe_search.pe_audio.checkpoint import BUILTIN, SHORT_NAMES, builtin_concepts, find_checkpoint
-
     if revision is not None and fetch is None:
         raise typer.BadParameter("goes with --fetch only.", param_hint="--revision")
     if fetch is not None:
-        checkpoint = find_checkpoint(fetch, revision, may_fetch=True)
+        checkpoint = fetch_checkpoint(fetch, revision)
         say(f"{checkpoint.name} is on this machine, revision {checkpoint.revision}.")
         return
-    width = max(map(len, (BUILTIN, *SHORT_NAMES)))
-    typer.echo(f"{BUILTIN:<{width}}  in this package")
-    for name, hub_id in SHORT_NAMES.items():
-        typer.echo(f"{name:<{width}}  {hub_id}")
+    names = short_names()
+    width = max(map(len, names))
+    for name, where in names.items():
+        typer.echo(f"{name:<{width}}  {where}")
     concepts = builtin_concepts()
     typer.echo(f"\nThe built-in checkpoint was taught {len(concepts)} kinds of sound:\n")
     typer.echo(textwrap.fill(", ".join(concepts), width=78, initial_indent="  ", subsequent_indent="  "))

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from pe_search.cli.asked_store import AskedStore
 from pe_search.cli.input.completion import complete_checkpoint, complete_frame_checkpoint
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.input.lists import read_more_texts
@@ -25,20 +23,22 @@ from pe_search.cli.input.options import (
     StoreOption,
     ThresholdOption,
     a_number,
-    expanded,
     span_rules,
     store_directory,
 )
 from pe_search.cli.input.terms import read_queries, read_term
-from pe_search.cli.output.hit_spans import HitListener
-from pe_search.cli.output.hits import HitFormat, write_hits
+from pe_search.cli.output.hit_spans import write_hits_with_spans
+from pe_search.cli.output.hits import HitFormat, HitWriter
+from pe_search.cli.output.messages import say_compiling, say_problem
 from pe_search.cli.output.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
+from pe_search.directories import expanded
 from pe_search.errors import StoreError
-from pe_search.records import Account, Hit, Query, Request
-
-if TYPE_CHECKING:
-    pass
+from pe_search.library import Library
+from pe_search.listener import nothing_around
+from pe_search.model import canonical_name
+from pe_search.queries import Answer, Hit, Query, Request
+from pe_search.serving.asking import ask_or_search
 
 
 def query(
@@ -203,56 +203,75 @@ def query(
     )
 
     # What a conversation has loaded it needs again.
-    loading = ctrl_c_put_off if converses else nullcontext
-    with AskedStore(store_directory(store), loading) as asked:
+    library = Library(
+        store_directory(store),
+        frame_model=frame_model,
+        loading=ctrl_c_put_off if converses else nothing_around,
+        on_compile=say_compiling,
+        on_problem=say_problem,
+    )
+    with library:
         if model is not None:
-            _refuse_another(model, asked)
-        listener = HitListener(asked, rules_at, frame_model, loading)
+            _refuse_another(model, library)
 
         def show(request: Request, on_hits: Callable[[Sequence[Hit]], None] = lambda _hits: None) -> int:
-            accounts: list[Account] = []
+            answers: list[Answer] = []
             # A server tells hits alone.
-            found = asked.answers_here(request, accounts.append) if is_to_explain else asked.answers(request)
-            answers = _noted(found, on_hits)
-            picks = Picks(copy_to, cut_to, asked.hearing, is_to_play=is_to_play)
+            found = (
+                _kept(library.answers(request), answers)
+                if is_to_explain
+                else ask_or_search(library, request, say_problem)
+            )
+            picks = Picks(library, copy_to, cut_to, is_to_play=is_to_play)
             # With `:like`, a conversation has a query in which there is nothing to listen for.
             if spans and all(query.texts or query.plus for query in request.queries):
-                status = listener.write(answers, request.queries, hit_format, picks)
+                rules = rules_at(library.hearing.speed)
+                found = _noted(found, on_hits)
+                status = write_hits_with_spans(library, found, request.queries, rules, hit_format, picks)
             else:
-                status = 0 if write_hits(picks.of_hits(answers, asked.clip), hit_format, null=null) else 1
+                writer = HitWriter(hit_format, null=null)
+                for hits in found:
+                    on_hits(hits)
+                    picks.take_hits(hits, library.check_unchanged)
+                    writer.write(hits)
+                status = int(writer.count == 0)
             if is_to_explain:
                 from pe_search.cli.output.explain import explain
 
-                explain(asked, request, accounts)
+                explain(library, request, answers)
             picks.finish()
             return 2 if picks.problems else status
 
         if converses:
             # What is missing should be told before the first line, not after each.
-            _ = asked.opened
-            Picks(copy_to, cut_to, asked.hearing, is_to_play=is_to_play)
+            library.open()
+            Picks(library, copy_to, cut_to, is_to_play=is_to_play)
 
             def show_one(query: Query, on_hits: Callable[[Sequence[Hit]], None]) -> None:
                 # Like --like, which --fdr can't judge either.
                 show(replace(request, queries=(query,), fdr=None if query.like else fdr), on_hits)
 
-            Conversation(asked, queries[0], show_one, listener).hold()
+            Conversation(library, queries[0], show_one, rules_at).hold()
         elif status := show(request):
             raise typer.Exit(status)
 
 
-def _noted(answers: Iterable[Sequence[Hit]], on_hits: Callable[[Sequence[Hit]], None]) -> Iterator[Sequence[Hit]]:
-    for hits in answers:
+def _kept(answers: Iterable[Answer], kept: list[Answer]) -> Iterator[Sequence[Hit]]:
+    for answer in answers:
+        kept.append(answer)
+        yield answer.hits
+
+
+def _noted(found: Iterable[Sequence[Hit]], on_hits: Callable[[Sequence[Hit]], None]) -> Iterator[Sequence[Hit]]:
+    for hits in found:
         on_hits(hits)
         yield hits
 
 
-def _refuse_another(model: str, asked: AskedStore) -> None:
-    from pe_search.pe_audio.checkpoint import canonical_name
-
-    made_with = asked.opened.manifest.model
+def _refuse_another(model: str, library: Library) -> None:
+    made_with = library.manifest.model
     if canonical_name(model) != made_with:
         raise StoreError(
-            f"The store at {asked.opened.directory} was made with {made_with}, and only that checkpoint can search it; "
+            f"The store at {library.directory} was made with {made_with}, and only that checkpoint can search it; "
             f"index into another store (--store) to use {model}."
         )

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.options import StoreOption, a_number, cache_directory, socket_directory, store_directory
-from pe_search.cli.output.hits import HIT_FIELDS, hit_values
+from pe_search.cli.input.options import StoreOption, a_number, store_directory
 from pe_search.cli.output.messages import counted, say, say_compiling
-from pe_search.records import Hit
 
 _SHORTEST_TOKEN = 16
 _LOOPBACK = "127.0.0.1"
@@ -82,11 +80,8 @@ def serve(
 
     has_ended = run(
         directory,
-        socket_directory(),
-        cache_directory(),
         idle_minutes * 60 or math.inf,
         web,
-        _fields,
         on_ready=on_ready,
         on_compile=say_compiling,
     )
@@ -109,7 +104,3 @@ def _token() -> str | None:
             f"must be {_SHORTEST_TOKEN} or more characters of ASCII without spaces.", param_hint="PE_SEARCH_TOKEN"
         )
     return token
-
-
-def _fields(hit: Hit) -> dict[str, Any]:
-    return dict(zip(HIT_FIELDS, hit_values(hit), strict=True))

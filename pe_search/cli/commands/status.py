@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import printable
-from pe_search.records import Incomplete, LeftOut
-
-if TYPE_CHECKING:
-    from pe_search.store import Holdings
+from pe_search.library import Library
+from pe_search.records import Incomplete, LeftOut, Status
 
 
 class StatusFormat(StrEnum):
@@ -38,51 +35,48 @@ def status(
 
     Exit status: 0; with --problems 1 if there are none.
     """
-    from pe_search.store import Store
-
-    with Store.open(store_directory(store)) as opened:
+    with Library(store_directory(store)) as library:
         if problems:
-            _write_problems(opened.left_out(), opened.incomplete(), status_format)
+            _write_problems(library.problems(), status_format)
             return
-        manifest = opened.manifest
-        holdings = opened.holdings()
-        written_at = datetime.fromtimestamp(opened.written_at_s(), UTC)
-        size_bytes = opened.size_bytes()
+        found = library.status()
+    written_at = datetime.fromtimestamp(found.written_at_s, UTC)
     if status_format is StatusFormat.JSON:
         facts = {
-            "store": str(opened.directory),
-            "model": manifest.model,
-            "revision": manifest.revision,
-            "dimension": manifest.dimension,
-            "window_s": manifest.window_s,
-            "hop_s": manifest.hop_s,
-            "level": manifest.level,
-            "speed": manifest.speed,
-            "track": manifest.track,
-            "clips": holdings.clips,
-            "contents": holdings.contents,
-            "windows": holdings.windows,
-            "audio_s": holdings.audio_s,
-            "left_out": holdings.left_out,
-            "incomplete": holdings.incomplete,
-            "size_bytes": size_bytes,
+            "store": str(found.store),
+            "model": found.model,
+            "revision": found.revision,
+            "dimension": found.dimension,
+            "window_s": found.window_s,
+            "hop_s": found.hop_s,
+            "level": found.hearing.level,
+            "speed": found.hearing.speed,
+            "track": found.hearing.track,
+            "clips": found.clips,
+            "contents": found.contents,
+            "windows": found.windows,
+            "audio_s": found.audio_s,
+            "left_out": found.left_out,
+            "incomplete": found.incomplete,
+            "size_bytes": found.size_bytes,
             "written_at": written_at.isoformat(timespec="seconds"),
         }
         typer.echo(json.dumps(facts, indent=2))
         return
+    hearing = found.hearing
     rows = {
-        "store": printable(str(opened.directory)),
-        "checkpoint": f"{printable(manifest.model)}, revision {printable(manifest.revision)}",
-        "window": f"{manifest.window_s:g} s, every {manifest.hop_s:g} s",
-        "level": manifest.level,
-        **({"speed": f"{manifest.speed:g}"} if manifest.speed != 1 else {}),
-        **({"track": str(manifest.track)} if manifest.track != 1 else {}),
-        "clips": f"{holdings.clips:,}{_different(holdings)}",
-        "windows": f"{holdings.windows:,}",
-        "hours": f"{holdings.audio_s / 3600:,.2f}",
-        **({"left out": f"{holdings.left_out:,}, see --problems"} if holdings.left_out else {}),
-        **({"incomplete": f"{holdings.incomplete:,}, see --problems"} if holdings.incomplete else {}),
-        "on disk": _megabytes(size_bytes),
+        "store": printable(str(found.store)),
+        "checkpoint": f"{printable(found.model)}, revision {printable(found.revision)}",
+        "window": f"{found.window_s:g} s, every {found.hop_s:g} s",
+        "level": hearing.level,
+        **({"speed": f"{hearing.speed:g}"} if hearing.speed != 1 else {}),
+        **({"track": str(hearing.track)} if hearing.track != 1 else {}),
+        "clips": f"{found.clips:,}{_different(found)}",
+        "windows": f"{found.windows:,}",
+        "hours": f"{found.audio_s / 3600:,.2f}",
+        **({"left out": f"{found.left_out:,}, see --problems"} if found.left_out else {}),
+        **({"incomplete": f"{found.incomplete:,}, see --problems"} if found.incomplete else {}),
+        "on disk": _megabytes(found.size_bytes),
         "written": written_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     }
     width = max(map(len, rows))
@@ -90,31 +84,28 @@ def status(
         typer.echo(f"{name:<{width}}  {value}")
 
 
-def _different(holdings: Holdings) -> str:
-    return f", {holdings.contents:,} different" if holdings.contents < holdings.clips else ""
+def _different(status: Status) -> str:
+    return f", {status.contents:,} different" if status.contents < status.clips else ""
 
 
-def _write_problems(left_out: Iterable[LeftOut], incomplete: Iterable[Incomplete], status_format: StatusFormat) -> None:
-    kinds: list[tuple[str, LeftOut | Incomplete]] = [("left out", one) for one in left_out]
-    kinds += [("incomplete", one) for one in incomplete]
-    kinds.sort(key=lambda problem: os.fsencode(problem[1].clip.path))
+def _write_problems(problems: Sequence[LeftOut | Incomplete], status_format: StatusFormat) -> None:
     if status_format is StatusFormat.JSON:
         facts = [
             {
                 "path": str(one.clip.path),
-                "kind": kind,
+                "kind": "left out" if isinstance(one, LeftOut) else "incomplete",
                 "size_bytes": one.clip.size_bytes,
                 "modified_ns": one.clip.modified_ns,
                 "reason": one.reason,
             }
-            for kind, one in kinds
+            for one in problems
         ]
         typer.echo(json.dumps(facts, indent=2))
     else:
-        for _, one in kinds:
+        for one in problems:
             is_left_out = isinstance(one, LeftOut)
             typer.echo(printable(f"{one.clip.path}: {'' if is_left_out else 'incomplete: '}{one.reason}"))
-    if not kinds:
+    if not problems:
         raise typer.Exit(1)
 
 

@@ -7,7 +7,9 @@ hand on what they get without quotes, and zsh runs what is in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+
+from pe_search.model import known_checkpoints
 
 # What no shell sees more in than the characters themselves.
 _IS_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
@@ -15,23 +17,14 @@ _IS_PLAIN = re.compile(r"[\w./-]+", re.ASCII)
 
 def complete_checkpoint(incomplete: str) -> list[tuple[str, str]]:
     """Names for `--model` that begin with what was typed, each with a word about it."""
-    from pe_search.pe_audio.checkpoint import PUBLISHED_RANKING
-
-    return _checkpoints(incomplete, PUBLISHED_RANKING)
+    return _offered(incomplete, known_checkpoints())
 
 
 def complete_frame_checkpoint(incomplete: str) -> list[tuple[str, str]]:
     """Names for `--frame-model` that begin with what was typed, each with a word about it."""
-    from pe_search.pe_audio.checkpoint import PUBLISHED_FRAME_LEVEL
-
-    return _checkpoints(incomplete, PUBLISHED_FRAME_LEVEL)
+    return _offered(incomplete, known_checkpoints(frame_level=True))
 
 
-def _checkpoints(incomplete: str, published: Iterable[str]) -> list[tuple[str, str]]:
-    from pe_search.pe_audio.checkpoint import BUILTIN, SHORT_NAMES, cached_hub_ids
-
-    offered = {BUILTIN: "in this package", **SHORT_NAMES, **dict.fromkeys(published, "on the Hugging Face hub")}
-    offered |= dict.fromkeys(cached_hub_ids(), "on this machine")
+def _offered(incomplete: str, names: Mapping[str, str]) -> list[tuple[str, str]]:
     # Ids in the cache are names of folders there, and those anybody may have made.
-    names = (name for name in offered if name.startswith(incomplete) and _IS_PLAIN.fullmatch(name))
-    return [(name, offered[name]) for name in names]
+    return [one for one in names.items() if one[0].startswith(incomplete) and _IS_PLAIN.fullmatch(one[0])]

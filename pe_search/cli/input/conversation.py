@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,16 +11,17 @@ from typing import TYPE_CHECKING
 import typer
 
 from pe_search.cli.input.history import History
-from pe_search.cli.input.options import checked_texts, state_directory
+from pe_search.cli.input.options import checked_texts
+from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import counted, say, say_error
 from pe_search.cli.output.picks import Picks
+from pe_search.directories import state_directory
 from pe_search.errors import PeSearchError
-from pe_search.records import Hit, Query, Reference
+from pe_search.queries import Hit, Query, Reference, SpanRules
 
 if TYPE_CHECKING:
-    from pe_search.cli.asked_store import AskedStore
-    from pe_search.cli.output.hit_spans import HitListener
+    from pe_search.library import Library
 
 _PROMPT = "> "
 _HELP = """\
@@ -38,23 +38,23 @@ class Conversation:
     """Takes lines from the terminal, and does what each of them says.
 
     Args:
-        asked: The store; each answer is of its last commit.
+        library: What is asked; each answer is of the last commit of its store.
         template: What every query has beside what is typed.
         show: Prints the hits of a query, having called what it is given with them.
-        listener: Finds the spans of hits.
+        rules_at: How spans are made of what is heard at a speed.
     """
 
     def __init__(
         self,
-        asked: AskedStore,
+        library: Library,
         template: Query,
         show: Callable[[Query, Callable[[Sequence[Hit]], None]], None],
-        listener: HitListener,
+        rules_at: Callable[[float], SpanRules],
     ) -> None:
-        self._asked = asked
+        self._library = library
         self._template = template
         self._show = show
-        self._listener = listener
+        self._rules_at = rules_at
         self._query = template
         self._hits: Sequence[Hit] = ()
 
@@ -67,7 +67,8 @@ class Conversation:
                 continue
             history.add(line)
             try:
-                self._asked.close_if_replaced()
+                if not self._library.is_current():
+                    self._library.close()
                 self._do(line)
             except KeyboardInterrupt:
                 say("")
@@ -112,15 +113,16 @@ class Conversation:
         return numbered[number]
 
     def _play(self, hit: Hit) -> None:
-        picks = Picks(None, None, self._asked.hearing, is_to_play=True)
-        deque(picks.of_hits([[hit]], self._asked.clip), maxlen=0)
+        picks = Picks(self._library, None, None, is_to_play=True)
+        picks.take_hits([hit], self._library.check_unchanged)
         picks.finish()
 
     def _show_spans(self, hit: Hit) -> None:
         if not self._query.texts:
             raise PeSearchError("These hits are of a sound, and spans are of a text: type first what to listen for.")
-        picks = Picks(None, None, self._asked.hearing, is_to_play=False)
-        self._listener.write([[hit]], [self._query], HitFormat.TABLE, picks)
+        picks = Picks(self._library, None, None, is_to_play=False)
+        rules = self._rules_at(self._library.hearing.speed)
+        write_hits_with_spans(self._library, [[hit]], [self._query], rules, HitFormat.TABLE, picks)
 
 
 def _read_line() -> str | None:
@@ -138,7 +140,7 @@ def _read_line() -> str | None:
 
 
 @contextmanager
-def ctrl_c_put_off() -> Iterator[None]:
+def ctrl_c_put_off(_checkpoint: object) -> Iterator[None]:
     """Let Ctrl-C wait to the end of the block, which imports torch and the like: cut short, that can't be tried again.
 
     Raises:

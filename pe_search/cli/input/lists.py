@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.options import checked_texts, expanded
+from pe_search.cli.input.options import checked_texts
+from pe_search.directories import expanded
 
 STDIN = "-"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pe_search.records import Hearing, SpanRules
+from pe_search.directories import default_store, expanded
+from pe_search.queries import SpanRules
 
 StoreOption = Annotated[
     str | None,
@@ -84,24 +84,13 @@ TrackOption = Annotated[
 ]
 
 
-def chosen_hearing(level: Level | None, speed: float | None, track: int | None, otherwise: Hearing) -> Hearing:
-    """How clips are read: as asked for, and otherwise as `otherwise` has it."""
-    return Hearing(
-        level=otherwise.level if level is None else level.value,
-        speed=otherwise.speed if speed is None else speed,
-        track=otherwise.track if track is None else track,
-    )
-
-
 DeviceOption = Annotated[Device, typer.Option("--device", help="Where the model runs.")]
 DtypeOption = Annotated[
     Dtype,
     typer.Option("--dtype", help="What the model calculates in; a small one, as the built-in, is always float32."),
 ]
 
-# 0.3 is the threshold of upstream's own examples; the rest is what `examples/evaluate_spans.py` showed to break events
-# into the fewest pieces while keeping their edges.
-DEFAULT_RULES = SpanRules(threshold=0.3, smooth_s=0.2, min_length_s=0.2, join_s=0.8)
+DEFAULT_RULES = SpanRules()
 
 
 def a_number(value: float | None) -> float | None:
@@ -152,14 +141,8 @@ def span_rules(
     speed: float = 1.0,
 ) -> SpanRules:
     """The chosen rules, with the default for each that was not chosen: shorter times for a file that is slowed down."""
-    usual = replace(
-        DEFAULT_RULES,
-        smooth_s=DEFAULT_RULES.smooth_s * speed,
-        min_length_s=DEFAULT_RULES.min_length_s * speed,
-        join_s=DEFAULT_RULES.join_s * speed,
-    )
     chosen = {"threshold": threshold, "smooth_s": smooth_s, "min_length_s": min_length_s, "join_s": join_s}
-    return replace(usual, **{name: value for name, value in chosen.items() if value is not None})
+    return replace(SpanRules().at_speed(speed), **{name: value for name, value in chosen.items() if value is not None})
 
 
 def checked_texts(texts: list[str], name: str) -> list[str]:
@@ -180,38 +163,4 @@ def store_directory(chosen: str | None) -> Path:
     if chosen == "":
         # What a shell variable that was never set leaves behind must not mean the working directory.
         raise typer.BadParameter("is empty.", param_hint="--store")
-    if chosen is None:
-        from platformdirs import user_data_path
-
-        return user_data_path("pe-search", appauthor=False) / "store"
-    return expanded(Path(chosen)).absolute()
-
-
-def cache_directory() -> Path:
-    """Where to keep what can be made again: $PE_SEARCH_CACHE, else the user's cache directory; absolute."""
-    chosen = os.environ.get("PE_SEARCH_CACHE")
-    if not chosen:
-        from platformdirs import user_cache_path
-
-        return user_cache_path("pe-search", appauthor=False)
-    return expanded(Path(chosen)).absolute()
-
-
-def state_directory() -> Path:
-    """Where to keep what pe-search remembers of its user, and nobody else need know; absolute."""
-    from platformdirs import user_state_path
-
-    return user_state_path("pe-search", appauthor=False)
-
-
-def socket_directory() -> Path:
-    """Where servers have their sockets: in $XDG_RUNTIME_DIR, else in the cache directory; absolute."""
-    chosen = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(chosen) and Path(chosen).is_dir():
-        return Path(chosen) / "pe-search"
-    return cache_directory() / "sockets"
-
-
-def expanded(path: Path) -> Path:
-    """The path with `~` and `~user` put in full; that of an unknown user is taken literally."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises RuntimeError for an unknown user)
+    return default_store() if chosen is None else expanded(Path(chosen)).absolute()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import typer
 
-from pe_search.cli.input.options import checked_texts, expanded
-from pe_search.records import Query, Reference, Term
+from pe_search.cli.input.options import checked_texts
+from pe_search.directories import expanded
+from pe_search.queries import Query, Reference, Term
 
 # Beyond these, one part of a query would be all or nothing of it.
 _LEAST_WEIGHT, _LARGEST_WEIGHT = 0.001, 1_000.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pe_search.cli.output.messages import printable, shown_path
 from pe_search.clock import clock
-from pe_search.records import Hit
+from pe_search.queries import Hit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,30 +38,33 @@ class HitFormat(StrEnum):
 HIT_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability")
 
 
-def write_hits(answers: Iterable[Sequence[Hit]], hit_format: HitFormat, *, null: bool = False) -> int:
-    """Print the hits of each query to stdout as they come.
+class HitWriter:
+    """Prints the hits of each query to stdout as they come.
 
     Args:
-        answers: The hits of one query after the other.
         hit_format: How to print them; none of those for spans.
         null: With `PATHS`, end each path with a NUL byte instead of a newline.
 
-    Returns:
-        The number of hits.
+    Attributes:
+        count: How many hits were printed.
     """
-    rows = Rows(HIT_FIELDS, as_csv=hit_format is HitFormat.CSV)
-    count = 0
-    for hits in answers:
-        if hit_format is HitFormat.TABLE:
+
+    def __init__(self, hit_format: HitFormat, *, null: bool = False) -> None:
+        self.count = 0
+        self._format = hit_format
+        self._null = null
+        self._rows = Rows(HIT_FIELDS, as_csv=hit_format is HitFormat.CSV)
+
+    def write(self, hits: Sequence[Hit]) -> None:
+        """Print the hits of one query."""
+        if self._format is HitFormat.TABLE:
             _write_table(hits)
-        elif hit_format is HitFormat.PATHS:
-            write_paths((hit.path for hit in hits), null=null)
+        elif self._format is HitFormat.PATHS:
+            write_paths((hit.path for hit in hits), null=self._null)
         else:
-            for hit in hits:
-                rows.write(hit_values(hit))
+            self._rows.write_all(hit.to_dict().values() for hit in hits)
         sys.stdout.buffer.flush()
-        count += len(hits)
-    return count
+        self.count += len(hits)
 
 
 def _write_table(hits: Sequence[Hit]) -> None:
@@ -122,23 +125,26 @@ class Rows:
 
     Args:
         fields: What each row has.
-        as_csv: Whether to write CSV; the header comes at once.
+        as_csv: Whether to write CSV.
     """
 
     def __init__(self, fields: Sequence[str], *, as_csv: bool) -> None:
         self._fields = fields
         self._as_csv = as_csv
-        if as_csv:
-            write_csv_row(fields, sys.stdout.buffer)
+        self._has_header = False
 
-    def write(self, values: Sequence[object]) -> None:
-        """Write one row."""
+    def write_all(self, rows: Iterable[Iterable[object]]) -> None:
+        """Write some rows, which may be none; the header of CSV comes with the first of them."""
         out = sys.stdout.buffer
-        if self._as_csv:
-            write_csv_row([json.dumps(value) if isinstance(value, bool) else value for value in values], out)
-        else:
-            # ASCII only, so that a name that is not UTF-8 survives: its bytes become lone surrogates (PEP 383).
-            out.write(json.dumps(dict(zip(self._fields, values, strict=True))).encode("ascii") + b"\n")
+        if self._as_csv and not self._has_header:
+            write_csv_row(self._fields, out)
+            self._has_header = True
+        for values in rows:
+            if self._as_csv:
+                write_csv_row([json.dumps(value) if isinstance(value, bool) else value for value in values], out)
+            else:
+                # ASCII only, so that a name that is not UTF-8 survives: its bytes become lone surrogates (PEP 383).
+                out.write(json.dumps(dict(zip(self._fields, values, strict=True))).encode("ascii") + b"\n")
 
 
 def write_csv_row(values: Sequence[object], out: BinaryIO) -> None:
@@ -147,16 +153,3 @@ def write_csv_row(values: Sequence[object], out: BinaryIO) -> None:
     # The writer quotes only those line ends that it uses itself, so it is left to use both.
     csv.writer(line, lineterminator="\r\n").writerow(values)
     out.write(line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n")
-
-
-def hit_values(hit: Hit) -> tuple[str, int, str, float, float, float, float]:
-    """The values of a hit's `HIT_FIELDS`."""
-    return (
-        hit.query,
-        hit.rank,
-        str(hit.path),
-        round(hit.start_s, 6),
-        round(hit.end_s, 6),
-        hit.score,
-        hit.probability,
-    )

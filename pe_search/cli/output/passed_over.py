@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from pe_search.cli.output.messages import counted, say
 from pe_search.errors import PatternError
 from pe_search.records import PassedOver, Problem
-
-if TYPE_CHECKING:
-    from pe_search.audio.exclude import Patterns
 
 ExcludeOption = Annotated[
     list[str] | None,
@@ -26,20 +23,19 @@ ExcludeOption = Annotated[
 ]
 
 
-def excluded_patterns(globs: list[str] | None) -> Patterns | None:
-    """The patterns of `--exclude`, or None if there are none.
+def refuse_bad_patterns(globs: list[str] | None) -> None:
+    """Refuse patterns of `--exclude` that are not valid.
 
     Raises:
-        typer.BadParameter: If one is not valid.
+        typer.BadParameter: If one is not.
     """
-    if not globs:
-        return None
-    from pe_search.audio.exclude import parse_patterns
+    if globs:
+        from pe_search.listener import check_patterns
 
-    try:
-        return parse_patterns(globs)
-    except PatternError as error:
-        raise typer.BadParameter(f"{error}.", param_hint="--exclude") from None
+        try:
+            check_patterns(globs)
+        except PatternError as error:
+            raise typer.BadParameter(f"{error}.", param_hint="--exclude") from None
 
 
 def say_unreadable(passed_over: PassedOver) -> None:

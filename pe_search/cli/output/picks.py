@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.input.options import expanded
 from pe_search.cli.output.messages import counted, say, say_problem
+from pe_search.directories import expanded
 from pe_search.errors import AudioError, PeSearchError
-from pe_search.records import Clip, Hearing, Hit, Problem, Span, Trace
+from pe_search.queries import Hit, Span, Trace
+from pe_search.records import Problem
 
 if TYPE_CHECKING:
-    from pe_search.tasks.keeping import Keeper
+    from pe_search.listener import Listener
 
 
 def _a_name(value: str | None) -> str | None:
@@ -38,17 +39,16 @@ CutToOption = Annotated[
         help="Cut out what is shown, as FLAC files there, overwriting nothing.",
     ),
 ]
-Held = Callable[[Path], tuple[Clip, bytes] | None]
 PlayOption = Annotated[bool, typer.Option("--play", help="Play what is shown; keys: n next, p previous, q quit.")]
 
 
 class Picks:
-    """Takes what was found as it passes by on its way to be printed.
+    """Takes what was found, beside its being printed.
 
     Args:
+        listener: Copies and cuts.
         copy_to: A folder for copies of the clips; made if need be.
         cut_to: A folder for what is cut out of them; made if need be.
-        hearing: How the clips are brought to the model; asked for once there is something to cut or play.
         is_to_play: Whether to play it all in the end.
 
     Attributes:
@@ -59,10 +59,8 @@ class Picks:
         OSError: If a folder can't be made.
     """
 
-    def __init__(
-        self, copy_to: str | None, cut_to: str | None, hearing: Callable[[], Hearing], *, is_to_play: bool
-    ) -> None:
-        self._hearing = hearing
+    def __init__(self, listener: Listener, copy_to: str | None, cut_to: str | None, *, is_to_play: bool) -> None:
+        self._listener = listener
         self.problems: list[Problem] = []
         self._player: list[str] | None = None
         if is_to_play:
@@ -78,30 +76,26 @@ class Picks:
                     folder.mkdir(parents=True, exist_ok=True)
                 except FileExistsError:
                     raise PeSearchError(f"{folder}: is a file; name a folder.") from None
-        self._keepers: dict[Path, Keeper] = {}
         self._copies: dict[Path, Path] = {}
         self._cuts: set[Path] = set()
         self._to_play: list[tuple[Path, Span]] = []
         self._is_unchanged: dict[Path, bool] = {}
 
-    def of_hits(self, answers: Iterable[Sequence[Hit]], held: Held) -> Iterator[Sequence[Hit]]:
-        """Pass hits on, and take their windows.
+    def take_hits(self, hits: Sequence[Hit], check: Callable[[Path], None]) -> None:
+        """Take the windows of some hits.
 
         Args:
-            answers: The hits of one query after the other.
-            held: Gives a clip as it was when it was indexed, with the digest of its content; one that has changed since
-                is not taken.
+            hits: The hits.
+            check: Raises an `AudioError` for a clip that has changed since it was indexed, which is not taken then.
         """
-        for hits in answers:
-            if self._takes_anything:
-                self._take(
-                    (hit.path, Span(hit.start_s, hit.end_s, hit.probability))
-                    for hit in hits
-                    if self._may_take(hit.path, held)
-                )
-            yield hits
+        if self._takes_anything:
+            self._take(
+                (hit.path, Span(hit.start_s, hit.end_s, hit.probability))
+                for hit in hits
+                if self._may_take(hit.path, check)
+            )
 
-    def of_traces(self, traces: Sequence[Trace | None], *, are_hits: bool = False) -> None:
+    def take_traces(self, traces: Sequence[Trace | None], *, are_hits: bool = False) -> None:
         """Take the spans of some traces.
 
         Args:
@@ -121,19 +115,17 @@ class Picks:
         if self._player is not None:
             from pe_search.cli.output.player import play
 
-            play(self._player, self._to_play, self._hearing(), self._leave_out)
+            play(self._player, self._to_play, self._listener.cut_wav, self._leave_out)
 
     @property
     def _takes_anything(self) -> bool:
         return not (self._copy_to is None and self._cut_to is None and self._player is None)
 
-    def _may_take(self, path: Path, held: Held) -> bool:
-        from pe_search.spans.locating import check_unchanged
-
+    def _may_take(self, path: Path, check: Callable[[Path], None]) -> bool:
         if path not in self._is_unchanged:
             self._is_unchanged[path] = False
             with self._leaving_out():
-                check_unchanged(path, held)
+                check(path)
                 self._is_unchanged[path] = True
         return self._is_unchanged[path]
 
@@ -146,7 +138,7 @@ class Picks:
         if self._cut_to is not None:
             for path in spans:
                 with self._leaving_out():
-                    self._cuts.update(self._keeper(self._cut_to).cut(path, spans[path], self._hearing().track))
+                    self._cuts.update(self._listener.cut(path, spans[path], self._cut_to))
         if self._player is not None:
             self._to_play += in_turn
 
@@ -155,15 +147,7 @@ class Picks:
             for path in paths:
                 if path not in self._copies:
                     with self._leaving_out():
-                        self._copies[path] = self._keeper(self._copy_to).copy(path)
-
-    def _keeper(self, folder: Path) -> Keeper:
-        # What copies and cuts takes long to import, and is needed only where something was found.
-        from pe_search.tasks.keeping import Keeper
-
-        if folder not in self._keepers:
-            self._keepers[folder] = Keeper(folder)
-        return self._keepers[folder]
+                        self._copies[path] = self._listener.copy(path, self._copy_to)
 
     @contextmanager
     def _leaving_out(self) -> Iterator[None]:

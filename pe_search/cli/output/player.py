@@ -15,7 +15,8 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from pe_search.cli.output.hits import times
 from pe_search.cli.output.messages import say, shown_path
 from pe_search.errors import AudioError, PeSearchError
-from pe_search.records import Hearing, Problem, Span
+from pe_search.queries import Span
+from pe_search.records import Problem
 
 # The first that is there is taken. Each plays a WAV file to its end, prints nothing but errors, and reads no keys. What
 # mpv does at the end of a file is a thing that people set.
@@ -44,7 +45,7 @@ def find_player() -> list[str]:
 def play(
     player: Sequence[str],
     picks: Sequence[tuple[Path, Span]],
-    hearing: Hearing,
+    cut_wav: Callable[[Path, Span, Path], None],
     on_problem: Callable[[Problem], None],
 ) -> None:
     """Play stretches of clips one after the other; on a terminal n goes on, p goes back, q ends it.
@@ -52,7 +53,7 @@ def play(
     Args:
         player: From `find_player`.
         picks: Clips, each with the stretch to play.
-        hearing: The track that is played, and how slowly.
+        cut_wav: Writes a stretch of a clip as WAV to a file; raises an `AudioError` if it can't be read.
         on_problem: Called with each clip that can't be played; it is passed over.
 
     Raises:
@@ -65,7 +66,7 @@ def play(
             path, span = left[number]
             wav = Path(folder) / "span.wav"
             try:
-                _cut_wav(path, span, wav, hearing)
+                cut_wav(path, span, wav)
             except AudioError as error:
                 on_problem(Problem(error.path, error.reason))
                 del left[number]
@@ -77,14 +78,6 @@ def play(
             if key == "q":
                 break
             number = max(0, number - 1) if key == "p" else number + 1
-
-
-def _cut_wav(path: Path, span: Span, wav: Path, hearing: Hearing) -> None:
-    from pe_search.audio.cut import cut
-    from pe_search.audio.read import ClipReader
-
-    with ClipReader(path, hearing) as reader:
-        cut(reader, [((span.start_s, span.end_s), wav)], "WAV", speed=hearing.speed)
 
 
 def _play_file(command: Sequence[str], *, reads_keys: bool) -> str:

@@ -8,9 +8,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from pe_search.clock import clock
+from pe_search.records import Progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress as RichProgress
 
 
 class ProgressBar:
@@ -18,19 +19,25 @@ class ProgressBar:
 
     Args:
         doing: What is going on, in a word.
-        total: How much there is to do, as `show` counts it: for clips that are to be read, their bytes.
     """
 
-    def __init__(self, doing: str, total: float) -> None:
-        self._bar: Progress | None = None
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._bar: RichProgress | None = None
+        self._started_s = time.monotonic()
+        self._total = 0.0
+
+    def _begin(self, total: float) -> None:
+        self._total = total
         self._started_s = time.monotonic()
         if not (sys.stderr.isatty() and total):
             return
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
 
-        self._bar = Progress(
-            TextColumn(doing),
+        self._bar = RichProgress(
+            TextColumn(self._doing),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[audio]}"),
@@ -43,8 +50,6 @@ class ProgressBar:
         self._task = self._bar.add_task("", total=total, audio="")
 
     def __enter__(self) -> ProgressBar:
-        if self._bar is not None:
-            self._bar.start()
         return self
 
     def __exit__(
@@ -55,8 +60,14 @@ class ProgressBar:
     ) -> None:
         self.hide()
 
-    def show(self, done: float, audio_s: float | None = None) -> None:
-        """Show how much is done, and how many seconds of audio were embedded if that is what takes the time."""
+    def show(self, progress: Progress) -> None:
+        """Show how far a run through clips has come; the bar appears with the first call."""
+        self.show_share(progress.bytes_done, progress.bytes_total, progress.audio_s)
+
+    def show_share(self, done: float, total: float = 1.0, audio_s: float | None = None) -> None:
+        """Show how much is done of how much, and how many seconds of audio went through the model, if any do."""
+        if total != self._total:
+            self._begin(total)
         if self._bar is not None:
             audio = ""
             if audio_s is not None:

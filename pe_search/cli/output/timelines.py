@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from pe_search.cli.output.hits import HitFormat, write_csv_row
 from pe_search.errors import PeSearchError
-from pe_search.records import Span, Trace
+from pe_search.queries import Span, Trace
 
 _RAVEN_FIELDS = (
     "Selection",
@@ -40,35 +40,44 @@ Heard = tuple[str, Span]
 """A query and a span in which it is heard."""
 
 
-def write_timelines(clips: Iterable[Iterable[Trace | None]], timeline_format: HitFormat) -> int:
-    """Print spans to stdout for another program, clip after clip, those of one clip in order of time.
+class TimelineWriter:
+    """Prints spans to stdout for another program, clip after clip, those of one clip in order of time.
 
     Nothing is printed before all spans are known, because a table of one clip that turns out to be of several is no
     table.
 
     Args:
-        clips: Traces; those of one clip need not be together. None where a clip could not be listened to.
         timeline_format: `AUDACITY`, `RAVEN`, `REAPER` or `CUE`.
 
-    Returns:
-        The number of spans.
-
-    Raises:
-        PeSearchError: If the format has no way to say this.
+    Attributes:
+        count: How many spans there are.
     """
-    heard: dict[Path, list[Heard]] = {}
-    for traces in clips:
+
+    def __init__(self, timeline_format: HitFormat) -> None:
+        self.count = 0
+        self._format = timeline_format
+        self._heard: dict[Path, list[Heard]] = {}
+
+    def write(self, traces: Iterable[Trace | None]) -> None:
+        """Take some traces; those of one clip need not come together. None is for a clip that can't be listened to.
+
+        Raises:
+            PeSearchError: If the format has no way to say this.
+        """
         for trace in traces:
             if trace is not None and trace.spans:
-                heard.setdefault(trace.path, []).extend((trace.query, span) for span in trace.spans)
+                self._heard.setdefault(trace.path, []).extend((trace.query, span) for span in trace.spans)
+                self.count += len(trace.spans)
         # At once, since the next clip may take hours.
-        _refuse_what_has_no_room(heard, timeline_format)
-    for marks in heard.values():
-        marks.sort(key=lambda mark: (mark[1].start_s, mark[1].end_s))
-    out = sys.stdout.buffer
-    _WRITERS[timeline_format](heard, out)
-    out.flush()
-    return sum(map(len, heard.values()))
+        _refuse_what_has_no_room(self._heard, self._format)
+
+    def finish(self) -> None:
+        """Print it all."""
+        for marks in self._heard.values():
+            marks.sort(key=lambda mark: (mark[1].start_s, mark[1].end_s))
+        out = sys.stdout.buffer
+        _WRITERS[self._format](self._heard, out)
+        out.flush()
 
 
 def _refuse_what_has_no_room(heard: dict[Path, list[Heard]], timeline_format: HitFormat) -> None:

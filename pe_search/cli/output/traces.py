@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pe_search.cli.output.hits import (
@@ -12,13 +12,12 @@ from pe_search.cli.output.hits import (
     Rows,
     add_hit,
     hit_table,
-    hit_values,
     times,
     write_paths,
     write_renderable,
 )
 from pe_search.cli.output.messages import printable, shown_path
-from pe_search.records import Hit, Span, Trace
+from pe_search.queries import Hit, Span, Trace
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -31,66 +30,80 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#"
 
 
-def write_traces(clips: Iterable[Sequence[Trace]], trace_format: HitFormat, *, null: bool = False) -> int:
-    """Print the spans of each clip to stdout as they come.
+class TraceWriter:
+    """Prints the spans of each clip to stdout as they come.
 
     Args:
-        clips: The traces of one clip after the other.
-        trace_format: How to print them. `PATHS` prints each clip once in which something is heard.
+        trace_format: How to print them; none of those for other programs. `PATHS` prints each clip once in which
+            something is heard.
         null: With `PATHS`, end each path with a NUL byte instead of a newline.
 
-    Returns:
-        The number of spans.
+    Attributes:
+        count: How many spans were printed.
     """
-    rows = Rows(_TRACE_FIELDS, as_csv=trace_format is HitFormat.CSV)
-    count = 0
-    for traces in clips:
+
+    def __init__(self, trace_format: HitFormat, *, null: bool = False) -> None:
+        self.count = 0
+        self._format = trace_format
+        self._null = null
+        self._rows = Rows(_TRACE_FIELDS, as_csv=trace_format is HitFormat.CSV)
+
+    def write(self, traces: Sequence[Trace]) -> None:
+        """Print the traces of one clip."""
         heard = [trace for trace in traces if trace.spans]
-        if trace_format is HitFormat.PATHS:
-            write_paths((trace.path for trace in heard[:1]), null=null)
-        for trace in heard:
-            if trace_format is HitFormat.TABLE:
+        if self._format is HitFormat.PATHS:
+            write_paths((trace.path for trace in heard[:1]), null=self._null)
+        elif self._format is HitFormat.TABLE:
+            for trace in heard:
                 _write_trace(trace)
-            elif trace_format is not HitFormat.PATHS:
-                for span in trace.spans:
-                    rows.write((trace.query, str(trace.path), *_span_values(span)))
-            count += len(trace.spans)
+        else:
+            self._rows.write_all(
+                (trace.query, str(trace.path), *_span_values(span)) for trace in heard for span in trace.spans
+            )
+        self.count += sum(len(trace.spans) for trace in heard)
         sys.stdout.buffer.flush()
-    return count
+
+    def finish(self) -> None:
+        """Nothing is left to print."""
 
 
-def write_hits_with_traces(answers: Iterable[Sequence[tuple[Hit, Trace | None]]], hit_format: HitFormat) -> int:
-    """Print the hits of each query to stdout as they come, each with its spans.
+class HitTraceWriter:
+    """Prints the hits of each query to stdout as they come, each with its spans.
 
     JSON Lines have one more key, `spans`: a list, or null where the clip could not be listened to. CSV has a row for
     each span, and one with empty fields for a hit without.
 
     Args:
-        answers: The hits of one query after the other, each with its trace.
-        hit_format: How to print them; not `PATHS`, which has no place for spans.
+        hit_format: How to print them; not `PATHS`, which has no place for spans, and none of those for other programs.
 
-    Returns:
-        The number of hits.
+    Attributes:
+        count: How many hits were printed.
     """
-    as_csv = hit_format is HitFormat.CSV
-    rows = Rows((*HIT_FIELDS, *(_SPAN_COLUMNS if as_csv else ("spans",))), as_csv=as_csv)
-    count = 0
-    for hits in answers:
-        if hit_format is HitFormat.TABLE:
+
+    def __init__(self, hit_format: HitFormat) -> None:
+        self.count = 0
+        self._format = hit_format
+        self._as_csv = hit_format is HitFormat.CSV
+        self._rows = Rows((*HIT_FIELDS, *(_SPAN_COLUMNS if self._as_csv else ("spans",))), as_csv=self._as_csv)
+
+    def write(self, hits: Sequence[tuple[Hit, Trace | None]]) -> None:
+        """Print the hits of one query, each with its trace."""
+        if self._format is HitFormat.TABLE:
             _write_hits(hits)
-        for hit, trace in hits if hit_format is not HitFormat.TABLE else ():
-            heard = None if trace is None else [_span_values(span) for span in trace.spans]
-            if as_csv:
-                for values in heard or ():
-                    rows.write((*hit_values(hit), *values))
-                if not heard:
-                    rows.write((*hit_values(hit), *("" for _ in _SPAN_COLUMNS)))
-            else:
-                spans = None if heard is None else [dict(zip(_SPAN_FIELDS, values, strict=True)) for values in heard]
-                rows.write((*hit_values(hit), spans))
+        else:
+            self._rows.write_all(row for hit, trace in hits for row in self._rows_of(hit, trace))
         sys.stdout.buffer.flush()
-        count += len(hits)
-    return count
+        self.count += len(hits)
+
+    def _rows_of(self, hit: Hit, trace: Trace | None) -> Iterator[tuple[object, ...]]:
+        heard = None if trace is None else [_span_values(span) for span in trace.spans]
+        values = hit.to_dict().values()
+        if not self._as_csv:
+            yield *values, None if heard is None else [dict(zip(_SPAN_FIELDS, one, strict=True)) for one in heard]
+        else:
+            blank: Sequence[tuple[object, ...]] = [("",) * len(_SPAN_COLUMNS)]
+            for one in heard or blank:
+                yield *values, *one
 
 
 def _span_values(span: Span) -> tuple[float, float, float]:

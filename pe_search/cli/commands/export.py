@@ -1,0 +1,33 @@
+"""`pe-search export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.output.messages import counted, say
+from pe_search.library import EXPORT_SUFFIXES, Library
+
+
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write: FILE.parquet or FILE.npz.")],
+    store: StoreOption = None,
+) -> None:
+    """Write path, start, end and embedding of every window for other programs.
+
+    An .npz holds the arrays path, start_s, end_s and embedding, one row for each window, and the store's manifest as
+    JSON; `numpy.load` reads it without pickle. A .parquet has the same columns, and the manifest in its metadata; it
+    needs pyarrow. The file is written whole or not at all.
+
+    \b
+        pe-search export windows.npz
+        pe-search export windows.parquet --store ./birds.store
+    """
+    if file.suffix.lower() not in EXPORT_SUFFIXES:
+        raise typer.BadParameter("must end with .parquet or .npz.", param_hint="FILE")
+    with Library(store_directory(store)) as library:
+        windows = library.export(file)
+    say(f"{counted(windows, 'window')} written to {file}")

@@ -1,0 +1,37 @@
+"""`pe-search remove`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.output.messages import counted, say, say_problem
+from pe_search.library import Library
+
+
+def remove(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Clips, or folders of clips.", show_default=False)
+    ],
+    store: StoreOption = None,
+) -> None:
+    """Take clips out of the store. The files themselves are left alone, and need not exist any more.
+
+    A clip that was left out is forgotten, so that the next `pe-search index` tries it again. Exit status: 0 if
+    something was taken out or forgotten, 1 if the store knows of nothing there, 2 on an error.
+
+    \b
+        pe-search remove ./sounds/rejects
+        pe-search remove /mnt/old-disk ./sounds/take-1.wav
+    """
+    with Library(store_directory(store), on_problem=say_problem) as library:
+        removal = library.remove(paths)
+    said = f"{counted(removal.clips, 'clip')} removed"
+    if removal.problems:
+        said += f", {counted(removal.problems, 'problem')} forgotten"
+    say(f"{said}.")
+    if not (removal.clips or removal.problems):
+        raise typer.Exit(1)

@@ -1,0 +1,56 @@
+"""`pe-search verify`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.output.messages import counted, say, say_problem
+from pe_search.library import Library
+
+# float16 keeps 11 bits of a number, which is 0.05 % at most; bfloat16, which a model may be run in, keeps 8.
+_MOST_DRIFT = 0.05
+
+
+def verify(
+    sample: Annotated[
+        int, typer.Option("--sample", min=1, metavar="N", help="How many clips to embed again; always the same ones.")
+    ] = 20,
+    store: StoreOption = None,
+) -> None:
+    """Embed some clips again on this machine, and show how far they come out from what the store holds.
+
+    A little drift is no harm: the store keeps embeddings as float16, and each machine and each --dtype rounds in its
+    own way. Clips whose files are gone, or hold other bytes now, are told apart and not compared. Exit status: 0 if all
+    that was compared agrees to within 5 % of an embedding's length, 1 if it doesn't, 2 if nothing could be compared.
+
+    \b
+        pe-search verify
+        pe-search verify --sample 200 --store ./birds.store
+    """
+    with Library(store_directory(store)) as library:
+        found = library.verify(sample)
+    for path in found.gone:
+        say(f"pe-search: {path}: is gone")
+    for path in found.changed:
+        say(f"pe-search: {path}: has changed since it was indexed")
+    for problem in found.problems:
+        say_problem(problem)
+    if not found.clips:
+        say("pe-search: Nothing could be compared.")
+        raise typer.Exit(2)
+    rows = {
+        "compared": f"{counted(found.clips, 'clip')}, {counted(found.windows, 'window')}",
+        "largest difference": f"{found.largest_difference:.3g} in one number, "
+        f"{found.largest_relative:.3%} of an embedding's length",
+        "smallest cosine": f"{found.smallest_cosine:.6f}",
+        "gone": f"{len(found.gone):,}",
+        "changed": f"{len(found.changed):,}",
+    }
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        typer.echo(f"{name:<{width}}  {value}")
+    if found.problems or not found.largest_relative <= _MOST_DRIFT:
+        raise typer.Exit(1)

@@ -1,0 +1,256 @@
+"""What needs no store: a checkpoint that embeds texts and samples, locates and labels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pe_search.directories import cache_directory, expanded
+from pe_search.model import Model, Wanted
+from pe_search.queries import Hit, Query, Span, SpanRules, Trace
+from pe_search.records import Clip, Hearing, Problem, Progress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pe_search.audio.find import Found
+    from pe_search.pe_audio.checkpoint import Checkpoint
+    from pe_search.pe_audio.loaded import Loaded
+    from pe_search.spans.locating import Locator
+    from pe_search.store import Manifest, Store
+    from pe_search.tasks.keeping import Keeper
+
+PathLike = str | os.PathLike[str]
+Paths = PathLike | Iterable[PathLike]
+Texts = str | Sequence[str]
+Loading = Callable[["Checkpoint | None"], AbstractContextManager[None]]
+OnProgress = Callable[[Progress], None]
+OnProblem = Callable[[Problem], None]
+
+
+def nothing_around(_checkpoint: object) -> AbstractContextManager[None]:
+    """Load without more ado."""
+    return nullcontext()
+
+
+def ignore(_event: object) -> None:
+    """Do nothing about it."""
+
+
+def check_patterns(globs: Iterable[str]) -> None:
+    """Raise a `PatternError` if one of some patterns, as `exclude` takes them, is not valid."""
+    from pe_search.audio.exclude import parse_patterns
+
+    parse_patterns(globs)
+
+
+class Listener:
+    """A checkpoint that listens to whatever it is given. A `Library` is one that has a store.
+
+    Nothing is loaded before it is needed. Every method raises a `CheckpointError` if the checkpoint can't be had.
+    Nothing is printed.
+
+    What methods have in common: `paths` are folders, which are walked, and files, or what `find` found; `on_progress`
+    is called now and then with a `Progress`; `on_problem` is called with each clip that is left out, incomplete or odd,
+    and is the listener's own if it is None.
+
+    Args:
+        wanted: The checkpoint, and how clips are brought to it.
+        frame_model: The checkpoint that finds spans; None for the same, or the facebook/pe-a-frame-* that goes with a
+            facebook/pe-av-*.
+        device: As in `pe_search.open`.
+        dtype: As in `pe_search.open`.
+        loading: Makes what a tower is loaded in, given the checkpoint of an audio tower.
+        on_compile: Called when a large text tower is about to be compiled, which takes a minute or two, once.
+        loaded: Loads the towers of checkpoints, and keeps them; None for one of its own.
+        on_problem: Called when something is amiss that need not stop the work.
+        directory: Of its store, for what errors say; None if it has none.
+    """
+
+    def __init__(
+        self,
+        wanted: Wanted | None = None,
+        *,
+        frame_model: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        loading: Loading = nothing_around,
+        on_compile: Callable[[], None] = lambda: None,
+        loaded: Loaded | None = None,
+        on_problem: OnProblem = ignore,
+        directory: Path | None = None,
+    ) -> None:
+        self._wanted = wanted or Wanted()
+        self._on_problem = on_problem
+        self._keepers: dict[Path, Keeper] = {}
+
+        def load() -> Loaded:
+            from pe_search.pe_audio.loaded import Loaded
+
+            return loaded or Loaded(cache_directory(), device, dtype, loading=loading, on_compile=on_compile)
+
+        self.model = Model(self._manifest, self._wanted, frame_model, load, directory)
+
+    def close(self) -> None:
+        """Close its store, if it has one."""
+
+    @property
+    def hearing(self) -> Hearing:
+        """How clips are brought to the model."""
+        manifest = self._manifest()
+        return self._wanted.hearing() if manifest is None else manifest.hearing
+
+    @staticmethod
+    def has_audio_extension(name: str) -> bool:
+        """Whether a file of this name in a folder would be taken for a clip."""
+        from pe_search.audio.formats import audio_extensions
+
+        return os.path.splitext(name)[1].lower() in audio_extensions()  # noqa: PTH122 (a name, and no path)
+
+    def find(self, paths: Paths, *, exclude: Iterable[str] = (), on_problem: OnProblem | None = None) -> Found:
+        """Walk folders for clips, as `index` does.
+
+        Args:
+            paths: Folders and files.
+            exclude: Patterns of what to pass over in folders, by the rules of .gitignore.
+            on_problem: Called with each folder and file that can't be looked at.
+
+        Raises:
+            PatternError: If a pattern is not valid.
+        """
+        from pe_search.audio.exclude import parse_patterns
+        from pe_search.audio.find import find_stamps
+
+        return find_stamps(list_of(paths), on_problem or self._on_problem, parse_patterns(exclude) if exclude else None)
+
+    def embed_text(self, texts: Texts) -> NDArray[np.float32]:
+        """Texts to embeddings, float32 of shape (texts, dimension).
+
+        They are not normalised: PE Audio ranks by the plain inner product (facebookresearch/perception_models#108).
+        """
+        return self.model.text_embedder().embed_texts(texts_of(texts))
+
+    def embed_audio(self, samples: NDArray[Any], sample_rate_hz: float) -> NDArray[np.float32]:
+        """Samples, cut into windows as a clip would be, to embeddings: float32 of shape (windows, dimension).
+
+        Args:
+            samples: As in `add`.
+            sample_rate_hz: Of the samples.
+
+        Raises:
+            AudioError: If the samples are no audio.
+        """
+        from pe_search.tasks.adding import embed_samples
+
+        return embed_samples(samples, sample_rate_hz, Path("samples"), self.model)
+
+    def locate(
+        self,
+        texts: Texts,
+        paths: Paths | Found,
+        *,
+        then: Sequence[str] = (),
+        without: Sequence[str] = (),
+        within_s: float = 5.0,
+        rules: SpanRules | None = None,
+        on_progress: OnProgress = ignore,
+        on_problem: OnProblem | None = None,
+    ) -> Iterator[Trace]:
+        """Say when each text is heard in clips of any length: for each clip in turn a trace for each text.
+
+        Args:
+            texts: What to listen for.
+            paths: See above.
+            then: Texts that must follow, one after the other.
+            without: Texts that must not be heard meanwhile.
+            within_s: The longest pause before what must follow.
+            rules: How spans are made; None for the usual ones.
+            on_progress: See above.
+            on_problem: See above.
+        """
+        from pe_search.spans.locating import Locator, Question, locate
+
+        question = Question(texts_of(texts), self._rules(rules), tuple(without), tuple(then), within_s)
+        locator = Locator(self.model.frame_embedder(), question, hearing=self.hearing)
+        return locate(locator, self._clips(paths, on_problem), on_progress, on_problem or self._on_problem)
+
+    def locator(self, queries: Sequence[Query], rules: SpanRules | None = None) -> Locator:
+        """What listens to the windows of hits of some queries, as `Locator.in_hits`."""
+        from pe_search.spans.locating import locator_of_queries
+
+        return locator_of_queries(queries, self._rules(rules), self.model.frame_embedder(), self.hearing)
+
+    def label(
+        self,
+        paths: Paths | Found,
+        labels: Texts,
+        *,
+        on_progress: OnProgress = ignore,
+        on_problem: OnProblem | None = None,
+    ) -> Iterator[list[Hit]]:
+        """Say how well labels fit clips: for each clip in turn a hit for each label, best first.
+
+        What the store has of a clip is used, and the clip is not read again.
+        """
+        from pe_search.tasks.labelling import label
+
+        clips = self._clips(paths, on_problem)
+        return label(self.model, self._held(), texts_of(labels), clips, on_problem or self._on_problem, on_progress)
+
+    def copy(self, path: Path, folder: Path) -> Path:
+        """As `Keeper.copy`, into a folder that is there."""
+        return self._keeper(folder).copy(path)
+
+    def cut(self, path: Path, spans: Iterable[Span], folder: Path) -> list[Path]:
+        """As `Keeper.cut`, into a folder that is there."""
+        return self._keeper(folder).cut(path, spans, self.hearing.track)
+
+    def cut_wav(self, path: Path, span: Span, file: Path) -> None:
+        """Cut a span out of a clip as it is brought to the model, slowed down if it is, into a WAV file.
+
+        Raises:
+            AudioError: If the clip can't be read.
+            OSError: If the file can't be written.
+        """
+        from pe_search.audio.cut import cut
+        from pe_search.audio.read import ClipReader
+
+        with ClipReader(path, self.hearing) as reader:
+            cut(reader, [((span.start_s, span.end_s), file)], "WAV", speed=self.hearing.speed)
+
+    def _keeper(self, folder: Path) -> Keeper:
+        from pe_search.tasks.keeping import Keeper
+
+        if folder not in self._keepers:
+            self._keepers[folder] = Keeper(folder)
+        return self._keepers[folder]
+
+    def _manifest(self) -> Manifest | None:
+        """What its store was made with, if it has one."""
+        return None
+
+    def _held(self) -> Store | None:
+        """Its store, if it has one, opened."""
+        return None
+
+    def _rules(self, rules: SpanRules | None) -> SpanRules:
+        return rules or SpanRules().at_speed(self.hearing.speed)
+
+    def _clips(self, paths: Paths | Found, on_problem: OnProblem | None) -> list[Clip]:
+        from pe_search.audio.find import Found
+
+        return list((paths if isinstance(paths, Found) else self.find(paths, on_problem=on_problem)).clips())
+
+
+def list_of(paths: Paths) -> list[Path]:
+    """Paths, with `~` put in full."""
+    return [expanded(Path(path)) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+
+
+def texts_of(texts: Texts) -> list[str]:
+    """One text or several, as a list."""
+    return [texts] if isinstance(texts, str) else list(texts)

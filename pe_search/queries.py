@@ -1,0 +1,276 @@
+"""What is asked and what is found: frozen records, handed down and up the floors of the package.
+
+Times are seconds from the start of the clip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+# Not for type checking alone: `serving` makes records of JSON by their annotations.
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A text that is added to a query or taken from it.
+
+    Attributes:
+        weight: How much it counts beside the texts of the query, which count one between them; above zero.
+    """
+
+    text: str
+    weight: float = 1.0
+
+    def __str__(self) -> str:
+        return self.text if self.weight == 1 else f"{self.weight:g}:{self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Audio that a query asks for more of.
+
+    Attributes:
+        path: The file; absolute.
+        place: Start and end of the stretch that is meant, in seconds; the whole file if None.
+    """
+
+    path: Path
+    place: tuple[float, float] | None = None
+
+    def __str__(self) -> str:
+        return str(self.path) if self.place is None else f"{self.path}@{self.place[0]:.15g}-{self.place[1]:.15g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One thing to look for; the clips are ranked by how much they sound like it.
+
+    Attributes:
+        texts: Wordings for it, whose average counts; none if other parts say what it is.
+        plus: What else it should sound like.
+        minus: What it should not sound like.
+        like: Audio that it should sound like.
+    """
+
+    texts: tuple[str, ...] = ()
+    plus: tuple[Term, ...] = ()
+    minus: tuple[Term, ...] = ()
+    like: tuple[Reference, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What its hits call it: a text by itself, or `rain | drizzle + 0.5:wind - speech, like /a/b.wav@1.5-3`."""
+        sums = [" | ".join(self.texts), *(f"+ {term}" for term in self.plus), *(f"- {term}" for term in self.minus)]
+        text = " ".join(sums if self.texts else sums[1:])
+        likes = [f"like {reference}" for reference in self.like]
+        return ", ".join([text if self.texts else text.removeprefix("+ "), *likes] if text else likes)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """All that decides which hits a store gives.
+
+    Attributes:
+        queries: What to look for; each is answered by itself.
+        k: How many hits at most for each query.
+        under: A clip, or a folder that the clips must be below; absolute.
+        all_windows: Whether a clip may show more than once, or only by its best window.
+        min_probability: Hits below it are left out.
+        fdr: Hits are left out that don't stand out against what unrelated texts score: of those that are left, this
+            share may be there by chance. No query has a reference then. None for all hits.
+        exact: Whether to go through all windows of the store, however many there are.
+    """
+
+    queries: tuple[Query, ...]
+    k: int = 10
+    under: Path | None = None
+    all_windows: bool = False
+    min_probability: float = 0.0
+    fdr: float | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A window that the store holds, with its score, as `Finder.best_matches` has it."""
+
+    path: Path
+    start_s: float
+    end_s: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What a store found for one query.
+
+    Attributes:
+        best: Best first.
+        effort: How it was found.
+    """
+
+    best: tuple[Match, ...]
+    effort: SearchEffort
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEffort:
+    """How a store came to its answer.
+
+    Attributes:
+        is_exact: Whether no other window can be among the best; else some of those that are lie outside what was
+            searched, though hardly ever.
+        windows_searched: Windows whose scores were calculated.
+        windows: Windows that there are, or that were asked for.
+    """
+
+    is_exact: bool
+    windows_searched: int
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingEffort:
+    """How much was embedded to answer a request.
+
+    Attributes:
+        texts_remembered: Texts whose embeddings the store remembered.
+        texts_embedded: Texts that were embedded.
+        windows_embedded: Windows of references that were embedded.
+    """
+
+    texts_remembered: int = 0
+    texts_embedded: int = 0
+    windows_embedded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a store has for one query.
+
+    Attributes:
+        query: The name of the query.
+        hits: Best first.
+        effort: How they were searched for.
+        matches: How many windows the store gave, `k` at most.
+        outstanding: How many of them stand out, as `Request.fdr` has it; all if that is None. Those of them that are
+            probable enough are the hits.
+        embedding: What was embedded for all queries of the request together.
+    """
+
+    query: str
+    hits: tuple[Hit, ...]
+    effort: SearchEffort
+    matches: int
+    outstanding: int
+    embedding: EmbeddingEffort
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One ranked answer to a query.
+
+    Attributes:
+        query: The name of the query.
+        rank: 1 for the best.
+        score: Inner product of the audio and text embeddings; of a query of several parts see `composing.Aim`.
+        probability: `sigmoid(score * logit_scale + logit_bias)` with the checkpoint's own two parameters.
+        spans: When within the window the query is heard; None if that wasn't asked, or the clip can't be listened to.
+    """
+
+    query: str
+    rank: int
+    path: Path
+    start_s: float
+    end_s: float
+    score: float
+    probability: float
+    spans: tuple[Span, ...] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What programs are told of it, by JSON Lines, CSV and HTTP alike: its fields but the spans, times rounded."""
+        return {
+            "query": self.query,
+            "rank": self.rank,
+            "path": str(self.path),
+            "start_s": round(self.start_s, 6),
+            "end_s": round(self.end_s, 6),
+            "score": self.score,
+            "probability": self.probability,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Where in a clip a query is heard.
+
+    Attributes:
+        probability: The highest of its frames.
+    """
+
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRules:
+    """How spans are made of the probabilities of frames.
+
+    Attributes:
+        threshold: A frame is heard from this probability on.
+        smooth_s: Length of the moving median that the probabilities go through first; a frame or less changes nothing.
+        min_length_s: Spans that are shorter are dropped, after joining.
+        join_s: Gaps up to this length are closed.
+    """
+
+    # The threshold is that of upstream's own examples; the rest is what `examples/evaluate_spans.py` showed to break
+    # events into the fewest pieces while keeping their edges.
+    threshold: float = 0.3
+    smooth_s: float = 0.2
+    min_length_s: float = 0.2
+    join_s: float = 0.8
+
+    def at_speed(self, speed: float) -> SpanRules:
+        """The rules for a file that is played to the model at a speed: below one, its times are shorter."""
+        return replace(
+            self, smooth_s=self.smooth_s * speed, min_length_s=self.min_length_s * speed, join_s=self.join_s * speed
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What the frame-level head makes of one query over one stretch of a clip.
+
+    Attributes:
+        query: The text that was asked.
+        probabilities: float32 of shape (frames,), one for each frame from `start_s` on, smoothed.
+        spans: In order of time.
+    """
+
+    query: str
+    path: Path
+    start_s: float
+    end_s: float
+    probabilities: NDArray[np.float32]
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """One clip of a group that sounds the same.
+
+    Attributes:
+        cosine: How like the group's first clip it is: the lowest cosine of any of their windows; 1 for the first.
+        is_same_bytes: Whether its file holds the same bytes as that of the first; true for the first.
+    """
+
+    path: Path
+    cosine: float
+    is_same_bytes: bool

@@ -1,0 +1,31 @@
+"""Clips leave a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from pe_search.audio.find import is_under
+from pe_search.records import Removal
+from pe_search.store import Store
+
+
+def remove(store: Store, places: Iterable[Path]) -> Removal:
+    """Take clips out, and forget those that were left out.
+
+    Args:
+        store: Opened for writing.
+        places: Clips, folders of clips, and names of clips that are no files.
+    """
+    named = {name for path in places for name in (os.fspath(path), os.path.abspath(path))}
+    removed, forgotten = (
+        [Path(path) for path in known if is_under(path, named)]
+        for known in (store.catalog.stamps(), [str(one.clip.path) for one in store.catalog.left_out()])
+    )
+    if removed or forgotten:
+        store.catalog.commit(removed=[*removed, *forgotten])
+    # Even if nothing is left to remove: a removal that was killed may have got no further than the commit.
+    store.catalog.drop_unused_contents()
+    store.finder.refresh()
+    return Removal(len(removed), len(forgotten))
