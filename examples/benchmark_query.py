@@ -200,7 +200,7 @@ def served_table(store: Path, windows: int, cache: Path, sockets: Path, requests
         if hits is None:
             raise RuntimeError("the server gave no answer")
 
-    with Answering(store, cache, lambda: None) as answering:
+    with Answering(store, lambda: None) as answering:
         answering.warm_up().result()
         rows = {"inside the server": latencies_ms(inside, requests)}
     with server(store, cache, sockets):
