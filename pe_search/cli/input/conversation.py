@@ -140,7 +140,7 @@ def _read_line() -> str | None:
 
 
 @contextmanager
-def ctrl_c_put_off(_checkpoint: object) -> Iterator[None]:
+def ctrl_c_put_off(_checkpoint: object = None) -> Iterator[None]:
     """Let Ctrl-C wait to the end of the block, which imports torch and the like: cut short, that can't be tried again.
 
     Raises:
