@@ -130,7 +130,8 @@ class Model:
                     f"The store at {self._directory} was made with revision {manifest.revision} of {manifest.model}; "
                     f"index into another store (--store) to use {wanted.revision}."
                 )
-        return find_same_checkpoint(manifest.model, manifest.revision, may_fetch=may_fetch)
+        name, revision = manifest.model, manifest.revision
+        return self.loaded.checkpoint(name, revision, lambda: find_same_checkpoint(name, revision, may_fetch=may_fetch))
 
     @property
     def frame_checkpoint(self) -> Checkpoint:
@@ -146,8 +147,9 @@ class Model:
         names = (name for name in (self._frame_model, ranking, BUILTIN) if name is not None)
         name = frame_model_of(next(names))
         if manifest is not None and name == manifest.model:
-            return find_same_checkpoint(name, manifest.revision)
-        return find_checkpoint(name)
+            revision = manifest.revision
+            return self.loaded.checkpoint(name, revision, lambda: find_same_checkpoint(name, revision))
+        return self.loaded.checkpoint(name, None, lambda: find_checkpoint(name))
 
     @property
     def has_store(self) -> bool:

@@ -90,6 +90,13 @@ class Loaded:
         self._texts: _Kept[CompiledTextEmbedder | Embedder] = _Kept()
         self._audio: _Kept[OneAtATime] = _Kept()
         self._frames: _Kept[Embedder] = _Kept()
+        self._found: dict[tuple[str, str | None], Checkpoint] = {}
+
+    def checkpoint(self, name: str, revision: str | None, find: Callable[[], Checkpoint]) -> Checkpoint:
+        """A checkpoint, found on this machine once: what is loaded needs its files no more."""
+        if (name, revision) not in self._found:
+            self._found[name, revision] = find()
+        return self._found[name, revision]
 
     def text_embedder(self, name: str, revision: str) -> CompiledTextEmbedder | Embedder:
         """What embeds texts, the quickest way that there is.
