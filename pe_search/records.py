@@ -298,12 +298,14 @@ class Rebuilding:
         restored_manifest: Whether the manifest was damaged, and is written again as the catalog has it.
         saved_clips: Clips saved from a damaged catalog; None if it was sound.
         damaged: Where the damaged catalog is now, if there was one.
+        unsure: Of how many of the saved clips' contents it is no longer known whether they could be read whole.
     """
 
     windows: int
     restored_manifest: bool = False
     saved_clips: int | None = None
     damaged: Path | None = None
+    unsure: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from math import fsum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,14 +95,11 @@ class Catalog:
     def holdings(self) -> Holdings:
         """Count what is there."""
         with self._reading():
-            contents = [checked(row, "a content") for row in self._db.execute(f"SELECT {CONTENT} FROM contents")]
-            left_out = self._db.execute("SELECT count(*) FROM left_out").fetchone()[0]
-            held = [content for content in contents if content[4]]
-            clips = self._db.execute("SELECT count(*) FROM clips").fetchone()[0]
-            if clips != sum(content[4] for content in held):
-                raise ValueError("it lacks clips or contents")
+            contents = self._contents()
+            left_out = len(self._left_out())
+        held = [content for content in contents if content[4]]
         return Holdings(
-            clips=clips,
+            clips=sum(clips for *_, clips, _ in held),
             contents=len(held),
             windows=sum(clips * count for *_, clips, count in held),
             audio_s=fsum(clips * (duration_s or 0.0) for _, _, duration_s, _, clips, _ in held),
@@ -134,11 +132,13 @@ class Catalog:
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
         with self._reading():
-            rows = self._db.execute(
-                "SELECT path, size_bytes, modified_ns, changed_ns, inode, reason, checksum FROM left_out ORDER BY path"
-            )
-            kept = [checked(row, "a clip that was left out") for row in rows]
-            return [LeftOut(clip_of(*row), str(reason)) for *row, reason in kept]
+            return [LeftOut(clip_of(*row), str(reason)) for *row, reason in self._left_out()]
+
+    def _left_out(self) -> list[tuple[Any, ...]]:
+        rows = self._db.execute(
+            "SELECT path, size_bytes, modified_ns, changed_ns, inode, reason, checksum FROM left_out ORDER BY path"
+        )
+        return [checked(row, "a clip that was left out") for row in rows]
 
     def missing_by_digest(self) -> dict[bytes, str]:
         """What could not be read of each content that was not read whole."""
@@ -146,8 +146,14 @@ class Catalog:
             return dict(self._missing().values())
 
     def _missing(self) -> dict[int, tuple[bytes, str]]:
-        rows = self._db.execute(f"SELECT {CONTENT} FROM contents WHERE missing IS NOT NULL")
-        return {row[0]: (row[1], str(checked(row, "a content")[3])) for row in rows}
+        return {row[0]: (row[1], str(row[3])) for row in self._contents() if row[3] is not None}
+
+    def _contents(self) -> list[tuple[Any, ...]]:
+        """All contents without their checksums, counted."""
+        contents = [checked(row, "a content") for row in self._db.execute(f"SELECT {CONTENT} FROM contents")]
+        if sum(clips for *_, clips, _ in contents) != self._db.execute("SELECT count(*) FROM clips").fetchone()[0]:
+            raise ValueError("it lacks clips or contents")
+        return contents
 
     def incomplete(self) -> list[Incomplete]:
         """The clips that couldn't be read whole, in order of path."""
@@ -339,9 +345,11 @@ class Catalog:
                 yield windows.decoded(rows, self._dimension)
 
     def embeddings_of(self, window_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-        """As `embeddings`, of those of the given windows that are there, all at once."""
+        """As `embeddings`, of the given windows, all at once."""
         with self._reading():
             rows = windows.windows_with(self._db, window_ids, lambda _: None)
+            if len(rows) != len(window_ids):
+                raise ValueError("it lacks windows")
             return windows.decoded([rows[window_id] for window_id in sorted(rows)], self._dimension)
 
     def places(

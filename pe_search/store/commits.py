@@ -163,6 +163,13 @@ def stretches(ids: Iterable[int]) -> list[tuple[int, int]]:
     return found
 
 
+def between(held: Sequence[tuple[int, int]], last_id: int) -> list[tuple[int, int]]:
+    """The stretches of numbers from 1 to a last one that lie between others, which are in order."""
+    firsts = [1, *(last + 1 for _, last in held)]
+    lasts = [*(first - 1 for first, _ in held), last_id]
+    return [(first, last) for first, last in zip(firsts, lasts, strict=True) if first <= last]
+
+
 def last_window_id(db: sqlite3.Connection) -> int:
     """The highest id that a window ever had; 0 if there never was one."""
     row = db.execute(

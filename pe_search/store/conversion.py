@@ -156,20 +156,13 @@ def _from_2(db: sqlite3.Connection) -> str:
     db.execute(f"INSERT INTO clips SELECT id, {clip}, checksum({clip}) FROM old_clips")
     problem = "path, size_bytes, modified_ns, NULL, NULL, reason"
     db.execute(f"INSERT INTO left_out SELECT {problem}, checksum({problem}) FROM old_left_out")
-    commits.add_gone(db, _between(held, last_id))
+    commits.add_gone(db, commits.between(held, last_id))
     for table in ("clips", "left_out", "windows", "contents", "state"):
         db.execute(f"DROP TABLE old_{table}")
     # The last ids may be those of windows that are gone, and are never given again.
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'windows'")
     db.execute("INSERT INTO sqlite_sequence VALUES ('windows', ?)", (last_id,))
     return identity
-
-
-def _between(held: list[tuple[int, int]], last_id: int) -> list[tuple[int, int]]:
-    """The stretches of ids from 1 on that lie between others, in order."""
-    firsts = [1, *(last + 1 for _, last in held)]
-    lasts = [*(first - 1 for first, _ in held), last_id]
-    return [(first, last) for first, last in zip(firsts, lasts, strict=True) if first <= last]
 
 
 STEPS: Mapping[int, Step] = {

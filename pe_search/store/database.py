@@ -50,6 +50,8 @@ def open_database(
         timeout=busy_timeout_s,
         check_same_thread=False,
     )
+    # Text that is damaged is for checksums to find, and no error of its own.
+    db.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     try:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
         deadline_s = None if limit_s is None else time.monotonic() + limit_s

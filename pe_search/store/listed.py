@@ -1,11 +1,13 @@
 """Which paths came into a store by a list, so that what leaves the list can leave the store.
 
 A small file of its own, that only `pe-search index` needs. If it is lost, what came by lists stays until it is removed.
+It begins with a checksum: a path that a disk has changed would have `--prune` remove what is on a list.
 """
 
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,14 +30,22 @@ class ListedPaths:
         """The paths; none if there is no file.
 
         Raises:
-            OSError: If it can't be read.
+            StoreError: If it is damaged, or can't be read.
         """
         try:
             with open_regular(self._file) as file:
                 content = file.read()
         except FileNotFoundError:
             return frozenset()
-        return frozenset(os.fsdecode(path) for path in content.split(b"\0")[:-1] if path)
+        except OSError as error:
+            raise StoreError(f"{self._file} can't be read: {error.strerror or error}.") from error
+        heading, _, paths = content.partition(b"\0")
+        if heading != _heading(paths):
+            raise StoreError(
+                f"{self._file} is damaged. Delete it and run the same command again; what came by lists so far then "
+                "stays in the store until `pe-search remove` takes it out."
+            )
+        return frozenset(map(os.fsdecode, paths.split(b"\0")[:-1]))
 
     def write(self, paths: Iterable[str]) -> None:
         """Replace them, whole or not at all. Nothing is written if they are the same. For the store's writer only.
@@ -46,7 +56,12 @@ class ListedPaths:
         paths = frozenset(paths)
         try:
             if paths != self.read():
+                content = b"".join(path + b"\0" for path in sorted(map(os.fsencode, paths)))
                 with whole_file(self._file) as file:
-                    file.writelines(path + b"\0" for path in sorted(map(os.fsencode, paths)))
+                    file.write(_heading(content) + b"\0" + content)
         except OSError as error:
             raise StoreError(f"{self._file} can't be written: {error.strerror or error}.") from error
+
+
+def _heading(paths: bytes) -> bytes:
+    return b"pe-search paths %08x" % zlib.crc32(paths)

@@ -97,8 +97,8 @@ def explaining(path: Path) -> Iterator[None]:
                 "make room, and run the same command again."
             ) from error
         if is_damage(error):
-            raise damaged(path, str(error)) from error
-        raise StoreError(f"The catalog {path} can't be used: {error}") from error
+            raise damaged(path, in_one_line(error)) from error
+        raise StoreError(f"The catalog {path} can't be used: {in_one_line(error)}") from error
     except DamagedWindowError as error:
         raise StoreError(
             f"The catalog {path} is damaged: {error}. `pe-search index` with the clip's folder embeds it again, and "
@@ -106,6 +106,14 @@ def explaining(path: Path) -> Iterator[None]:
         ) from error
     except (ValueError, TypeError, OverflowError) as error:
         raise damaged(path, str(error)) from error
+    except MemoryError as error:
+        # So SQLite takes some lengths that make no sense.
+        raise damaged(path, "a value of it takes more memory than there is") from error
+
+
+def in_one_line(error: sqlite3.Error) -> str:
+    """What SQLite says; of a schema, it quotes all lines."""
+    return " ".join(str(error).split())
 
 
 def damaged(path: Path, reason: str) -> StoreError:

@@ -25,4 +25,4 @@ def rebuild(directory: Path, on_problem: Callable[[Problem], None]) -> Rebuildin
         windows = store.catalog.holdings().windows
     if salvage is None:
         return Rebuilding(windows, is_restored)
-    return Rebuilding(windows, is_restored, salvage.clips, salvage.damaged)
+    return Rebuilding(windows, is_restored, salvage.clips, salvage.damaged, salvage.unsure)

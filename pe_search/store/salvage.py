@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Container, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -19,6 +20,7 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, LeftOut
 from pe_search.store.catalog import Catalog
 from pe_search.store.checking import find_damage
+from pe_search.store.commits import between, last_window_id, stretches
 from pe_search.store.conversion import converted_fields
 from pe_search.store.database import is_damage, open_database
 from pe_search.store.files import CATALOG_FILE, MANIFEST_FILE
@@ -33,6 +35,7 @@ from pe_search.store.manifest import (
     read_manifest,
     write_manifest,
 )
+from pe_search.store.opening import in_one_line
 from pe_search.store.schema import (
     FORMAT_VERSION,
     checked,
@@ -45,6 +48,9 @@ from pe_search.store.schema import (
 )
 
 _ROWS_AT_ONCE = 1_024
+_WINDOW = "content_id, start_s, end_s, embedding, checksum"
+# What SQLite calls the index that it makes for UNIQUE.
+_DIGESTS = "sqlite_autoindex_contents_1"
 # Queries that may fail, for each page there is, while what can't be read is closed in on.
 _TRIES_PER_PAGE = 512
 # More rows than a page holds, for where not even the last id can be read.
@@ -58,10 +64,12 @@ class Salvage:
     Attributes:
         clips: How many clips were saved, each with all its windows.
         damaged: Where the damaged catalog is now.
+        unsure: Of how many saved contents it is no longer known whether they could be read whole.
     """
 
     clips: int
     damaged: Path
+    unsure: int
 
 
 def restore_manifest(directory: Path) -> bool:
@@ -77,7 +85,7 @@ def restore_manifest(directory: Path) -> bool:
                 return False
             row = db.execute("SELECT identity, manifest, checksum FROM state").fetchone()
             kept = manifest_of(fields_of(checked(row, "its state")[1]), directory)
-    except (sqlite3.Error, StoreError, ValueError, TypeError, RecursionError):
+    except (sqlite3.Error, StoreError, ValueError, TypeError, RecursionError, MemoryError):
         return False
     with suppress(StoreError):
         if numbers_of(read_manifest(directory)) == numbers_of(kept):
@@ -120,9 +128,9 @@ def salvage_if_damaged(directory: Path) -> Salvage | None:
         return salvage
     except sqlite3.Error as error:
         if not _is_damage(error):
-            raise StoreError(f"The catalog {path} can't be used: {error}") from error
+            raise StoreError(f"The catalog {path} can't be used: {in_one_line(error)}") from error
         raise StoreError(
-            f"Nothing can be saved of the catalog {path}: {error}. Delete the store, and index again."
+            f"Nothing can be saved of the catalog {path}: {in_one_line(error)}. Delete the store, and index again."
         ) from error
     except OSError as error:
         raise StoreError(f"The store at {directory} can't be written to: {error.strerror or error}.") from error
@@ -142,6 +150,8 @@ def _is_sound(db: sqlite3.Connection, manifest: Manifest, version: int) -> bool:
         if db.execute(f"SELECT count(*) FROM windows WHERE {odd}", (2 * manifest.dimension,)).fetchone()[0]:
             return False
         return version < FORMAT_VERSION or find_damage(db, manifest.dimension).is_none
+    except MemoryError:
+        return False
     except sqlite3.DatabaseError as error:
         if _is_damage(error):
             return False
@@ -171,8 +181,8 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
     digests: dict[int, bytes] = {}
 
-    def contents(db: sqlite3.Connection) -> Iterator[Content]:
-        for content_id, content in _contents(db, manifest, version):
+    def noted(contents: Iterable[tuple[int, Content]]) -> Iterator[Content]:
+        for content_id, content in contents:
             digests[content_id] = content.digest
             yield content
 
@@ -186,9 +196,12 @@ def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
             db.execute("PRAGMA writable_schema = ON")
             # Of a file that is no database at all, this says so.
             db.execute("PRAGMA page_count")
+            heads = _heads(db, version)
+            by_index = {} if version == 2 else _heads_by_index(db, heads)
+            contents = noted(_contents(db, heads | by_index, manifest, version))
             # These are asked for only when all contents have come, and `digests` is complete.
             clips = ((clip, digests[content_id]) for clip, content_id in _clips(db, version) if content_id in digests)
-            catalog.commit(contents=contents(db), clips=clips, left_out=_left_out(db, version))
+            catalog.commit(contents=contents, clips=clips, left_out=_left_out(db, version))
             catalog.drop_unused_contents()
             saved = catalog.holdings().clips
         damaged = _place_for_damaged(path)
@@ -197,7 +210,7 @@ def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
             with suppress(FileNotFoundError):
                 os.replace(f"{path}{end}", f"{damaged}{end}")
         os.replace(draft / CATALOG_FILE, path)
-    return Salvage(saved, damaged)
+    return Salvage(saved, damaged, len(digests.keys() & by_index.keys()))
 
 
 def _place_for_damaged(path: Path) -> Path:
@@ -230,13 +243,13 @@ def _clips(db: sqlite3.Connection, version: int) -> Iterator[tuple[Clip, int]]:
                 yield clip_of(*row[:5]), row[5]
 
 
-def _contents(db: sqlite3.Connection, manifest: Manifest, version: int) -> Iterator[tuple[int, Content]]:
-    heads = _heads(db, version)
+def _contents(
+    db: sqlite3.Connection, heads: dict[int, tuple[Any, ...]], manifest: Manifest, version: int
+) -> Iterator[tuple[int, Content]]:
     # The windows of a content were written one after the other, but those of a long one in several parts.
     waiting: dict[int, list[tuple[Any, ...]]] = {}
     latest = None
-    checksum = "NULL" if version == 2 else "checksum"
-    for row in _rows(db, "windows", f"content_id, start_s, end_s, embedding, {checksum}"):
+    for row in _rows(db, "windows", _WINDOW if version > 2 else _WINDOW.replace("checksum", "NULL")):
         if version > 2 and not is_as_written(row):
             continue
         if latest not in (None, row[1]):
@@ -255,6 +268,47 @@ def _heads(db: sqlite3.Connection, version: int) -> dict[int, tuple[Any, ...]]:
         return {row[0]: (row[1], row[2], None) for row in _rows(db, "contents", "digest, duration_s")}
     rows = _rows(db, "contents", "digest, duration_s, missing, clips, windows, checksum")
     return {row[0]: row[1:4] for row in rows if is_as_written(row)}
+
+
+def _heads_by_index(db: sqlite3.Connection, known: Container[int]) -> dict[int, tuple[Any, ...]]:
+    """As `_heads`, of contents that aren't known: digests from SQLite's index of them, durations from their windows.
+
+    What was missing of a content, in words, is lost. Whether it lacks windows is told by their ids: none may be unknown
+    that could have been one of its last.
+    """
+    rows: list[tuple[int, object]] = []
+    with suppress(sqlite3.DatabaseError, MemoryError):
+        for row in db.execute(f"SELECT id, digest FROM contents INDEXED BY {_DIGESTS} ORDER BY digest"):
+            rows.append(row)
+    times_named = Counter(content_id for content_id, _ in rows)
+    digests = {row[0]: row[1] for row in rows if row[0] not in known and times_named[row[0]] == 1}
+    if not digests:
+        return {}
+    ids: list[int] = []
+    ends: dict[int, tuple[int, float]] = {}
+    for row in _rows(db, "windows", _WINDOW):
+        if is_as_written(row):
+            ids.append(row[0])
+            ends[row[1]] = row[0], row[3]
+    last_unknown = _last_unknown(db, ids)
+    return {
+        content_id: (digest, ends[content_id][1], None)
+        for content_id, digest in digests.items()
+        if content_id in ends and ends[content_id][0] > last_unknown
+    }
+
+
+def _last_unknown(db: sqlite3.Connection, ids: list[int]) -> int:
+    """The highest id that is not among these, ascending, and is of no window that is gone; 0 if there is none."""
+    gone: list[tuple[int, int]] = []
+    last_id = max(ids, default=0)
+    with suppress(sqlite3.DatabaseError, MemoryError, TypeError):
+        last_id = max(last_id, last_window_id(db))
+        for row in db.execute("SELECT first_id, last_id, checksum FROM gone"):
+            if is_as_written(row):
+                gone.append(row[:2])
+    unknown = between(sorted([*stretches(ids), *gone]), last_id)
+    return unknown[-1][1] if unknown else 0
 
 
 def _content(
@@ -279,7 +333,7 @@ def _content(
 
 def _left_out(db: sqlite3.Connection, version: int) -> Iterator[LeftOut]:
     kept = "NULL, NULL, reason, NULL" if version == 2 else "changed_ns, inode, reason, checksum"
-    with suppress(sqlite3.DatabaseError, ValueError):
+    with suppress(sqlite3.DatabaseError, ValueError, MemoryError):
         for row in db.execute(f"SELECT path, size_bytes, modified_ns, {kept} FROM left_out"):
             if version == 2 or is_as_written(row):
                 yield LeftOut(clip_of(*row[:5]), str(row[5]))
@@ -302,7 +356,7 @@ def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[An
                 f"SELECT id, {columns} FROM {table} NOT INDEXED WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
                 (first, final, _ROWS_AT_ONCE),
             ).fetchall()
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, MemoryError):
             tries -= 1
             if first < final:
                 middle = (first + final) // 2

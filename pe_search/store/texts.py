@@ -158,7 +158,7 @@ class RememberedTexts:
                 raise KeyboardInterrupt from error
             if is_damage(error) or is_interrupt(error) or code_of(error) == sqlite3.SQLITE_TOOBIG:
                 self._forget_all()
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, MemoryError):
             self._forget_all()
         except (OSError, StoreError):
             pass

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.records import Clip
-from pe_search.store.commits import last_window_id, name_of
+from pe_search.store.commits import between, last_window_id, name_of
 from pe_search.store.schema import checked, clip_of, is_as_written, path_of, seconds_of
 
 # SQLite's own bound on the variables of one statement has been higher than this since version 3.32.
 _IDS_PER_STATEMENT = 10_000
 _WINDOWS_AT_ONCE = 4_096
+_WINDOWS_ASKED_TWICE = 2_000
 _WINDOW = "id, content_id, start_s, end_s, embedding, checksum"
 CLIP = "path, size_bytes, modified_ns, changed_ns, inode, content_id, clips.checksum"
 CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
@@ -138,36 +139,47 @@ def ids_under(db: sqlite3.Connection, path: Path) -> NDArray[np.int64]:
     contents = {checked(row, "a clip")[5] for row in rows}
     if len(rows) != db.execute(f"SELECT count(*) FROM clips WHERE {condition}", bounds).fetchone()[0]:
         raise ValueError("it lacks clips")
-    ids: list[int] = []
+    content_of: dict[int, int] = {}
     expected = 0
     for some in _pieces(sorted(contents)):
         marks = ",".join("?" * len(some))
         counts = db.execute(f"SELECT {CONTENT} FROM contents WHERE id IN ({marks})", some)
         expected += sum(checked(row, "a content")[5] for row in counts)
-        ids += [row[0] for row in db.execute(f"SELECT id FROM windows WHERE content_id IN ({marks})", some)]
-    if len(ids) != expected:
+        content_of.update(db.execute(f"SELECT id, content_id FROM windows WHERE content_id IN ({marks})", some))
+    if len(content_of) != expected:
         raise ValueError("it lacks windows")
-    return np.sort(np.array(ids, np.int64))
+    ids = sorted(content_of)
+    # They came from SQLite's index. The table is larger: to ask it of many takes longer than the search.
+    if len(ids) <= _WINDOWS_ASKED_TWICE:
+        marks = ",".join("?" * len(ids))
+        if content_of != dict(db.execute(f"SELECT id, content_id FROM windows NOT INDEXED WHERE id IN ({marks})", ids)):
+            raise ValueError("it lacks windows")
+    return np.array(ids, np.int64)
 
 
 def all_ids(db: sqlite3.Connection) -> NDArray[np.int64]:
     """Ids, ascending, of all windows."""
-    # In no order, so that SQLite goes through its own index, which is far smaller than the table.
-    ids = np.sort(np.array([row[0] for row in db.execute("SELECT id FROM windows")], np.int64))
-    if len(ids) != last_window_id(db) - gone_after(db, 0):
+    stretches = between(_gone(db, 0), last_window_id(db))
+    count = db.execute("SELECT count(*) FROM windows").fetchone()[0]
+    # Before they are made: the ids of a store from elsewhere may go up to any number.
+    if sum(last - first + 1 for first, last in stretches) != count:
         raise ValueError("it lacks windows")
-    return ids
+    return np.concatenate([np.empty(0, np.int64), *(np.arange(first, last + 1) for first, last in stretches)])
 
 
 def gone_after(db: sqlite3.Connection, after: int) -> int:
     """How many windows with higher ids are gone."""
+    return sum(max(0, last_id - max(first_id, after + 1) + 1) for first_id, last_id in _gone(db, after))
+
+
+def _gone(db: sqlite3.Connection, after: int) -> list[tuple[int, int]]:
+    """First and last id of the stretches of windows that are gone, but for those that lie before an id as a whole."""
     rows = db.execute(
         "SELECT first_id, last_id, checksum FROM gone "
         "WHERE first_id >= ifnull((SELECT max(first_id) FROM gone WHERE first_id <= ?), 0)",
         (after,),
     )
-    stretches = [checked(row, "windows that are gone") for row in rows]
-    return sum(max(0, last_id - max(first_id, after + 1) + 1) for first_id, last_id in stretches)
+    return [(first_id, last_id) for first_id, last_id in (checked(row, "windows that are gone") for row in rows)]
 
 
 def _is_gone(db: sqlite3.Connection, window_id: int) -> bool:

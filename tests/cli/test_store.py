@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -197,3 +198,21 @@ def test_rebuilding_saves_what_can_be_read_of_a_damaged_catalog(store):
         "again to embed what is missing."
     )
     assert paths(store) == [path for path in before if os.fsencode(path) != lost]
+
+
+def test_rebuilding_says_what_is_no_longer_known_once_the_table_of_contents_is_gone(store):
+    before = paths(store)
+    with closing(sqlite3.connect(store / "catalog.sqlite3")) as db:
+        page, size_bytes = db.execute(
+            "SELECT rootpage, page_size FROM sqlite_master, pragma_page_size WHERE name = 'contents'"
+        ).fetchone()
+    with (store / "catalog.sqlite3").open("r+b") as file:
+        file.seek((page - 1) * size_bytes)
+        file.write(bytes(size_bytes))
+    outcome = invoke("rebuild", "--store", store)
+    assert outcome.status == 0
+    assert outcome.err.splitlines()[0].startswith("14 clips saved from the damaged catalog, which is now ")
+    assert outcome.err.splitlines()[1] == (
+        "Of 14 clips it is no longer known whether anything of them couldn't be read."
+    )
+    assert paths(store) == before

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from pe_search.pe_audio.embedder import Embedder
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_tower
 from pe_search.store import Store
 from tests.made_up import manifest, noise, write_audio
+from tests.security.conftest import no_longer_than
 
 # Nothing that is given to it may take longer. Loading a made-up checkpoint takes a tenth of that.
 LONGEST_S = 2
@@ -34,25 +33,6 @@ JSON_FILES = ("config.json", "tokenizer_config.json", "tokenizer.json", "special
 def directory(plain_checkpoint, tmp_path) -> Path:
     """A copy to be changed."""
     return Path(shutil.copytree(plain_checkpoint[0], tmp_path / "checkpoint"))
-
-
-@contextmanager
-def no_longer_than(seconds: float) -> Iterator[None]:
-    """Fail where the processor is busy for longer, or where nothing at all goes on for much longer."""
-
-    def fail(_number: int, _frame: object) -> None:
-        raise AssertionError(f"it takes longer than {seconds} s")
-
-    before = [signal.signal(number, fail) for number in (signal.SIGPROF, signal.SIGALRM)]
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    signal.setitimer(signal.ITIMER_REAL, 30 * seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in zip((signal.SIGPROF, signal.SIGALRM), before, strict=True):
-            signal.signal(number, handler)
 
 
 def edit(path: Path, **changes: object) -> None:

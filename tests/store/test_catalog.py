@@ -257,8 +257,10 @@ def test_embeddings_after_an_id_or_of_some_ids(catalog, monkeypatch):
     assert embeddings(catalog, after=3)[1].tolist() == [[4, 1], [5, 1]]
     assert list(catalog.embeddings(after=5)) == []
     assert [catalog.window_count(after=after) for after in (0, 3, 5)] == [5, 2, 0]
-    ids, vectors = catalog.embeddings_of([2, 9, 4])
+    ids, vectors = catalog.embeddings_of([2, 4])
     assert dict(zip(ids.tolist(), vectors.tolist(), strict=True)) == {2: [2, 1], 4: [4, 1]}
+    with pytest.raises(StoreError, match="it lacks windows"):
+        catalog.embeddings_of([2, 9])
     assert catalog.embeddings_of([])[1].shape == (0, 2)
 
 

@@ -31,9 +31,11 @@ def test_nothing_is_written_that_is_there_already(tmp_path):
     assert (tmp_path / LISTED_FILE).stat().st_mtime_ns == 1
 
 
-def test_a_path_that_was_cut_short_is_not_taken_for_another(tmp_path):
-    (tmp_path / LISTED_FILE).write_bytes(b"/a/b.wav\0/a/c.w")
-    assert ListedPaths(tmp_path).read() == {"/a/b.wav"}
+@pytest.mark.parametrize("content", [b"", b"/a/b.wav\0", b"pe-search paths 00000000\0/a/b.wav\0"])
+def test_what_is_damaged_is_not_taken_for_other_paths(tmp_path, content):
+    (tmp_path / LISTED_FILE).write_bytes(content)
+    with pytest.raises(StoreError, match=r"listed\.paths is damaged\. Delete it and run the same command again; what"):
+        ListedPaths(tmp_path).read()
 
 
 def test_what_can_not_be_written_leaves_what_was_there(tmp_path, monkeypatch):

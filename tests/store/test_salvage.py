@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ def test_clips_that_can_be_read_whole_are_saved_as_they_were(directory, share):
     assert found is not None
     saved = held(directory)
     assert found.clips == len(saved) > CLIPS / 3
+    assert found.unsure == 0
     assert saved == {path: whole[path] for path in saved}
     assert (directory / f"{CATALOG_FILE}.damaged").read_bytes() == damaged
     assert salvage_if_damaged(directory) is None
@@ -90,6 +92,47 @@ def test_clips_that_can_be_read_whole_are_saved_as_they_were(directory, share):
         assert len(store.finder.best_matches(np.ones(64, np.float32), 10_000, all_windows=True).best) == windows
     names = {file.name for file in directory.iterdir()}
     assert not [name for name in names if name.startswith(".")]
+
+
+def destroy_root(directory: Path, table: str) -> None:
+    """Destroy the page by which SQLite gets to all rows of a table."""
+    with closing(sqlite3.connect(directory / CATALOG_FILE)) as db:
+        (page,) = db.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()
+    spoil(directory, page - 1)
+
+
+def test_every_window_is_saved_where_the_table_of_contents_is_gone(directory):
+    whole = held(directory)
+    destroy_root(directory, "contents")
+    found = salvage_if_damaged(directory)
+    assert found is not None
+    assert (found.clips, found.unsure) == (CLIPS, CLIPS)
+    assert held(directory) == whole
+    assert salvage_if_damaged(directory) is None
+
+
+def test_so_are_those_of_contents_that_were_removed_before(directory):
+    with Store.open(directory, read_only=False) as store:
+        store.catalog.commit(removed=[Path("/s/008.wav"), Path("/s/1499.wav")])
+        store.catalog.drop_unused_contents()
+    whole = held(directory)
+    destroy_root(directory, "contents")
+    assert salvage_if_damaged(directory) is not None
+    assert held(directory) == whole
+    assert len(whole) == CLIPS - 2
+
+
+@pytest.mark.parametrize("lost", ["/s/008.wav", "/s/1492.wav"])
+def test_where_the_table_of_contents_and_a_last_window_are_gone_no_clip_is_saved_without_it(directory, lost):
+    whole = held(directory)
+    content = "content_id = (SELECT content_id FROM clips WHERE path = CAST(? AS BLOB))"
+    edit(directory, f"DELETE FROM windows WHERE id = (SELECT max(id) FROM windows WHERE {content})", lost)
+    destroy_root(directory, "contents")
+    assert salvage_if_damaged(directory) is not None
+    saved = held(directory)
+    # Any content that came before the window might be the one that lacks it.
+    assert saved == {path: row for path, row in whole.items() if int(path[3:-4]) > int(lost[3:-4])}
+    assert len(saved) == CLIPS - 1 - int(lost[3:-4])
 
 
 def test_the_end_is_gone(directory):

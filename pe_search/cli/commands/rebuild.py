@@ -24,4 +24,6 @@ def rebuild(store: StoreOption = None) -> None:
             f"{counted(made.saved_clips, 'clip')} saved from the damaged catalog, which is now {made.damaged}; index "
             "your folders again to embed what is missing."
         )
+    if made.unsure:
+        say(f"Of {counted(made.unsure, 'clip')} it is no longer known whether anything of them couldn't be read.")
     say(f"Index of {counted(made.windows, 'window')} made.")
