@@ -23,6 +23,8 @@ from tests.faults.warm import BadDisk, Ended, Warm
 
 SOUNDS = Path(__file__).parents[2] / "examples" / "sounds"
 DIMENSION = 32
+# What the system and SQLite say of a disk that is full or fails. Why it can't make a file, SQLite doesn't say.
+WHY = "The disk is full|No space left on device|Input/output error|disk I/O error|unable to open database file"
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,11 @@ def clips_embedded(ended: Ended) -> int:
     said = re.match(r"([\d,]+) clips? embedded ", ended.err)
     assert said, ended.err
     return int(said[1].replace(",", ""))
+
+
+def is_one_line_why(ended: Ended) -> bool:
+    """Whether a run printed nothing but one line that names a full or failing disk."""
+    return (ended.status, ended.out) == (2, b"") and bool(re.fullmatch(rf"pe-search: .*({WHY}).*\n", ended.err))
 
 
 def file_kinds(store: Path) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,23 +9,17 @@ from random import Random
 
 import pytest
 
-from tests.faults.conftest import NOTHING, SOUNDS, calls_of, contents, file_kinds, one_of_each_kind
-from tests.faults.warm import BadDisk, Ended, Fault, Warm
+from tests.faults.conftest import NOTHING, SOUNDS, calls_of, contents, file_kinds, is_one_line_why, one_of_each_kind
+from tests.faults.warm import BadDisk, Fault, Warm
 
 pytestmark = pytest.mark.slow
 
 IN_OWN_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount")
-# What the system and SQLite say of a disk that is full or fails. Why it can't make a file, SQLite doesn't say.
-WHY = "The disk is full|No space left on device|Input/output error|disk I/O error|unable to open database file"
 
 
 @pytest.fixture
 def faults(request: pytest.FixtureRequest) -> int:
     return 50 if request.config.getoption("--all-faults") else 8
-
-
-def is_one_line_why(ended: Ended) -> bool:
-    return (ended.status, ended.out) == (2, b"") and bool(re.fullmatch(rf"pe-search: .*({WHY}).*\n", ended.err))
 
 
 @pytest.mark.parametrize("is_begun", [False, True], ids=["new store", "store with clips"])
