@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +15,7 @@ from pe_search.audio.find import find_clips
 from pe_search.audio.hashing import content_digest
 from pe_search.audio.read import ClipReader, oddities
 from pe_search.audio.windows import cut_windows, fill_last_frame
+from pe_search.embedding import TOO_LARGE, Gathering
 from pe_search.errors import AudioError
 from pe_search.probability import probabilities
 from pe_search.queries import Hit, Query, Span, SpanRules, Trace
@@ -193,14 +193,27 @@ class Locator:
         self, windows: Iterator[Window], path: Path, on_heard: Callable[[float], None]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The first frame of each window, and its scores of shape (frames, texts)."""
-        at_once = max(1, int(self._embedder.batch_s / (_WINDOW_FRAMES * self._heard_frame_s)))
-        while batch := list(islice(windows, at_once)):
-            embeddings = self._embedder.embed_frames([window.samples for window in batch])
-            for window, frames in zip(batch, embeddings, strict=True):
-                if not np.isfinite(frames).all():
-                    raise AudioError(path, "its samples are too large to embed")
+        embedded: list[tuple[Window, NDArray[np.float32] | None]] = []
+        gathering: Gathering[Window] = Gathering(
+            self._embedder.embed_frames,
+            lambda: self._embedder.batch_s,
+            lambda window, frames: embedded.append((window, frames)),
+        )
+
+        def scored() -> Iterator[tuple[int, NDArray[np.float32]]]:
+            for window, frames in embedded:
+                if frames is None:
+                    raise AudioError(path, TOO_LARGE)
                 yield round(window.start_s / self._frame_s), frames @ self._text_embeddings.T
-            on_heard(batch[-1].end_s)
+            if embedded:
+                on_heard(embedded[-1][0].end_s)
+            embedded.clear()
+
+        for window in windows:
+            if gathering.add(window, window.samples):
+                yield from scored()
+        gathering.embed()
+        yield from scored()
 
     def _traces(self, probabilities: NDArray[np.float32], path: Path, start_s: float, end_s: float) -> list[Trace]:
         """The traces of all queries, of probabilities of shape (frames, texts)."""
