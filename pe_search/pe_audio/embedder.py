@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -26,14 +27,18 @@ _CPU_BATCH_S = 20.0
 _CPU_BATCH_OF_NARROW_S = 5.0
 _MPS_BATCH_S = 60.0
 _LONGEST_CUDA_BATCH_S = 600.0
+# At least this much of a batch is audio; the rest is the padding of windows shorter than the longest.
+_LEAST_FILLED = 0.9
 # Activations of the DAC encoder's size that are alive at once, with room for what the allocator can't use.
 _ACTIVATIONS_AT_ONCE = 6
+
+_Embed = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 # Of one token and of several, so that one is padded.
 _TRIED_TEXTS = ("a", "a dog barking")
 
-# The activations of a narrower encoder are small anyway: upstream's own runs it a little faster than tiles do, and to
-# calculate in 16 bits would save no time.
+# The activations of a narrower encoder are small anyway: tiles gain nothing, and to calculate in 16 bits would save no
+# time.
 _WIDE_FROM_CHANNELS = 16
 
 
@@ -114,40 +119,42 @@ class Embedder:
             For each window, in order, float32 of shape (frames, dimension), not normalised. A window's last frame may
             reach beyond its end, which is then reflected, as upstream does.
         """
-        return self._embed_all(self._load_audio_tower().embed_frames, windows)
+        outputs = self._embed_all(self._load_audio_tower().embed_frames, windows)
+        return [
+            frames[: math.ceil(len(window) / self.samples_per_frame)]
+            for frames, window in zip(outputs, windows, strict=True)
+        ]
 
-    def _embed_all(
-        self, embed: Callable[[torch.Tensor], torch.Tensor], windows: Sequence[NDArray[np.float32]]
-    ) -> list[NDArray[np.float32]]:
+    def _embed_all(self, embed: _Embed, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """What `embed` makes of each window, in order, batch by batch."""
         padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
         outputs: dict[int, NDArray[np.float32]] = {}
 
         def embed_rows(rows: list[int]) -> None:
-            batch = torch.from_numpy(np.stack([padded[row] for row in rows])[:, None])
-            outputs.update(zip(rows, self._embed(embed, batch).float().cpu().numpy(), strict=True))
+            outputs.update(zip(rows, self._embed(embed, [padded[row] for row in rows]), strict=True))
 
         for _ in self._map(embed_rows, self._batches([len(window) for window in padded])):
             pass
         return [outputs[row] for row in range(len(windows))]
 
     @torch.inference_mode()
-    def _embed(self, embed: Callable[[torch.Tensor], torch.Tensor], batch: torch.Tensor) -> torch.Tensor:
+    def _embed(self, embed: _Embed, windows: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Embed a batch, in halves if it is more than the GPU's memory holds; so are all that come after."""
+        samples, mask = _side_by_side(windows, self.samples_per_frame)
         try:
-            output = embed(batch.to(self.device, self._dtype))
+            output = embed(samples.to(self.device, self._dtype), None if mask is None else mask.to(self.device))
         except torch.OutOfMemoryError as error:
-            if len(batch) == 1:
+            if len(windows) == 1:
                 raise PeSearchError(
                     "One window is more than the GPU's free memory holds; end what else runs there, or take --device "
                     "cpu or, for a new store, a shorter --window."
                 ) from error
         else:
-            return output
+            return list(output.float().cpu().numpy())
         torch.cuda.empty_cache()
-        half = len(batch) // 2
-        self._batch_s = min(self._batch_s, half * batch.shape[-1] / _SAMPLE_RATE_HZ)
-        return torch.cat([self._embed(embed, batch[:half]), self._embed(embed, batch[half:])])
+        half = len(windows) // 2
+        self._batch_s = min(self._batch_s, half * samples.shape[-1] / _SAMPLE_RATE_HZ)
+        return self._embed(embed, windows[:half]) + self._embed(embed, windows[half:])
 
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts on the CPU in float32, whatever the audio tower runs on: they are few and short.
@@ -161,14 +168,17 @@ class Embedder:
         return output
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Rows to embed together: all of one length, so that no padding mask is needed and none is heard."""
-        rows = sorted(range(len(lengths)), key=lambda row: lengths[row])
+        """Rows to embed together: the longest first, and each with those nearest to it in length."""
+        rows = sorted(range(len(lengths)), key=lambda row: lengths[row], reverse=True)
         start = 0
         while start < len(rows):
-            length = lengths[rows[start]]
-            most = max(1, int(self.batch_s / self._threads * _SAMPLE_RATE_HZ / length))
-            stop = start
-            while stop < len(rows) and stop - start < most and lengths[rows[stop]] == length:
+            longest = lengths[rows[start]]
+            most = max(1, int(self.batch_s / self._threads * _SAMPLE_RATE_HZ / longest))
+            stop, filled = start, 0
+            while stop < len(rows) and stop - start < most:
+                filled += lengths[rows[stop]]
+                if filled < _LEAST_FILLED * longest * (stop + 1 - start):
+                    break
                 stop += 1
             yield rows[start:stop]
             start = stop
@@ -182,9 +192,8 @@ class Embedder:
             with self._explaining():
                 frame = torch.zeros(1, 1, self.samples_per_frame, dtype=self._dtype, device=self.device)
                 _refuse_other_shapes(tower(frame), self.dimension)
-            if self._is_wide:
-                make_quick(tower)
-            elif self.device.type == "cpu":
+            make_quick(tower, self._is_wide)
+            if not self._is_wide and self.device.type == "cpu":
                 # A second thread gains nothing on operations this small, and on a machine that is busy with something
                 # else each wait for it costs more than the work. So every thread has a batch of its own.
                 self._threads = torch.get_num_threads()
@@ -249,6 +258,20 @@ def _pad_to_frames(samples: NDArray[np.float32], samples_per_frame: int) -> NDAr
     """Reflect the end so that the length is a whole number of frames, as `PeAudioFeatureExtractor` does."""
     surplus = len(samples) % samples_per_frame
     return np.pad(samples, (0, samples_per_frame - surplus), "reflect") if surplus else samples
+
+
+def _side_by_side(
+    windows: list[NDArray[np.float32]], samples_per_frame: int
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Windows as an `AudioTower` takes them, with a mask of their frames if they are not of one length."""
+    lengths = [len(window) for window in windows]
+    samples = np.zeros((len(windows), 1, max(lengths)), np.float32)
+    for row, window in zip(samples, windows, strict=True):
+        row[0, : len(window)] = window
+    if min(lengths) == max(lengths):
+        return torch.from_numpy(samples), None
+    frames = torch.tensor(lengths) // samples_per_frame
+    return torch.from_numpy(samples), torch.arange(int(frames.max())) < frames[:, None]
 
 
 def _pick_device(name: str) -> torch.device:

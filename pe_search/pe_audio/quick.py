@@ -1,4 +1,4 @@
-"""Give an audio tower quicker parts that calculate the same."""
+"""Give an audio tower quicker parts that calculate the same, also for windows of unequal length side by side."""
 
 from __future__ import annotations
 
@@ -8,21 +8,65 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pe_search.pe_audio.dac import TiledDacEncoder
+from pe_search.pe_audio.dac import Ends, TiledDacEncoder
+from pe_search.pe_audio.narrow import NarrowDacEncoder
 from pe_search.pe_audio.towers import AudioTower
 
 
-def make_quick(tower: AudioTower) -> None:
-    """Replace the DAC encoder and, where that pays, the linear layers of a tower, in place.
+def make_quick(tower: AudioTower, is_wide: bool) -> None:
+    """Replace the parts before the transformer and, where that pays, the linear layers of a tower, in place.
 
     Args:
         tower: In its final dtype and on its device, for inference only.
+        is_wide: Whether its DAC encoder is wide enough for operations of torch. If not, and on a CPU, the tower is in
+            float32.
     """
-    front: Any = tower.audio_encoder.embedder
-    front.dac_encoder = TiledDacEncoder(front.dac_encoder)
-    weight = tower.audio_encoder.output.weight
-    if weight.device.type == "cpu" and weight.dtype == torch.float32 and _has_onednn():
-        _replace_linear_layers(tower.audio_encoder)
+    encoder: Any = tower.audio_encoder
+    on_cpu = encoder.output.weight.device.type == "cpu"
+    kind = NarrowDacEncoder if on_cpu and not is_wide else TiledDacEncoder
+    encoder.embedder = _Front(encoder.embedder, kind(encoder.embedder.dac_encoder))
+    resnet = encoder.patch_embedder.resnet_block
+    for block in (resnet.block1, resnet.block2):
+        block.groupnorm = _GroupNorm(block.groupnorm)
+    if on_cpu and is_wide and encoder.output.weight.dtype == torch.float32 and _has_onednn():
+        _replace_linear_layers(encoder)
+
+
+class _Front(nn.Module):
+    """A `PeAudioEncoderEmbedder` whose mask has a number per frame, and whose DAC encoder knows the windows' ends."""
+
+    def __init__(self, front: Any, dac_encoder: nn.Module) -> None:
+        super().__init__()
+        self.dac_encoder = dac_encoder
+        self._bottleneck, self._data_proj = front.bottleneck, front.data_proj
+
+    def forward(
+        self, input_values: torch.Tensor, padding_mask: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        encoded = self.dac_encoder(input_values, None if padding_mask is None else Ends.of(padding_mask))
+        return self._data_proj(self._bottleneck(encoded).transpose(1, 2)), padding_mask
+
+
+class _GroupNorm(nn.Module):
+    """A `PeAudioMaskedGroupNorm` of one group that gives a padded window what it gives the window alone.
+
+    Upstream's sums up a padded window in the dtype of the signal, but one that isn't padded in float32.
+    """
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self._weight, self._bias, self._eps = norm.weight[:, None], norm.bias[:, None], norm.eps
+
+    def forward(self, signal: torch.Tensor, padding_mask: torch.Tensor | None = None) -> torch.Tensor:
+        if padding_mask is None:
+            return functional.group_norm(signal, 1, self._weight[:, 0], self._bias[:, 0], self._eps)
+        beyond = ~padding_mask[:, :1]
+        numbers = padding_mask.sum((1, 2), keepdim=True)
+        wide = signal.float().masked_fill(beyond, 0)
+        centred = (wide - wide.sum((1, 2), keepdim=True) / numbers).masked_fill_(beyond, 0)
+        variance = centred.square().sum((1, 2), keepdim=True) / numbers
+        normal = centred * torch.rsqrt(variance + self._eps) * self._weight + self._bias
+        return normal.masked_fill_(beyond, 0).to(signal.dtype)
 
 
 class _OneDnnLinear(nn.Module):

@@ -68,10 +68,16 @@ class Snake:
 
 
 def turns_and_amounts(alpha: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the loops take of each channel: how many half turns of the sine an input of 1 is, and 1 / (α + 1e-9)."""
-    values = alpha.flatten().double().numpy()
+    """What the loops take of each channel: its `half_turns_and_amounts`."""
     # Several moments side by side, because a loop over few channels is mostly beginning and end.
-    values = np.tile(values, max(1, _STRETCH // len(values)))
+    times = max(1, _STRETCH // alpha.numel())
+    turns, amounts = half_turns_and_amounts(alpha)
+    return np.tile(turns, times), np.tile(amounts, times)
+
+
+def half_turns_and_amounts(alpha: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How many half turns of the sine an input of 1 is in each channel, and 1 / (α + 1e-9)."""
+    values = alpha.flatten().double().numpy()
     return (values / math.pi).astype(np.float32), (1 / (values + _LEAST)).astype(np.float32)
 
 

@@ -78,28 +78,32 @@ class AudioTower(_Tower):
         self.audio_head = PeAudioContrastiveHead(config.audio_config.hidden_size, config.text_config.hidden_size)
         self.post_init()
 
-    def forward(self, input_values: torch.Tensor) -> torch.Tensor:
-        """Embed windows of one length, as `PeAudioModel.get_audio_embeds` does.
+    def forward(self, input_values: torch.Tensor, padding_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Embed windows, as `PeAudioModel.get_audio_embeds` does each alone.
 
         Args:
-            input_values: (windows, 1, samples), samples a multiple of 1,920.
+            input_values: (windows, 1, samples), samples a multiple of 1,920, with zeros after a shorter window.
+            padding_mask: (windows, frames), true up to each window's end; none if all windows are of one length.
+                A tower takes one after `make_quick`.
 
         Returns:
             (windows, dimension).
         """
-        embeddings: torch.Tensor = self.audio_head(self.audio_encoder(input_values).pooler_output)
+        embeddings: torch.Tensor = self.audio_head(self.audio_encoder(input_values, padding_mask).pooler_output)
         return embeddings
 
-    def embed_frames(self, input_values: torch.Tensor) -> torch.Tensor:
-        """Embed each frame of windows of one length, as `PeAudioFrameLevelModel.get_audio_embeds` does.
+    def embed_frames(self, input_values: torch.Tensor, padding_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """Embed each frame of windows, as `PeAudioFrameLevelModel.get_audio_embeds` does those of each window alone.
 
         Args:
-            input_values: (windows, 1, samples), samples a multiple of 1,920.
+            input_values: (windows, 1, samples), samples a multiple of 1,920, with zeros after a shorter window.
+            padding_mask: (windows, frames), true up to each window's end; none if all windows are of one length.
+                A tower takes one after `make_quick`.
 
         Returns:
-            (windows, frames, dimension).
+            (windows, frames, dimension). What is beyond a window's end means nothing.
         """
-        embeddings: torch.Tensor = self.audio_head(self.audio_encoder(input_values).last_hidden_state)
+        embeddings: torch.Tensor = self.audio_head(self.audio_encoder(input_values, padding_mask).last_hidden_state)
         return embeddings
 
 

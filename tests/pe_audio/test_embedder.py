@@ -13,7 +13,7 @@ from pe_search.pe_audio import embedder as embedder_module
 from pe_search.pe_audio.checkpoint import find_checkpoint
 from pe_search.pe_audio.dac import TiledDacEncoder
 from pe_search.pe_audio.embedder import Embedder
-from tests.made_up import edit_config, make_checkpoint, make_tokenizer, noise
+from tests.made_up import LAYOUTS, edit_config, make_checkpoint, make_tokenizer, noise
 
 TEXTS = ["a dog barking", "rain", "the sound of a church bell and a siren in the rain", "unknown words"]
 # Whole and broken numbers of frames, several of one length, one frame, one sample.
@@ -195,16 +195,51 @@ def test_an_embedding_does_not_depend_on_its_neighbours(plain_checkpoint, window
     np.testing.assert_allclose(embedder.embed_texts(TEXTS), texts_alone, atol=1e-5)
 
 
-def test_only_windows_of_one_length_go_through_together(plain_checkpoint, windows, monkeypatch):
+def of_norm(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """The largest difference of two embeddings, or of rows of them, as a part of the norm."""
+    return float((np.abs(found - expected).max(axis=-1) / np.linalg.norm(expected, axis=-1)).max())
+
+
+@pytest.mark.parametrize("dac_channels", [2, 16])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_windows_of_any_lengths_come_out_as_if_alone(tmp_path, layout, dac_channels):
+    make_checkpoint(tmp_path, layout, dac_channels=dac_channels)
+    embedder = Embedder(find_checkpoint(str(tmp_path)), device="cpu", dtype="float32")
+    rng = np.random.default_rng(0)
+    windows = [noise(seconds, seed=seed) for seed, seconds in enumerate(rng.uniform(1 / 48_000, 0.8, 24))]
+    alone = np.concatenate([embedder.embed_windows([window]) for window in windows])
+    frames_alone = [embedder.embed_frames([window])[0] for window in windows]
+    masks = []
+    embedder._audio_tower.audio_encoder.register_forward_pre_hook(lambda _module, inputs: masks.append(inputs[1]))
+    for order in (np.arange(24), rng.permutation(24), rng.permutation(24)[:10]):
+        together = embedder.embed_windows([windows[row] for row in order])
+        assert of_norm(together, alone[order]) < 1e-5
+        for row, frames in zip(order, embedder.embed_frames([windows[row] for row in order]), strict=True):
+            assert frames.shape == frames_alone[row].shape
+            assert of_norm(frames, frames_alone[row]) < 1e-5
+    # They did go through together, and were padded.
+    ragged = [mask for mask in masks if mask is not None]
+    assert len(ragged) > 10
+    assert min(float(mask.float().mean()) for mask in ragged) < 0.95
+
+
+def test_a_batch_has_at_most_a_tenth_of_padding(plain_checkpoint, monkeypatch):
     monkeypatch.setattr(embedder_module, "_CPU_BATCH_OF_NARROW_S", 2.0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
-    shapes = []
-    tower = embedder._load_audio_tower()
-    tower.register_forward_pre_hook(lambda _module, inputs: shapes.append(tuple(inputs[0].shape)))
-    embedder.embed_windows(windows)
-    # 1 s is 25 frames; three of those are more than the 2 s that are allowed at once here.
-    frames = [(batch, samples // 1920) for batch, _, samples in shapes]
-    assert frames == [(2, 1), (1, 13), (1, 20), (2, 25), (1, 25)]
+    lengths = [frames * 1920 for frames in (20, 5, 13, 18, 1, 20, 15, 18, 1, 17, 9)]
+    # Two of these are as much as goes in 2 s; 17 and 15 leave 2 of 34 empty, 13 and 9 would leave 4 of 26.
+    assert list(embedder._batches(lengths)) == [[0, 5], [3, 7], [9, 6], [2], [10], [1], [4, 8]]
+    rng = np.random.default_rng(0)
+    many = [int(length) for length in rng.integers(5, 21, 300) * 1920]
+    batches = list(embedder._batches(many))
+    assert sorted(row for batch in batches for row in batch) == list(range(300))
+    for batch in batches:
+        held = [many[row] for row in batch]
+        assert sum(held) >= 0.9 * max(held) * len(held)
+        assert max(held) * len(held) <= 2 * 48_000
+    # What a batch holds is bounded by its seconds more often than by its padding.
+    assert len(batches) < 1.3 * sum(many) / (2 * 48_000)
 
 
 def test_no_windows(plain_checkpoint):
