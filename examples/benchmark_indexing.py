@@ -4,6 +4,7 @@
     python examples/benchmark_indexing.py --sizes builtin --data RECORDINGS
     python examples/benchmark_indexing.py --sizes builtin --hours 24
     python examples/benchmark_indexing.py --sizes builtin --formats
+    python examples/benchmark_indexing.py --clips one-shots --against CHECKOUT
 
 Upstream's loop reads a clip, runs `PeAudioFeatureExtractor` and `PeAudioModel.get_audio_embeds`, and goes on to the
 next. pe-search's is what `pe-search index` does, from the folder to a new store. Each way has a process of its own,
@@ -14,7 +15,10 @@ those that give the published numbers of parameters.
 With `--formats` the same clips are indexed in each of several formats instead, and the rows show what share of the time
 the model is busy while they are decoded beside it.
 
-With `--data` the clips are those of a folder (of ESC-10, say); without, noise of 10 s as FLAC.
+With `--data` the clips are those of a folder (of ESC-10, say); without, noise of 10 s as FLAC, or with
+`--clips one-shots` noise of 0.2 to 0.8 s as WAV, each clip of its own length.
+
+With `--against` the pe-search of another checkout takes its turns as well.
 """
 
 import argparse
@@ -48,6 +52,7 @@ PROMPTS = (
 )
 WINDOW_S = 10.0
 RATE_HZ = 48_000
+ONE_SHOTS = 96
 Embeddings = NDArray[np.float32]
 # Extension, container and codec, in FFmpeg's words.
 FORMATS = {
@@ -91,6 +96,15 @@ def make_clips(folder: Path, count: int) -> None:
         rng = np.random.default_rng(number)
         swell = 0.1 + 0.1 * np.sin(np.arange(int(WINDOW_S * RATE_HZ)) / RATE_HZ * rng.uniform(1, 20))
         soundfile.write(folder / f"{number:04}.flac", rng.standard_normal(len(swell)) * swell, RATE_HZ)
+
+
+def make_one_shots(folder: Path) -> None:
+    """Noise that dies away, from 0.2 to 0.8 s, each clip of its own length, as WAV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(0)
+    for number, duration_s in enumerate(rng.permutation(np.linspace(0.2, 0.8, ONE_SHOTS))):
+        samples = rng.standard_normal(int(duration_s * RATE_HZ))
+        soundfile.write(folder / f"{number:04}.wav", samples * np.geomspace(0.3, 0.003, len(samples)), RATE_HZ)
 
 
 def encode_clips(clips: Path, folder: Path, name: str) -> None:
@@ -281,8 +295,14 @@ def peak_mb(device: str) -> float:
 
 
 def serve(pipe: Connection, kind: str, checkpoint: str, device: str, dtype: str, threads: int) -> None:
-    """A way's own process: load the model, then work on each folder that comes through the pipe."""
+    """A way's own process: load the model, then work on each folder that comes through the pipe.
+
+    `kind` is `upstream`, `pe-search` or the directory of a checkout of pe-search.
+    """
     import torch
+
+    if kind not in ("upstream", "pe-search"):
+        sys.path.insert(0, kind)
 
     torch.set_num_threads(threads)
     way = (Upstream if kind == "upstream" else Ours)(checkpoint, device, dtype)
@@ -362,6 +382,8 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
     kinds = [("upstream", "float32"), ("pe-search", "float32")]
     if size != "builtin":  # which pe-search calculates in float32 only
         kinds.append(("pe-search", "bfloat16"))
+    if options.against is not None:
+        kinds += [(str(options.against.resolve()), dtype) for kind, dtype in kinds if kind == "pe-search"]
     ways = [start(kind, checkpoint, options.device, dtype, options.threads) for kind, dtype in kinds]
     for _ in range(options.repeats):
         for way in ways:
@@ -451,14 +473,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["builtin", *SIZES], choices=["builtin", *SIZES])
     parser.add_argument("--repeats", type=int, default=5, help="turns of each way (default 5)")
-    parser.add_argument("--clips", type=int, default=6, help="how many clips to make (default 6)")
+    parser.add_argument("--clips", default="6", help="how many clips to make (default 6), or one-shots")
     parser.add_argument("--data", type=Path, help="folder of clips of at most 10 s, instead of made ones")
+    parser.add_argument("--against", type=Path, help="another checkout of pe-search, which takes its turns as well")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--formats", action="store_true", help="index the same clips in several formats instead")
     parser.add_argument("--hours", type=float, help="index one recording of so many hours instead, and show its memory")
     parser.add_argument("--work", type=Path, default=Path("benchmark-work"), help="scratch folder (6 GB for large)")
     options = parser.parse_args()
+    if options.clips != "one-shots" and not options.clips.isdecimal():
+        parser.error("--clips takes a number or one-shots")
     options.work.mkdir(parents=True, exist_ok=True)
     if options.hours:
         measure_long(options)
@@ -466,7 +491,10 @@ def main() -> None:
     folder = options.data
     if folder is None:
         folder = options.work / f"{options.clips}-clips"
-        make_clips(folder, options.clips)
+        if options.clips == "one-shots":
+            make_one_shots(folder)
+        else:
+            make_clips(folder, int(options.clips))
     print(f"{platform.processor() or platform.machine()}, {options.threads} threads, {options.device}")
     if options.formats:
         print(f"Medians of {options.repeats} turns. Speed: seconds of audio a second.")
