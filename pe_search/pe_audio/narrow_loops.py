@@ -20,7 +20,14 @@ _C1, _C2, _C3, _C4, _C5, _C6 = map(np.float32, COEFFICIENTS)
 # Numbers of one channel that are taken from one operation to the next: those of all channels stay in the cache.
 _STRETCH = 1_024
 _TAPS = 7
-_KEPT: dict[str, Any] = {**COMPILED, "cache": True}
+
+
+def _kept(loop: Any) -> Any:
+    """Compile a loop when it is first called, and keep it for later runs if there is a place to write it to."""
+    try:
+        return njit(cache=True, **COMPILED)(loop)
+    except RuntimeError:
+        return njit(**COMPILED)(loop)
 
 
 @njit(inline="always")
@@ -31,13 +38,20 @@ def _snake(x, turn, amount):  # type: ignore[no-untyped-def]
     return x + amount * (((((_C6 * u + _C5) * u + _C4) * u + _C3) * u + _C2) * u + _C1) * u
 
 
-@njit(**_KEPT)
+@_kept
 def _activate(x, turn, amount, y):  # type: ignore[no-untyped-def]
     for t in range(len(x)):
         y[t] = _snake(x[t], turn, amount)
 
 
-@njit(**_KEPT)
+@_kept
+def _copy(x, y):  # type: ignore[no-untyped-def]
+    # numba takes three seconds to compile the assignment of a slice.
+    for t in range(len(x)):
+        y[t] = x[t]
+
+
+@_kept
 def _convolve(signal, kernel, bias, dilation, length, result):  # type: ignore[no-untyped-def]
     """`length` numbers of a convolution with seven taps; `signal` begins with what the first of them needs."""
     outputs, inputs, _ = kernel.shape
@@ -66,23 +80,27 @@ def _convolve(signal, kernel, bias, dilation, length, result):  # type: ignore[n
                     y[t] += weight * a[t]
 
 
-@njit(**_KEPT)
+@_kept
 def convolve(signal, ends, kernel, bias, result):  # type: ignore[no-untyped-def]
     """A convolution with seven taps side by side, with zeros around each window."""
     _, channels, _ = signal.shape
     reach = _TAPS // 2
     held = np.empty((channels, _STRETCH + 2 * reach), np.float32)
+    convolved = np.empty((len(kernel), _STRETCH), np.float32)
     for row in range(len(signal)):
         for start in range(0, ends[row], _STRETCH):
             stop = min(start + _STRETCH, ends[row])
             first, last = max(0, start - reach), min(ends[row], stop + reach)
-            held[:, : first - start + reach] = 0
-            held[:, first - start + reach : last - start + reach] = signal[row, :, first:last]
-            held[:, last - start + reach :] = 0
-            _convolve(held, kernel, bias, 1, stop - start, result[row, :, start:stop])
+            for c in range(channels):
+                held[c, : first - start + reach] = 0
+                _copy(signal[row, c, first:last], held[c, first - start + reach :])
+                held[c, last - start + reach :] = 0
+            _convolve(held, kernel, bias, 1, stop - start, convolved)
+            for o in range(len(kernel)):
+                _copy(convolved[o, : stop - start], result[row, o, start:])
 
 
-@njit(**_KEPT)
+@_kept
 def residual_unit(  # type: ignore[no-untyped-def]
     signal, ends, turns1, amounts1, kernel1, bias1, dilation, turns2, amounts2, kernel2, bias2, result
 ):
@@ -118,7 +136,7 @@ def residual_unit(  # type: ignore[no-untyped-def]
                         y[t] += v * a[t]
 
 
-@njit(**_KEPT)
+@_kept
 def activate(signal, ends, turns, amounts, result):  # type: ignore[no-untyped-def]
     """Snake, and zeros beyond the ends."""
     for row in range(len(signal)):
@@ -126,11 +144,3 @@ def activate(signal, ends, turns, amounts, result):  # type: ignore[no-untyped-d
         for c in range(signal.shape[1]):
             _activate(signal[row, c, :end], turns[c], amounts[c], result[row, c])
             result[row, c, end:] = 0
-
-
-@njit(**_KEPT)
-def add(signal, residual):  # type: ignore[no-untyped-def]
-    """Add to a signal, in place, everywhere."""
-    x, y = signal.reshape(-1), residual.reshape(-1)
-    for t in range(len(x)):
-        x[t] += y[t]
