@@ -115,7 +115,7 @@ def embed_blocks(
         float32 of shape (windows, dimension).
 
     Raises:
-        AudioError: If the samples are too large to embed; also as the blocks do.
+        AudioError: If there are no samples, or they are too large to embed; also as the blocks do.
     """
     embeddings: list[NDArray[np.float32]] = []
 
@@ -130,6 +130,8 @@ def embed_blocks(
     for window in cut_windows(blocks, manifest.window_s, manifest.hop_s, manifest.hearing):
         gathering.add(None, window.samples)
     gathering.embed()
+    if not embeddings:
+        raise AudioError(path, "holds no audio")
     return np.stack(embeddings)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,17 @@ def mono_48k(samples: NDArray[Any], sample_rate_hz: float, name: Path, speed: fl
         float32 of shape (samples,).
 
     Raises:
-        AudioError: If there are no samples, they are of another shape, or not all are finite numbers.
+        AudioError: If there are no samples, they are of another shape, or not all are finite numbers; or if the rate
+            can't be.
     """
     samples = np.asarray(samples)
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "fiu":
         raise AudioError(name, f"samples of shape {samples.shape} and type {samples.dtype} are no audio")
     if not samples.size:
         raise AudioError(name, "holds no audio")
-    if not sample_rate_hz * speed > 0:
+    if samples.ndim == 2 and samples.shape[1] > samples.shape[0]:
+        raise AudioError(name, f"samples of shape {samples.shape} have more channels than samples; transpose them")
+    if not 0 < sample_rate_hz * speed < math.inf:
         raise AudioError(name, f"has a sample rate of {sample_rate_hz:g} Hz")
     mono = Mixer(round(sample_rate_hz)).mix(_as_floats(samples).reshape(len(samples), -1))
     if not np.isfinite(mono).all():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -34,7 +35,8 @@ def add_samples(
         The number of clips.
 
     Raises:
-        AudioError: If samples can't be embedded. What was embedded before is kept.
+        ValueError: If a name can't be kept. What was embedded before is kept.
+        AudioError: If samples can't be embedded; likewise.
     """
     manifest = store.manifest
     count = 0
@@ -49,7 +51,7 @@ def add_samples(
 
     try:
         for name, samples, sample_rate_hz in rows:
-            path = Path(name)
+            path = _path_of(name)
             mono = mono_48k(samples, sample_rate_hz, path, manifest.speed)
             digest = samples_digest(samples, sample_rate_hz)
             times = [
@@ -67,6 +69,17 @@ def add_samples(
     store.catalog.drop_unused_contents()
     store.finder.refresh()
     return count
+
+
+def _path_of(name: str) -> Path:
+    path = Path(name)
+    try:
+        is_valid = bool(path.name) and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        is_valid = False
+    if not is_valid:
+        raise ValueError(f"name={name!r} must be a path, as 'esc-50/1'")
+    return path
 
 
 def embed_samples(samples: NDArray[Any], sample_rate_hz: float, name: Path, model: Model) -> NDArray[np.float32]:
