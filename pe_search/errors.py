@@ -22,10 +22,14 @@ class AudioError(PeSearchError):
     """
 
     def __init__(self, path: Path, reason: str, *, may_pass: bool = False) -> None:
-        super().__init__(f"{path}: {reason}")
+        # The arguments as they are, so that another process can make the error again.
+        super().__init__(path, reason)
         self.path = path
         self.reason = reason
         self.may_pass = may_pass
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
 
 
 class CheckpointError(PeSearchError):
