@@ -203,7 +203,14 @@ class Catalog:
     def snapshot(self) -> Iterator[None]:
         """Let everything that is read in the `with` block be of one moment, whatever a writer commits meanwhile."""
         with explaining(self.path):
-            self._db.execute("BEGIN")
+            try:
+                self._db.execute("BEGIN")
+            except sqlite3.OperationalError as error:
+                if self._db.in_transaction:
+                    raise StoreError(
+                        f"{self.path.parent} is being read by another thread; open the store once in each thread."
+                    ) from error
+                raise
         try:
             yield
         finally:
