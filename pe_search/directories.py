@@ -11,6 +11,11 @@ def expanded(path: Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 (Path.expanduser raises RuntimeError for an unknown user)
 
 
+def absolute(path: str | os.PathLike[str]) -> Path:
+    """The path from the root on, with `~` put in full; links in it are kept."""
+    return Path(os.path.abspath(expanded(Path(path))))
+
+
 def default_store() -> Path:
     """The store that is used where none is named: $PE_SEARCH_STORE, else one in the user's data directory; absolute."""
     chosen = os.environ.get("PE_SEARCH_STORE")

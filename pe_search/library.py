@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from pe_search.directories import expanded
-from pe_search.errors import StoreError
+from pe_search.errors import QueryError, StoreError
 from pe_search.listener import (
     Listener,
     Loading,
@@ -19,14 +18,16 @@ from pe_search.listener import (
     OnProgress,
     PathLike,
     Paths,
+    References,
+    Terms,
     Texts,
     ignore,
     list_of,
     nothing_around,
-    texts_of,
+    several,
 )
 from pe_search.model import Wanted
-from pe_search.queries import Answer, Duplicate, Hit, Reference, Request, SpanRules, Term
+from pe_search.queries import Answer, Duplicate, Hit, Request, SpanRules
 from pe_search.records import (
     Clip,
     Embeddings,
@@ -58,9 +59,11 @@ class Library(Listener):
 
     Nothing is opened or loaded before it is needed. Any number of processes may read a store while one writes to it.
     Every method raises a `StoreError` if the store is missing, damaged, or can't be written to where it must be, and a
-    `CheckpointError` if the checkpoint is needed and can't be had. Nothing is printed.
+    `CheckpointError` if the checkpoint is needed and can't be had; a `ValueError` says that an argument is out of its
+    range. Nothing is printed. A library is for one thread at a time: open one in each.
 
     What methods have in common is told at `Listener`; and `under` is a clip, or a folder that the clips must be below.
+    A path that is not absolute may also be the name of clips that are no files, see `add`; such a name goes first.
 
     Attributes:
         directory: Where the store is; absolute.
@@ -68,13 +71,7 @@ class Library(Listener):
     Args:
         directory: The store's.
         wanted: What a new store is made with, and what one that is there must have.
-        frame_model: As in `Listener`.
-        device: As in `Listener`.
-        dtype: As in `Listener`.
-        loading: As in `Listener`.
-        on_compile: As in `Listener`.
-        loaded: As in `Listener`.
-        on_problem: As in `Listener`.
+        **options: As in `Listener`.
     """
 
     def __init__(
@@ -105,15 +102,13 @@ class Library(Listener):
         self._stack = ExitStack()
         self._store: Store | None = None
 
+    def __repr__(self) -> str:
+        return f"Library({str(self.directory)!r})"
+
     def __enter__(self) -> Library:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -170,9 +165,9 @@ class Library(Listener):
         """The clips that the store holds, in order of path."""
         return sorted(self.open().catalog.clips().values(), key=lambda clip: os.fsencode(clip.path))
 
-    def clip(self, path: Path) -> tuple[Clip, bytes] | None:
+    def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
         """The clip at a path as it was when it was indexed, and the digest of its content; None if it is not held."""
-        return self.open().catalog.clip(path)
+        return self.open().catalog.clip(self.open().clip_at(path))
 
     def problems(self) -> list[LeftOut | Incomplete]:
         """The clips that couldn't be indexed, or not read whole, in order of path."""
@@ -192,7 +187,7 @@ class Library(Listener):
         paths: Paths = (),
         *,
         listed: Paths = (),
-        exclude: Iterable[str] = (),
+        exclude: Texts = (),
         prune: bool = False,
         prune_lists: bool = False,
         rehash: bool = False,
@@ -227,7 +222,7 @@ class Library(Listener):
             prune=prune,
             prune_lists=prune_lists,
             rehash=rehash,
-            excluded=parse_patterns(exclude) if exclude else None,
+            excluded=parse_patterns(several(exclude)) if exclude else None,
             on_progress=on_progress,
             on_problem=on_problem or self._on_problem,
         )
@@ -236,11 +231,13 @@ class Library(Listener):
         """Embed a clip that is no file, such as a row of a data set, and put it into the store.
 
         Args:
-            name: What hits call it. A clip of that name is replaced.
+            name: What hits call it: a path, as `esc-50/1`, though there need be no such file. A clip of that name is
+                replaced.
             samples: Of shape (samples,) or (samples, channels); floats from -1 to 1, or integers.
             sample_rate_hz: Of the samples.
 
         Raises:
+            ValueError: If the name can't be that of a clip.
             AudioError: If the samples are no audio.
         """
         self.add_all([(name, samples, sample_rate_hz)])
@@ -263,9 +260,9 @@ class Library(Listener):
         texts: Texts = (),
         *,
         k: int = 10,
-        plus: Iterable[str | Term] = (),
-        minus: Iterable[str | Term] = (),
-        like: Iterable[PathLike | Reference] = (),
+        plus: Terms = (),
+        minus: Terms = (),
+        like: References = (),
         under: PathLike | None = None,
         all_windows: bool = False,
         min_probability: float = 0.0,
@@ -294,8 +291,11 @@ class Library(Listener):
         """
         from pe_search.search.asking import make_request
 
-        options = {"all_windows": all_windows, "min_probability": min_probability, "fdr": fdr, "exact": exact}
-        request = make_request(texts_of(texts), plus, minus, like, k=k, under=under, **options)
+        parts = map(several, (texts, plus, minus, like))
+        options: dict[str, Any] = {"all_windows": all_windows, "min_probability": min_probability, "fdr": fdr}
+        request = make_request(self.open(), *parts, k=k, under=under, exact=exact, **options)
+        if spans and not (request.queries[0].texts or request.queries[0].plus):
+            raise QueryError("spans listens for texts: give a text or plus beside like.")
         hits = [hit for answer in self.answers(request) for hit in answer.hits]
         if not (spans and hits):
             return hits
@@ -336,21 +336,20 @@ class Library(Listener):
         """
         from pe_search.search.duplicates import find_duplicates
 
-        where = None if under is None else Path(os.path.abspath(expanded(Path(under))))
-        return list(find_duplicates(self.open(), threshold, under=where, on_progress=on_progress))
+        return list(find_duplicates(self.open(), threshold, under=self.open().below(under), on_progress=on_progress))
 
-    # Files are written
-
-    def check_unchanged(self, path: Path) -> None:
+    def check_unchanged(self, path: PathLike) -> None:
         """Raise an `AudioError` if a clip is gone, can't be read, or has other bytes than those that were indexed."""
         from pe_search.spans.locating import check_unchanged
 
-        check_unchanged(path, self.clip)
+        check_unchanged(self.open().clip_at(path), self.clip)
 
     def export(self, file: PathLike) -> int:
         """Write all windows to `file`, .npz or .parquet, as `store.export.export` does; returns how many."""
         from pe_search.store.export import export
 
+        if Path(file).suffix.lower() not in EXPORT_SUFFIXES:
+            raise ValueError(f"{os.fspath(file)!r} must end with .npz or .parquet")
         return export(self.open(), expanded(Path(file)))
 
     # The store is looked after
@@ -371,7 +370,7 @@ class Library(Listener):
             return merge(writer, taken)
 
     def verify(self, sample: int = 20) -> Verification:
-        """Embed some clips again, always the same ones, and say how far they are from what the store holds."""
+        """Embed some files again, always the same ones, and say how far they are from what the store holds."""
         from pe_search.tasks.verifying import verify
 
         return verify(self.open(), self.model.audio_embedder, sample)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pe_search.directories import cache_directory, expanded
+from pe_search.errors import QueryError
 from pe_search.model import Model, Wanted
-from pe_search.queries import Hit, Query, Span, SpanRules, Trace
+from pe_search.queries import Hit, Query, Reference, Span, SpanRules, Term, Trace
 from pe_search.records import Clip, Hearing, Problem, Progress
 
 if TYPE_CHECKING:
@@ -26,8 +27,12 @@ if TYPE_CHECKING:
 
 PathLike = str | os.PathLike[str]
 Paths = PathLike | Iterable[PathLike]
-Texts = str | Sequence[str]
+Texts = str | Iterable[str]
+Terms = str | Term | Iterable[str | Term]
+References = PathLike | Reference | Iterable[PathLike | Reference]
 Loading = Callable[["Checkpoint | None"], AbstractContextManager[None]]
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 OnProgress = Callable[[Progress], None]
 OnProblem = Callable[[Problem], None]
 
@@ -41,11 +46,11 @@ def ignore(_event: object) -> None:
     """Do nothing about it."""
 
 
-def check_patterns(globs: Iterable[str]) -> None:
+def check_patterns(globs: Texts) -> None:
     """Raise a `PatternError` if one of some patterns, as `exclude` takes them, is not valid."""
     from pe_search.audio.exclude import parse_patterns
 
-    parse_patterns(globs)
+    parse_patterns(several(globs))
 
 
 class Listener:
@@ -69,6 +74,9 @@ class Listener:
         loaded: Loads the towers of checkpoints, and keeps them; None for one of its own.
         on_problem: Called when something is amiss that need not stop the work.
         directory: Of its store, for what errors say; None if it has none.
+
+    Raises:
+        ValueError: If the device or the type is none of those.
     """
 
     def __init__(
@@ -84,6 +92,9 @@ class Listener:
         on_problem: OnProblem = ignore,
         directory: Path | None = None,
     ) -> None:
+        for name, value, known in (("device", device, DEVICES), ("dtype", dtype, DTYPES)):
+            if value not in known:
+                raise ValueError(f"{name}={value!r} must be one of {', '.join(known)}")
         self._wanted = wanted or Wanted()
         self._on_problem = on_problem
         self._keepers: dict[Path, Keeper] = {}
@@ -111,7 +122,7 @@ class Listener:
 
         return os.path.splitext(name)[1].lower() in audio_extensions()  # noqa: PTH122 (a name, and no path)
 
-    def find(self, paths: Paths, *, exclude: Iterable[str] = (), on_problem: OnProblem | None = None) -> Found:
+    def find(self, paths: Paths, *, exclude: Texts = (), on_problem: OnProblem | None = None) -> Found:
         """Walk folders for clips, as `index` does.
 
         Args:
@@ -125,12 +136,16 @@ class Listener:
         from pe_search.audio.exclude import parse_patterns
         from pe_search.audio.find import find_stamps
 
-        return find_stamps(list_of(paths), on_problem or self._on_problem, parse_patterns(exclude) if exclude else None)
+        excluded = parse_patterns(several(exclude)) if exclude else None
+        return find_stamps(list_of(paths), on_problem or self._on_problem, excluded)
 
     def embed_text(self, texts: Texts) -> NDArray[np.float32]:
         """Texts to embeddings, float32 of shape (texts, dimension).
 
         They are not normalised: PE Audio ranks by the plain inner product (facebookresearch/perception_models#108).
+
+        Raises:
+            QueryError: If there is no text, or one is empty.
         """
         return self.model.text_embedder().embed_texts(texts_of(texts))
 
@@ -153,8 +168,8 @@ class Listener:
         texts: Texts,
         paths: Paths | Found,
         *,
-        then: Sequence[str] = (),
-        without: Sequence[str] = (),
+        then: Texts = (),
+        without: Texts = (),
         within_s: float = 5.0,
         rules: SpanRules | None = None,
         on_progress: OnProgress = ignore,
@@ -171,10 +186,13 @@ class Listener:
             rules: How spans are made; None for the usual ones.
             on_progress: See above.
             on_problem: See above.
+
+        Raises:
+            QueryError: If there is no text, or one is empty.
         """
         from pe_search.spans.locating import Locator, Question, locate
 
-        question = Question(texts_of(texts), self._rules(rules), tuple(without), tuple(then), within_s)
+        question = Question(texts_of(texts), self._rules(rules), several(without), several(then), within_s)
         locator = Locator(self.model.frame_embedder(), question, hearing=self.hearing)
         return locate(locator, self._clips(paths, on_problem), on_progress, on_problem or self._on_problem)
 
@@ -195,21 +213,24 @@ class Listener:
         """Say how well labels fit clips: for each clip in turn a hit for each label, best first.
 
         What the store has of a clip is used, and the clip is not read again.
+
+        Raises:
+            QueryError: If there is no label, or one is empty.
         """
         from pe_search.tasks.labelling import label
 
         clips = self._clips(paths, on_problem)
         return label(self.model, self._held(), texts_of(labels), clips, on_problem or self._on_problem, on_progress)
 
-    def copy(self, path: Path, folder: Path) -> Path:
+    def copy(self, path: PathLike, folder: PathLike) -> Path:
         """As `Keeper.copy`, into a folder that is there."""
-        return self._keeper(folder).copy(path)
+        return self._keeper(folder).copy(expanded(Path(path)))
 
-    def cut(self, path: Path, spans: Iterable[Span], folder: Path) -> list[Path]:
+    def cut(self, path: PathLike, spans: Iterable[Span], folder: PathLike) -> list[Path]:
         """As `Keeper.cut`, into a folder that is there."""
-        return self._keeper(folder).cut(path, spans, self.hearing.track)
+        return self._keeper(folder).cut(expanded(Path(path)), spans, self.hearing.track)
 
-    def cut_wav(self, path: Path, span: Span, file: Path) -> None:
+    def cut_wav(self, path: PathLike, span: Span, file: PathLike) -> None:
         """Cut a span out of a clip as it is brought to the model, slowed down if it is, into a WAV file.
 
         Raises:
@@ -219,15 +240,17 @@ class Listener:
         from pe_search.audio.cut import cut
         from pe_search.audio.read import ClipReader
 
-        with ClipReader(path, self.hearing) as reader:
-            cut(reader, [((span.start_s, span.end_s), file)], "WAV", speed=self.hearing.speed)
+        with ClipReader(expanded(Path(path)), self.hearing) as reader:
+            places = [((span.start_s, span.end_s), expanded(Path(file)))]
+            cut(reader, places, "WAV", speed=self.hearing.speed)
 
-    def _keeper(self, folder: Path) -> Keeper:
+    def _keeper(self, folder: PathLike) -> Keeper:
         from pe_search.tasks.keeping import Keeper
 
-        if folder not in self._keepers:
-            self._keepers[folder] = Keeper(folder)
-        return self._keepers[folder]
+        place = expanded(Path(folder))
+        if place not in self._keepers:
+            self._keepers[place] = Keeper(place)
+        return self._keepers[place]
 
     def _manifest(self) -> Manifest | None:
         """What its store was made with, if it has one."""
@@ -246,11 +269,25 @@ class Listener:
         return list((paths if isinstance(paths, Found) else self.find(paths, on_problem=on_problem)).clips())
 
 
+def several(values: Any) -> list[Any]:
+    """One value or several, as a list; a text, a path, a term and a reference are one."""
+    return [values] if isinstance(values, str | os.PathLike | Term | Reference) else list(values)
+
+
 def list_of(paths: Paths) -> list[Path]:
     """Paths, with `~` put in full."""
-    return [expanded(Path(path)) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
+    return [expanded(Path(path)) for path in several(paths)]
 
 
 def texts_of(texts: Texts) -> list[str]:
-    """One text or several, as a list."""
-    return [texts] if isinstance(texts, str) else list(texts)
+    """One text or several, as a list.
+
+    Raises:
+        QueryError: If there is none, or one is empty.
+    """
+    listed: list[str] = several(texts)
+    if not listed:
+        raise QueryError("There is no text.")
+    if not all(text.strip() for text in listed):
+        raise QueryError("A text is empty.")
+    return listed

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pe_search.directories import expanded
 from pe_search.errors import QueryError
 from pe_search.queries import Query, Reference, Request, Term
+from pe_search.store import Store
 
 
 def make_request(
+    store: Store,
     texts: Sequence[str],
     plus: Iterable[str | Term],
     minus: Iterable[str | Term],
@@ -25,6 +27,7 @@ def make_request(
     """A request of a query for each text, or of one without texts.
 
     Args:
+        store: Whose clips are meant by paths.
         texts: What to look for.
         plus: Of each query.
         minus: Of each query.
@@ -35,29 +38,35 @@ def make_request(
     Raises:
         QueryError: If there is nothing to look for, or its parts don't go together.
     """
+    references = (one if isinstance(one, Reference) else Reference(Path(one)) for one in like)
     parts = Query(
         plus=tuple(map(_term, plus)),
         minus=tuple(map(_term, minus)),
-        like=tuple(one if isinstance(one, Reference) else Reference(_absolute(one)) for one in like),
+        like=tuple(replace(one, path=store.clip_at(one.path)) for one in references),
     )
     queries = tuple(replace(parts, texts=(text,)) for text in texts) or (parts,)
-    request = Request(queries, under=None if under is None else _absolute(under), **options)
+    request = Request(queries, under=store.below(under), **options)
+    terms = (*parts.plus, *parts.minus)
     if not (texts or parts.plus or parts.like):
         raise QueryError("There is nothing to look for: give a text, plus or like.")
-    if not all(text.strip() for query in queries for text in (*query.texts, *(term.text for term in query.plus))):
+    if not all(text.strip() for text in (*texts, *(term.text for term in terms))):
         raise QueryError("A text is empty.")
-    if any(term.weight <= 0 for term in (*parts.plus, *parts.minus)):
-        raise QueryError("A weight is zero or below.")
+    for term in terms:
+        if not 0 < term.weight < math.inf:
+            raise QueryError(f"A weight must be above 0, not {term.weight:g}.")
+    for one in parts.like:
+        if one.place is not None and not 0 <= one.place[0] < one.place[1] < math.inf:
+            raise QueryError(f"The place in {one.path} must be from a start to a later end, not {one.place}.")
     if request.k < 1:
-        raise QueryError("k is one or more.")
+        raise QueryError(f"k must be 1 or more, not {request.k}.")
+    if not 0 <= request.min_probability <= 1:
+        raise QueryError(f"min_probability must be 0 to 1, not {request.min_probability:g}.")
+    if request.fdr is not None and not 0 <= request.fdr <= 1:
+        raise QueryError(f"fdr must be 0 to 1, not {request.fdr:g}.")
     if request.fdr is not None and parts.like:
-        raise QueryError("fdr holds texts against other texts, and can't judge like.")
+        raise QueryError("fdr compares texts with other texts, and can't be used with like.")
     return request
 
 
 def _term(term: str | Term) -> Term:
     return Term(term) if isinstance(term, str) else term
-
-
-def _absolute(path: str | os.PathLike[str]) -> Path:
-    return Path(os.path.abspath(expanded(Path(path))))

@@ -130,9 +130,13 @@ def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
 def _held(reference: Reference, store: Store) -> NDArray[np.float32] | None:
     """What the store has of a reference, of shape (windows, dimension), if the file is as it was indexed."""
     held = store.catalog.clip(reference.path)
-    found = _stamp_at(reference.path)
-    if held is None or found is None or not is_same(held[0].stamp, found):
+    if held is None:
         return None
+    # A clip that is no file has a name in place of a path, and is always as it was.
+    if reference.path.is_absolute():
+        found = _stamp_at(reference.path)
+        if found is None or not is_same(held[0].stamp, found):
+            return None
     content = store.catalog.content(reference.path)
     if content is None or reference.place is None:
         return None if content is None else content.embeddings

@@ -48,6 +48,8 @@ def find_duplicates(
         under: A clip, or a folder that the clips must be below; absolute.
         on_progress: Called now and then with the share of the clips that were compared with all others, 0 to 1.
     """
+    if not -1 <= threshold <= 1:
+        raise ValueError(f"threshold={threshold:g} must be -1 to 1")
     shelf = _fill_shelf(store, under)
     count = len(shelf.paths)
     first_of = np.full(count, -1)

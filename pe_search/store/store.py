@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.directories import absolute
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, Problem, Status
 from pe_search.store.catalog import Catalog
@@ -171,6 +172,17 @@ class Store:
             if content is None:
                 raise StoreError(f"The catalog of {self.directory} is damaged: {clip.path} has no windows.")
             yield clip, content
+
+    def clip_at(self, path: str | os.PathLike[str]) -> Path:
+        """The path of the clip that is meant: that of this very name, which may be no file, or the file."""
+        return absolute(path) if self.catalog.clip(Path(path)) is None else Path(path)
+
+    def below(self, under: str | os.PathLike[str] | None) -> Path | None:
+        """The clip or folder that is meant, likewise; None for None."""
+        if under is None:
+            return None
+        is_name = not os.path.isabs(under) and len(self.catalog.window_ids_under(Path(under))) > 0
+        return Path(under) if is_name else absolute(under)
 
     def size_bytes(self) -> int:
         """Bytes on disk."""

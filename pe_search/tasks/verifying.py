@@ -29,8 +29,11 @@ def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int
         load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
         clips: How many clips; all if the store has no more.
     """
+    if clips < 1:
+        raise ValueError(f"sample={clips} must be 1 or more")
     embedder = cache(load_embedder)
-    paths = sorted(store.catalog.clips(), key=bytes)
+    # A clip that is no file has a name in place of a path.
+    paths = sorted((path for path in store.catalog.clips() if path.is_absolute()), key=bytes)
     sample = sorted(random.Random(_SEED).sample(paths, min(clips, len(paths))), key=bytes)
     gone: list[Path] = []
     changed: list[Path] = []

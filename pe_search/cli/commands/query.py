@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -32,7 +31,7 @@ from pe_search.cli.output.hits import HitFormat, HitWriter
 from pe_search.cli.output.messages import say_compiling, say_problem
 from pe_search.cli.output.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
-from pe_search.directories import expanded
+from pe_search.directories import absolute
 from pe_search.errors import StoreError
 from pe_search.library import Library
 from pe_search.listener import nothing_around
@@ -195,7 +194,7 @@ def query(
     request = Request(
         queries=queries,
         k=k,
-        under=None if under is None else Path(os.path.abspath(expanded(under))),
+        under=None if under is None else absolute(under),
         all_windows=all_windows,
         min_probability=min_probability,
         fdr=fdr,
