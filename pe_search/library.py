@@ -376,7 +376,11 @@ class Library(Listener):
         return verify(self.open(), self.model.audio_embedder, sample)
 
     def rebuild(self) -> Rebuilding:
-        """Make the index again, and before it the manifest and the catalog if they are damaged."""
+        """Make the index again, and before it the manifest and the catalog if they are damaged.
+
+        Raises:
+            OSError: If the disk is full or can't be written to.
+        """
         from pe_search.store.rebuilding import rebuild
 
         self.close()

@@ -11,6 +11,8 @@ import shutil
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import pytest
+
 import pe_search
 from pe_search.listener import Listener
 from tests.test_layers import FLOOR_OF
@@ -18,28 +20,32 @@ from tests.test_layers import FLOOR_OF
 ROOT = Path(__file__).parents[1]
 PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-# Each example, and what is shown right below it.
-EXAMPLES = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", PYTHON, re.DOTALL)
-SOUNDS = (
-    "church-bell",
-    "dog-barking",
-    "rooster-crowing",
-    "drums/closed-hi-hat",
-    "drums/cowbell",
-    "drums/kick-drum",
-    "drums/snare-drum",
-    "weather/rain",
-    "weather/sea-waves",
-    "weather/thunder",
-    "weather/wind",
-)
+# An example, and what is shown right below it.
+EXAMPLE = re.compile(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
+SOUNDS = {
+    "README.md": ("dog-barking", "field-recording", "weather/rain"),
+    "docs/python.md": (
+        "church-bell",
+        "dog-barking",
+        "rooster-crowing",
+        "drums/closed-hi-hat",
+        "drums/cowbell",
+        "drums/kick-drum",
+        "drums/snare-drum",
+        "weather/rain",
+        "weather/sea-waves",
+        "weather/thunder",
+        "weather/wind",
+    ),
+}
 # These are read in another folder, and not indexed.
 MORE = ("owl-hooting", "telephone", "drums/hand-clap")
 
 
-def test_the_python_examples_print_what_the_page_shows(tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", SOUNDS)
+def test_the_python_examples_print_what_the_page_shows(page, tmp_path, monkeypatch):
     sounds = tmp_path / "sounds"
-    for name in SOUNDS:
+    for name in SOUNDS[page]:
         (sounds / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / "examples" / "sounds" / f"{name}.flac", sounds / f"{name}.flac")
     (tmp_path / "more").mkdir()
@@ -47,12 +53,14 @@ def test_the_python_examples_print_what_the_page_shows(tmp_path, monkeypatch):
         shutil.copy(ROOT / "examples" / "sounds" / f"{name}.flac", tmp_path / "more")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {}
-    for code, shown in EXAMPLES:
+    examples = EXAMPLE.findall((ROOT / page).read_text(encoding="utf-8"))
+    assert examples
+    for code, shown in examples:
         if "sklearn" in code and importlib.util.find_spec("sklearn") is None:
             continue
         printed = io.StringIO()
         with redirect_stdout(printed):
-            exec(compile(code, "docs/python.md", "exec"), namespace)
+            exec(compile(code, page, "exec"), namespace)
         # What "\r" goes back over is not seen.
         seen = "\n".join(line.rpartition("\r")[2] for line in printed.getvalue().split("\n"))
         assert seen == shown, code
