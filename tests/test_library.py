@@ -215,6 +215,37 @@ def test_what_came_before_an_error_is_kept(library, bark):
     assert [str(clip.path) for clip in library.clips()] == ["a"]
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_rows_around_one_that_is_too_loud_are_kept(library, bark):
+    rows = [("a", bark, RATE_HZ), ("loud", np.full(RATE_HZ, 1e30), RATE_HZ), ("b", noise(12), RATE_HZ)]
+    with pytest.raises(pe_search.AudioError, match=r"^loud: its samples are too large to embed$"):
+        library.add_all(rows)
+    assert [str(clip.path) for clip in library.clips()] == ["a", "b"]
+    assert library.window_count() == 3
+
+
+def test_rows_have_the_embeddings_that_they_have_alone(library, bark):
+    sounds = [bark, noise(12), tone(1, 100), noise(31, seed=1)]
+    library.add_all((f"{number}", samples, RATE_HZ) for number, samples in enumerate(sounds))
+    table = library.embeddings()
+    alone = [library.embed_audio(samples, RATE_HZ) for samples in sounds]
+    assert [str(path) for path in table.paths] == ["0", "1", "1", "2", "3", "3", "3", "3"]
+    np.testing.assert_allclose(table.vectors, np.concatenate(alone), rtol=2e-3, atol=2e-3)
+
+
+def test_rows_are_committed_as_they_come(library, monkeypatch):
+    monkeypatch.setattr("pe_search.tasks.adding._COMMIT_EVERY_S", 0.0)
+    seen = []
+
+    def rows():
+        for number in range(3):
+            seen.append([str(clip.path) for clip in library.clips()])
+            yield f"{number}", noise(31, seed=number), RATE_HZ
+
+    assert library.add_all(rows()) == 3
+    assert seen == [[], [], ["0"]]
+
+
 def test_names_go_where_paths_go(library, bark, sounds, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     library.add_all([("rows/a", bark, RATE_HZ), ("rows/b", bark[::-1], RATE_HZ), ("other", bark[:RATE_HZ], RATE_HZ)])

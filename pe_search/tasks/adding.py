@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,16 @@ from numpy.typing import NDArray
 
 from pe_search.audio.samples import mono_48k, samples_digest
 from pe_search.audio.windows import cut_windows
-from pe_search.embedding import WindowEmbedder, embed_blocks
+from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, embed_blocks
+from pe_search.errors import AudioError
 from pe_search.model import Model
 from pe_search.records import Clip, Content
 from pe_search.store import Store
 
-_WINDOWS_PER_COMMIT = 1_000
+# As when folders are indexed: embeddings are committed this often, so that little is lost when a program is killed; and
+# windows wait until they could fill this many batches, so that those of one length meet.
+_COMMIT_EVERY_S = 5.0
+_BATCHES_TO_GATHER = 3
 
 
 def add_samples(
@@ -39,36 +45,74 @@ def add_samples(
         AudioError: If samples can't be embedded; likewise.
     """
     manifest = store.manifest
+    embedder = cache(load_embedder)
     count = 0
-    contents: list[Content] = []
-    clips: list[tuple[Clip, bytes]] = []
+    committed_s = time.monotonic()
+    waiting: list[_Row] = []
+    too_large: list[_Row] = []
+
+    def deliver(row: _Row, embedding: NDArray[np.float32] | None) -> None:
+        if embedding is None:
+            too_large.append(row)
+        else:
+            row.embeddings.append(embedding)
+
+    def refuse_too_large() -> None:
+        if too_large:
+            raise AudioError(too_large[0].clip.path, TOO_LARGE)
 
     def commit() -> None:
-        store.catalog.commit(contents=contents, clips=clips)
+        done = [row for row in waiting if row.is_embedded]
+        contents = [Content(row.digest, row.times, np.stack(row.embeddings), is_whole=True) for row in done]
+        store.catalog.commit(contents=contents, clips=[(row.clip, row.digest) for row in done])
         store.finder.keep_up()
-        contents.clear()
-        clips.clear()
+        waiting[:] = [row for row in waiting if not row.is_embedded]
 
+    gathering: Gathering[_Row] = Gathering(
+        lambda windows: embedder().embed_windows(windows), lambda: _BATCHES_TO_GATHER * embedder().batch_s, deliver
+    )
     try:
         for name, samples, sample_rate_hz in rows:
             path = _path_of(name)
             mono = mono_48k(samples, sample_rate_hz, path, manifest.speed)
-            digest = samples_digest(samples, sample_rate_hz)
-            times = [
-                (window.start_s, window.end_s)
-                for window in cut_windows([mono], manifest.window_s, manifest.hop_s, manifest.hearing)
-            ]
-            contents.append(Content(digest, times, embed_blocks([mono], path, manifest, load_embedder), is_whole=True))
-            clips.append((Clip(path, np.asarray(samples).nbytes, time.time_ns()), digest))
+            windows = list(cut_windows([mono], manifest.window_s, manifest.hop_s, manifest.hearing))
+            if not windows:
+                raise AudioError(path, "holds no audio")
+            row = _Row(
+                Clip(path, np.asarray(samples).nbytes, time.time_ns()),
+                samples_digest(samples, sample_rate_hz),
+                [(window.start_s, window.end_s) for window in windows],
+            )
+            waiting.append(row)
+            for window in windows:
+                gathering.add(row, window.samples)
+            refuse_too_large()
             count += 1
-            if sum(len(content.times) for content in contents) >= _WINDOWS_PER_COMMIT:
+            if time.monotonic() - committed_s >= _COMMIT_EVERY_S:
                 commit()
+                committed_s = time.monotonic()
     finally:
-        if clips:
+        gathering.embed()
+        if waiting:
             commit()
+    refuse_too_large()
     store.catalog.drop_unused_contents()
     store.finder.refresh()
     return count
+
+
+@dataclass(slots=True)
+class _Row:
+    """A clip on its way: the start and end of its windows, and the embeddings of those that are embedded."""
+
+    clip: Clip
+    digest: bytes
+    times: list[tuple[float, float]]
+    embeddings: list[NDArray[np.float32]] = field(default_factory=list)
+
+    @property
+    def is_embedded(self) -> bool:
+        return len(self.embeddings) == len(self.times)
 
 
 def _path_of(name: str) -> Path:
