@@ -116,8 +116,6 @@ class Library(Listener):
         self._store = None
         self._stack.close()
 
-    # What it is
-
     def open(self) -> Store:
         """The store, opened to be read; it stays open until `close`."""
         if self._store is None:
