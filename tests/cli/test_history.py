@@ -54,25 +54,39 @@ def test_only_the_user_may_read_them(path):
 
 def test_the_last_thousand_are_kept(path):
     path.parent.mkdir(parents=True)
-    path.write_text("".join(f"sound {number}\n" for number in range(1_500)))
-    last = [f"sound {number}" for number in range(500, 1_500)]
-    history = History(path)
-    assert at_the_arrow_keys() == last
-    assert path.read_text().splitlines() == last
+    lines = [f"sound {number}" for number in range(1_500)]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    History(path).add("rain")
+    assert path.read_text().splitlines() == [*lines[501:], "rain"]
     assert mode_of(path) == 0o600
     assert list(path.parent.iterdir()) == [path]
-    history.add("rain")
-    assert path.read_text().splitlines() == [*last, "rain"]
 
 
 def test_what_no_one_typed_is_left_out(path):
     path.parent.mkdir(parents=True)
-    path.write_bytes(b"rain\n\nnull \0\n\x1b[31mred\n" + b"x" * 1_001 + b"\nsea")
+    path.write_bytes(b"rain\n\n\x1b[31mred\n" + b"x" * 1_001 + b"\nnot UTF-8 \xff\nsea\n")
     history = History(path)
     assert at_the_arrow_keys() == ["rain", "sea"]
     history.add("y" * 1_001)
     history.add("\udcff")
     assert at_the_arrow_keys() == ["rain", "sea"]
+
+
+def test_what_two_conversations_add_is_kept(path):
+    first, second = History(path), History(path)
+    first.add("rain")
+    second.add("sea")
+    first.add("dog")
+    assert path.read_text().splitlines() == ["rain", "sea", "dog"]
+
+
+def test_libedit_keeps_lines_too(path, monkeypatch):
+    monkeypatch.delattr(readline, "append_history_file")
+    history = History(path)
+    history.add("rain")
+    history.add("sea")
+    assert path.read_text().splitlines() == ["rain", "sea"]
+    assert mode_of(path) == 0o600
 
 
 def test_where_it_cannot_be_kept_it_lasts_as_long_as_the_conversation(path):
@@ -82,10 +96,7 @@ def test_where_it_cannot_be_kept_it_lasts_as_long_as_the_conversation(path):
     assert at_the_arrow_keys() == ["rain"]
 
 
-def test_without_readline_lines_are_kept_for_a_python_that_has_it(path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setitem(sys.modules, "readline", None)
-        History(path).add("rain")
-    assert at_the_arrow_keys() == []
-    History(path)
-    assert at_the_arrow_keys() == ["rain"]
+def test_without_readline_nothing_is_kept(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "readline", None)
+    History(path).add("rain")
+    assert not path.exists()
