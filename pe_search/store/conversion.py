@@ -30,7 +30,7 @@ from pe_search.store.manifest import (
     write_manifest,
 )
 from pe_search.store.opening import explaining, make_durable
-from pe_search.store.schema import FORMAT_VERSION, SCHEMAS, checksum, expected_schema, run_statements, schema_of
+from pe_search.store.schema import FORMAT_VERSION, SCHEMAS, checksum, expected_schema, make_tables, schema_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ def _from_2(db: sqlite3.Connection) -> str:
     db.execute("DROP INDEX clips_by_content")
     for table in ("contents", "windows", "clips", "left_out", "state"):
         db.execute(f"ALTER TABLE {table} RENAME TO old_{table}")
-    run_statements(db, SCHEMAS[3])
+    make_tables(db, SCHEMAS[3])
 
     def checksum_of(*columns: object) -> int:
         return checksum(*columns)

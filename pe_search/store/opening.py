@@ -12,7 +12,7 @@ from pathlib import Path
 from pe_search.errors import StoreError
 from pe_search.store import commits
 from pe_search.store.database import code_of, is_damage, is_interrupt, open_database
-from pe_search.store.schema import FORMAT_VERSION, SCHEMAS, expected_schema, run_statements, schema_of
+from pe_search.store.schema import FORMAT_VERSION, SCHEMAS, expected_schema, make_tables, schema_of
 from pe_search.store.windows import DamagedWindowError
 
 _BUSY_TIMEOUT_S = 30.0
@@ -55,7 +55,7 @@ def open_to_write(path: Path, manifest: str) -> sqlite3.Connection:
             db.execute("PRAGMA page_size = 16384")
             with db:
                 db.execute("BEGIN IMMEDIATE")
-                run_statements(db, SCHEMAS[FORMAT_VERSION])
+                make_tables(db, SCHEMAS[FORMAT_VERSION])
                 commits.put_state(db, uuid.uuid4().hex, manifest)
         make_durable(_of_our_tables(path, db))
     except BaseException:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from contextlib import closing
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,6 @@ CREATE TABLE left_out (
     reason TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE state (identity TEXT NOT NULL);
-INSERT INTO state SELECT lower(hex(randomblob(16)));
 """,
     3: """
 CREATE TABLE contents (
@@ -145,33 +143,30 @@ def checked(row: tuple[Any, ...], what: str) -> tuple[Any, ...]:
     return row[:-1]
 
 
-def schema_of(db: sqlite3.Connection) -> set[tuple[str, ...]]:
-    """Everything that a database has: kind, name, and the statement that made it if there was one."""
-    rows = db.execute("SELECT type, name, ifnull(sql, '') FROM sqlite_master")
-    return {tuple(" ".join(str(column).split()) for column in row) for row in rows}
+def schema_of(db: sqlite3.Connection) -> set[str]:
+    """The statements that made all that a database has, but for what SQLite adds by itself."""
+    rows = db.execute("SELECT sql FROM sqlite_master WHERE sql <> 'CREATE TABLE sqlite_sequence(name,seq)'")
+    return {" ".join(str(sql).split()) for (sql,) in rows}
 
 
-def run_statements(db: sqlite3.Connection, statements: str) -> None:
-    """Run several statements within the transaction that there is, which `executescript` would end first."""
-    statement = ""
-    for line in statements.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            db.execute(statement)
-            statement = ""
+def schema_made_by(tables: str) -> set[str]:
+    """What `schema_of` a database with these tables is."""
+    return {" ".join(statement.split()) for statement in _statements(tables)}
 
 
-@cache
-def schema_made_by(statements: str) -> frozenset[tuple[str, ...]]:
-    """What `schema_of` a database is that these statements made."""
-    with closing(sqlite3.connect(":memory:")) as db:
-        db.executescript(statements)
-        return frozenset(schema_of(db))
-
-
-def expected_schema(version: int = FORMAT_VERSION) -> frozenset[tuple[str, ...]]:
+def expected_schema(version: int = FORMAT_VERSION) -> set[str]:
     """What `schema_of` a catalog of a format is."""
     return schema_made_by(SCHEMAS[version])
+
+
+def make_tables(db: sqlite3.Connection, tables: str) -> None:
+    """Make tables within the transaction that there is, which `executescript` would end first."""
+    for statement in _statements(tables):
+        db.execute(statement)
+
+
+def _statements(tables: str) -> list[str]:
+    return re.findall(r"^CREATE .*?(?=;$)", tables, re.MULTILINE | re.DOTALL)
 
 
 def clip_of(name: object, *stamp: object) -> Clip:
