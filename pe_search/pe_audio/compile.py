@@ -13,7 +13,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -33,10 +32,8 @@ from pe_search.pe_audio.compiled import (
     CompiledRecord,
     CompiledTextEmbedder,
     compiled_directory,
-    last_used_s,
     open_compiled,
     read_record,
-    seal,
     write_record,
 )
 from pe_search.pe_audio.embedder import load_tokenizer
@@ -51,10 +48,6 @@ _TOLERANCE = 1e-4
 _ROOM_TO_SPARE_BYTES = 64_000_000
 # A tower of fewer weights than this is compiled in a few seconds.
 _TAKES_LONG_FROM_BYTES = 200_000_000
-
-# Those of this many checkpoints and revisions are kept, and whatever else was in use lately.
-_MOST_KEPT = 8
-_IS_UNUSED_AFTER_S = 24 * 3600
 
 
 def compile_text_tower(checkpoint: Checkpoint, cache: Path, on_compile: Callable[[], None] = lambda: None) -> None:
@@ -78,11 +71,9 @@ def compile_text_tower(checkpoint: Checkpoint, cache: Path, on_compile: Callable
             draft = folder / "compiled"
             draft.mkdir()
             failure = _write(draft, checkpoint, on_compile)
-            files = {} if failure else {file.name: seal(file) for file in draft.iterdir()}
-            write_record(draft, CompiledRecord(checkpoint.name, checkpoint.revision, files, failure))
+            write_record(draft, CompiledRecord(checkpoint.name, checkpoint.revision, failure))
             sync_all(draft)
             _put_in_place(draft, directory)
-        _remove_unused(directory.parent)
 
 
 def _write(draft: Path, checkpoint: Checkpoint, on_compile: Callable[[], None]) -> str:
@@ -181,11 +172,3 @@ def _put_in_place(draft: Path, directory: Path) -> None:
     except OSError:
         directory.rename(draft.with_name("replaced"))
         draft.rename(directory)
-
-
-def _remove_unused(folder: Path) -> None:
-    """Remove the compiled text towers that were used longest ago, if there are many; each may take a gigabyte."""
-    towers = [path for path in folder.iterdir() if not path.name.startswith(".")]
-    for tower in sorted(towers, key=last_used_s, reverse=True)[_MOST_KEPT:]:
-        if time.time() - last_used_s(tower) > _IS_UNUSED_AFTER_S:
-            shutil.rmtree(tower, ignore_errors=True)

@@ -11,6 +11,6 @@ def test_the_example_makes_what_the_package_has(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(compile_builtin, "SHIPPED", tmp_path / "made")
     compile_builtin.main()
     assert capsys.readouterr().out.startswith(f"{tmp_path / 'made'}: ")
-    made, shipped = read_record(tmp_path / "made"), read_record(SHIPPED)
-    assert (made.checkpoint, made.revision, made.failure) == (shipped.checkpoint, shipped.revision, "")
-    assert made.files.keys() == shipped.files.keys()
+    assert read_record(tmp_path / "made") == read_record(SHIPPED)
+    names = [{file.name for file in folder.iterdir()} for folder in (tmp_path / "made", SHIPPED)]
+    assert names[0] == names[1]
