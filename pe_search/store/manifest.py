@@ -8,7 +8,10 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
@@ -17,17 +20,12 @@ from pe_search.store.files import MANIFEST_FILE, odd_kind, open_regular
 from pe_search.store.schema import FORMAT_VERSION, OLDEST_FORMAT
 
 EMBEDDING_DTYPE = "float16"
-LEVELS = ("none", "auto")
 
 # A manifest may come from someone else; beyond these bounds it would only cost memory and time.
 _LONGEST_FILE_BYTES = 1 << 16
-_LARGEST_DIMENSION = 1 << 14
-_LONGEST_WINDOW_S = 30.0
-# Of a hop that is shorter an hour would be more windows than a store can hold.
-_SHORTEST_STEP_S = 0.01
-_HIGHEST_RATE_HZ = 768_000
-_LARGEST_LOGIT = 1e6
-_SLOWEST_SPEED = 0.001
+# Of a shorter hop an hour would be more windows than a store can hold.
+_Seconds = Annotated[float, Meta(ge=0.01, le=30)]
+_Logit = Annotated[float, Meta(ge=-1e6, le=1e6)]
 
 
 class OldFormatError(StoreError):
@@ -64,17 +62,17 @@ class Manifest:
 
     model: str
     revision: str
-    dimension: int
-    window_s: float
-    hop_s: float
-    sample_rate_hz: int
-    logit_scale: float
-    logit_bias: float
-    level: str = LEVELS[0]
-    speed: float = 1.0
-    track: int = 1
-    embedding_dtype: str = EMBEDDING_DTYPE
-    format_version: int = FORMAT_VERSION
+    dimension: Annotated[int, Meta(ge=1, le=1 << 14)]
+    window_s: _Seconds
+    hop_s: _Seconds
+    sample_rate_hz: Annotated[int, Meta(ge=1, le=768_000)]
+    logit_scale: _Logit
+    logit_bias: _Logit
+    level: Annotated[str, Meta(pattern=r"\A(none|auto)\Z")] = "none"
+    speed: Annotated[float, Meta(ge=0.001, le=1)] = 1.0
+    track: Annotated[int, Meta(ge=1)] = 1
+    embedding_dtype: Annotated[str, Meta(pattern=rf"\A{EMBEDDING_DTYPE}\Z")] = EMBEDDING_DTYPE
+    format_version: Annotated[int, Meta(ge=FORMAT_VERSION, le=FORMAT_VERSION)] = FORMAT_VERSION
 
     @property
     def hearing(self) -> Hearing:
@@ -158,32 +156,13 @@ def manifest_of(fields: dict[str, Any], directory: Path) -> Manifest:
             "new store (--store)."
         )
     try:
-        manifest = Manifest(**fields)
-    except TypeError as error:
-        raise StoreError(f"{path} is damaged: {error}") from error
-    for field in dataclasses.fields(Manifest):
-        if field.name not in fields:
-            raise StoreError(f"{path} is damaged: it lacks '{field.name}'.")
-        value = getattr(manifest, field.name)
-        # JSON has one kind of number, so a whole number may stand for a float, but nothing else for anything else.
-        if type(value).__name__ != field.type and not (field.type == "float" and type(value) is int):
-            raise StoreError(f"{path} is damaged: {field.name} is {value!r}.")
-    makes_sense = {
-        "dimension": 1 <= manifest.dimension <= _LARGEST_DIMENSION,
-        "window_s": _SHORTEST_STEP_S <= manifest.window_s <= _LONGEST_WINDOW_S,
-        "hop_s": _SHORTEST_STEP_S <= manifest.hop_s <= manifest.window_s,
-        "sample_rate_hz": 1 <= manifest.sample_rate_hz <= _HIGHEST_RATE_HZ,
-        "logit_scale": abs(manifest.logit_scale) <= _LARGEST_LOGIT,
-        "logit_bias": abs(manifest.logit_bias) <= _LARGEST_LOGIT,
-        "level": manifest.level in LEVELS,
-        "speed": _SLOWEST_SPEED <= manifest.speed <= 1,
-        "track": manifest.track >= 1,
-        "embedding_dtype": manifest.embedding_dtype == EMBEDDING_DTYPE,
-        "format_version": manifest.format_version == FORMAT_VERSION,
-    }
-    for name, does in makes_sense.items():
-        if not does:
-            raise StoreError(f"{path} is damaged: {name} is {getattr(manifest, name)!r}.")
+        manifest = msgspec.convert(fields, Manifest)
+    except ValueError as error:
+        raise StoreError(f"{path} is damaged: {error}.") from error
+    if odd := dataclasses.asdict(manifest).keys() ^ fields.keys():
+        raise StoreError(f"{path} is damaged: the field `{min(odd)}` is missing or unknown.")
+    if manifest.hop_s > manifest.window_s:
+        raise StoreError(f"{path} is damaged: its hop_s is longer than its window_s.")
     return manifest
 
 

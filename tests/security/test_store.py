@@ -187,7 +187,7 @@ def test_nothing_is_committed_to_a_store_that_is_no_longer_there(store, tmp_path
 def test_no_number_of_a_manifest_asks_for_endless_work(store, field, value):
     path = store / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
-    with pytest.raises(StoreError, match=f"is damaged: {field} is|is longer than|other than"):
+    with pytest.raises(StoreError, match=f"is damaged: .*({field}|is longer than)|other than"):
         ask(store)
 
 
