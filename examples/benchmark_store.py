@@ -140,7 +140,7 @@ def ask(directory: Path, windows: int, exact: bool) -> Asked:
     import faiss
 
     from pe_search.store.finder import INDEX_FILE
-    from pe_search.store.tensors import map_tensors
+    from pe_search.store.tensors import map_checked
 
     def answer(store: Store, query: NDArray[np.float32]) -> list[float]:
         return [match.score for match in store.finder.best_matches(query, 10, all_windows=True, exact=exact).best]
@@ -149,7 +149,7 @@ def ask(directory: Path, windows: int, exact: bool) -> Asked:
     with Store.open(directory) as store:
         answers = [answer(store, queries[0])]
         first_ms = 1e3 * (time.perf_counter() - started)
-        vectors = map_tensors(directory / INDEX_FILE)[0]["vectors"].view(np.uint64).reshape(-1)
+        vectors = map_checked(directory / INDEX_FILE)[0]["vectors"].view(np.uint64).reshape(-1)
         parts = np.array_split(vectors, 8 * faiss.omp_get_max_threads())
         later: list[float] = []
         reads: list[float] = []

@@ -73,12 +73,6 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         file.write(np.array([zlib.crc32(text), *sums.finished()], "<i8").tobytes())
 
 
-def map_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    """The arrays of a file and its metadata, as `map_checked` has them."""
-    arrays, metadata, _ = map_checked(path)
-    return arrays, metadata
-
-
 def map_checked(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str], Checks | None]:
     """The arrays of a file, its metadata, and the blocks of the file, which begin where the first array does.
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from pe_search.store import blocks
-from pe_search.store.tensors import Tensor, map_tensors, write_tensors
+from pe_search.store.tensors import Tensor, map_checked, write_tensors
 
 HALVES = np.arange(12).reshape(4, 3).astype(np.float16)
 WHOLES = np.array([5, -1, 2**40])
@@ -31,7 +31,7 @@ def write(path: Path, metadata: dict[str, str] | None = None) -> Path:
 
 
 def test_what_is_written_is_read(tmp_path):
-    arrays, metadata = map_tensors(write(tmp_path / "a"))
+    arrays, metadata, _ = map_checked(write(tmp_path / "a"))
     assert metadata == {"a": "b"}
     assert list(arrays) == ["halves", "wholes", "none"]
     for name, expected in {"halves": HALVES, "wholes": WHOLES, "none": np.empty((0, 3), np.float16)}.items():
@@ -50,7 +50,7 @@ def test_safetensors_reads_it(tmp_path):
 
 def test_the_arrays_are_those_of_the_disk(tmp_path):
     path = write(tmp_path / "a")
-    arrays, _ = map_tensors(path)
+    arrays, *_ = map_checked(path)
     with path.open("r+b") as file:
         file.seek(4096)
         file.write(np.array([7], np.float16).tobytes())
@@ -58,7 +58,7 @@ def test_the_arrays_are_those_of_the_disk(tmp_path):
 
 
 def test_a_file_that_is_replaced_stays_as_it_was_for_those_who_have_it_open(tmp_path):
-    arrays, _ = map_tensors(write(tmp_path / "a"))
+    arrays, *_ = map_checked(write(tmp_path / "a"))
     write_tensors(tmp_path / "a", {"other": Tensor("I64", (1,), [np.array([1])])}, {})
     np.testing.assert_array_equal(arrays["halves"], HALVES)
 
@@ -66,14 +66,14 @@ def test_a_file_that_is_replaced_stays_as_it_was_for_those_who_have_it_open(tmp_
 def test_the_name_need_not_be_utf8(tmp_path):
     directory = tmp_path / os.fsdecode(b"\xff s")
     directory.mkdir()
-    assert map_tensors(write(directory / "a"))[1] == {"a": "b"}
+    assert map_checked(write(directory / "a"))[1] == {"a": "b"}
 
 
 def test_there_is_none(tmp_path):
     with pytest.raises(FileNotFoundError):
-        map_tensors(tmp_path / "a")
+        map_checked(tmp_path / "a")
     with pytest.raises(IsADirectoryError):
-        map_tensors(tmp_path)
+        map_checked(tmp_path)
 
 
 def test_parts_that_are_too_few_or_too_many_are_an_error_and_leave_what_was_there(tmp_path):
@@ -82,7 +82,7 @@ def test_parts_that_are_too_few_or_too_many_are_an_error_and_leave_what_was_ther
         with pytest.raises(ValueError, match="don't make up its shape"):
             write_tensors(path, {"wholes": Tensor("I64", (3,), parts)}, {})
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
-    assert map_tensors(path)[1] == {"a": "b"}
+    assert map_checked(path)[1] == {"a": "b"}
 
 
 def test_a_write_that_is_interrupted_leaves_what_was_there_and_no_draft(tmp_path):
@@ -94,7 +94,7 @@ def test_a_write_that_is_interrupted_leaves_what_was_there_and_no_draft(tmp_path
     with pytest.raises(KeyboardInterrupt):
         write_tensors(path, {"wholes": Tensor("I64", (3,), interrupted())}, {})
     assert [file.name for file in tmp_path.iterdir()] == ["a"]
-    assert map_tensors(path)[1] == {"a": "b"}
+    assert map_checked(path)[1] == {"a": "b"}
 
 
 def test_a_full_disk_is_an_error_of_the_system(tmp_path):
@@ -136,14 +136,14 @@ def test_a_file_that_breaks_off_anywhere_or_goes_on_is_none(tmp_path):
     for damaged in (*(content[:kept] for kept in (*range(0, 4_096, 97), *range(4_080, len(content)))), content + b"\0"):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match="it"):
-            map_tensors(path)
+            map_checked(path)
 
 
 @pytest.mark.parametrize("content", [b"words" * 2000, bytes(9000), b"\xff" * 9000], ids=["words", "zeros", "ones"])
 def test_a_file_of_something_else_is_none(tmp_path, content):
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(ValueError, match="begin"):
-        map_tensors(tmp_path / "a")
+        map_checked(tmp_path / "a")
 
 
 def with_header(path: Path, header: bytes, size_bytes: int = 72) -> Path:
@@ -157,7 +157,7 @@ def entry(dtype: object = "I64", shape: object = (9,), offsets: object = (0, 72)
 
 
 def test_the_damaged_headers_below_are_near_a_good_one(tmp_path):
-    assert map_tensors(with_header(tmp_path / "a", entry()))[0]["x"].tolist() == [0] * 9
+    assert map_checked(with_header(tmp_path / "a", entry()))[0]["x"].tolist() == [0] * 9
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_the_damaged_headers_below_are_near_a_good_one(tmp_path):
 )
 def test_a_header_that_asks_for_anything_else_than_is_there_is_an_error(tmp_path, header):
     with pytest.raises(ValueError, match=r"."):
-        map_tensors(with_header(tmp_path / "a", header))
+        map_checked(with_header(tmp_path / "a", header))
 
 
 @settings(max_examples=100, deadline=None)
@@ -203,7 +203,7 @@ def test_a_byte_of_the_header_that_is_another_is_noticed_or_does_no_harm(tmp_pat
     content[position] = byte
     path.write_bytes(content)
     try:
-        arrays, _ = map_tensors(path)
+        arrays, *_ = map_checked(path)
     except ValueError:
         return
     for array in arrays.values():
