@@ -6,12 +6,15 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from transformers import PeAudioModel
 
 from tests.made_up import LAYOUTS, make_checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PeAudioModel
 
 # A shell gives its background jobs a Ctrl-C that is ignored, and some tests send one.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,7 @@
-"""Made-up checkpoints of every real layout, made-up sounds, and an embedder whose vectors the tests know."""
+"""Made-up checkpoints of every real layout, made-up sounds, and an embedder whose vectors the tests know.
+
+Those who only want a sound need not wait for torch and transformers: what needs them imports them itself.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,20 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
-import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (
-    PeAudioConfig,
-    PeAudioFeatureExtractor,
-    PeAudioFrameLevelModel,
-    PeAudioModel,
-    PeAudioVideoConfig,
-    PreTrainedTokenizerFast,
-)
 
 from pe_search.queries import EmbeddingEffort
 from pe_search.records import Clip, Content
 from pe_search.store import Manifest, Store, commits
 from pe_search.store.catalog import CATALOG_FILE, Catalog
 from pe_search.store.schema import checksum
+
+if TYPE_CHECKING:
+    from transformers import PeAudioModel, PreTrainedTokenizerFast
 
 LAYOUTS = ("pe_audio", "pe_audio_video", "frame_level")
 
@@ -126,11 +122,15 @@ def edit_catalog(directory: Path, statement: str, *values: object) -> int:
     return changed
 
 
-def make_model(kind: type[PeAudioModel] = PeAudioModel, seed: int = 0, dac_channels: int = 2) -> PeAudioModel:
-    """An upstream model with random weights, large enough that different inputs differ in the result."""
+def make_model(layout: str = "pe_audio", seed: int = 0, dac_channels: int = 2) -> PeAudioModel:
+    """An upstream model of one of the `LAYOUTS` with random weights, large enough that results tell inputs apart."""
+    import torch
+    from transformers import PeAudioConfig, PeAudioFrameLevelModel, PeAudioModel
+
     torch.manual_seed(seed)
     dac_config = _AUDIO_CONFIG["dac_config"] | {"encoder_hidden_size": dac_channels}
     audio_config = _AUDIO_CONFIG | {"dac_config": dac_config}
+    kind = PeAudioFrameLevelModel if layout == "frame_level" else PeAudioModel
     model = kind(PeAudioConfig(text_config=_TEXT_CONFIG, audio_config=audio_config)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -144,7 +144,11 @@ def make_model(kind: type[PeAudioModel] = PeAudioModel, seed: int = 0, dac_chann
 
 def make_checkpoint(directory: Path, layout: str = "pe_audio", seed: int = 0, dac_channels: int = 2) -> PeAudioModel:
     """Write a checkpoint of one of the `LAYOUTS` and return the upstream model that it holds."""
-    model = make_model(PeAudioFrameLevelModel if layout == "frame_level" else PeAudioModel, seed, dac_channels)
+    import torch
+    from safetensors.torch import save_file
+    from transformers import PeAudioFeatureExtractor, PeAudioVideoConfig
+
+    model = make_model(layout, seed, dac_channels)
     if layout == "pe_audio_video":
         # As facebook/pe-av-*: the text tower once at the top, the audio parts below audio_model, more beside.
         weights = {
@@ -174,6 +178,9 @@ def make_checkpoint(directory: Path, layout: str = "pe_audio", seed: int = 0, da
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer that knows a few words."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
     vocabulary = {word: row for row, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_WORDS])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
