@@ -3,13 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO_STORE := demo.store
+# Which tests: all, or those of a file or folder.
+T ?=
 
 .PHONY: help demo test check lint format clean
 
 help:
 	@echo "make demo    index examples/sounds and ask three questions"
-	@echo "make test    lint, types and all tests, slow ones too"
-	@echo "make check   lint, types and the quick tests"
+	@echo "make test    lint, types and all tests, slow ones too; T=tests/store runs a part"
+	@echo "make check   lint, types and the quick tests; T as above"
 	@echo "make format  put the code in its standard form"
 	@echo "make clean   remove what the others made"
 
@@ -23,10 +25,10 @@ demo: $(VENV)/installed
 	done
 
 test: lint
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto $(T)
 
 check: lint
-	$(BIN)/pytest -n auto -m "not slow"
+	$(BIN)/pytest -n auto -m "not slow" $(T)
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
