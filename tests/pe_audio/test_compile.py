@@ -46,11 +46,18 @@ def checkpoint(plain_checkpoint) -> Checkpoint:
     return find_checkpoint(str(plain_checkpoint[0]))
 
 
+@pytest.fixture(scope="module")
+def compiled_once(plain_checkpoint, tmp_path_factory) -> Path:
+    """A cache that nobody changes."""
+    cache = tmp_path_factory.mktemp("compiled")
+    compile_text_tower(find_checkpoint(str(plain_checkpoint[0])), cache)
+    return cache
+
+
 @pytest.fixture
-def cache(checkpoint, tmp_path) -> Path:
-    """A cache that holds the compiled text tower of `checkpoint`."""
-    compile_text_tower(checkpoint, tmp_path / "cache")
-    return tmp_path / "cache"
+def cache(compiled_once, tmp_path) -> Path:
+    """A cache that holds the compiled text tower of `checkpoint`, as it was when it was made."""
+    return shutil.copytree(compiled_once, tmp_path / "cache")
 
 
 def opened(cache: Path, checkpoint: Checkpoint) -> CompiledTextEmbedder | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from pe_search.errors import CheckpointError
 from pe_search.pe_audio.checkpoint import find_checkpoint
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_tower
-from tests.made_up import LAYOUTS, make_checkpoint
+from tests.made_up import make_checkpoint
 
 TOWERS = {"text": TextTower, "audio": AudioTower}
 
@@ -27,7 +28,12 @@ def edit_weights(directory: Path, ending: str, change: str) -> None:
     save_file(weights, path, metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.fixture
+def checkpoint(checkpoint_of_each_layout, tmp_path) -> Path:
+    """A checkpoint directory of the test's own."""
+    return shutil.copytree(checkpoint_of_each_layout[0], tmp_path / "checkpoint")
+
+
 @pytest.mark.parametrize(
     ("tower", "ending"),
     [
@@ -40,23 +46,20 @@ def edit_weights(directory: Path, ending: str, change: str) -> None:
         ("audio", "text_audio_logit_bias"),
     ],
 )
-def test_a_missing_weight_is_an_error_that_names_it(tmp_path, layout, tower, ending):
-    make_checkpoint(tmp_path, layout)
-    edit_weights(tmp_path, ending, "drop")
+def test_a_missing_weight_is_an_error_that_names_it(checkpoint, tower, ending):
+    edit_weights(checkpoint, ending, "drop")
     with pytest.raises(CheckpointError, match=f"lacks weights .*{ending}"):
-        load_tower(TOWERS[tower], find_checkpoint(str(tmp_path)), torch.float32)
+        load_tower(TOWERS[tower], find_checkpoint(str(checkpoint)), torch.float32)
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
     ("tower", "ending"),
     [("text", "text_model.final_norm.weight"), ("audio", "audio_encoder.output.weight")],
 )
-def test_a_weight_of_another_shape_is_an_error(tmp_path, layout, tower, ending):
-    make_checkpoint(tmp_path, layout)
-    edit_weights(tmp_path, ending, "reshape")
+def test_a_weight_of_another_shape_is_an_error(checkpoint, tower, ending):
+    edit_weights(checkpoint, ending, "reshape")
     with pytest.raises(CheckpointError, match="can't be loaded") as caught:
-        load_tower(TOWERS[tower], find_checkpoint(str(tmp_path)), torch.float32)
+        load_tower(TOWERS[tower], find_checkpoint(str(checkpoint)), torch.float32)
     assert "\n" not in str(caught.value)
 
 
