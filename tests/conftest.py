@@ -22,6 +22,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Nothing here may reach a network, and a test must not depend on what this machine has in its caches.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Tests run beside each other (`-n auto`), and what they compute is small: more threads would mostly wait, and burn time
+# at it. torch and faiss read this as they are imported, here and in the commands that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # How long an example takes says more about what else the machine does than about the code.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")

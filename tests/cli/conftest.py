@@ -94,20 +94,6 @@ class Library:
         return [(place, logit) for place, logit in ranking if not (place.path in seen or seen.add(place.path))]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
-    """The made-up models are so small that threads only get in each other's way."""
-    before = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
-    torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
-    yield
-    torch.set_num_threads(before[0])
-    if before[1] is None:
-        del os.environ["OMP_NUM_THREADS"]
-    else:
-        os.environ["OMP_NUM_THREADS"] = before[1]
-
-
 @pytest.fixture(autouse=True)
 def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the wishes of whoever runs the tests, about colours and the like, out of them."""

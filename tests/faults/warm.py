@@ -203,12 +203,15 @@ class Warm:
 def _serve() -> None:
     """Answer requests until there are no more."""
     import faiss  # noqa: F401
+    import torch
 
     import pe_search.search.searching  # noqa: F401
     from pe_search.audio import read  # noqa: F401
-    from pe_search.pe_audio import embedder  # noqa: F401
+    from pe_search.pe_audio import embedder, snake  # noqa: F401
     from pe_search.tasks import indexing
 
+    # Every run takes them, and compiling them takes longer than indexing a folder of short clips.
+    snake.loops(torch.float32)
     assert isinstance(indexing._COMMIT_EVERY_S, float)
     indexing._COMMIT_EVERY_S = 0.0
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})

@@ -13,6 +13,8 @@ from pe_search.pe_audio import dac
 from pe_search.pe_audio.dac import Ends, TiledDacEncoder
 from pe_search.pe_audio.narrow import NarrowDacEncoder
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 # PE-AV's strides, those of the built-in checkpoint, and odd ones, which pad unevenly.
 STRIDES = {"pe-av": [2, 8, 10, 12], "builtin": [6, 2, 2, 4, 2, 2, 5], "odd": [3, 5]}
 

@@ -15,6 +15,8 @@ from pe_search.pe_audio.dac import TiledDacEncoder
 from pe_search.pe_audio.embedder import Embedder
 from tests.made_up import LAYOUTS, edit_config, make_checkpoint, make_tokenizer, noise
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 TEXTS = ["a dog barking", "rain", "the sound of a church bell and a siren in the rain", "unknown words"]
 # Whole and broken numbers of frames, several of one length, one frame, one sample.
 LENGTHS_S = [1.0, 0.5, 1.0, 0.04, 1 / 48_000, 0.777, 1.0]

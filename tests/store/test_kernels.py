@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import faiss
 import numpy as np
@@ -16,6 +17,16 @@ from numpy.typing import NDArray
 
 from pe_search.store import kernels
 from pe_search.store.kernels import best_rows, cluster, nearest
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _two_threads() -> Iterator[None]:
+    """In all other tests faiss has one."""
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(2)
+    yield
+    faiss.omp_set_num_threads(before)
+
 
 VECTORS = np.array([[1, 0], [0, 1], [2, 2], [-1, 0], [0.5, 0.5]], np.float16)
 

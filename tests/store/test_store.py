@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -48,15 +47,6 @@ def files(directory: Path) -> set[str]:
     """What lies in a store, without what SQLite and the one writer keep there while they are at work."""
     names = {file.name for file in directory.iterdir()}
     return {name for name in names if not name.endswith(("-wal", "-shm")) and not name.startswith("writer.")}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Threads that wait for each other would take most of the time here."""
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    yield
-    faiss.omp_set_num_threads(threads)
 
 
 @pytest.fixture
