@@ -14,7 +14,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,8 @@ from transformers import PeAudioFeatureExtractor, PeAudioModel
 from typer.testing import CliRunner
 
 from pe_search.cli.app import app
+from pe_search.store import finder
+from pe_search.store.index import open_index
 from tests.made_up import make_tokenizer, noise, write_audio
 
 TEXTS = ("a dog barking", "rain", "church bell")
@@ -220,6 +222,14 @@ def terminal() -> Iterator[Callable[[Sequence[object]], Terminal]]:
             return Terminal(process, master)
 
         yield start
+
+
+@pytest.fixture
+def one_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let any store be cut into lists when its index is made, and a query go through one of them."""
+    monkeypatch.setattr(finder, "LISTS_FROM", 2)
+    monkeypatch.setattr(finder, "_AT_LEAST", 1)
+    monkeypatch.setattr(finder, "open_index", lambda *of: replace(open_index(*of), probes=1))
 
 
 @pytest.fixture

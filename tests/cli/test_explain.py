@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import sqlite3
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 import pytest
 
 from pe_search.search.significance import unrelated_texts
-from pe_search.store import finder
-from pe_search.store.index import open_index
 from pe_search.store.manifest import read_manifest
 from tests.made_up import noise, write_audio
 
@@ -77,11 +74,8 @@ def test_what_was_left_out_by_which_option(explained, library):
     ]
 
 
-def test_that_some_windows_were_passed_over(explained, run_cli, store, monkeypatch, library):
-    monkeypatch.setattr(finder, "LISTS_FROM", 2)
-    monkeypatch.setattr(finder, "_AT_LEAST", 1)
+def test_that_some_windows_were_passed_over(explained, run_cli, store, library, one_list):
     assert run_cli("rebuild", "--store", store).status == 0
-    monkeypatch.setattr(finder, "open_index", lambda *of: dataclasses.replace(open_index(*of), probes=1))
     (_, line) = explained("rain", "-k", 1)
     found = line.removeprefix("rain: ").removesuffix("; the best 1 clip, 1 shown")
     searched, rest = found.split(" of ")

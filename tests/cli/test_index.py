@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 import pytest
-import torch
 
 from pe_search.pe_audio import checkpoint as checkpoint_module
 from pe_search.pe_audio import embedder as embedder_module
@@ -438,7 +437,6 @@ def test_ctrl_c_keeps_what_is_embedded_and_the_next_run_goes_on(index, sounds, t
         write_audio(sounds / f"{seed}.wav", noise(CLIP_S, seed))
     # Three batches are gathered before they are embedded, so two clips go through at a time.
     monkeypatch.setattr(embedder_module, "_CPU_BATCH_OF_NARROW_S", CLIP_S / 2)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     embed_windows = embedder_module.Embedder.embed_windows
     calls = []
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -18,8 +18,6 @@ import pytest
 from pe_search.pe_audio import compile as compile_module
 from pe_search.pe_audio import embedder as embedder_module
 from pe_search.pe_audio.towers import load_tower
-from pe_search.store import finder
-from pe_search.store.index import Index, open_index
 from tests.cli.conftest import ODD_NAMES, TEXTS, Place
 from tests.made_up import edit_config, make_checkpoint, noise, write_audio
 
@@ -189,29 +187,18 @@ def test_k_is_the_most_there_will_be(ask, library, k):
     assert paths_of(ask("rain", "-0", "-k", k)) == expected[:k]
 
 
-def test_exact_goes_through_every_window_of_a_store_that_is_cut_into_lists(run_cli, library, tmp_path, monkeypatch):
+def test_exact_goes_through_every_window_of_a_store_that_is_cut_into_lists(run_cli, library, tmp_path, one_list):
     store = shutil.copytree(library.store, tmp_path / "copy")
-    monkeypatch.setattr(finder, "LISTS_FROM", 2)
     assert run_cli("rebuild", "--store", store).status == 0
-    monkeypatch.setattr(finder, "_AT_LEAST", 1)
-    monkeypatch.setattr(finder, "open_index", lambda *of: dataclasses.replace(open_index(*of), probes=1))
-    searched = []
-    search_index = Index.search
-
-    def noting(*arguments, **options):
-        found = search_index(*arguments, **options)
-        searched.append(found.searched)
-        return found
-
-    monkeypatch.setattr(Index, "search", noting)
+    windows = len(library.places)
     for text in TEXTS:
         best, _ = library.ranking(text)[0]
-        outcome = run_cli("query", text, "-0", "-k", 1, "--exact", "--store", store)
-        assert paths_of(outcome.out) == [best.path]
-        assert searched.pop() == len(library.places)
-        assert run_cli("query", text, "-k", 1, "--store", store).status == 0
-        assert searched[0] < len(library.places)
-        searched.clear()
+        asked = ("query", text, "-0", "-k", 1, "--explain", "--store", store)
+        exactly = run_cli(*asked, "--exact")
+        assert paths_of(exactly.out) == [best.path]
+        assert f"{windows} of {windows} windows searched, exactly; " in exactly.err
+        searched = re.search(rf"(\d+) of {windows} windows searched, the likeliest ", run_cli(*asked).err)
+        assert 0 < int(searched[1]) < windows
 
 
 def test_ten_hits_unless_told(ask, library):

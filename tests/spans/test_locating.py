@@ -101,14 +101,15 @@ def test_away_from_the_seams_it_does_not_matter_what_a_window_cannot_hear(tmp_pa
     assert 1e-6 < off[seams].max() < 0.12
 
 
-def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(monkeypatch):
+def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(tmp_path, monkeypatch):
     with ClipReader(SOUNDS / "field-recording.flac") as reader:
         ((_, samples),) = reader.stretches([(20.0, 48.0)])
+    clip = write_audio(tmp_path / "a.wav", samples)
     texts = ["dog barking", "bird song", "rain", "church bell"]
     locator = Locator(Embedder(find_checkpoint("builtin"), device="cpu"), Question(texts, BARE))
-    joined = np.stack([trace.probabilities for trace in locator._listen([samples], Path("a"), 0.0)])
+    joined = np.stack([trace.probabilities for trace in locator.in_clip(clip)])
     monkeypatch.setattr(locating, "_WINDOW_FRAMES", 700)
-    long = np.stack([trace.probabilities for trace in locator._listen([samples], Path("a"), 0.0)])
+    long = np.stack([trace.probabilities for trace in locator.in_clip(clip)])
     off = np.abs(joined - long)
     assert joined.shape == (4, 700)
     # Its normalisation and attention hear the whole of a window, so no frame is quite the same in another.
