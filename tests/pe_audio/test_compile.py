@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from pe_search.drafts import draft_folder
 from pe_search.pe_audio import compile as compile_module
@@ -48,9 +49,17 @@ def checkpoint(plain_checkpoint) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def compiled_once(plain_checkpoint, tmp_path_factory) -> Path:
-    """A cache that nobody changes."""
+    """A cache that nobody changes, with the text tower of `checkpoint`."""
     cache = tmp_path_factory.mktemp("compiled")
     compile_text_tower(find_checkpoint(str(plain_checkpoint[0])), cache)
+    return cache
+
+
+@pytest.fixture(scope="module")
+def builtin_compiled_once(tmp_path_factory) -> Path:
+    """As `compiled_once`, of the built-in checkpoint."""
+    cache = tmp_path_factory.mktemp("compiled")
+    compile_text_tower(find_checkpoint("builtin"), cache)
     return cache
 
 
@@ -88,12 +97,11 @@ def test_equals_torch_for_every_layout(checkpoint_of_each_layout, tmp_path):
     assert_agrees(opened(tmp_path, checkpoint), Embedder(checkpoint, device="cpu"), TEXTS)
 
 
-def test_equals_torch_for_the_builtin_checkpoint(tmp_path):
+def test_equals_torch_for_the_builtin_checkpoint(builtin_compiled_once):
     checkpoint = find_checkpoint("builtin")
-    compile_text_tower(checkpoint, tmp_path)
     concepts = json.loads((checkpoint.directory / "concepts.json").read_text())
     texts = [*TEXTS, *(concept["prompt"] for concept in concepts)]
-    assert_agrees(opened(tmp_path, checkpoint), Embedder(checkpoint, device="cpu"), texts)
+    assert_agrees(opened(builtin_compiled_once, checkpoint), Embedder(checkpoint, device="cpu"), texts)
 
 
 def test_the_package_has_that_of_the_builtin_checkpoint(tmp_path):
@@ -125,14 +133,13 @@ def test_one_that_does_not_open_is_compiled_as_any_other(file, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("name", ["builtin", "plain"])
-def test_the_tokens_are_those_of_transformers(name, checkpoint, tmp_path):
-    checkpoint = find_checkpoint("builtin") if name == "builtin" else checkpoint
-    compile_text_tower(checkpoint, tmp_path)
-    compiled = opened(tmp_path, checkpoint)
-    embedder = Embedder(checkpoint, device="cpu")
-    embedder.embed_texts(["a"])
+def test_the_tokens_are_those_of_transformers(name, request):
+    checkpoint = find_checkpoint("builtin") if name == "builtin" else request.getfixturevalue("checkpoint")
+    cache = request.getfixturevalue("builtin_compiled_once" if name == "builtin" else "compiled_once")
+    compiled = opened(cache, checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint.directory)
     for text in (*TEXTS, "", " ", "\n\t", "\0", "a" * 10_000):
-        assert compiled.tokens(text) == embedder._tokenizer(text, truncation=True)["input_ids"]
+        assert compiled.tokens(text) == tokenizer(text, truncation=True, max_length=64)["input_ids"]
     assert len(compiled.tokens("rain " * 1000)) == 64
 
 
