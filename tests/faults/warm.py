@@ -2,8 +2,8 @@
 
 `python -m tests.faults.warm` is that process: it reads one request a line and answers each with one line or two. `Warm`
 is the other end. A child is forked for each run and becomes `pe-search` as `main` starts it: own process, own threads,
-own files. It differs from a fresh one in nothing but that its imports are done, and that it commits as often as it can,
-so that there are many commits to be in the middle of.
+own files. It differs from a fresh one in nothing but that its imports are done and its loops compiled, and that it
+commits as often as it can, so that there are many commits to be in the middle of.
 """
 
 from __future__ import annotations
