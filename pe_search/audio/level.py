@@ -32,10 +32,12 @@ def levelled(samples: NDArray[np.float32], level: str) -> NDArray[np.float32]:
 def loudest_db(samples: NDArray[np.float32]) -> float:
     """The power of the loudest 0.4 s of a window in dB relative to full scale; minus infinity for silence."""
     stretches = range(0, len(samples), _STRETCH_SAMPLES // 2)
-    powers = [
-        float(np.dot(part, part)) / len(part)
-        for part in (samples[start : start + _STRETCH_SAMPLES] for start in stretches)
-    ]
+    # Samples may be so large that their power is infinite; what embeds them tells of that.
+    with np.errstate(over="ignore"):
+        powers = [
+            float(np.dot(part, part)) / len(part)
+            for part in (samples[start : start + _STRETCH_SAMPLES] for start in stretches)
+        ]
     # The last ones are shorter, and a click at the very end would count for more than anywhere else.
     loudest = max(powers[: max(1, len(powers) - 2)])
     return float(10 * np.log10(loudest)) if loudest > 0 else -np.inf

@@ -78,3 +78,10 @@ def test_each_window_of_a_clip_has_a_gain_of_its_own():
     first, second = cut_windows(blocks, 2.0, 2.0, Hearing(level="auto"))
     assert loudest_db(first.samples) == pytest.approx(USUAL_DB, abs=0.1)
     np.testing.assert_array_equal(second.samples, loud)
+
+
+@pytest.mark.filterwarnings("error")
+def test_samples_too_large_to_square_are_left_alone_without_a_warning():
+    samples = np.full(48_000, 1e30, np.float32)
+    assert loudest_db(samples) == np.inf
+    assert levelled(samples, "auto") is samples
