@@ -170,6 +170,13 @@ def test_csv_has_the_same_fields_with_a_header(label):
     assert table[1:] == [[str(value) for value in row.values()] for row in rows]
 
 
+def test_csv_has_its_header_even_if_every_clip_is_left_out(label, sounds):
+    (sounds / "a.wav").write_bytes(b"")
+    (sounds / "b.wav").write_bytes(b"")
+    err = "".join(f"pe-search: {sounds}/{name}: the file is empty\n" for name in ("a.wav", "b.wav"))
+    assert label("--labels", LABELS, "--format", "csv", status=2, err=err) == f"{','.join(KEYS)}\n".encode()
+
+
 def test_unlikely_labels_are_left_out_and_none_is_status_1(label):
     rows = rows_of(label("--labels", LABELS))
     bound = sorted(row["probability"] for row in rows)[3]

@@ -225,6 +225,13 @@ def test_nothing_is_heard(locate, sounds):
     assert locate("rain", "a.wav", "--threshold", 1, "--format", "csv", status=1) == header
 
 
+def test_csv_has_its_header_even_if_every_clip_is_left_out(locate, sounds):
+    (sounds / "empty.wav").write_bytes(b"")
+    err = f"pe-search: {sounds}/empty.wav: the file is empty\n"
+    out = locate("rain", "empty.wav", "--format", "csv", status=2, err=err)
+    assert out == b"query,path,start_s,end_s,probability\n"
+
+
 def test_there_is_no_audio(locate, sounds):
     (sounds / "none").mkdir()
     locate("rain", "none", status=1, err="pe-search: no audio files in none.\n")

@@ -203,6 +203,8 @@ def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_roo
         rows.write_all(hit.to_dict().values() for hit in hits)
         sys.stdout.buffer.flush()
         count += len(hits)
+    # The header of CSV comes even if every clip was left out.
+    rows.write_all(())
     return count
 
 

@@ -173,8 +173,7 @@ def locate(
             bar.hide()
             picks.take_traces(traces)
             writer.write(traces)
-        if isinstance(writer, TimelineWriter):
-            writer.finish()
+        writer.finish()
     picks.finish()
     if problems or picks.problems:
         raise typer.Exit(2)

@@ -64,7 +64,10 @@ class TraceWriter:
         sys.stdout.buffer.flush()
 
     def finish(self) -> None:
-        """Nothing is left to print."""
+        """Print what CSV has even if no clip could be listened to: its header."""
+        if self._format is HitFormat.CSV:
+            self._rows.write_all(())
+            sys.stdout.buffer.flush()
 
 
 class HitTraceWriter:
