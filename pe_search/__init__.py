@@ -7,38 +7,38 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pe_search.errors import AudioError, CheckpointError, PatternError, PeSearchError, QueryError, StoreError
-from pe_search.queries import (
-    Answer,
-    Duplicate,
-    EmbeddingEffort,
-    Hit,
-    Query,
-    Reference,
-    Request,
-    SearchEffort,
-    Span,
-    SpanRules,
-    Term,
-    Trace,
-)
-from pe_search.records import (
-    Clip,
-    Embeddings,
-    Hearing,
-    Incomplete,
-    IndexSummary,
-    LeftOut,
-    PassedOver,
-    Problem,
-    Progress,
-    Rebuilding,
-    Removal,
-    Status,
-    Verification,
-)
 
 if TYPE_CHECKING:
     from pe_search.library import Library
+    from pe_search.queries import (
+        Answer,
+        Duplicate,
+        EmbeddingEffort,
+        Hit,
+        Query,
+        Reference,
+        Request,
+        SearchEffort,
+        Span,
+        SpanRules,
+        Term,
+        Trace,
+    )
+    from pe_search.records import (
+        Clip,
+        Embeddings,
+        Hearing,
+        Incomplete,
+        IndexSummary,
+        LeftOut,
+        PassedOver,
+        Problem,
+        Progress,
+        Rebuilding,
+        Removal,
+        Status,
+        Verification,
+    )
 
 __version__ = "0.1.0"
 
@@ -154,9 +154,16 @@ def create(
 
 
 def __getattr__(name: str) -> Any:
-    # It takes ten times as long to import as all else here.
-    if name == "Library":
-        from pe_search.library import Library
+    # Every command imports this package, and to make all records takes a tenth of a quick one's time.
+    if name in __all__:
+        from importlib import import_module
 
-        return Library
+        for home in ("queries", "records", "library"):
+            found = vars(import_module(f"pe_search.{home}"))
+            if name in found:
+                return found[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
-from pe_search.audio.windows import cut_windows
 from pe_search.errors import AudioError
 from pe_search.store import Manifest
 from pe_search.store.schema import LARGEST_VALUE
@@ -118,6 +117,8 @@ def embed_blocks(
         AudioError: If there are no samples, or they are too large to embed; also as the blocks do.
     """
     embeddings: list[NDArray[np.float32]] = []
+
+    from pe_search.audio.windows import cut_windows  # a query for a text needs none
 
     def take(_owner: None, embedding: NDArray[np.float32] | None) -> None:
         if embedding is None:

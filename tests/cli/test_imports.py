@@ -15,6 +15,7 @@ HEAVY = (
     "faiss",
     "fastapi",
     "huggingface_hub",
+    "msgspec",
     "numpy",
     "onnxruntime",
     "pathspec",
@@ -88,22 +89,22 @@ def test_the_package_itself_loads_nothing_heavy():
 
 
 def test_status_loads_neither_a_model_nor_an_index(loaded_by, library):
-    assert loaded_by("status", "--store", library.store) <= {"numpy"}
+    assert loaded_by("status", "--store", library.store) <= {"msgspec", "numpy"}
 
 
 def test_looking_for_a_store_that_is_not_there_loads_no_model(loaded_by, tmp_path):
-    assert loaded_by("query", "rain", "--store", tmp_path, status=2) <= {"numpy"}
+    assert loaded_by("query", "rain", "--store", tmp_path, status=2) <= {"msgspec", "numpy"}
 
 
 def test_a_text_query_loads_neither_torch_nor_transformers(loaded_by, library):
     (library.store / "texts.sqlite3").unlink(missing_ok=True)
     query = ("query", "rain", "--format", "jsonl", "--store", library.store)
-    assert loaded_by(*query) == {"faiss", "numpy", "onnxruntime", "tokenizers"}
-    assert loaded_by(*query) == {"faiss", "numpy"}
+    assert loaded_by(*query) == {"faiss", "msgspec", "numpy", "onnxruntime", "tokenizers"}
+    assert loaded_by(*query) == {"faiss", "msgspec", "numpy"}
 
 
 def test_indexing_again_loads_neither_a_model_nor_rich(loaded_by, run_cli, plain_checkpoint, tmp_path):
     write_audio(tmp_path / "a.wav", noise(0.2))
     args = ("index", tmp_path / "a.wav", "--model", plain_checkpoint[0], "--store", tmp_path / "store")
     assert run_cli(*args).status == 0
-    assert loaded_by(*args) == {"numpy", "soundfile", "soxr"}
+    assert loaded_by(*args) == {"msgspec", "numpy", "soundfile", "soxr"}

@@ -37,7 +37,6 @@ from pe_search.library import Library
 from pe_search.listener import nothing_around
 from pe_search.model import canonical_name
 from pe_search.queries import Answer, Hit, Query, Request
-from pe_search.serving.asking import ask_or_search
 
 
 def query(
@@ -200,6 +199,8 @@ def query(
         fdr=fdr,
         exact=exact,
     )
+
+    from pe_search.serving.asking import ask_or_search
 
     # What a conversation has loaded it needs again.
     library = Library(
