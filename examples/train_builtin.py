@@ -41,7 +41,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--pool", type=Path, help="folder of prepared clips, to share among runs (default: WORK/pool)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="time for the joint training (default 100)")
-    length.add_argument("--steps", type=int, help="instead of a time: steps, for a run that can be repeated")
+    length.add_argument(
+        "--steps", type=int, help="instead of a time: steps, for a run that can be repeated; 0 teaches captions alone"
+    )
     parser.add_argument("--start", type=Path, help="checkpoint of this recipe to teach further")
     parser.add_argument("--text-steps", type=int, default=2_000, help="steps on captions alone")
     parser.add_argument(
@@ -80,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    minutes = options.minutes if options.minutes or options.steps else 100.0
+    minutes = 100.0 if options.minutes is None and options.steps is None else options.minutes
     schedule = Schedule(minutes=minutes, steps=options.steps, start=options.start, text_steps=options.text_steps)
 
     recordings = [r for folder in options.data for r in find_recordings(folder, captions.CONCEPTS)]

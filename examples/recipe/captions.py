@@ -550,6 +550,13 @@ def caption(concept: str, rng: random.Random) -> str:
     return _allowed(lambda: _caption(words, rng), rng)
 
 
+def word(concept: str, rng: random.Random) -> str:
+    """A noun for `concept` and nothing else, any of them as likely as the everyday ones."""
+    words = _CONCEPT_WORDS[concept]
+    nouns = (*words.things, *((stuff, "") for stuff in words.stuff), *words.events)
+    return _allowed(lambda: _number(rng.choice(nouns), rng), rng) if nouns else caption(concept, rng)
+
+
 def mixture_caption(concepts: Sequence[str], rng: random.Random) -> str:
     """One random caption of a recording that holds all `concepts`, mentioned in the given order."""
     if len(concepts) == 1:

@@ -64,7 +64,7 @@ class Schedule:
     def progress(self, step: int, elapsed_s: float) -> float:
         """Share of the training that is done, 0–1."""
         if self.steps is not None:
-            done = step / self.steps
+            done = step / self.steps if self.steps else 1.0
         else:
             assert self.minutes is not None
             done = elapsed_s / (60 * self.minutes)

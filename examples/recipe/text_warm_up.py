@@ -20,6 +20,11 @@ from recipe.tokenizer import encode, train_tokenizer
 log = logging.getLogger("train_builtin")
 
 
+_WORDS = 0.35
+"""Share of the captions of one concept that are a noun alone: a list has many, and sentences say few of them often."""
+_RIDGE = 10.0
+
+
 def draw_tokenizer(schedule: Schedule, seed: int) -> PreTrainedTokenizerFast:
     """A tokenizer for what the caption grammar says."""
     rng = random.Random(seed)
@@ -56,7 +61,7 @@ def warm_up_text(
     """Teach the text tower which captions say the same, against one free vector for each concept.
 
     The vectors are thrown away afterwards; the tower then starts the joint training with concepts well apart. Those of
-    `known` concepts, which an audio tower has learned already, stay where they are.
+    `known` concepts, which an audio tower has learned already, stay where they are, and their prompts go back to them.
     """
     rng = random.Random(seed + 1)
     concepts = list(captions.CONCEPTS)
@@ -80,7 +85,7 @@ def warm_up_text(
         texts, truth = [], torch.zeros(192, len(concepts))
         for row in range(144):
             concept = rng.choice(list(PLAIN)) if rng.random() < 0.3 else rng.choice(concepts)
-            texts.append(captions.caption(concept, rng))
+            texts.append(captions.word(concept, rng) if rng.random() < _WORDS else captions.caption(concept, rng))
             truth[row, index[concept]] = 1
         for row in range(144, 176):
             pair = rng.sample(concepts, 2)
@@ -102,6 +107,20 @@ def warm_up_text(
         optimizer.step()
         if step % 100 == 99:
             log.info("captions %d/%d: loss %.3f", step + 1, schedule.text_steps, loss.item())
+    if known:
+        hold(model, tokenizer, known)
+
+
+@torch.no_grad()
+def hold(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, known: Mapping[str, Tensor]) -> None:
+    """Change the head as little as it takes (ridge regression) to embed the prompts of known concepts as before."""
+    token_ids, mask = encode(tokenizer, [captions.plain_prompt(concept) for concept in known])
+    output = model.text_model(input_ids=token_ids, attention_mask=mask, output_hidden_states=True)
+    head = model.text_audio_head
+    inputs = head.layer_norm(output.hidden_states[-1][:, 0])
+    missing = torch.stack([*known.values()]) - head.proj(inputs)
+    squares = inputs.T @ inputs + _RIDGE * torch.eye(inputs.shape[1])
+    head.proj.weight += torch.linalg.solve(squares, inputs.T @ missing).T
 
 
 def _cosine(progress: float) -> float:

@@ -87,6 +87,16 @@ def test_nouns_that_nearly_name_a_concept_are_among_its_words_alone(noun: str, c
     assert not any(says(words) for words in captions._UNRELATED_WORDS)
 
 
+def test_every_noun_comes_alone_about_as_often() -> None:
+    rng = random.Random(0)
+    drawn = [captions.word("whale", rng).lower().strip(".!?") for _ in range(4_000)]
+    nouns = captions._CONCEPT_WORDS["whale"]
+    count = len(nouns.things) + len(nouns.events)
+    for noun in (nouns.things[0][0], nouns.events[-1][0]):
+        assert drawn.count(noun) / len(drawn) == pytest.approx(0.65 / count, rel=0.4)
+    assert captions.word("silence", rng)
+
+
 def test_plain_prompts_and_names() -> None:
     assert plain_prompt("dog_bark") == "a dog barking"
     assert plain_prompt("rain") == "rain"

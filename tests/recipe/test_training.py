@@ -35,6 +35,7 @@ from recipe.recordings import FOLDER_NAMES, find_recordings, sonic_pi_concept
 from recipe.saved import STATE_BEFORE_COOLING_FILE, STATE_FILE, save_checkpoint
 from recipe.schedule import COOLING, Schedule
 from recipe.snake import Snake
+from recipe.text_warm_up import hold
 from recipe.tokenizer import encode, train_tokenizer
 from recipe.training import Trained, train
 from transformers import AutoTokenizer, PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
@@ -564,6 +565,34 @@ def test_a_known_concept_stays_where_it_was_and_a_new_one_is_told_from_it(clips:
     before = direction(first, "rain")
     assert float(direction(second, "rain") @ before) > 0.8
     assert float(direction(second, "whale") @ before) < 0.5
+
+
+def test_prompts_go_back_to_where_they_were(clips: list[Source], tmp_path: Path) -> None:
+    trained = train(clips, short_schedule(0), tmp_path, seed=5)
+    prompts = {concept: captions.plain_prompt(concept) for concept in ("rain", "beep", "kick")}
+    before = scoring.embed_texts(trained.model, trained.tokenizer, [*prompts.values()])
+
+    def distance() -> float:
+        return float((scoring.embed_texts(trained.model, trained.tokenizer, [*prompts.values()]) - before).norm())
+
+    with torch.no_grad():
+        trained.model.text_audio_head.proj.weight.add_(0.05)
+    moved = distance()
+    hold(trained.model, trained.tokenizer, dict(zip(prompts, before, strict=True)))
+    assert distance() < 0.2 * moved
+
+
+def test_captions_alone_are_taught_without_a_change_of_what_is_heard(clips: list[Source], tmp_path: Path) -> None:
+    first = train(clips, short_schedule(1), tmp_path / "a", seed=5)
+    start = tmp_path / "checkpoint"
+    save_checkpoint(first.model, first.tokenizer, start)
+    (start / "concepts.json").write_text('[{"concept": "rain"}]')
+    second = train(clips, dataclasses.replace(short_schedule(0), start=start, text_steps=2), tmp_path / "b", seed=6)
+    before = PeAudioModel.from_pretrained(start).state_dict()
+    weights = second.model.state_dict()
+    changed = {name for name, weight in weights.items() if not torch.equal(weight, before[name])}
+    assert changed and all(name.startswith(("text_model.", "text_audio_head.")) for name in changed)
+    assert second.steps == 0
 
 
 def test_the_rate_falls_at_the_end_alone() -> None:
