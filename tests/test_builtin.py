@@ -120,6 +120,12 @@ def test_it_finds_the_example_sounds(text, clip, embedder, examples):
         ("trumpet", "brass instruments"),
         ("jackhammer", "an electric drill"),
         ("tiger", "a lion roaring"),
+        ("fire engine", "a siren"),
+        ("lift", "an elevator"),
+        ("speedboat", "a motor boat"),
+        ("orca", "a whale singing"),
+        ("chicken", "a hen clucking"),
+        ("aircraft", "a jet plane flying over"),
     ],
 )
 def test_a_noun_that_nearly_names_a_concept_is_nearest_to_it(noun, prompt, embedder, directions):

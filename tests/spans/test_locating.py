@@ -114,9 +114,9 @@ def test_the_built_in_checkpoint_hears_the_same_in_windows_as_in_one_pass(tmp_pa
     assert joined.shape == (4, 700)
     # Its normalisation and attention hear the whole of a window, so no frame is quite the same in another.
     assert np.median(off) < 0.02
-    assert np.quantile(off, 0.95) < 0.05
+    assert np.quantile(off, 0.95) < 0.06
     # There is a dog; where it begins and ends, what else is in the window tips some frames.
-    assert off[1:].max() < 0.15
+    assert off[1:].max() < 0.2
     assert off[0].max() < 0.3
     assert np.ptp(long) > 0.4
 
