@@ -24,15 +24,11 @@ if TYPE_CHECKING:
         Term,
         Trace,
     )
-    from pe_search.records import (
-        Clip,
+    from pe_search.records import Clip, Hearing, Incomplete, LeftOut, Problem
+    from pe_search.reports import (
         Embeddings,
-        Hearing,
-        Incomplete,
         IndexSummary,
-        LeftOut,
         PassedOver,
-        Problem,
         Progress,
         Rebuilding,
         Removal,
@@ -158,7 +154,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        for home in ("queries", "records", "library"):
+        for home in ("queries", "records", "reports", "library"):
             found = vars(import_module(f"pe_search.{home}"))
             if name in found:
                 return found[name]

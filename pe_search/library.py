@@ -27,23 +27,14 @@ from pe_search.listener import (
     several,
 )
 from pe_search.model import Wanted
-from pe_search.queries import Answer, Duplicate, Hit, Request, SpanRules
-from pe_search.records import (
-    Clip,
-    Embeddings,
-    Incomplete,
-    IndexSummary,
-    LeftOut,
-    Rebuilding,
-    Removal,
-    Status,
-    Verification,
-)
+from pe_search.records import Clip, Incomplete, LeftOut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pe_search.pe_audio.loaded import Loaded
+    from pe_search.queries import Answer, Duplicate, Hit, Request, SpanRules
+    from pe_search.reports import Embeddings, IndexSummary, Rebuilding, Removal, Status, Verification
     from pe_search.search.searching import TextMemory
     from pe_search.store import Manifest, RememberedTexts, Store
 
@@ -297,7 +288,7 @@ class Library(Listener):
         hits = [hit for answer in self.answers(request) for hit in answer.hits]
         if not (spans and hits):
             return hits
-        listen = self.locator(request.queries, spans if isinstance(spans, SpanRules) else None)
+        listen = self.locator(request.queries, None if isinstance(spans, bool) else spans)
         traces = listen.in_hits(hits, self.clip, self._on_problem)
         return [replace(hit, spans=trace.spans if trace else None) for hit, trace in zip(hits, traces, strict=True)]
 

@@ -6,13 +6,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pe_search.directories import cache_directory, expanded
 from pe_search.errors import QueryError
 from pe_search.model import Model, Wanted
-from pe_search.queries import Hit, Query, Reference, Span, SpanRules, Term, Trace
-from pe_search.records import Clip, Hearing, Problem, Progress
+from pe_search.records import Clip, Hearing, Problem
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from pe_search.audio.find import Found
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.loaded import Loaded
+    from pe_search.queries import Hit, Query, Reference, Span, SpanRules, Term, Trace
+    from pe_search.reports import Progress
     from pe_search.spans.locating import Locator
     from pe_search.store import Manifest, Store
     from pe_search.tasks.keeping import Keeper
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 Paths = PathLike | Iterable[PathLike]
 Texts = str | Iterable[str]
-Terms = str | Term | Iterable[str | Term]
-References = PathLike | Reference | Iterable[PathLike | Reference]
+Terms: TypeAlias = "str | Term | Iterable[str | Term]"
+References: TypeAlias = "PathLike | Reference | Iterable[PathLike | Reference]"
 Loading = Callable[["Checkpoint | None"], AbstractContextManager[None]]
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-OnProgress = Callable[[Progress], None]
+OnProgress = Callable[["Progress"], None]
 OnProblem = Callable[[Problem], None]
 
 
@@ -261,6 +262,8 @@ class Listener:
         return None
 
     def _rules(self, rules: SpanRules | None) -> SpanRules:
+        from pe_search.queries import SpanRules
+
         return rules or SpanRules().at_speed(self.hearing.speed)
 
     def _clips(self, paths: Paths | Found, on_problem: OnProblem | None) -> list[Clip]:
@@ -271,7 +274,7 @@ class Listener:
 
 def several(values: Any) -> list[Any]:
     """One value or several, as a list; a text, a path, a term and a reference are one."""
-    return [values] if isinstance(values, str | os.PathLike | Term | Reference) else list(values)
+    return [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
 
 
 def list_of(paths: Paths) -> list[Path]:

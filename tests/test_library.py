@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 import pe_search
 from pe_search.queries import Hit, Reference, Span, SpanRules, Term
-from pe_search.records import Progress
+from pe_search.reports import Progress
 from tests.made_up import noise, tone, write_audio
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "sounds"

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pe_search
-from pe_search import errors, queries, records
+from pe_search import errors, queries, records, reports
 
 MODULES = sorted(
     {"pe_search", *(module.name for module in pkgutil.walk_packages(pe_search.__path__, "pe_search."))}
@@ -28,7 +28,7 @@ def classes_of(module: object) -> list[type]:
     return [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
 
 
-RECORDS = [*classes_of(records), *classes_of(queries)]
+RECORDS = [*classes_of(records), *classes_of(queries), *classes_of(reports)]
 ERRORS = classes_of(errors)
 
 

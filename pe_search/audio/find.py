@@ -13,7 +13,8 @@ from pe_search.audio.exclude import IGNORE_FILE, Exclusion, Patterns, is_never_a
 from pe_search.audio.formats import audio_extensions, unreadable_extensions
 from pe_search.audio.stamps import stamp_of
 from pe_search.errors import PatternError
-from pe_search.records import Clip, PassedOver, Problem, Stamp
+from pe_search.records import Clip, Problem, Stamp
+from pe_search.reports import PassedOver
 
 _IS_SKIPPED = "this folder is skipped until that is fixed"
 

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.pe_audio.checkpoint import Checkpoint
-from pe_search.pe_audio.text_embedder import load_text_embedder
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.compiled import CompiledTextEmbedder
@@ -106,6 +105,8 @@ class Loaded:
         """
 
         def load() -> CompiledTextEmbedder | Embedder:
+            from pe_search.pe_audio.text_embedder import load_text_embedder
+
             with self._loading(None):
                 return load_text_embedder(name, revision, self._cache, self._on_compile)
 

@@ -19,7 +19,8 @@ from pe_search.embedding import TOO_LARGE, Gathering
 from pe_search.errors import AudioError
 from pe_search.probability import probabilities
 from pe_search.queries import Hit, Query, Span, SpanRules, Trace
-from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem, Progress, Window
+from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem, Window
+from pe_search.reports import Progress
 from pe_search.search.composing import compose_texts
 from pe_search.spans.crossfade import join_windows
 from pe_search.spans.rules import find_spans, measured, smoothed, then, without

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
-from pe_search.records import Embeddings
+from pe_search.reports import Embeddings
 from pe_search.store.store import Store
 
 _ROWS_AT_ONCE = 8_192

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pe_search.records import Problem, Rebuilding
+from pe_search.records import Problem
+from pe_search.reports import Rebuilding
 from pe_search.store.salvage import restore_manifest, salvage_if_damaged
 from pe_search.store.store import Store
 

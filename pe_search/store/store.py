@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pe_search.directories import absolute
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, Problem, Status
+from pe_search.records import Clip, Content, Problem
 from pe_search.store.catalog import Catalog
 from pe_search.store.conversion import current_manifest
 from pe_search.store.files import CATALOG_FILE, MANIFEST_FILE, refuse_odd_files
@@ -28,6 +28,7 @@ from pe_search.store.manifest import (
 from pe_search.store.texts import RememberedTexts
 
 if TYPE_CHECKING:
+    from pe_search.reports import Status
     from pe_search.store.lock import WriterLock
 
 _SEED = 20_240_229
@@ -140,6 +141,8 @@ class Store:
 
     def status(self) -> Status:
         """What it holds, and what it was made with."""
+        from pe_search.reports import Status
+
         manifest, held = self.manifest, self.catalog.holdings()
         return Status(
             store=self.directory,

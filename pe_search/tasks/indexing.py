@@ -18,7 +18,8 @@ from pe_search.audio.exclude import Patterns
 from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder
 from pe_search.errors import AudioError
 from pe_search.model import Model
-from pe_search.records import Clip, Content, IndexSummary, LeftOut, Problem, Progress
+from pe_search.records import Clip, Content, LeftOut, Problem
+from pe_search.reports import IndexSummary, Progress
 from pe_search.store import Store
 from pe_search.store.listed import ListedPaths
 from pe_search.tasks.planning import Plan, came_by_lists, plan_index

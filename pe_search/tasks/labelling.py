@@ -19,7 +19,8 @@ from pe_search.errors import AudioError
 from pe_search.model import Model
 from pe_search.probability import probabilities
 from pe_search.queries import Hit
-from pe_search.records import Clip, Problem, Progress
+from pe_search.records import Clip, Problem
+from pe_search.reports import Progress
 from pe_search.search.searching import RememberingEmbedder
 from pe_search.store import Manifest, Store
 

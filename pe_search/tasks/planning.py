@@ -12,7 +12,8 @@ from pathlib import Path
 from pe_search.audio.exclude import Patterns
 from pe_search.audio.find import find_stamps, is_under
 from pe_search.audio.stamps import is_same
-from pe_search.records import Clip, LeftOut, PassedOver, Problem, Stamp
+from pe_search.records import Clip, LeftOut, Problem, Stamp
+from pe_search.reports import PassedOver
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pe_search.audio.find import is_under
-from pe_search.records import Removal
+from pe_search.reports import Removal
 from pe_search.store import Store
 
 

@@ -14,7 +14,8 @@ from pe_search.audio.hashing import content_digest, unchanged
 from pe_search.audio.read import ClipReader
 from pe_search.embedding import WindowEmbedder, embed_blocks
 from pe_search.errors import AudioError
-from pe_search.records import Problem, Verification
+from pe_search.records import Problem
+from pe_search.reports import Verification
 from pe_search.store import Store
 
 # The same clips each time, so that two machines, or two versions, can be compared by what they say.

@@ -11,7 +11,8 @@ import pytest
 
 from pe_search.audio.exclude import parse_patterns
 from pe_search.audio.find import find_clips, find_stamps, is_under
-from pe_search.records import Clip, PassedOver, Problem
+from pe_search.records import Clip, Problem
+from pe_search.reports import PassedOver
 
 
 def make(folder: Path, *names: str) -> None:

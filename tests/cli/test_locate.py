@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from transformers import PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
 
 from pe_search.audio.read import ClipReader
-from pe_search.cli.input.options import DEFAULT_RULES
+from pe_search.cli.input.span_options import DEFAULT_RULES
 from pe_search.queries import SpanRules
 from pe_search.spans.rules import find_spans, smoothed
 from tests.cli.conftest import ODD_NAMES, TEXTS

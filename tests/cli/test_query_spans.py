@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pe_search.audio.read import ClipReader
-from pe_search.cli.input.options import DEFAULT_RULES
+from pe_search.cli.input.span_options import DEFAULT_RULES
 from pe_search.queries import SpanRules
 from pe_search.spans.rules import find_spans, smoothed
 from tests.cli.test_locate import FRAME_S, upstream_probabilities

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_search.audio import ahead
-from pe_search.records import Clip, Content, Holdings, IndexSummary, LeftOut, PassedOver, Problem
+from pe_search.records import Clip, Content, Holdings, LeftOut, Problem
+from pe_search.reports import IndexSummary, PassedOver
 from pe_search.store import Store
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import open_index

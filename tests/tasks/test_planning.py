@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pe_search.audio.exclude import parse_patterns
-from pe_search.records import Clip, LeftOut, PassedOver
+from pe_search.records import Clip, LeftOut
+from pe_search.reports import PassedOver
 from pe_search.tasks.planning import Plan, came_by_lists, plan_index
 from tests.audio.test_find import make
 

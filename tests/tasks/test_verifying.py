@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pe_search.audio.windows import cut_windows
-from pe_search.records import Problem, Verification
+from pe_search.records import Problem
+from pe_search.reports import Verification
 from pe_search.store import Manifest, Store
 from pe_search.tasks.indexing import run_index
 from pe_search.tasks.planning import plan_index

@@ -17,17 +17,13 @@ from pe_search.cli.input.options import (
     DeviceOption,
     Dtype,
     DtypeOption,
-    JoinOption,
     LevelOption,
-    MinLengthOption,
-    SmoothOption,
     SpeedOption,
-    ThresholdOption,
     TrackOption,
     a_number,
     checked_texts,
-    span_rules,
 )
+from pe_search.cli.input.span_options import JoinOption, MinLengthOption, SmoothOption, ThresholdOption, span_rules
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say_problem
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable

@@ -14,16 +14,14 @@ import typer
 from pe_search.cli.input.completion import complete_checkpoint, complete_frame_checkpoint
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.input.lists import read_more_texts
-from pe_search.cli.input.options import (
+from pe_search.cli.input.options import StoreOption, a_number, store_directory
+from pe_search.cli.input.span_options import (
     DEFAULT_RULES,
     JoinOption,
     MinLengthOption,
     SmoothOption,
-    StoreOption,
     ThresholdOption,
-    a_number,
     span_rules,
-    store_directory,
 )
 from pe_search.cli.input.terms import read_queries, read_term
 from pe_search.cli.output.hit_spans import write_hits_with_spans

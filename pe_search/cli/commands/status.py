@@ -13,7 +13,8 @@ import typer
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import printable
 from pe_search.library import Library
-from pe_search.records import Incomplete, LeftOut, Status
+from pe_search.records import Incomplete, LeftOut
+from pe_search.reports import Status
 
 
 class StatusFormat(StrEnum):

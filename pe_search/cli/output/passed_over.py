@@ -9,7 +9,8 @@ import typer
 
 from pe_search.cli.output.messages import counted, say
 from pe_search.errors import PatternError
-from pe_search.records import PassedOver, Problem
+from pe_search.records import Problem
+from pe_search.reports import PassedOver
 
 ExcludeOption = Annotated[
     list[str] | None,

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pe_search.clock import clock
-from pe_search.records import Progress
+from pe_search.reports import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
