@@ -107,4 +107,4 @@ def test_indexing_again_loads_neither_a_model_nor_rich(loaded_by, run_cli, plain
     write_audio(tmp_path / "a.wav", noise(0.2))
     args = ("index", tmp_path / "a.wav", "--model", plain_checkpoint[0], "--store", tmp_path / "store")
     assert run_cli(*args).status == 0
-    assert loaded_by(*args) == {"numpy", "soundfile", "soxr"}
+    assert loaded_by(*args) == {"msgspec", "numpy", "soundfile", "soxr"}
