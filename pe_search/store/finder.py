@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.drafts import drop_left_over
 from pe_search.errors import StoreError
-from pe_search.queries import Match, Matches, SearchEffort
 from pe_search.records import Problem
 from pe_search.store.catalog import Catalog
 from pe_search.store.files import INDEX_FILE
 from pe_search.store.index import LISTS_FROM, Found, Index, make_index, open_index
 from pe_search.store.kernels import best_rows
+
+if TYPE_CHECKING:
+    from pe_search.queries import Match, Matches
 
 # How many windows to look for at first, for each match that is wanted; and how much wider to look when clips that show
 # once, or equal scores, or windows that are gone, leave the answer open.
@@ -142,6 +145,8 @@ class Finder:
         all_windows: bool,
         exact: bool,
     ) -> Matches:
+        from pe_search.queries import Matches, SearchEffort
+
         # The index was opened before this, so that it can't lack what was taken out of the catalog only afterwards.
         with self._catalog.snapshot():
             up_to = 0 if index is None else index.up_to
@@ -200,6 +205,8 @@ class Finder:
         self, scores: NDArray[np.float32], ids: NDArray[np.int64], under: Path | None
     ) -> list[tuple[Match, int]]:
         """Matches with the ids of their windows, best first."""
+        from pe_search.queries import Match
+
         places = self._catalog.places([int(window_id) for window_id in ids], under, on_unknown=_refuse_unknown)
         matches = [
             (Match(place.path, place.start_s, place.end_s, float(score)), int(window_id))

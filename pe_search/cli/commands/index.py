@@ -38,12 +38,12 @@ from pe_search.cli.output.passed_over import (
 )
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.model import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, WINDOW_S, Wanted
-from pe_search.reports import IndexSummary
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from pe_search.pe_audio.checkpoint import Checkpoint
+    from pe_search.reports import IndexSummary
 
 
 def index(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +14,9 @@ from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import printable
 from pe_search.library import Library
 from pe_search.records import Incomplete, LeftOut
-from pe_search.reports import Status
+
+if TYPE_CHECKING:
+    from pe_search.reports import Status
 
 
 class StatusFormat(StrEnum):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pe_search.cli.output.messages import counted, say
 from pe_search.errors import PatternError
 from pe_search.records import Problem
-from pe_search.reports import PassedOver
+
+if TYPE_CHECKING:
+    from pe_search.reports import PassedOver
 
 ExcludeOption = Annotated[
     list[str] | None,

@@ -7,10 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from pe_search.clock import clock
-from pe_search.reports import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+
+    from pe_search.reports import Progress
 
 
 class ProgressBar:
