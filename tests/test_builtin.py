@@ -11,15 +11,11 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoTokenizer, PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudioModel
 
+import pe_search
 from pe_search.audio.read import ClipReader
 from pe_search.audio.windows import cut_windows
 from pe_search.pe_audio.checkpoint import builtin_concepts, find_checkpoint
 from pe_search.pe_audio.embedder import Embedder
-from pe_search.queries import Query, Request
-from pe_search.search.searching import search
-from pe_search.store import Manifest, Store
-from pe_search.tasks.indexing import run_index
-from pe_search.tasks.planning import plan_index
 
 SOUNDS = Path(__file__).parents[1] / "examples" / "sounds"
 PROMPTS = {
@@ -140,29 +136,13 @@ def test_what_it_was_taught_is_listed():
 
 
 @pytest.mark.slow
-def test_plain_prompts_find_real_recordings(embedder, esc10, tmp_path):
+def test_plain_prompts_find_real_recordings(esc10, tmp_path):
     """It was trained on these; how its recipe does on recordings that it has not heard is told in the model card."""
-    manifest = Manifest(
-        model="builtin",
-        revision=embedder.checkpoint.revision,
-        dimension=embedder.dimension,
-        window_s=10.0,
-        hop_s=10.0,
-        sample_rate_hz=48_000,
-        logit_scale=embedder.logit_scale,
-        logit_bias=embedder.logit_bias,
-    )
-    with Store.create(tmp_path / "store", manifest) as store:
-        summary = run_index(plan_index([esc10], {}), store, lambda: embedder)
+    with pe_search.create(tmp_path / "store", level="none") as library:
+        summary = library.index(esc10)
         assert (summary.clips, summary.problems) == (320, ())
-        queries = tuple(Query((prompt,), (), (), ()) for prompt in PROMPTS)
-        answers = search(
-            store,
-            embedder,
-            Request(queries, k=10, under=None, all_windows=False, min_probability=0.0, fdr=None, exact=False),
-        )
         right = {
-            prompt: sum(hit.path.parent.name == folder for hit in hits)
-            for (prompt, folder), hits in zip(PROMPTS.items(), answers, strict=True)
+            prompt: sum(hit.path.parent.name == folder for hit in library.query(prompt))
+            for prompt, folder in PROMPTS.items()
         }
     assert {prompt: count for prompt, count in right.items() if count < 8} == {}

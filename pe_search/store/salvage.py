@@ -132,6 +132,10 @@ def salvage_if_damaged(directory: Path) -> Salvage | None:
         raise StoreError(
             f"Nothing can be saved of the catalog {path}: {in_one_line(error)}. Delete the store, and index again."
         ) from error
+    except UnicodeDecodeError as error:
+        raise StoreError(
+            f"Nothing can be saved of the catalog {path}: a name in it is damaged. Delete the store, and index again."
+        ) from error
     except OSError as error:
         raise StoreError(f"The store at {directory} can't be written to: {error.strerror or error}.") from error
     finally:
@@ -150,7 +154,7 @@ def _is_sound(db: sqlite3.Connection, manifest: Manifest, version: int) -> bool:
         if db.execute(f"SELECT count(*) FROM windows WHERE {odd}", (2 * manifest.dimension,)).fetchone()[0]:
             return False
         return version < FORMAT_VERSION or find_damage(db, manifest.dimension).is_none
-    except MemoryError:
+    except (MemoryError, UnicodeDecodeError):  # the second of what SQLite says of a name that is not UTF-8
         return False
     except sqlite3.DatabaseError as error:
         if _is_damage(error):

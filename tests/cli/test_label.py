@@ -57,7 +57,8 @@ def test_labels_straight_from_files_are_those_of_upstream(run_cli, library):
     outcome = run_cli("label", library.sounds / "odd", "--labels", LABELS, "--model", library.checkpoint)
     assert (outcome.status, outcome.err) == (0, "")
     expected = [row for row in expected_rows(library) if Path(str(row[2])).is_relative_to(library.sounds / "odd")]
-    assert_rows(rows_of(outcome.out), expected, 1e-4)
+    # The embeddings of these clips and texts are some 5 long: this is 1e-5 of the product of their lengths.
+    assert_rows(rows_of(outcome.out), expected, 2.5e-4)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pe_search.pe_audio import loaded as loaded_module
+from pe_search.pe_audio import text_embedder as text_embedder_module
 from pe_search.queries import Query, Reference, Request, Term
 from pe_search.serving import answering as answering_module
 from pe_search.serving.answering import Answering, StoppedError, TooMuchError
@@ -107,7 +107,7 @@ class SlowEmbedder(FakeEmbedder):
 @pytest.fixture
 def slow(loaded, monkeypatch) -> SlowEmbedder:  # noqa: F811
     embedder = SlowEmbedder()
-    monkeypatch.setattr(loaded_module, "load_text_embedder", lambda *_: embedder)
+    monkeypatch.setattr(text_embedder_module, "load_text_embedder", lambda *_: embedder)
     return embedder
 
 
@@ -198,7 +198,7 @@ def test_one_that_is_taken_back_before_it_begins_takes_nobodys_place(slow, answe
 SERVES = """
 import sys, threading
 from pathlib import Path
-from pe_search.pe_audio import loaded
+from pe_search.pe_audio import text_embedder
 store, *is_loading = sys.argv[1:]
 class Hangs:
     def embed_texts(self, texts):
@@ -208,7 +208,7 @@ def load(*_args):
     if is_loading:
         Hangs().embed_texts([])
     return Hangs()
-loaded.load_text_embedder = load
+text_embedder.load_text_embedder = load
 sys.argv = ["pe-search", "serve", "--http", "0", "--store", store]
 from pe_search.cli.app import main
 main()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pe_search.pe_audio import loaded as loaded_module
+from pe_search.pe_audio import text_embedder as text_embedder_module
 from pe_search.queries import Hit, Query, Request
 from pe_search.records import Clip
 from pe_search.search.searching import search
@@ -68,7 +68,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         loads.append((name, revision))
         return FakeEmbedder()
 
-    monkeypatch.setattr(loaded_module, "load_text_embedder", load)
+    monkeypatch.setattr(text_embedder_module, "load_text_embedder", load)
     return loads
 
 

@@ -113,7 +113,7 @@ def test_a_clip_that_cannot_be_read_any_more_is_a_problem(store, sounds, monkeyp
 
 
 def test_a_clip_of_other_windows_is_a_problem(store, sounds, monkeypatch):
-    monkeypatch.setattr("pe_search.embedding.cut_windows", lambda *args: islice(cut_windows(*args), 3))
+    monkeypatch.setattr("pe_search.audio.windows.cut_windows", lambda *args: islice(cut_windows(*args), 3))
     found = verify(store, FakeEmbedder, 99)
     assert found.clips == 0
     assert found.problems == tuple(
