@@ -103,7 +103,7 @@ class Listener:
         def load() -> Loaded:
             from pe_search.pe_audio.loaded import Loaded
 
-            return loaded or Loaded(cache_directory(), device, dtype, loading=loading, on_compile=on_compile)
+            return loaded or Loaded(cache_directory, device, dtype, loading=loading, on_compile=on_compile)
 
         self.model = Model(self._manifest, self._wanted, frame_model, load, directory)
 

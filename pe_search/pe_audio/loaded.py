@@ -65,7 +65,7 @@ class Loaded:
     """The text embedder, the audio embedder and the frame embedder that were asked for last. Threads may share it.
 
     Args:
-        cache: The user's cache directory for pe-search.
+        cache: Gives the user's cache directory for pe-search.
         device: As `Embedder` has it.
         dtype: As `Embedder` has it.
         loading: Makes what an embedder is loaded in, given the checkpoint of an audio embedder.
@@ -74,7 +74,7 @@ class Loaded:
 
     def __init__(
         self,
-        cache: Path,
+        cache: Callable[[], Path],
         device: str = "auto",
         dtype: str = "auto",
         *,
@@ -108,7 +108,7 @@ class Loaded:
             from pe_search.pe_audio.text_embedder import load_text_embedder
 
             with self._loading(None):
-                return load_text_embedder(name, revision, self._cache, self._on_compile)
+                return load_text_embedder(name, revision, self._cache(), self._on_compile)
 
         return self._texts.of(name, revision, load)
 
@@ -127,7 +127,7 @@ class Loaded:
         if not is_shipped(checkpoint.name, checkpoint.revision):
             from pe_search.pe_audio.compile import compile_text_tower
 
-            compile_text_tower(checkpoint, self._cache, self._on_compile)
+            compile_text_tower(checkpoint, self._cache(), self._on_compile)
 
     @property
     def text_runtime(self) -> str | None:

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 
 from pe_search.directories import socket_directory
 from pe_search.errors import PeSearchError
+from pe_search.serving.accepting import Accepting
 from pe_search.serving.answering import Answering
-from pe_search.serving.listening import Listening
 from pe_search.serving.place import make_private_folder, socket_path
 from pe_search.serving.web import Web, bind, url_of
 
@@ -82,7 +82,7 @@ async def _serve(
         if not warm.done():
             return
         warm.result()
-        server = await Listening(answering).start(stack.enter_context(_listener(path)))
+        server = await Accepting(answering).start(stack.enter_context(_listener(path)))
         serving_http = None if http is None else asyncio.create_task(http[0].serve(sockets=[http[1]]))
         on_ready(None if http is None else url_of(http[1]))
         while not stop.is_set() and (left_s := idle_s - answering.unused_s) > 0:

@@ -18,8 +18,8 @@ from pe_search.pe_audio import text_embedder as text_embedder_module
 from pe_search.queries import Hit, Query, Request
 from pe_search.records import Clip
 from pe_search.search.searching import search
+from pe_search.serving.accepting import Accepting
 from pe_search.serving.answering import Answering
-from pe_search.serving.listening import Listening
 from pe_search.store import Manifest, Store
 from tests.made_up import FakeEmbedder, manifest, put_clips
 
@@ -113,6 +113,6 @@ def listening(answering: Answering, private: Path) -> Iterator[Path]:
     path = private / "a.socket"
     with in_a_loop() as loop, socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
-        server = asyncio.run_coroutine_threadsafe(Listening(answering).start(listener), loop).result(DEADLINE_S)
+        server = asyncio.run_coroutine_threadsafe(Accepting(answering).start(listener), loop).result(DEADLINE_S)
         yield path
         loop.call_soon_threadsafe(server.close)

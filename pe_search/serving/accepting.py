@@ -1,4 +1,4 @@
-"""Listen on a Unix socket, unharmed by those who hang up, send nonsense, fall silent or come in crowds."""
+"""Accept connections to a Unix socket, unharmed by those who hang up, send nonsense, fall silent or come in crowds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pe_search.serving.place import is_same_user
 _MOST_CONNECTIONS = 64
 
 
-class Listening:
+class Accepting:
     """Talks to those who connect; each asks once.
 
     Args:

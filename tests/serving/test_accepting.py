@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from pe_search.queries import Request
 from pe_search.records import Problem
+from pe_search.serving import accepting as accepting_module
 from pe_search.serving import asking as asking_module
-from pe_search.serving import listening as listening_module
+from pe_search.serving.accepting import _MOST_CONNECTIONS
 from pe_search.serving.asking import ask
 from pe_search.serving.lines import GREETING, STILL_AT_IT, Reply, to_line
-from pe_search.serving.listening import _MOST_CONNECTIONS
 from tests.serving.conftest import DEADLINE_S, hits_of, request_for
 
 REQUEST = request_for("1 2 3", "-1 0 2", "0 0 0")
@@ -85,15 +85,15 @@ def test_what_is_amiss_is_passed_on(listening, store):
 
 
 def test_one_that_works_for_long_says_so(listening, store, monkeypatch, loaded):
-    monkeypatch.setattr(listening_module, "STILL_AT_IT_EVERY_S", 0.001)
+    monkeypatch.setattr(accepting_module, "STILL_AT_IT_EVERY_S", 0.001)
     go_on = threading.Event()
-    opened = listening_module.Answering._answer
+    opened = accepting_module.Answering._answer
 
     def late(*args):
         go_on.wait(DEADLINE_S)
         opened(*args)
 
-    monkeypatch.setattr(listening_module.Answering, "_answer", late)
+    monkeypatch.setattr(accepting_module.Answering, "_answer", late)
     with connected(listening) as connection, connection.makefile("rb") as lines:
         connection.sendall(to_line(REQUEST))
         assert [lines.readline() for _ in range(3)] == [GREETING, STILL_AT_IT, STILL_AT_IT]
@@ -131,7 +131,7 @@ def test_nonsense_is_answered_by_hanging_up(listening, store, nonsense):
 
 def test_somebody_who_falls_silent_is_cut_off(listening, store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(listening_module, "PATIENCE_S", 0.01)
+        patch.setattr(accepting_module, "PATIENCE_S", 0.01)
         with connected(listening) as connection:
             connection.sendall(to_line(REQUEST)[:20])
             assert all_from(connection) == GREETING
@@ -140,7 +140,7 @@ def test_somebody_who_falls_silent_is_cut_off(listening, store, monkeypatch):
 
 def test_somebody_who_does_not_read_holds_up_nobody(listening, store, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(listening_module, "LONGEST_ANSWER_BYTES", 100)
+        patch.setattr(accepting_module, "LONGEST_ANSWER_BYTES", 100)
         with connected(listening) as connection:
             connection.sendall(to_line(REQUEST))
             assert all_from(connection) in (b"", GREETING)
@@ -303,12 +303,12 @@ def test_nor_is_one_of_another_user(listening, monkeypatch):
 
 
 def test_another_user_is_not_answered(listening, monkeypatch):
-    monkeypatch.setattr(listening_module, "is_same_user", lambda _connection: False)
+    monkeypatch.setattr(accepting_module, "is_same_user", lambda _connection: False)
     assert said_to(listening, to_line(REQUEST)) == b""
 
 
 def test_a_request_that_is_too_long_is_not_sent(listening, store):
-    longest = listening_module.LONGEST_REQUEST_BYTES - len(to_line(request_for("1 0 0", under=Path("/"))))
+    longest = accepting_module.LONGEST_REQUEST_BYTES - len(to_line(request_for("1 0 0", under=Path("/"))))
     for too_long in (0, 1):
         request = request_for("1 0 0", under=Path("/" + "s" * (longest + too_long)))
         assert asked(listening, request) == ([] if too_long else hits_of(store, request))
