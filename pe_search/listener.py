@@ -39,7 +39,7 @@ OnProblem = Callable[[Problem], None]
 
 
 def nothing_around(_checkpoint: object) -> AbstractContextManager[None]:
-    """Load without more ado."""
+    """Load with nothing around it."""
     return nullcontext()
 
 
