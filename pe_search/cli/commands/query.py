@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,17 +23,17 @@ from pe_search.cli.input.span_options import (
     span_rules,
 )
 from pe_search.cli.input.terms import read_queries, read_term
-from pe_search.cli.output.hit_spans import write_hits_with_spans
-from pe_search.cli.output.hits import HitFormat, HitWriter
+from pe_search.cli.output.answers import AnswerPrinter, OnHits
+from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say_compiling, say_problem
-from pe_search.cli.output.picks import CopyToOption, CutToOption, Picks, PlayOption
+from pe_search.cli.output.picks import CopyToOption, CutToOption, PlayOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
 from pe_search.directories import absolute
 from pe_search.errors import StoreError
 from pe_search.library import Library
 from pe_search.listener import nothing_around
 from pe_search.model import canonical_name
-from pe_search.queries import Answer, Hit, Query, Request
+from pe_search.queries import Query, Request
 
 
 def query(
@@ -198,8 +197,6 @@ def query(
         exact=exact,
     )
 
-    from pe_search.serving.asking import ask_or_search
-
     # What a conversation has loaded it needs again.
     library = Library(
         store_directory(store),
@@ -211,59 +208,23 @@ def query(
     with library:
         if model is not None:
             _refuse_another(model, library)
-
-        def show(request: Request, on_hits: Callable[[Sequence[Hit]], None] = lambda _hits: None) -> int:
-            answers: list[Answer] = []
-            # A server tells hits alone.
-            found = (
-                _kept(library.answers(request), answers)
-                if is_to_explain
-                else ask_or_search(library, request, say_problem)
-            )
-            picks = Picks(library, copy_to, cut_to, is_to_play=is_to_play)
-            # With `:like`, a conversation has a query in which there is nothing to listen for.
-            if spans and all(query.texts or query.plus for query in request.queries):
-                rules = rules_at(library.hearing.speed)
-                found = _noted(found, on_hits)
-                status = write_hits_with_spans(library, found, request.queries, rules, hit_format, picks)
-            else:
-                writer = HitWriter(hit_format, null=null)
-                for hits in found:
-                    on_hits(hits)
-                    picks.take_hits(hits, library.check_unchanged)
-                    writer.write(hits)
-                status = int(writer.count == 0)
-            if is_to_explain:
-                from pe_search.cli.output.explain import explain
-
-                explain(library, request, answers)
-            picks.finish()
-            return 2 if picks.problems else status
-
+        printer = AnswerPrinter(library, hit_format, null, spans, rules_at, copy_to, cut_to, is_to_play, is_to_explain)
         if converses:
-            # What is missing should be told before the first line, not after each.
-            library.open()
-            Picks(library, copy_to, cut_to, is_to_play=is_to_play)
-
-            def show_one(query: Query, on_hits: Callable[[Sequence[Hit]], None]) -> None:
-                # Like --like, which --fdr can't judge either.
-                show(replace(request, queries=(query,), fdr=None if query.like else fdr), on_hits)
-
-            Conversation(library, queries[0], show_one, rules_at).hold()
-        elif status := show(request):
+            _converse(printer, request)
+        elif status := printer.show(request):
             raise typer.Exit(status)
 
 
-def _kept(answers: Iterable[Answer], kept: list[Answer]) -> Iterator[Sequence[Hit]]:
-    for answer in answers:
-        kept.append(answer)
-        yield answer.hits
+def _converse(printer: AnswerPrinter, request: Request) -> None:
+    # What is missing should be told before the first line, not after each.
+    printer.library.open()
+    printer.picks()
 
+    def show(query: Query, on_hits: OnHits) -> None:
+        # Like --like, which --fdr can't judge either.
+        printer.show(replace(request, queries=(query,), fdr=None if query.like else request.fdr), on_hits)
 
-def _noted(found: Iterable[Sequence[Hit]], on_hits: Callable[[Sequence[Hit]], None]) -> Iterator[Sequence[Hit]]:
-    for hits in found:
-        on_hits(hits)
-        yield hits
+    Conversation(printer.library, request.queries[0], show, printer.rules_at).hold()
 
 
 def _refuse_another(model: str, library: Library) -> None:

@@ -1,0 +1,105 @@
+"""The answers of a query: printed, with their spans or an account of the search, and taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pe_search.cli.output.hit_spans import write_hits_with_spans
+from pe_search.cli.output.hits import HitFormat, HitWriter
+from pe_search.cli.output.messages import say_problem
+from pe_search.cli.output.picks import Picks
+from pe_search.queries import Answer, Hit, Request, SpanRules
+
+if TYPE_CHECKING:
+    from pe_search.library import Library
+
+OnHits = Callable[[Sequence[Hit]], None]
+
+
+def _ignore(_hits: Sequence[Hit]) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPrinter:
+    """Asks a library, and prints what it answers.
+
+    Attributes:
+        library: What is asked, by way of its server if one runs.
+        hit_format: How hits are printed.
+        null: Whether paths end with a NUL byte.
+        spans: Whether to show when within each hit the sound is heard.
+        rules_at: How spans are made of what is heard at a speed.
+        copy_to: As in `Picks`.
+        cut_to: As in `Picks`.
+        is_to_play: As in `Picks`.
+        is_to_explain: Whether to say how the answers came about.
+    """
+
+    library: Library
+    hit_format: HitFormat
+    null: bool
+    spans: bool
+    rules_at: Callable[[float], SpanRules]
+    copy_to: str | None
+    cut_to: str | None
+    is_to_play: bool
+    is_to_explain: bool
+
+    def picks(self) -> Picks:
+        """What takes the hits, new for each request."""
+        return Picks(self.library, self.copy_to, self.cut_to, is_to_play=self.is_to_play)
+
+    def show(self, request: Request, on_hits: OnHits = _ignore) -> int:
+        """Print the answers of a request.
+
+        Args:
+            request: What is asked.
+            on_hits: Called with the hits of each query, before they are printed.
+
+        Returns:
+            The exit status: 0 if there is a hit, 1 if there is none, 2 if a clip of a hit could not be read.
+        """
+        answers: list[Answer] = []
+        found = self._found(request, answers, on_hits)
+        picks = self.picks()
+        # With `:like`, a conversation has a query in which there is nothing to listen for.
+        if self.spans and all(query.texts or query.plus for query in request.queries):
+            rules = self.rules_at(self.library.hearing.speed)
+            status = write_hits_with_spans(self.library, found, request.queries, rules, self.hit_format, picks)
+        else:
+            writer = HitWriter(self.hit_format, null=self.null)
+            for hits in found:
+                picks.take_hits(hits, self.library.check_unchanged)
+                writer.write(hits)
+            status = int(writer.count == 0)
+        if self.is_to_explain:
+            from pe_search.cli.output.explain import explain
+
+            explain(self.library, request, answers)
+        picks.finish()
+        return 2 if picks.problems else status
+
+    def _found(self, request: Request, answers: list[Answer], on_hits: OnHits) -> Iterator[Sequence[Hit]]:
+        """The hits of each query in turn; the store is opened now. What is to be explained is kept in `answers`."""
+        if self.is_to_explain:
+            # A server tells hits alone.
+            here = self.library.answers(request)
+            return (_noted(_kept(answer, answers).hits, on_hits) for answer in here)
+
+        from pe_search.serving.asking import ask_or_search
+
+        asked = ask_or_search(self.library, request, say_problem)
+        return (_noted(hits, on_hits) for hits in asked)
+
+
+def _kept(answer: Answer, answers: list[Answer]) -> Answer:
+    answers.append(answer)
+    return answer
+
+
+def _noted(hits: Sequence[Hit], on_hits: OnHits) -> Sequence[Hit]:
+    on_hits(hits)
+    return hits
