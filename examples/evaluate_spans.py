@@ -30,7 +30,7 @@ from recipe.architecture import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from recipe.mixing import ACTIVE, Samples, coloured_noise, frame_activity, loudness
 from recipe.recordings import find_recordings
 
-from pe_search.cli.input.options import DEFAULT_RULES
+from pe_search.cli.input.span_options import DEFAULT_RULES
 from pe_search.pe_audio.checkpoint import find_checkpoint, frame_model_of
 from pe_search.pe_audio.embedder import Embedder
 from pe_search.queries import Span, SpanRules, Trace
