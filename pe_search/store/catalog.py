@@ -164,7 +164,7 @@ class Catalog:
         return sorted(found, key=lambda one: bytes(one.clip.path))
 
     def find_damage(self) -> list[str]:
-        """Compare all that is held with its checksums: about a second for a million windows.
+        """Compare all that is held with its checksums: about a second for 100,000 clips of a window each.
 
         Returns:
             Which windows are not as they were written, in words. Until the store is closed, `stamps` and `digests`
