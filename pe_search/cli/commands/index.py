@@ -113,11 +113,11 @@ def index(
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
 
-    Every format that libsndfile reads is found by its extension; hidden files, recycle bins and thumbnails are passed
-    over. Only what is new or has changed is embedded, and what is gone from the given folders or excluded leaves the
-    store, so run it again as often as you like. A clip that can't be read is left out, and tried again only when its
-    file has changed. Exit status: 0 if all went well, 1 if there is no audio there, 2 if this run had to leave a clip
-    out, 130 if interrupted: what was finished is kept, and the same command goes on.
+    Audio files, and videos for their sound, are found by their extension; hidden files, recycle bins and thumbnails are
+    passed over. Only what is new or has changed is embedded, and what is gone from the given folders or excluded leaves
+    the store, so run it again as often as you like. A clip that can't be read is left out, and tried again only when
+    its file has changed. Exit status: 0 if all went well, 1 if there is no audio there, 2 if this run had to leave a
+    clip out, 130 if interrupted: what was finished is kept, and the same command goes on.
 
     \b
         pe-search index ./sounds
