@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from pe_search.store import Manifest
 from pe_search.store.schema import LARGEST_VALUE
 
 TOO_LARGE = "its samples are too large to embed"
+_BATCHES_TO_GATHER = 3
 
 
 class TextEmbedder(Protocol):
@@ -96,6 +98,27 @@ class Gathering(Generic[Owner]):
         ):
             self.embedded_s += len(samples) / SAMPLE_RATE_HZ
             self._deliver(owner, embedding if _is_held(embedding) else None)
+
+
+def gather_batches(
+    load_embedder: Callable[[], WindowEmbedder],
+    deliver: Callable[[Owner, NDArray[np.float32] | None], None],
+    is_wanted: Callable[[Owner], bool] = lambda _owner: True,
+) -> Gathering[Owner]:
+    """A gathering of windows of many clips: until they could fill some batches, so that those of like length meet.
+
+    Args:
+        load_embedder: Called once there is a window; gives what embeds it.
+        deliver: As `Gathering` has it.
+        is_wanted: As `Gathering` has it.
+    """
+    embedder = cache(load_embedder)
+    return Gathering(
+        lambda windows: embedder().embed_windows(windows),
+        lambda: _BATCHES_TO_GATHER * embedder().batch_s,
+        deliver,
+        is_wanted,
+    )
 
 
 def embed_blocks(

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,14 @@ from numpy.typing import NDArray
 
 from pe_search.audio.samples import mono_48k, samples_digest
 from pe_search.audio.windows import cut_windows
-from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, embed_blocks
+from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, embed_blocks, gather_batches
 from pe_search.errors import AudioError
 from pe_search.model import Model
 from pe_search.records import Clip, Content
 from pe_search.store import Store
 
-# As when folders are indexed: embeddings are committed this often, so that little is lost when a program is killed; and
-# windows wait until they could fill this many batches, so that those of one length meet.
+# As when folders are indexed: embeddings are committed this often, so that little is lost when a program is killed.
 _COMMIT_EVERY_S = 5.0
-_BATCHES_TO_GATHER = 3
 
 
 def add_samples(
@@ -45,7 +42,6 @@ def add_samples(
         AudioError: If samples can't be embedded; likewise.
     """
     manifest = store.manifest
-    embedder = cache(load_embedder)
     count = 0
     committed_s = time.monotonic()
     waiting: list[_Row] = []
@@ -68,9 +64,7 @@ def add_samples(
         store.finder.keep_up()
         waiting[:] = [row for row in waiting if not row.is_embedded]
 
-    gathering: Gathering[_Row] = Gathering(
-        lambda windows: embedder().embed_windows(windows), lambda: _BATCHES_TO_GATHER * embedder().batch_s, deliver
-    )
+    gathering: Gathering[_Row] = gather_batches(load_embedder, deliver)
     try:
         for name, samples, sample_rate_hz in rows:
             path = _path_of(name)

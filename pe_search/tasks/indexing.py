@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.audio.exclude import Patterns
-from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder
+from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, gather_batches
 from pe_search.errors import AudioError
 from pe_search.model import Model
 from pe_search.records import Clip, Content, LeftOut, Problem
@@ -26,8 +26,6 @@ from pe_search.tasks.planning import Plan, came_by_lists, plan_index
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
 _COMMIT_EVERY_S = 5.0
-# Windows wait until they could fill this many of the embedder's batches, so that those of one length meet.
-_BATCHES_TO_GATHER = 3
 _READS_OTHERWISE = "reads otherwise than in the run that began it; the next run embeds it anew"
 
 
@@ -192,7 +190,6 @@ class _Run:
         self.incomplete = 0
         self.problems: list[Problem] = []
         self._store = store
-        self._embedder = cache(load_embedder)
         self._on_progress = on_progress
         self._on_problem = on_problem
         # The digests of all contents that need not be embedded any more, the windows of those that a run before this
@@ -204,11 +201,8 @@ class _Run:
         self._uncommitted: dict[bytes, _Reading] = {}
         self._recognised: list[tuple[Clip, bytes]] = []
         self._left_out: list[LeftOut] = []
-        self._gathering: Gathering[_Reading] = Gathering(
-            lambda windows: self._embedder().embed_windows(windows),
-            lambda: _BATCHES_TO_GATHER * self._embedder().batch_s,
-            self._deliver,
-            lambda reading: not reading.is_dropped,
+        self._gathering: Gathering[_Reading] = gather_batches(
+            load_embedder, self._deliver, lambda reading: not reading.is_dropped
         )
         self._bytes_read = 0.0
         self._last_commit_s = time.monotonic()

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.audio.stamps import is_same
-from pe_search.embedding import TOO_LARGE, Gathering, TextEmbedder, WindowEmbedder
+from pe_search.embedding import TOO_LARGE, Gathering, TextEmbedder, WindowEmbedder, gather_batches
 from pe_search.errors import AudioError
 from pe_search.model import Model
 from pe_search.probability import probabilities
@@ -24,9 +23,7 @@ from pe_search.reports import Progress
 from pe_search.search.searching import RememberingEmbedder
 from pe_search.store import Manifest, Store
 
-# Windows wait until they could fill this many of the embedder's batches, so that those of one length meet; and clips
-# that wait for them to be embedded are no more than this.
-_BATCHES_TO_GATHER = 3
+# Clips that wait for their windows to be embedded are no more than this.
 _MOST_WAITING = 1_000
 
 
@@ -105,16 +102,12 @@ class Labeller:
         self._labels = labels
         self._embeddings = embeddings
         self._manifest = manifest
-        self._embedder = cache(load_embedder)
         self._store = store
         self._on_problem = on_problem
         self._on_progress = on_progress
         self._waiting: deque[_Reading] = deque()
-        self._gathering: Gathering[_Reading] = Gathering(
-            lambda windows: self._embedder().embed_windows(windows),
-            lambda: _BATCHES_TO_GATHER * self._embedder().batch_s,
-            self._deliver,
-            lambda reading: not reading.is_left_out,
+        self._gathering: Gathering[_Reading] = gather_batches(
+            load_embedder, self._deliver, lambda reading: not reading.is_left_out
         )
         self._bytes_done = 0
 
