@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         Term,
         Trace,
     )
-    from pe_search.records import Clip, Hearing, Incomplete, LeftOut, Problem
+    from pe_search.records import Clip, Hearing, Incomplete, IndexedClip, LeftOut, Problem
     from pe_search.reports import (
         Embeddings,
         IndexSummary,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Progress,
         Rebuilding,
         Removal,
+        Root,
         Status,
         Verification,
     )
@@ -50,6 +51,7 @@ __all__ = [
     "Hit",
     "Incomplete",
     "IndexSummary",
+    "IndexedClip",
     "LeftOut",
     "Library",
     "PassedOver",
@@ -63,6 +65,7 @@ __all__ = [
     "Reference",
     "Removal",
     "Request",
+    "Root",
     "SearchEffort",
     "Span",
     "SpanRules",

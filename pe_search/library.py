@@ -27,7 +27,7 @@ from pe_search.listener import (
     several,
 )
 from pe_search.model import Wanted
-from pe_search.records import Clip, Incomplete, LeftOut
+from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,9 +150,9 @@ class Library(Listener):
         """How many windows the store holds; those of a content count once, however many clips have it."""
         return self.open().catalog.window_count()
 
-    def clips(self) -> list[Clip]:
-        """The clips that the store holds, in order of path."""
-        return sorted(self.open().catalog.clips().values(), key=lambda clip: os.fsencode(clip.path))
+    def clips(self, under: PathLike | None = None) -> Iterator[IndexedClip]:
+        """The clips that the store holds, in order of path, one after the other: never all of them are in memory."""
+        return self.open().clips(under)
 
     def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
         """The clip at a path as it was when it was indexed, and the digest of its content; None if it is not held."""

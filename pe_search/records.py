@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 # Not for type checking alone: `serving` makes records of JSON by their annotations.
@@ -39,6 +40,33 @@ class Clip:
     def stamp(self) -> Stamp:
         """What tells whether the file has changed since."""
         return self.size_bytes, self.modified_ns, self.changed_ns, self.inode
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedClip:
+    """A clip as a store holds it.
+
+    Attributes:
+        path: Of the file; a name if the clip is no file.
+        size_bytes: Of the file, when it was indexed.
+        modified_ns: When the file was last changed then, in nanoseconds since the epoch.
+        duration_s: Length of what was embedded; None while it is to be embedded again.
+        windows: How many it has.
+        indexed_at_s: When it was put into the store, in seconds since the epoch; None if an older pe-search did.
+        missing: What could not be read of it, in words; None if it was read whole.
+    """
+
+    path: Path
+    size_bytes: int
+    modified_ns: int
+    duration_s: float | None
+    windows: int
+    indexed_at_s: int | None
+    missing: str | None = None
+
+    def is_gone(self) -> bool:
+        """Whether there is nothing at its path any more, for which the disk is asked. A name is never gone."""
+        return self.path.is_absolute() and not os.path.lexists(self.path)
 
 
 @dataclass(frozen=True, slots=True)

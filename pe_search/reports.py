@@ -30,6 +30,23 @@ class PassedOver:
 
 
 @dataclass(frozen=True, slots=True)
+class Root:
+    """A folder or file that `index` was told to go through.
+
+    Attributes:
+        path: Where it is; absolute.
+        exclude: The patterns that it was last indexed with.
+        indexed_at_s: When a run last came to its end, in seconds since the epoch; None if none did.
+        passed_over: What that run saw there, and didn't take.
+    """
+
+    path: Path
+    exclude: tuple[str, ...] = ()
+    indexed_at_s: int | None = None
+    passed_over: PassedOver = PassedOver()
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a run through clips has come.
 
@@ -122,6 +139,8 @@ class Status:
         incomplete: Clips that couldn't be read whole.
         size_bytes: On disk.
         written_at_s: When something was last committed, in seconds since the epoch.
+        formats: How many clips there are of each lower-case extension, the most frequent first; `` for none.
+        roots: What was indexed, in order of path.
     """
 
     store: Path
@@ -139,6 +158,8 @@ class Status:
     incomplete: int
     size_bytes: int
     written_at_s: float
+    formats: tuple[tuple[str, int], ...]
+    roots: tuple[Root, ...]
 
 
 @dataclass(frozen=True, slots=True)

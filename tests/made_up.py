@@ -107,8 +107,9 @@ def edit_catalog(directory: Path, statement: str, *values: object) -> int:
         for table, columns in (
             ("contents", "id, digest, duration_s, missing, clips, windows"),
             ("windows", "id, content_id, start_s, end_s, embedding"),
-            ("clips", "path, size_bytes, modified_ns, changed_ns, inode, content_id"),
+            ("clips", "path, size_bytes, modified_ns, changed_ns, inode, content_id, indexed_at_s"),
             ("left_out", "path, size_bytes, modified_ns, changed_ns, inode, reason"),
+            ("roots", "path, exclude, indexed_at_s, passed_over"),
         ):
             key = "path" if "path" in columns else "id"
             rows = db.execute(f"SELECT {key}, {columns} FROM {table}").fetchall()

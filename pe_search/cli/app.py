@@ -28,6 +28,7 @@ _COMMANDS = (
     "label",
     "duplicates",
     "status",
+    "list",
     "remove",
     "merge",
     "export",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from itertools import chain
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -85,7 +87,7 @@ class Catalog:
         return self._state()[1]
 
     def _state(self) -> tuple[str, str]:
-        with self._reading():
+        with self.reading():
             row = self._db.execute("SELECT identity, manifest, checksum FROM state").fetchone()
             if row is None:
                 raise ValueError("its state is missing")
@@ -94,7 +96,7 @@ class Catalog:
 
     def holdings(self) -> Holdings:
         """Count what is there."""
-        with self._reading():
+        with self.reading():
             contents = self._contents()
             left_out = len(self._left_out())
         held = [content for content in contents if content[4]]
@@ -109,7 +111,7 @@ class Catalog:
 
     def clips(self) -> dict[Path, Clip]:
         """All clips by path."""
-        with self._reading():
+        with self.reading():
             rows = self._db.execute(f"SELECT {CLIP} FROM clips").fetchall()
             clips = [clip_of(*checked(row, "a clip")[:5]) for row in rows]
             if len(clips) != self._db.execute("SELECT total(clips) FROM contents").fetchone()[0]:
@@ -121,17 +123,17 @@ class Catalog:
 
         That of a clip whose file is to be read again is none that a file has.
         """
-        with self._reading():
+        with self.reading():
             again = {row[0] for row in self._db.execute("SELECT id FROM contents WHERE duration_s IS NULL")}
             again |= self._damaged.keys()
             return {
                 path_text(name): _TO_READ_AGAIN if content_id in again else stamp_of(*stamp)
-                for name, *stamp, content_id, _ in self._db.execute(f"SELECT {CLIP} FROM clips")
+                for name, *stamp, content_id, _, _ in self._db.execute(f"SELECT {CLIP} FROM clips")
             }
 
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
-        with self._reading():
+        with self.reading():
             return [LeftOut(clip_of(*row), str(reason)) for *row, reason in self._left_out()]
 
     def _left_out(self) -> list[tuple[Any, ...]]:
@@ -142,7 +144,7 @@ class Catalog:
 
     def missing_by_digest(self) -> dict[bytes, str]:
         """What could not be read of each content that was not read whole."""
-        with self._reading():
+        with self.reading():
             return dict(self._missing().values())
 
     def _missing(self) -> dict[int, tuple[bytes, str]]:
@@ -157,7 +159,7 @@ class Catalog:
 
     def incomplete(self) -> list[Incomplete]:
         """The clips that couldn't be read whole, in order of path."""
-        with self._reading():
+        with self.reading():
             reasons = {content_id: missing for content_id, (_, missing) in self._missing().items()}
             clips = windows.clips_of(self._db, list(reasons))
         found = [Incomplete(clip, reason) for content_id, reason in reasons.items() for clip in clips[content_id]]
@@ -188,13 +190,13 @@ class Catalog:
 
     def digests(self) -> set[bytes]:
         """The digests of all whole contents that needn't be embedded, those that no clip has any more among them."""
-        with self._reading():
+        with self.reading():
             rows = self._db.execute("SELECT id, digest FROM contents WHERE duration_s IS NOT NULL")
             return {digest for content_id, digest in rows if content_id not in self._damaged}
 
     def begun_times(self) -> dict[bytes, list[tuple[float, float]]]:
         """Start and end of the windows that are held of each content of which more are to come, by digest."""
-        with self._reading():
+        with self.reading():
             rows = self._db.execute("SELECT id, digest FROM contents WHERE duration_s IS NULL").fetchall()
             begun = {digest: windows.windows_of(self._db, content_id) for content_id, digest in rows}
             return {digest: [times_of(row) for row in rows] for digest, rows in begun.items() if rows}
@@ -225,7 +227,7 @@ class Catalog:
         return self._content("digest = ?", digest)
 
     def _content(self, condition: str, value: bytes) -> Content | None:
-        with self._reading():
+        with self.reading():
             row = self._db.execute(
                 f"SELECT {CONTENT} FROM contents WHERE {condition} AND duration_s IS NOT NULL", (value,)
             ).fetchone()
@@ -240,7 +242,7 @@ class Catalog:
 
     def clip(self, path: Path) -> tuple[Clip, bytes] | None:
         """The clip at a path as it was when it was indexed, and the digest of its content; None if it is not held."""
-        with self._reading():
+        with self.reading():
             row = self._db.execute(
                 f"SELECT digest, {CLIP} FROM clips JOIN contents ON contents.id = content_id WHERE path = ?",
                 (name_of(path),),
@@ -252,6 +254,7 @@ class Catalog:
         *,
         contents: Iterable[Content] = (),
         clips: Iterable[tuple[Clip, bytes]] = (),
+        saved: Iterable[tuple[Clip, bytes, int | None]] = (),
         left_out: Iterable[LeftOut] = (),
         removed: Iterable[Path] = (),
         seen: Iterable[Clip] = (),
@@ -261,6 +264,7 @@ class Catalog:
         Args:
             contents: What is new, or the next part of what was begun. One that is held whole stays as it was.
             clips: Each with the digest of its content. It takes the place of what was held under its path.
+            saved: More clips, each with the time when it was indexed, in seconds since the epoch. All others are now.
             left_out: Clips that leave the catalog, if they were in it, and are remembered with their reasons.
             removed: Paths of clips that go, and of such as were left out and are forgotten.
             seen: Clips that are held, or were left out, and of whose files more is known now.
@@ -268,13 +272,14 @@ class Catalog:
         Raises:
             StoreError: If the disk is full or can't be written to, or the store was deleted, renamed or replaced.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             for path in removed:
                 commits.delete_clip(db, path)
             for content in contents:
                 commits.put_content(db, content, self._as_kept(content.embeddings), self._damaged)
-            for clip, digest in clips:
-                commits.put_clip(db, clip, digest)
+            now_s = int(time.time())
+            for clip, digest, indexed_at_s in chain(((*one, now_s) for one in clips), saved):
+                commits.put_clip(db, clip, digest, indexed_at_s)
             for one in left_out:
                 commits.put_left_out(db, one)
             for clip in seen:
@@ -282,7 +287,7 @@ class Catalog:
 
     def drop_begun_content(self, digest: bytes) -> None:
         """Delete what is held of a content of which more was to come."""
-        with self._writing() as db:
+        with self.writing() as db:
             paths = db.execute(
                 "SELECT path FROM clips JOIN contents ON contents.id = content_id "
                 "WHERE digest = ? AND duration_s IS NULL",
@@ -298,7 +303,7 @@ class Catalog:
         Apart from `commit`, so that a clip that was moved finds its content again, though its old place was removed
         before its new one was read.
         """
-        with self._writing() as db:
+        with self.writing() as db:
             commits.delete_contents(
                 db,
                 "clips = 0 AND duration_s IS NOT NULL "
@@ -306,20 +311,17 @@ class Catalog:
             )
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Let all that is written in the `with` block be one commit."""
         with explaining(self.path), self._folder.staying(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             yield self._db
 
     @contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Let all that one method reads be of one moment, so that it can be counted."""
-        if self._db.in_transaction:
-            with explaining(self.path):
-                yield
-        else:
-            with explaining(self.path), self.snapshot():
-                yield
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Let all that is read in the `with` block be of one moment, so that it can be counted."""
+        with explaining(self.path), nullcontext() if self._db.in_transaction else self.snapshot():
+            yield self._db
 
     def _as_kept(self, embeddings: NDArray[np.float32]) -> NDArray[np.float16]:
         with np.errstate(over="ignore"):
@@ -330,7 +332,7 @@ class Catalog:
 
     def last_window_id(self) -> int:
         """The highest id that a window ever had; 0 if there never was one."""
-        with self._reading():
+        with self.reading():
             return commits.last_window_id(self._db)
 
     def window_count(self, *, after: int = 0) -> int:
@@ -338,7 +340,7 @@ class Catalog:
 
         Those of a content count once, however many clips have it.
         """
-        with self._reading():
+        with self.reading():
             return commits.last_window_id(self._db) - after - windows.gone_after(self._db, after)
 
     def embeddings(self, *, after: int = 0) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float16]]]:
@@ -347,13 +349,13 @@ class Catalog:
         Yields:
             Arrays of shape (windows,) and (windows, dimension).
         """
-        with self._reading():
+        with self.reading():
             for rows in windows.windows_after(self._db, after):
                 yield windows.decoded(rows, self._dimension)
 
     def embeddings_of(self, window_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """As `embeddings`, of the given windows, all at once."""
-        with self._reading():
+        with self.reading():
             rows = windows.windows_with(self._db, window_ids, lambda _: None)
             if len(rows) != len(window_ids):
                 raise ValueError("it lacks windows")
@@ -373,17 +375,17 @@ class Catalog:
             under: The path.
             on_unknown: Called with each id that no window ever had.
         """
-        with self._reading():
+        with self.reading():
             return windows.places(self._db, window_ids, under, on_unknown)
 
     def window_ids(self) -> NDArray[np.int64]:
         """Ids, ascending, of all windows."""
-        with self._reading():
+        with self.reading():
             return windows.all_ids(self._db)
 
     def window_ids_under(self, path: Path) -> NDArray[np.int64]:
         """Ids, ascending, of the windows of the clip at a path or of all clips below it."""
-        with self._reading():
+        with self.reading():
             return windows.ids_under(self._db, path)
 
 

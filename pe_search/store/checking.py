@@ -60,6 +60,7 @@ def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
         reasons.append("it lacks clips or contents")
     for table, columns in (
         ("left_out", "path, size_bytes, modified_ns, changed_ns, inode, reason, checksum"),
+        ("roots", "path, exclude, indexed_at_s, passed_over, checksum"),
         ("state", "identity, manifest, checksum"),
         ("gone", "first_id, last_id, checksum"),
     ):

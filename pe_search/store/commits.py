@@ -71,19 +71,19 @@ def put_content(
     )
 
 
-def put_clip(db: sqlite3.Connection, clip: Clip, digest: bytes) -> None:
+def put_clip(db: sqlite3.Connection, clip: Clip, digest: bytes, indexed_at_s: int | None) -> None:
     """Add a clip with the whole content that has a digest, in place of what was there under its path."""
     _delete_row("left_out", db, clip.path)
     row = db.execute("SELECT id FROM contents WHERE digest = ? AND duration_s IS NOT NULL", (digest,)).fetchone()
     # NULL, which the table refuses, if there is none.
     content_id: Any = None if row is None else row[0]
     before = db.execute("SELECT content_id FROM clips WHERE path = ?", (name_of(clip.path),)).fetchone()
-    values = (name_of(clip.path), *clip.stamp, content_id)
+    values = (name_of(clip.path), *clip.stamp, content_id, indexed_at_s)
     db.execute(
-        "INSERT INTO clips (path, size_bytes, modified_ns, changed_ns, inode, content_id, checksum) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size_bytes = excluded.size_bytes, "
+        "INSERT INTO clips (path, size_bytes, modified_ns, changed_ns, inode, content_id, indexed_at_s, checksum) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET size_bytes = excluded.size_bytes, "
         "modified_ns = excluded.modified_ns, changed_ns = excluded.changed_ns, inode = excluded.inode, "
-        "content_id = excluded.content_id, checksum = excluded.checksum",
+        "content_id = excluded.content_id, indexed_at_s = excluded.indexed_at_s, checksum = excluded.checksum",
         (*values, checksum(*values)),
     )
     if before is None or before[0] != content_id:
@@ -105,10 +105,10 @@ def put_left_out(db: sqlite3.Connection, one: LeftOut) -> None:
 
 def put_stamp(db: sqlite3.Connection, clip: Clip) -> None:
     """Keep what is known now of the file of a clip, or of one that was left out, that is otherwise as it was."""
-    for table, last in (("clips", "content_id"), ("left_out", "reason")):
+    for table, last in (("clips", "content_id, indexed_at_s"), ("left_out", "reason")):
         row = db.execute(f"SELECT {last} FROM {table} WHERE path = ?", (name_of(clip.path),)).fetchone()
         if row is not None:
-            values = (name_of(clip.path), *clip.stamp, row[0])
+            values = (name_of(clip.path), *clip.stamp, *row)
             db.execute(
                 f"UPDATE {table} SET size_bytes = ?, modified_ns = ?, changed_ns = ?, inode = ?, checksum = ? "
                 "WHERE path = ?",

@@ -38,11 +38,11 @@ class Step:
     """How a store gets from one format to the next.
 
     Attributes:
-        tables: Converts the tables of the catalog, within a transaction, and returns the catalog's identity.
+        tables: Converts the tables of the catalog, within a transaction; what the state holds is written afterwards.
         manifest: Gives the fields of the new manifest from those of the old one, without `format_version`.
     """
 
-    tables: Callable[[sqlite3.Connection], str]
+    tables: Callable[[sqlite3.Connection], None]
     manifest: Callable[[dict[str, Any]], dict[str, Any]]
 
 
@@ -118,17 +118,17 @@ def _convert(directory: Path) -> None:
                     _, kept, _ = db.execute("SELECT identity, manifest, checksum FROM state").fetchone()
                     manifest = manifest_of(json.loads(kept), directory)
                 else:
+                    if schema_of(db) != expected_schema(version):
+                        raise StoreError(f"The catalog {path} can't be used: pe-search didn't make its tables.")
+                    (identity,) = db.execute("SELECT identity FROM state").fetchone()
                     for step in range(version, FORMAT_VERSION):
-                        if schema_of(db) != expected_schema(step):
-                            raise StoreError(f"The catalog {path} can't be used: pe-search didn't make its tables.")
-                        identity = STEPS[step].tables(db)
+                        STEPS[step].tables(db)
                     commits.put_state(db, identity, as_json(manifest))
     write_manifest(directory, manifest)
 
 
-def _from_2(db: sqlite3.Connection) -> str:
+def _from_2(db: sqlite3.Connection) -> None:
     """Checksums, counts, what is missing of a content, and ctime and inode of a file, none of which were kept."""
-    identity: str = db.execute("SELECT identity FROM state").fetchone()[0]
     clips, windows = (
         dict(db.execute(f"SELECT content_id, count(*) FROM {table} GROUP BY content_id"))
         for table in ("clips", "windows")
@@ -162,9 +162,24 @@ def _from_2(db: sqlite3.Connection) -> str:
     # The last ids may be those of windows that are gone, and are never given again.
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'windows'")
     db.execute("INSERT INTO sqlite_sequence VALUES ('windows', ?)", (last_id,))
-    return identity
+
+
+def _from_3(db: sqlite3.Connection) -> None:
+    """When each clip was indexed, which was not kept, and a place for the roots, which weren't either."""
+    db.execute("DROP INDEX clips_by_content")
+    db.execute("ALTER TABLE clips RENAME TO old_clips")
+    make_tables(db, SCHEMAS[4])
+    columns = "path, size_bytes, modified_ns, changed_ns, inode, content_id"
+    rows = db.execute(f"SELECT id, {columns}, checksum FROM old_clips").fetchall()
+    # A row that is damaged stays so, under any checksum but its own.
+    db.executemany(
+        "INSERT INTO clips VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
+        ((*row, checksum(*row[1:], None) + (checksum(*row[1:]) != kept)) for *row, kept in rows),
+    )
+    db.execute("DROP TABLE old_clips")
 
 
 STEPS: Mapping[int, Step] = {
     2: Step(_from_2, lambda fields: fields | {"level": "none", "speed": 1.0, "track": 1}),
+    3: Step(_from_3, lambda fields: fields),
 }

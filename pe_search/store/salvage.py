@@ -18,6 +18,7 @@ import numpy as np
 from pe_search.drafts import draft_folder
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, LeftOut
+from pe_search.reports import Root
 from pe_search.store.catalog import Catalog
 from pe_search.store.checking import find_damage
 from pe_search.store.commits import between, last_window_id, stretches
@@ -36,6 +37,7 @@ from pe_search.store.manifest import (
     write_manifest,
 )
 from pe_search.store.opening import in_one_line
+from pe_search.store.roots import ROOT, root_of, write_roots
 from pe_search.store.schema import (
     FORMAT_VERSION,
     checked,
@@ -204,8 +206,13 @@ def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
             by_index = {} if version == 2 else _heads_by_index(db, heads)
             contents = noted(_contents(db, heads | by_index, manifest, version))
             # These are asked for only when all contents have come, and `digests` is complete.
-            clips = ((clip, digests[content_id]) for clip, content_id in _clips(db, version) if content_id in digests)
-            catalog.commit(contents=contents, clips=clips, left_out=_left_out(db, version))
+            clips = (
+                (clip, digests[content_id], indexed_at_s)
+                for clip, content_id, indexed_at_s in _clips(db, version)
+                if content_id in digests
+            )
+            catalog.commit(contents=contents, saved=clips, left_out=_left_out(db, version))
+            write_roots(catalog, _roots(db, version))
             catalog.drop_unused_contents()
             saved = catalog.holdings().clips
         damaged = _place_for_damaged(path)
@@ -239,12 +246,13 @@ def _in_whole_pages(path: Path, folder: Path) -> Path:
     return copy
 
 
-def _clips(db: sqlite3.Connection, version: int) -> Iterator[tuple[Clip, int]]:
-    kept = "NULL, NULL, content_id, NULL" if version == 2 else "changed_ns, inode, content_id, checksum"
-    for _, *row in _rows(db, "clips", f"path, size_bytes, modified_ns, {kept}"):
+def _clips(db: sqlite3.Connection, version: int) -> Iterator[tuple[Clip, int, int | None]]:
+    kept = {2: "NULL, NULL, content_id, NULL", 3: "changed_ns, inode, content_id, checksum"}
+    columns = kept.get(version, "changed_ns, inode, content_id, indexed_at_s, checksum")
+    for _, *row in _rows(db, "clips", f"path, size_bytes, modified_ns, {columns}"):
         if version == 2 or is_as_written(row):
             with suppress(ValueError):
-                yield clip_of(*row[:5]), row[5]
+                yield clip_of(*row[:5]), row[5], row[6] if version > 3 else None
 
 
 def _contents(
@@ -341,6 +349,14 @@ def _left_out(db: sqlite3.Connection, version: int) -> Iterator[LeftOut]:
         for row in db.execute(f"SELECT path, size_bytes, modified_ns, {kept} FROM left_out"):
             if version == 2 or is_as_written(row):
                 yield LeftOut(clip_of(*row[:5]), str(row[5]))
+
+
+def _roots(db: sqlite3.Connection, version: int) -> Iterator[Root]:
+    if version > 3:
+        with suppress(sqlite3.DatabaseError, ValueError, MemoryError):
+            for row in db.execute(f"SELECT {ROOT} FROM roots"):
+                if is_as_written(row):
+                    yield root_of(row[:-1])
 
 
 def _rows(db: sqlite3.Connection, table: str, columns: str) -> Iterator[tuple[Any, ...]]:

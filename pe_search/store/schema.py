@@ -114,6 +114,69 @@ CREATE TABLE left_out (
 -- The manifest as well, in case the file of it is damaged.
 CREATE TABLE state (identity TEXT NOT NULL, manifest TEXT NOT NULL, checksum INTEGER NOT NULL);
 """,
+    4: """
+CREATE TABLE contents (
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    -- NULL as long as more of its windows are to come.
+    duration_s REAL,
+    -- What could not be read, in words; NULL if it was read whole.
+    missing TEXT,
+    clips INTEGER NOT NULL,
+    windows INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE windows (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    content_id INTEGER NOT NULL REFERENCES contents(id),
+    start_s REAL NOT NULL,
+    end_s REAL NOT NULL,
+    embedding BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX windows_by_content ON windows(content_id);
+CREATE TABLE gone (
+    first_id INTEGER PRIMARY KEY,
+    last_id INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE clips (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    -- NULL where they are not known.
+    changed_ns INTEGER,
+    inode INTEGER,
+    content_id INTEGER NOT NULL REFERENCES contents(id),
+    -- When it was put here, in seconds since the epoch; NULL where that is not known.
+    indexed_at_s INTEGER,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX clips_by_content ON clips(content_id);
+CREATE TABLE left_out (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    changed_ns INTEGER,
+    inode INTEGER,
+    reason TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+-- What index was told to go through.
+CREATE TABLE roots (
+    path BLOB PRIMARY KEY,
+    -- JSON: a list of patterns.
+    exclude TEXT NOT NULL,
+    -- When a run last came to its end, in seconds since the epoch; NULL if none did.
+    indexed_at_s INTEGER,
+    -- JSON, from that run: extensions that nothing reads with their numbers, excluded files, excluded folders.
+    passed_over TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+-- The manifest as well, in case the file of it is damaged.
+CREATE TABLE state (identity TEXT NOT NULL, manifest TEXT NOT NULL, checksum INTEGER NOT NULL);
+""",
 }
 FORMAT_VERSION = max(SCHEMAS)
 OLDEST_FORMAT = min(SCHEMAS)
@@ -160,9 +223,11 @@ def expected_schema(version: int = FORMAT_VERSION) -> set[str]:
 
 
 def make_tables(db: sqlite3.Connection, tables: str) -> None:
-    """Make tables within the transaction that there is, which `executescript` would end first."""
+    """Make those tables that are not there, within the transaction that there is, which `executescript` would end."""
+    there = schema_of(db)
     for statement in _statements(tables):
-        db.execute(statement)
+        if " ".join(statement.split()) not in there:
+            db.execute(statement)
 
 
 def _statements(tables: str) -> list[str]:

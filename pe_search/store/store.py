@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pe_search.directories import absolute
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content, Problem
+from pe_search.records import Clip, Content, IndexedClip, Problem
 from pe_search.store.catalog import Catalog
 from pe_search.store.conversion import current_manifest
 from pe_search.store.files import CATALOG_FILE, MANIFEST_FILE, refuse_odd_files
@@ -142,6 +142,8 @@ class Store:
     def status(self) -> Status:
         """What it holds, and what it was made with."""
         from pe_search.reports import Status
+        from pe_search.store.listing import formats
+        from pe_search.store.roots import read_roots
 
         manifest, held = self.manifest, self.catalog.holdings()
         return Status(
@@ -160,6 +162,8 @@ class Store:
             incomplete=held.incomplete,
             size_bytes=self.size_bytes(),
             written_at_s=self.catalog.written_at_s(),
+            formats=formats(self.catalog),
+            roots=read_roots(self.catalog),
         )
 
     def embedded_clips(self, is_wanted: Callable[[Clip], bool] = lambda _clip: True) -> Iterator[tuple[Clip, Content]]:
@@ -169,6 +173,12 @@ class Store:
             if content is None:
                 raise StoreError(f"The catalog of {self.directory} is damaged: {clip.path} has no windows.")
             yield clip, content
+
+    def clips(self, under: str | os.PathLike[str] | None = None) -> Iterator[IndexedClip]:
+        """The clips, or that at a path or those below it, as `listing.indexed_clips` has them."""
+        from pe_search.store.listing import indexed_clips
+
+        return indexed_clips(self.catalog, self.below(under))
 
     def clip_at(self, path: str | os.PathLike[str]) -> Path:
         """The path of the clip that is meant: that of this very name, which may be no file, or the file."""

@@ -20,7 +20,7 @@ _IDS_PER_STATEMENT = 10_000
 _WINDOWS_AT_ONCE = 4_096
 _WINDOWS_ASKED_TWICE = 2_000
 _WINDOW = "id, content_id, start_s, end_s, embedding, checksum"
-CLIP = "path, size_bytes, modified_ns, changed_ns, inode, content_id, clips.checksum"
+CLIP = "path, size_bytes, modified_ns, changed_ns, inode, content_id, indexed_at_s, clips.checksum"
 CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
 
 Row = tuple[Any, ...]
@@ -111,7 +111,7 @@ def clips_of(db: sqlite3.Connection, content_ids: Sequence[int]) -> dict[int, li
             content = checked(row, "a content")
             expected[content[0]] = content[4]
         for row in db.execute(f"SELECT {CLIP} FROM clips WHERE content_id IN ({marks})", some):
-            *clip, content_id = checked(row, "a clip")
+            *clip, content_id, _ = checked(row, "a clip")
             clips.setdefault(content_id, []).append(clip_of(*clip))
         if {content_id: len(clips.get(content_id, ())) for content_id in some} != expected:
             raise ValueError("it lacks clips or contents")
@@ -133,7 +133,7 @@ def places(
 
 def ids_under(db: sqlite3.Connection, path: Path) -> NDArray[np.int64]:
     """Ids, ascending, of the windows of the clip at a path or of all clips below it."""
-    condition, bounds = _under(path)
+    condition, bounds = in_sql(path)
     # By the paths in the table, and by SQLite's index of them, which is quicker; they must agree.
     rows = db.execute(f"SELECT {CLIP} FROM clips NOT INDEXED WHERE {condition}", bounds).fetchall()
     contents = {checked(row, "a clip")[5] for row in rows}
@@ -218,7 +218,7 @@ def _test(under: Path | None) -> Callable[[Path], bool]:
     return lambda path: name_of(path) == name or name_of(path).startswith(below)
 
 
-def _under(path: Path) -> tuple[str, list[bytes]]:
+def in_sql(path: Path) -> tuple[str, list[bytes]]:
     """A condition for the clip at a path and those below it, and what its question marks stand for."""
     name = name_of(path)
     below = name.rstrip(b"/") + b"/"

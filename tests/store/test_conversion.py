@@ -101,6 +101,39 @@ def test_all_that_a_store_of_format_2_holds_is_there_afterwards(directory):
         assert db.execute("SELECT seq FROM sqlite_sequence").fetchall() == [(12,)]
 
 
+def test_all_that_a_store_of_format_3_holds_is_there_afterwards(tmp_path):
+    directory = tmp_path / "store"
+    make_store(directory, 3)
+    with Store.open(directory, read_only=False) as store:
+        assert store.catalog.find_damage() == []
+        clips = {
+            clip.path.name: (clip.duration_s, clip.windows, clip.missing, clip.indexed_at_s) for clip in store.clips()
+        }
+        assert clips == {
+            "broken off.wav": (4.0, 1, "breaks off after 4 s", None),
+            "copy of rain.wav": (10.0, 1, None, None),
+            "dog.wav": (30.0, 3, None, None),
+            "late.wav": (10.0, 1, None, None),
+            "rain.wav": (10.0, 1, None, None),
+            os.fsdecode(b"\xff.wav"): (20.0, 2, None, None),
+        }
+        broken_off = store.catalog.clips()[Path("/s/broken off.wav")]
+        assert broken_off.stamp == (2000, 1_700_000_000_000_000_200, 1_700_000_000_000_000_201, 77)
+        assert [one.reason for one in store.catalog.left_out()] == ["not audio", "holds no audio"]
+        assert store.catalog.holdings() == Holdings(6, 5, 9, 84.0, left_out=2, incomplete=1)
+        assert store.status().roots == ()
+        assert store.status().formats == ((".wav", 6),)
+
+
+def test_a_row_that_was_damaged_before_a_conversion_is_damaged_after_it(tmp_path):
+    directory = tmp_path / "store"
+    make_store(directory, 3)
+    with closing(sqlite3.connect(directory / "catalog.sqlite3")) as db, db:
+        db.execute("UPDATE clips SET size_bytes = size_bytes + 1 WHERE id = 3")
+    with Store.open(directory) as store, pytest.raises(StoreError, match="the row of a clip is not as it was written"):
+        list(store.clips())
+
+
 def test_a_conversion_that_fails_leaves_the_old_store(directory, monkeypatch):
     before, manifest = dump(directory), (directory / "manifest.json").read_bytes()
     calls = 0
@@ -144,7 +177,7 @@ def test_a_reader_that_cannot_write_says_what_to_do(directory, monkeypatch):
     with pytest.raises(StoreError) as caught:
         Store.open(directory)
     assert str(caught.value) == (
-        f"The store at {directory} has format 2, which must be converted to 3, but it can't be written to (Read-only "
+        f"The store at {directory} has format 2, which must be converted to 4, but it can't be written to (Read-only "
         "file system). Run the command as someone who can write to it, or on a copy."
     )
     assert {file: file.read_bytes() for file in before} == before
