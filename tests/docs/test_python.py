@@ -19,7 +19,7 @@ from pe_search.cli.app import app
 from pe_search.listener import Listener
 from tests.test_layers import FLOOR_OF
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 # An example, and what is shown right below it.

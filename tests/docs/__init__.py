@@ -1,0 +1,1 @@
+"""The pages for readers: what they print is what pe-search prints."""
