@@ -6,21 +6,22 @@ DEMO_STORE := demo.store
 # Which tests: all, or those of a file or folder.
 T ?=
 
-.PHONY: help demo test check lint format clean
+.PHONY: help demo test check lint format docs clean
 
 help:
 	@echo "make demo    index examples/sounds and ask three questions"
 	@echo "make test    lint, types and all tests, slow ones too; T=tests/store runs a part"
 	@echo "make check   lint, types and the quick tests; T as above"
 	@echo "make format  put the code in its standard form"
+	@echo "make docs    write again what the commands in README and docs print"
 	@echo "make clean   remove what the others made"
 
 demo: $(VENV)/installed
 	@for step in \
 	    "index examples/sounds --store $(DEMO_STORE)" \
-	    "query 'a dog barking' -k 3 --format table --store $(DEMO_STORE)" \
+	    "query 'dog barking' -k 3 --format table --store $(DEMO_STORE)" \
 	    "query 'rain' -k 3 --format table --store $(DEMO_STORE)" \
-	    "query 'church bell' -k 3 --format table --store $(DEMO_STORE)"; do \
+	    "query 'snare drum' -k 3 --format table --store $(DEMO_STORE)"; do \
 	    echo; echo "$$ pe-search $$step"; eval "$(BIN)/pe-search $$step" || exit $$?; \
 	done
 
@@ -38,6 +39,9 @@ lint: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m tests.docs.pages
 
 clean:
 	rm -rf $(VENV) $(DEMO_STORE) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

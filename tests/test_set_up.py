@@ -1,0 +1,53 @@
+"""What sets itself up: the demo, and the installed package."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_the_first_answer_to_each_query_of_the_demo_is_right(tmp_path):
+    result = subprocess.run(
+        [
+            "make",
+            "demo",
+            "-o",
+            "venv/installed",
+            "VENV=venv",
+            f"BIN={Path(sys.executable).parent}",
+            f"DEMO_STORE={tmp_path / 'demo'}",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    queries = re.findall(r"pe-search query '([^']+)'", result.stdout)
+    first_hits = re.findall(r"(?m)^1 .* examples/sounds/(\S+) *$", result.stdout)
+    assert dict(zip(queries, first_hits, strict=True)) == {
+        "dog barking": "dog-barking.flac",
+        "rain": "weather/rain.flac",
+        "snare drum": "drums/snare-drum.flac",
+    }
+
+
+@pytest.mark.slow
+def test_the_installed_package_is_complete(tmp_path):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*pip, "--target", str(tmp_path), str(ROOT)], check=True, capture_output=True)
+    script = "import pe_search, pathlib; print(pathlib.Path(pe_search.__file__).parent)"
+    installed = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert installed == str(tmp_path / "pe_search")
+    names = {path.name for path in (tmp_path / "pe_search" / "pe_audio" / "builtin").iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "ATTRIBUTION.txt"} <= names
+    assert (tmp_path / "bin" / "pe-search").is_file()
