@@ -2,21 +2,29 @@
 
 What is being written is in a draft: a hidden folder beside its place, with a random name. When it is complete and on
 the disk, it is renamed to its place. A process holds a lock on its draft for as long as it lives. So whoever writes
-into the same folder next can tell which drafts belong to killed processes, and removes them.
+into the same folder next can tell which drafts belong to killed processes, and removes them. Windows has no such locks,
+and needs none: a file that is open can't be removed there.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+if sys.platform != "win32":
+    import fcntl
+
 _NAME = re.compile(r"\.pe-search-[0-9a-f]{16}\.part")
 _LOCK = "lock"
+# How long a reader on Windows, who opens a file for a moment, may stand in the way of its successor.
+_PATIENCE_S = 2.0
+_RETRY_EVERY_S = 0.02
 
 
 @contextmanager
@@ -32,7 +40,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, path)
+        _replace(draft, path)
 
 
 @contextmanager
@@ -56,8 +64,7 @@ def draft_folder(parent: Path, *, drops_left_over: bool = True) -> Iterator[Path
     try:
         yield folder
     finally:
-        _remove(folder)
-        os.close(lock)
+        _let_go(folder, lock)
 
 
 def drop_left_over(parent: Path) -> None:
@@ -89,7 +96,7 @@ def put_if_free(draft: Path, place: Path) -> bool:
             place.open("xb").close()
         except FileExistsError:
             return False
-        os.replace(draft, place)
+        _replace(draft, place)
     else:
         draft.unlink()
     return True
@@ -106,8 +113,20 @@ def sync_all(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
+    # Windows brings only what may be written to the disk.
+    with path.open("r+b" if sys.platform == "win32" else "rb") as file:
         os.fsync(file.fileno())
+
+
+def _replace(draft: Path, place: Path) -> None:
+    if sys.platform == "win32":
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < deadline_s:
+            with suppress(PermissionError):
+                os.replace(draft, place)
+                return
+            time.sleep(_RETRY_EVERY_S)
+    os.replace(draft, place)
 
 
 def _make(parent: Path) -> tuple[Path, int]:
@@ -117,27 +136,55 @@ def _make(parent: Path) -> tuple[Path, int]:
         folder.mkdir()
         with suppress(FileNotFoundError):  # whoever drops what is left over was quicker
             lock = _open_lock(folder)
-            # Where the file system has no locks, nobody can tell who is dead, and drafts of the dead stay.
-            with suppress(OSError):
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock)
             if os.fstat(lock).st_nlink:
                 return folder, lock
             os.close(lock)
 
 
-def _drop_unless_held(folder: Path) -> None:
-    with suppress(OSError):
-        lock = _open_lock(folder)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+if sys.platform == "win32":
+
+    def _open_lock(folder: Path) -> int:
+        return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+
+    def _wait_for(lock: int) -> None:
+        """It is open: nobody can remove it."""
+
+    def _let_go(folder: Path, lock: int) -> None:
+        os.close(lock)
+        _remove(folder)
+
+    def _drop_unless_held(folder: Path) -> None:
+        with suppress(OSError):
+            # One without a lock may be about to get it. If it is empty, whoever made it will make another.
+            if not (folder / _LOCK).exists():
+                folder.rmdir()
+            (folder / _LOCK).unlink()
             _remove(folder)
-        finally:
-            os.close(lock)
 
+else:
 
-def _open_lock(folder: Path) -> int:
-    # Neither a link nor a pipe in its place may lead elsewhere or keep anyone waiting.
-    return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    def _open_lock(folder: Path) -> int:
+        # Neither a link nor a pipe in its place may lead elsewhere or keep anyone waiting.
+        return os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+
+    def _wait_for(lock: int) -> None:
+        # Where the file system has no locks, nobody can tell who is dead, and drafts of the dead stay.
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def _let_go(folder: Path, lock: int) -> None:
+        _remove(folder)
+        os.close(lock)
+
+    def _drop_unless_held(folder: Path) -> None:
+        with suppress(OSError):
+            lock = _open_lock(folder)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove(folder)
+            finally:
+                os.close(lock)
 
 
 def _remove(folder: Path) -> None:

@@ -105,7 +105,8 @@ def read_patterns(path: str) -> Patterns:
         OSError: If the file can't be read.
     """
     # Without waiting: it may be a pipe.
-    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise PatternError("is not a regular file")
         content = file.read(_LARGEST_FILE_BYTES + 1)

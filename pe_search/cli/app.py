@@ -176,8 +176,11 @@ def _mend_streams() -> None:
 def _move_stderr() -> None:
     """Take stderr to another descriptor, so that libraries which write to the usual one by themselves are not heard.
 
-    libmpg123 does, several lines for each damaged MP3, and libsndfile has no way to tell it not to.
+    libmpg123 does, several lines for each damaged MP3, and libsndfile has no way to tell it not to. On Windows stderr
+    stays where it is: a console there takes text from Python's own stream for it, and bytes in another encoding.
     """
+    if sys.platform == "win32":
+        return
     # Without a buffer, which would be flushed in vain on the way out if nobody reads any more.
     own = io.FileIO(os.dup(sys.stderr.fileno()), "w")
     sys.stderr = io.TextIOWrapper(own, encoding=sys.stderr.encoding, write_through=True)

@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
     """
     largest = _LARGEST_BYTES[path.name]
     # Neither a pipe nor a device may keep anyone waiting between a look at it and its opening.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise ValueError("it is not a regular file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -43,7 +44,10 @@ class Accepting:
         Args:
             listener: Bound to its path.
         """
-        return await asyncio.start_unix_server(self._talk, sock=listener, limit=LONGEST_REQUEST_BYTES)
+        if sys.platform == "win32":
+            raise NotImplementedError("Python has no Unix sockets there")
+        else:  # noqa: RET506 (so mypy knows that this is for other systems)
+            return await asyncio.start_unix_server(self._talk, sock=listener, limit=LONGEST_REQUEST_BYTES)
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._connections >= _MOST_CONNECTIONS or not is_same_user(writer.get_extra_info("socket")):

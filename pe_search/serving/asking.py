@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -34,13 +35,16 @@ def ask(path: Path, request: Request, on_problem: Callable[[Problem], None]) -> 
     """The hits of each query in turn, as far as the server gives them.
 
     There may be no server, or a busy one, one of another version, or one that hangs or ends meanwhile: then the hits of
-    the queries that are left are not among them, and no error is raised.
+    the queries that are left are not among them, and no error is raised. On Windows nobody is asked, for Python has no
+    Unix sockets there.
 
     Args:
         path: The server's socket.
         request: What is asked.
         on_problem: Called when something is amiss with the store that doesn't stop the work.
     """
+    if sys.platform == "win32":
+        return
     with suppress(OSError, ValueError, TypeError):
         line = to_line(request)
         if len(line) > LONGEST_REQUEST_BYTES or not is_private(path.parent):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -49,9 +50,11 @@ def serve(
 
     Raises:
         PeSearchError: If there is no store, its checkpoint can't be loaded, it has a server already, there is no place
-            for a socket or HTTP, or what HTTP needs is not installed.
+            for a socket or HTTP, or what HTTP needs is not installed; on Windows, also without HTTP.
         OSError: If the folder for sockets can't be made or written to.
     """
+    if sys.platform == "win32" and web is None:
+        raise PeSearchError("On Windows a server answers over HTTP only: give --http PORT, such as --http 8765.")
     folder = socket_directory()
     make_private_folder(folder)
     path = socket_path(folder, directory)
@@ -82,14 +85,17 @@ async def _serve(
         if not warm.done():
             return
         warm.result()
-        server = await Accepting(answering).start(stack.enter_context(_listener(path)))
+        server = None
+        if sys.platform != "win32":
+            server = await Accepting(answering).start(stack.enter_context(_listener(path)))
         serving_http = None if http is None else asyncio.create_task(http[0].serve(sockets=[http[1]]))
         on_ready(None if http is None else url_of(http[1]))
         while not stop.is_set() and (left_s := idle_s - answering.unused_s) > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), left_s)
         answering.stop()
-        server.close()
+        if server is not None:
+            server.close()
         if http is not None and serving_http is not None:
             http[0].stop()
             await serving_http
@@ -110,6 +116,23 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     """Let the first SIGINT or SIGTERM stop the server, and the next one end the process as ever."""
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)
+    if sys.platform == "win32":
+        # Its event loops take no handlers, but are woken when a signal comes.
+        before = {number: signal.getsignal(number) for number in numbers}
+
+        def end_soon(_number: int, _frame: object) -> None:
+            stop.set()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        for number in numbers:
+            signal.signal(number, end_soon)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        return
 
     def let_go() -> None:
         for number in numbers:
@@ -141,16 +164,18 @@ def _only_server(path: Path, directory: Path) -> Iterator[None]:
         lock.release()
 
 
-@contextmanager
-def _listener(path: Path) -> Iterator[socket.socket]:
-    """A socket at a path, which is free again afterwards."""
-    # One may be left over from a server that was killed. Nobody listens there, or the lock would have been taken.
-    path.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(os.fsencode(path))
-        try:
-            path.chmod(0o600)
-            listener.listen(_BACKLOG)
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)
+if sys.platform != "win32":
+
+    @contextmanager
+    def _listener(path: Path) -> Iterator[socket.socket]:
+        """A socket at a path, which is free again afterwards."""
+        # One may be left over from a server that was killed. Nobody listens there, or the lock would have been taken.
+        path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+            listener.bind(os.fsencode(path))
+            try:
+                path.chmod(0o600)
+                listener.listen(_BACKLOG)
+                yield listener
+            finally:
+                path.unlink(missing_ok=True)

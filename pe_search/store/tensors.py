@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -88,7 +89,9 @@ def map_checked(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str], Ch
         size_bytes = os.fstat(file.fileno()).st_size
         if size_bytes < _HEADER_BYTES:
             raise ValueError("it is too short")
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # A file that is mapped can't be replaced on Windows, and no reader may keep the index from being made again.
+        is_to_map = sys.platform != "win32"
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if is_to_map else file.read()
     if int.from_bytes(mapped[:8], "little") != _HEADER_BYTES - 8:
         raise ValueError("it does not begin as such a file does")
     try:

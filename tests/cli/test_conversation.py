@@ -220,7 +220,7 @@ def test_a_hit_is_played_and_ctrl_c_stops_it_and_nothing_else(talk, run_cli, lib
         talk.program.press(b":play 2\r")
         wait_for_player(played, times)
         talk.interrupt()
-        assert talk.program.shown.endswith(b"q quit)\r\n\r\n> ")
+        assert talk.program.shown.endswith(str(hit["path"]).encode() + b"\r\n\r\n> ")
     assert [soundfile.info(played / name).duration for name in names_in(played)] == pytest.approx(
         2 * [hit["end_s"] - hit["start_s"]], abs=1e-4
     )

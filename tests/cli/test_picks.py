@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from pe_search.cli.output.player import find_player
+from pe_search.cli.output import player as player_module
+from pe_search.cli.output.player import find_player, play
 from pe_search.errors import PeSearchError
+from pe_search.listener import Listener
+from pe_search.queries import Span
 from tests.cli.conftest import Library, names_in, wait_for_player
 from tests.made_up import noise, write_audio
 
@@ -153,6 +156,12 @@ def test_hits_are_played_in_turn(run_cli, library, player):
     assert all("quit" not in line for line in lines), "there is nobody to press a key"
 
 
+def test_nothing_found_plays_nothing(run_cli, library, player):
+    played = player("aplay")
+    outcome = run_cli("query", "rain", *weather(library), "--min-probability", 1, "--play")
+    assert (outcome.status, outcome.out, names_in(played)) == (1, b"", [])
+
+
 def test_spans_are_played_in_turn(run_cli, sounds, plain_checkpoint, player):
     played = player("mpv")
     outcome = run_cli("locate", "rain", "a.wav", "b.wav", *BARE, "--model", plain_checkpoint[0], "--play")
@@ -181,12 +190,29 @@ def test_a_player_that_fails_is_a_line(run_cli, library, player):
     player("paplay", "sys.exit(3)")
     outcome = run_cli("query", "rain", *weather(library), "--play")
     assert outcome.status == 2
-    said = "pe-search: paplay can't play: it ended with status 3; is there a sound device?"
+    said = "pe-search: paplay can't play: it ended with status 3. Is there a sound device?"
     assert outcome.err.splitlines()[-1] == said
     player("paplay", "sys.exit('ALSA lib pcm.c\\naudio open error: No such file or directory')")
     outcome = run_cli("query", "rain", *weather(library), "--play")
-    said = "pe-search: paplay can't play: audio open error: No such file or directory"
+    said = "pe-search: paplay can't play: audio open error: No such file or directory. Is there a sound device?"
     assert (outcome.status, outcome.err.splitlines()[-1]) == (2, said)
+
+
+def test_a_player_that_complains_and_plays_nothing_has_failed_whatever_its_status(run_cli, library, player):
+    """So ffplay does where there is no sound device; its last line names the file."""
+    lines = "'No more combinations to try, audio open failed\\nFailed to open file ' + sys.argv[-1]"
+    player("ffplay", f"print({lines}, file=sys.stderr)")
+    outcome = run_cli("query", "rain", *weather(library), "--play")
+    said = "pe-search: ffplay can't play: No more combinations to try, audio open failed. Is there a sound device?"
+    assert (outcome.status, outcome.err.splitlines()[-1]) == (2, said)
+
+
+def test_a_player_that_complains_and_plays_on_has_not_failed(sounds, player):
+    played = player("aplay", "print('underrun', file=sys.stderr); time.sleep(0.2)")
+    span = Span(0.0, 0.3, 0.5)
+    listener = Listener()
+    play(find_player(), [(sounds / "a.wav", span)], listener.cut_wav, pytest.fail)
+    assert played_lengths_s(played) == [0.3]
 
 
 def test_a_clip_that_cannot_be_played_is_passed_over(run_cli, sounds, plain_checkpoint, player):
@@ -213,16 +239,103 @@ def test_keys_go_on_and_back_and_quit(terminal, library, player):
         program.press(keys)
     status, shown = program.finish()
     assert status == 0
-    turns = [line.split()[0] for line in shown.splitlines() if "quit" in line]
-    assert turns == ["1/3", "2/3", "1/3", "2/3"]
+    assert turns_of(shown) == ["1/3", "2/3", "1/3", "2/3"]
     assert len(names_in(played)) == 4
+    assert "Keys: space pause, r again, 1-3 that one, n next, p previous, Enter keep, q quit.\n" in shown
+
+
+def turns_of(shown: str) -> list[str]:
+    return [line.split()[0] for line in shown.splitlines() if line[:1].isdigit() and "/" in line.split()[0]]
+
+
+def test_a_number_goes_to_a_hit_and_r_plays_it_again(terminal, library, player):
+    played = player("ffplay", "time.sleep(600)")
+    program = terminal([sys.executable, "-m", "pe_search", "query", "rain", *weather(library), "--play"])
+    for started, keys in enumerate((b"3", b"r", b"9p", b"1", b"q"), start=1):
+        wait_for_player(played, started)
+        program.press(keys)
+    status, shown = program.finish()
+    assert (status, turns_of(shown)) == (0, ["1/3", "3/3", "2/3", "1/3"])
+
+
+def test_a_number_of_two_digits_is_waited_for(library, monkeypatch):
+    pressed = iter(["1", "2", "1", None, "3", "0", None])
+    keys = player_module._Keys(lambda _seconds: next(pressed), 12)
+    assert [keys.within(0.05) for _ in range(4)] == ["12", "1", "3", None]
+
+
+def test_a_pause_goes_on_where_it_was(run_cli, sounds, player):
+    """What is left of the three seconds is played, from within them."""
+    played = player("ffplay", "time.sleep(0 if len(list(folder.iterdir())) > 1 else 600)")
+    seen: list[Span] = []
+
+    def cut(path: Path, span: Span, wav: Path) -> None:
+        seen.append(span)
+        Listener().cut_wav(path, span, wav)
+
+    def keys(_seconds: float) -> str | None:
+        wait_for_player(played, 1)
+        return next(pressed, None)
+
+    pressed = iter([" ", None, "x", "\r", " "])
+    kept: list[Path] = []
+    playing = player_module._Playing(
+        find_player(),
+        cut,
+        sounds / "span.wav",
+        player_module._Keys(keys, 1),
+        1.0,
+        lambda path, _span: kept.append(path),
+    )
+    assert playing.play("1/1", sounds / "b.wav", Span(1.0, 3.0, 0.5)) == "n"
+    assert [span.end_s for span in seen] == [3.0, 3.0]
+    assert seen[0].start_s == 1.0 < seen[1].start_s <= 2.9
+    assert kept == [sounds / "b.wav"]
+
+
+@pytest.mark.parametrize("option", ["--copy-to", "--cut-to", None])
+def test_enter_keeps_what_plays_and_nothing_else_is_taken(terminal, library, player, tmp_path, option):
+    played = player("ffplay", "time.sleep(600)")
+    folder = [] if option is None else [option, tmp_path / "picks"]
+    args = ["query", "rain", *weather(library), "--format", "paths", "--play", *folder]
+    program = terminal([sys.executable, "-m", "pe_search", *args])
+    for started, keys in enumerate((b"n", b"\r"), start=1):
+        wait_for_player(played, started)
+        program.press(keys)
+    program.read_until(lambda shown: b"kept  " in shown)
+    program.press(b"q")
+    status, shown = program.finish()
+    path = shown.splitlines()[1]
+    assert (status, shown.count("kept  ")) == (0, 1)
+    assert f"kept  {path}\n" in shown
+    if option is None:
+        assert shown.endswith(f"You kept 1 clip:\n{path}\n")
+    else:
+        assert len(names_in(tmp_path / "picks")) == 1
+        assert names_in(tmp_path / "picks")[0].startswith(Path(path).stem)
+        what = "1 clip copied to" if option == "--copy-to" else "1 cut written to"
+        assert shown.endswith(f"{what} {tmp_path / 'picks'}\n")
+
+
+@pytest.mark.slow
+def test_backwards_past_a_clip_that_cannot_be_played(terminal, sounds, plain_checkpoint, player):
+    played = player("ffplay", f"pathlib.Path({str(sounds / 'b.wav')!r}).unlink(missing_ok=True); time.sleep(600)")
+    write_audio(sounds / "c.wav", noise(1))
+    args = ["locate", "rain", "a.wav", "b.wav", "c.wav", *BARE, "--model", plain_checkpoint[0], "--play"]
+    program = terminal([sys.executable, "-m", "pe_search", *args])
+    for started, keys in enumerate((b"n", b"p", b"q"), start=1):
+        wait_for_player(played, started)
+        program.press(keys)
+    status, shown = program.finish()
+    assert (status, turns_of(shown)) == (2, ["1/3", "3/3", "1/3"])
+    assert shown.count(f"pe-search: {sounds / 'b.wav'}: ") == 1
 
 
 def test_an_interrupt_ends_it_and_gives_the_terminal_back(terminal, library, player):
     played = player("mpv", "time.sleep(600)")
     program = terminal([sys.executable, "-m", "pe_search", "query", "rain", *weather(library), "--play"])
     echo_before = termios.tcgetattr(program._master)[3] & termios.ECHO
-    program.read_until(lambda shown: b"quit)" in shown)
+    program.read_until(lambda shown: b"1/3  " in shown)
     wait_for_player(played, 1)
     assert termios.tcgetattr(program._master)[3] & termios.ECHO == 0
     program.process.send_signal(signal.SIGINT)

@@ -193,7 +193,9 @@ def _told_apart(arguments: list[str], texts: list[str], *, has_list: bool) -> tu
     if texts or has_list:
         return (texts, [Path(file) for file in arguments]) if texts else (arguments, [])
     for place, argument in enumerate(arguments[1:], start=1):
-        is_file_name = os.sep in argument or Listener.has_audio_extension(argument)
+        is_file_name = any(mark in argument for mark in (os.sep, os.altsep) if mark) or Listener.has_audio_extension(
+            argument
+        )
         if is_file_name or os.path.lexists(expanded(Path(argument))):
             if not is_file_name and place < len(arguments) - 1:
                 raise typer.BadParameter(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from typing import Annotated
 
 import typer
@@ -74,7 +75,9 @@ def serve(
     from pe_search.serving.server import serve as run
 
     def on_ready(url: str | None) -> None:
-        also = f", and at {url}/hits" if url else ""
+        # `pe-search query` asks over a Unix socket, which Python has none of on Windows.
+        joined = " " if sys.platform == "win32" else ", and "
+        also = f"{joined}at {url}/hits" if url else ""
         end = f" It ends after {counted_minutes(idle_minutes)} without one." if idle_minutes else ""
         say(f"Ready for queries of the store at {directory}{also}.{end} Ctrl-C ends it.")
 

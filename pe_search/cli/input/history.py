@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,8 @@ class History:
     """Lines for the arrow keys.
 
     The file keeps the last 1,000 lines, and only its user may read it. If it can't be read or written, lines last as
-    long as the conversation. Without readline the arrow keys do nothing.
+    long as the conversation. Without readline the arrow keys do nothing, or what the terminal makes of them; on Windows
+    that keeps the lines of a conversation by itself.
 
     Args:
         path: The file; made if need be.
@@ -21,6 +23,8 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        if sys.platform == "win32":
+            return
         with suppress(ImportError, OSError):
             import readline
 
@@ -34,6 +38,8 @@ class History:
 
     def add(self, line: str) -> None:
         """Remember a line, unless it is the last one again, or is no line that can be typed."""
+        if sys.platform == "win32":
+            return
         with suppress(ImportError, OSError, UnicodeEncodeError):
             import readline
 

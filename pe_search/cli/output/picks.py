@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.output.messages import counted, say, say_problem
+from pe_search.cli.output.messages import counted, say, say_problem, shown_path
 from pe_search.directories import expanded
 from pe_search.errors import AudioError, PeSearchError
 from pe_search.queries import Hit, Span, Trace
@@ -39,7 +40,14 @@ CutToOption = Annotated[
         help="Cut out what is shown, as FLAC files there, overwriting nothing.",
     ),
 ]
-PlayOption = Annotated[bool, typer.Option("--play", help="Play what is shown; keys: n next, p previous, q quit.")]
+PlayOption = Annotated[
+    bool,
+    typer.Option(
+        "--play",
+        help="Play what is shown. On a terminal, keys pause, repeat and jump, and --copy-to and --cut-to write only "
+        "what you keep with Enter.",
+    ),
+]
 
 
 class Picks:
@@ -49,7 +57,8 @@ class Picks:
         listener: Copies and cuts.
         copy_to: A folder for copies of the clips; made if need be.
         cut_to: A folder for what is cut out of them; made if need be.
-        is_to_play: Whether to play it all in the end.
+        is_to_play: Whether to play it all in the end. If keys can be pressed, only what is kept by Enter is copied and
+            cut.
 
     Attributes:
         problems: Clips that couldn't be copied, cut or played.
@@ -79,6 +88,9 @@ class Picks:
         self._copies: dict[Path, Path] = {}
         self._cuts: set[Path] = set()
         self._to_play: list[tuple[Path, Span]] = []
+        # Where keys can be pressed, only what is kept by Enter is copied and cut.
+        self._chooses = is_to_play and sys.stdin.isatty()
+        self._chosen: dict[Path, None] = {}
         self._is_unchanged: dict[Path, bool] = {}
 
     def take_hits(self, hits: Sequence[Hit], check: Callable[[Path], None]) -> None:
@@ -103,19 +115,42 @@ class Picks:
             are_hits: Whether to copy a clip though nothing is heard in it, because it is a hit.
         """
         if are_hits:
-            self._copy(trace.path for trace in traces if trace is not None)
+            self._copy(trace.path for trace in traces if trace is not None and not self._chooses)
         self._take((trace.path, span) for trace in traces if trace is not None for span in trace.spans)
 
     def finish(self) -> None:
         """Say what was written, and play what is to be played."""
+        if self._chooses:
+            try:
+                self._play()
+            finally:
+                self._say_what_was_written()
+            return
+        self._say_what_was_written()
+        self._play()
+
+    def _say_what_was_written(self) -> None:
         if self._copy_to is not None:
             say(f"{counted(len(set(self._copies.values())), 'clip')} copied to {self._copy_to}")
         if self._cut_to is not None:
             say(f"{counted(len(self._cuts), 'cut')} written to {self._cut_to}")
+        if self._chosen and self._copy_to is None and self._cut_to is None:
+            say(f"You kept {counted(len(self._chosen), 'clip')}:")
+            for path in self._chosen:
+                say(str(path))
+
+    def _play(self) -> None:
         if self._player is not None:
             from pe_search.cli.output.player import play
 
-            play(self._player, self._to_play, self._listener.cut_wav, self._leave_out)
+            speed = self._listener.hearing.speed
+            cut = self._listener.cut_wav
+            play(self._player, self._to_play, cut, self._leave_out, speed=speed, keep=self._keep)
+
+    def _keep(self, path: Path, span: Span) -> None:
+        self._chosen[path] = None
+        self._write([(path, span)])
+        say(f"kept  {shown_path(path)}")
 
     @property
     def _takes_anything(self) -> bool:
@@ -131,16 +166,20 @@ class Picks:
 
     def _take(self, found: Iterable[tuple[Path, Span]]) -> None:
         in_turn = list(found)
+        if not self._chooses:
+            self._write(in_turn)
+        if self._player is not None:
+            self._to_play += in_turn
+
+    def _write(self, found: Iterable[tuple[Path, Span]]) -> None:
         spans: dict[Path, list[Span]] = {}
-        for path, span in in_turn:
+        for path, span in found:
             spans.setdefault(path, []).append(span)
         self._copy(spans)
         if self._cut_to is not None:
             for path in spans:
                 with self._leaving_out():
                     self._cuts.update(self._listener.cut(path, spans[path], self._cut_to))
-        if self._player is not None:
-            self._to_play += in_turn
 
     def _copy(self, paths: Iterable[Path]) -> None:
         if self._copy_to is not None:

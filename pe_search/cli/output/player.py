@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import select
 import shutil
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
+from typing import TypeGuard
 
 from pe_search.cli.output.hits import times
+from pe_search.cli.output.keys import KeyWithin, pressed_keys
 from pe_search.cli.output.messages import say, shown_path
 from pe_search.errors import AudioError, PeSearchError
 from pe_search.queries import Span
@@ -27,7 +28,14 @@ _PLAYERS = {
     "aplay": ("-q",),
     "paplay": (),
 }
-_LOOKS_PER_S = 20
+_LOOK_EVERY_S = 0.05
+# How long a digit waits for another, if there are so many hits that one may follow.
+_NEXT_DIGIT_S = 1.0
+# A player that has complained, and ended before this share of what it was to play, has not played it.
+_LEAST_SHARE = 0.5
+# What is left to play when a pause comes in the last moment.
+_SHORTEST_S = 0.1
+_KEYS = "Keys: space pause, r again, {}n next, p previous, Enter keep, q quit."
 
 
 def find_player() -> list[str]:
@@ -47,74 +55,150 @@ def play(
     picks: Sequence[tuple[Path, Span]],
     cut_wav: Callable[[Path, Span, Path], None],
     on_problem: Callable[[Problem], None],
+    *,
+    speed: float = 1.0,
+    keep: Callable[[Path, Span], None] = lambda _path, _span: None,
 ) -> None:
-    """Play stretches of clips one after the other; on a terminal n goes on, p goes back, q ends it.
+    """Play stretches of clips one after the other. On a terminal, keys pause, repeat, jump, keep and end it.
 
     Args:
         player: From `find_player`.
         picks: Clips, each with the stretch to play.
         cut_wav: Writes a stretch of a clip as WAV to a file; raises an `AudioError` if it can't be read.
-        on_problem: Called with each clip that can't be played; it is passed over.
+        on_problem: Called once with each clip that can't be played; it is passed over.
+        speed: Seconds of a clip in one second of what `cut_wav` writes.
+        keep: Called with what is being played when Enter is pressed.
 
     Raises:
         PeSearchError: If the player fails.
     """
-    left = list(picks)
-    with _keys() as reads_keys, TemporaryDirectory(prefix="pe-search-") as folder:
-        number = 0
-        while number < len(left):
-            path, span = left[number]
-            wav = Path(folder) / "span.wav"
-            try:
-                cut_wav(path, span, wav)
-            except AudioError as error:
-                on_problem(Problem(error.path, error.reason))
-                del left[number]
-                continue
-            keys = "  (n next, p previous, q quit)" if reads_keys else ""
-            when = times(span.start_s, span.end_s)
-            say(f"{number + 1}/{len(left)}  {span.probability:.2f}  {when}  {shown_path(path)}{keys}")
-            key = _play_file([*player, str(wav)], reads_keys=reads_keys)
+    unplayable: set[Path] = set()
+    with pressed_keys() as key_within, TemporaryDirectory(prefix="pe-search-") as folder:
+        if key_within is not None and picks:
+            say(_KEYS.format(f"1-{len(picks)} that one, " if len(picks) > 1 else ""))
+        playing = _Playing(player, cut_wav, Path(folder) / "span.wav", _Keys(key_within, len(picks)), speed, keep)
+        number, step = 0, 1
+        while number < len(picks):
+            path, span = picks[number]
+            key = "n"
+            if path not in unplayable:
+                step = 1
+                try:
+                    key = playing.play(f"{number + 1}/{len(picks)}", path, span)
+                except AudioError as error:
+                    on_problem(Problem(error.path, error.reason))
+                    unplayable.add(path)
             if key == "q":
                 break
-            number = max(0, number - 1) if key == "p" else number + 1
+            if key == "p":
+                step = -1
+            elif number == 0:
+                step = 1
+            # What can't be played is passed over, backwards too.
+            number = int(key) - 1 if key.isdecimal() else max(0, number + step)
 
 
-def _play_file(command: Sequence[str], *, reads_keys: bool) -> str:
-    """Play to the end, or to a key; returns that key, or `n` at the end."""
-    with TemporaryFile() as said:
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
-            try:
-                while process.poll() is None:
-                    if not reads_keys:
-                        process.wait()
-                    elif select.select([sys.stdin], [], [], 1 / _LOOKS_PER_S)[0]:
-                        key = os.read(sys.stdin.fileno(), 1).decode(errors="replace").lower()
-                        if key in ("n", "p", "q"):
-                            return key
-            finally:
-                with suppress(ProcessLookupError):
-                    process.terminate()
-        if process.returncode:
+class _Keys:
+    """The keys of a player.
+
+    Args:
+        key_within: Gives them; None if there is nobody to press any.
+        count: How many hits there are to jump to.
+    """
+
+    def __init__(self, key_within: KeyWithin | None, count: int) -> None:
+        self.has_any = key_within is not None
+        self._key_within = key_within
+        self._count = count
+
+    def within(self, seconds: float) -> str | None:
+        """The key that is pressed within some seconds, Enter as `\\n`, or the number of a hit; None if none is."""
+        assert self._key_within is not None
+        key = self._key_within(seconds)
+        if key is None or not key.isdecimal():
+            return {"\r": "\n"}.get(key, key) if key else None
+        number = int(key)
+        while 10 * number <= self._count and (digit := self._key_within(_NEXT_DIGIT_S)) and digit.isdecimal():
+            number = 10 * number + int(digit)
+        return str(number) if 1 <= number <= self._count else None
+
+
+class _Playing:
+    """Plays a stretch, with whatever keys are pressed meanwhile; the arguments are those of `play`."""
+
+    def __init__(
+        self,
+        player: Sequence[str],
+        cut_wav: Callable[[Path, Span, Path], None],
+        wav: Path,
+        keys: _Keys,
+        speed: float,
+        keep: Callable[[Path, Span], None],
+    ) -> None:
+        self._player = player
+        self._cut_wav = cut_wav
+        self._wav = wav
+        self._keys = keys
+        self._speed = speed
+        self._keep = keep
+
+    def play(self, place: str, path: Path, span: Span) -> str:
+        """Play a stretch until it ends or is left; returns `n`, `p`, `q` or the number of another."""
+
+        def is_kept(key: str | None) -> bool:
+            if key == "\n":
+                self._keep(path, span)
+            return key == "\n"
+
+        start_s = span.start_s
+        is_named = False
+        while True:
+            # A pause ends the player, because Windows has no signal to halt it with; what is left is played after it.
+            self._cut_wav(path, replace(span, start_s=start_s), self._wav)
+            if not is_named:
+                say(f"{place}  {span.probability:.2f}  {times(span.start_s, span.end_s)}  {shown_path(path)}")
+                is_named = True
+            key, played_s = self._until_key((span.end_s - start_s) / self._speed, is_kept)
+            if key == " ":
+                start_s = max(span.start_s, min(start_s + played_s * self._speed, span.end_s - _SHORTEST_S))
+                say("Paused; space goes on.")
+                key = self._until_it_goes_on(is_kept)
+            if key == "r":
+                start_s = span.start_s
+            elif key != " ":
+                return key
+
+    def _until_key(self, length_s: float, is_kept: Callable[[str | None], bool]) -> tuple[str, float]:
+        """Play the file to its end or to a key; returns that key, or `n` at the end, and how long it took."""
+        started_s = time.monotonic()
+        with TemporaryFile() as said:
+            command = [*self._player, str(self._wav)]
+            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
+                try:
+                    while process.poll() is None:
+                        if not self._keys.has_any:
+                            process.wait()
+                        elif _leads_on(key := self._keys.within(_LOOK_EVERY_S)) and not is_kept(key):
+                            return key, time.monotonic() - started_s
+                finally:
+                    with suppress(ProcessLookupError):
+                        process.terminate()
+            played_s = time.monotonic() - started_s
             said.seek(0)
             lines = said.read().decode(errors="replace").strip().splitlines()
-            reason = lines[-1] if lines else f"it ended with status {process.returncode}; is there a sound device?"
-            raise PeSearchError(f"{Path(command[0]).name} can't play: {reason}")
-    return "n"
+        # Without a sound device ffplay complains, plays nothing, and ends as if all were well.
+        if process.returncode or (lines and played_s < _LEAST_SHARE * length_s):
+            about_sound = [line for line in lines if str(self._wav) not in line]
+            reason = (about_sound or lines or [f"it ended with status {process.returncode}"])[-1]
+            name = Path(command[0]).stem
+            raise PeSearchError(f"{name} can't play: {reason.strip().rstrip('.')}. Is there a sound device?")
+        return "n", played_s
+
+    def _until_it_goes_on(self, is_kept: Callable[[str | None], bool]) -> str:
+        while not _leads_on(key := self._keys.within(_NEXT_DIGIT_S)) or is_kept(key):
+            pass
+        return key
 
 
-@contextmanager
-def _keys() -> Iterator[bool]:
-    """Have single keys come in as they are pressed, where stdin is a terminal; yields whether they do."""
-    if not sys.stdin.isatty():
-        yield False
-        return
-    import termios
-    import tty
-
-    before = termios.tcgetattr(sys.stdin)
-    try:
-        tty.setcbreak(sys.stdin, termios.TCSANOW)
-        yield True
-    finally:
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+def _leads_on(key: str | None) -> TypeGuard[str]:
+    return key is not None and (key in " rnpq\n" or key.isdecimal())
