@@ -6,40 +6,38 @@ import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from inspect import cleandoc
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pe_search import PeSearchError, __version__
-from pe_search.cli.output.messages import say_error
+from pe_search.cli.output.messages import say, say_error, usage_error_line
+
+if TYPE_CHECKING:
+    from pe_search.cli.help import CommandHelp
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
-# In the order of the help. Each is the function of its name in the module of its name.
-_COMMANDS = (
-    "index",
-    "query",
-    "serve",
-    "locate",
-    "label",
-    "duplicates",
-    "status",
-    "list",
-    "remove",
-    "merge",
-    "export",
-    "verify",
-    "rebuild",
-    "models",
-)
+COMMANDS = {
+    "Find": ("query", "locate", "label", "duplicates"),
+    "Keep a store": ("index", "list", "status", "remove", "verify", "merge", "export", "rebuild"),
+    "More": ("serve", "models"),
+}
+"""The commands in groups, in the order of the help. Each is the function of its name in the module of its name."""
+
+_NAMES = tuple(name for names in COMMANDS.values() for name in names)
+# What Typer has no public name for.
+_UsageError: Any = typer.BadParameter.__base__
 
 
 class _Command(TyperCommand):
-    """A command that refuses an option that is given twice where one counts; Click would take the last."""
+    """A command with help in groups, which refuses an option that is given twice where one counts.
+
+    Click would take the last.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:
@@ -47,25 +45,30 @@ class _Command(TyperCommand):
             for option in given:
                 takes_one = isinstance(option, TyperOption) and not (option.is_flag or option.multiple)
                 if takes_one and given.count(option) > 1:
-                    raise typer.BadParameter("is given twice; give it once.", ctx, option)
+                    raise typer.BadParameter("given twice; give it once.", ctx, option)
         return super().parse_args(ctx, args)
+
+    def get_help(self, ctx: Any) -> str:
+        from pe_search.cli.help import command_help, help_text
+
+        return help_text(command_help(self, ctx))
 
 
 class _Commands(Mapping[str, Any]):
     """The commands by name. Each is imported and made when it is asked for: all of them take longer than a query."""
 
     def __getitem__(self, name: str) -> Any:
-        if name not in _COMMANDS:
+        if name not in _NAMES:
             raise KeyError(name)
         alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_SETTINGS)
         alone.command(name, cls=_Command)(_function(name))
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_COMMANDS)
+        return iter(_NAMES)
 
     def __len__(self) -> int:
-        return len(_COMMANDS)
+        return len(_NAMES)
 
 
 def _function(name: str) -> Callable[..., None]:
@@ -75,24 +78,49 @@ def _function(name: str) -> Callable[..., None]:
 
 
 class _Group(TyperGroup):
-    """Turns a `PeSearchError` into one line and exit status 2.
+    """Turns every error into one line and exit status 2.
 
     Typer ends a program by itself only for its own exceptions, and a wrapper around the whole program would be passed
-    by in tests; a group's `invoke` is where both ways meet.
+    by in tests; a group's `make_context` and `invoke` are where both ways meet.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings | {"commands": _Commands()})
 
-    def format_commands(self, _context: Any, formatter: Any) -> None:
-        """List the commands with the first sentences of their help, for which their options need not be made."""
-        firsts = [(name, cleandoc(_function(name).__doc__ or "").split(".")[0] + ".") for name in _COMMANDS]
-        with formatter.section("Commands"):
-            formatter.write_dl(firsts)
+    def get_help(self, ctx: Any) -> str:
+        from pe_search.cli.help import command_help, docstring_parts, groups_text, help_text
+
+        # From the docstrings, for which the options of all commands need not be made.
+        summaries = {
+            group: [(name, docstring_parts(_function(name).__doc__ or "")[0].split(". ")[0]) for name in names]
+            for group, names in COMMANDS.items()
+        }
+        summaries["More"].append(("help", "Show the help of a command."))
+        return "\n\n".join([help_text(command_help(self, ctx)), groups_text(summaries)])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        word, *others = args
+        if word == "help":
+            if not others or others[0].startswith("-"):
+                typer.echo(ctx.get_help())
+                raise typer.Exit
+            word, *others = args = [others[0], "--help"]
+        if word in self.commands:
+            return super().resolve_command(ctx, args)
+        from pe_search.cli.input.wrong_words import command_instead
+
+        meant = command_instead(word, _NAMES)
+        offered = f" Did you mean {meant!r}?" if meant else ""
+        raise _UsageError(f"No such command {word!r}.{offered}", ctx)
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with _usage_errors_in_a_line():
+            return super().make_context(*args, **options)
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            result = super().invoke(ctx)
+            with _usage_errors_in_a_line():
+                result = super().invoke(ctx)
             sys.stdout.flush()
         except PeSearchError as error:
             say_error(error)
@@ -106,6 +134,34 @@ class _Group(TyperGroup):
             say_error(error)
             raise typer.Exit(2) from error
         return result
+
+
+@contextmanager
+def _usage_errors_in_a_line() -> Iterator[None]:
+    """Say what is wrong with the arguments in one line; Click would say it in four."""
+    try:
+        yield
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        say(f"pe-search: {usage_error_line(error)}")
+        raise typer.Exit(2) from error
+
+
+def help_of(name: str) -> CommandHelp:
+    """The parts of the help of a command, or of pe-search itself for an empty name: what the documentation is made of.
+
+    Raises:
+        KeyError: If there is no such command.
+    """
+    from pe_search.cli.help import command_help
+
+    group: Any = typer.main.get_command(app)
+    root = group.context_class(group, info_name="pe-search")
+    if not name:
+        return command_help(group, root)
+    command = group.commands[name]
+    return command_help(command, command.context_class(command, info_name=name, parent=root))
 
 
 def _discard_stdout() -> None:
@@ -139,19 +195,13 @@ def _root(
 ) -> None:
     """Find sounds by what they sound like.
 
-    Index folders of audio once, then ask in plain words:
-
     \b
         pe-search index ./sounds
         pe-search query "dog barking"
-
-    Or ask when a sound is heard in a file, without indexing:
-
-    \b
         pe-search locate "dog barking" walk.wav
 
-    Results go to stdout, everything else to stderr. Exit status: 0 something found (or done), 1 nothing found,
-    2 an error, also when only part of the work failed.
+    Results go to stdout, everything else to stderr.
+    Exit status: 0 found or done, 1 nothing found, 2 an error, even if part of the work is done.
     """
 
 

@@ -193,7 +193,7 @@ def test_the_arrow_keys_go_back_to_earlier_conversations(talk, shown_by, library
     ("encoding", "answer"),
     [
         ("utf-8:strict", "what you typed is not utf-8."),
-        ("utf-8:surrogateescape", "Invalid value for TEXT: is not UTF-8."),
+        ("utf-8:surrogateescape", "TEXT: must be UTF-8."),
     ],
 )
 def test_bytes_that_are_no_text_are_a_line(talk, shown_by, library, monkeypatch, encoding, answer):
@@ -418,7 +418,7 @@ def test_a_store_that_is_not_there_is_told_before_anything_is_asked(terminal, so
 
 def test_with_a_terminal_for_the_answers_only_there_is_no_conversation(run_cli_on_terminal):
     shown = run_cli_on_terminal("query", status=2)
-    assert "Error: Invalid value for TEXT: what to look for?" in shown
+    assert "pe-search: TEXT: give a TEXT, --plus or --like." in shown
 
 
 @pytest.fixture

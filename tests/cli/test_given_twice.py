@@ -1,8 +1,7 @@
-"""An option that is given twice where one counts is an error, whichever it is."""
+"""An option that given twice where one counts is an error, whichever it is."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -41,23 +40,20 @@ def test_those_that_are_repeatable_are_among_them():
 def test_an_option_given_twice(run_cli, command, option):
     outcome = run_cli(command, option, "1", option, "1")
     assert (outcome.status, outcome.out) == (2, b"")
-    called = r"( / '[-\w]+'| \(env var: '\w+'\))*"
-    assert re.fullmatch(
-        f"Error: Invalid value for '{option}'{called}: is given twice; give it once.", outcome.err.splitlines()[-1]
-    )
+    assert outcome.err == f"pe-search: {option}: given twice; give it once.\n"
 
 
 def test_it_is_the_same_option_by_whatever_name_it_is_called(run_cli):
     outcome = run_cli("locate", "--model", "builtin", "--frame-model=builtin")
     assert outcome.status == 2
-    assert outcome.err.endswith("is given twice; give it once.\n")
+    assert outcome.err.endswith("given twice; give it once.\n")
 
 
 @pytest.mark.parametrize(("command", "option"), sorted(REPEATABLE))
 def test_one_of_which_several_count_may_be_given_twice(run_cli, command, option):
-    assert "is given twice" not in run_cli(command, option, "1", option, "1", "--no-such-option").err
+    assert "given twice" not in run_cli(command, option, "1", option, "1", "--no-such-option").err
     arguments = {"query": ["rain"], "serve": []}.get(command, ["no such file.wav"])
-    assert "is given twice" not in run_cli(command, option, "1", option, "1", *arguments).err
+    assert "given twice" not in run_cli(command, option, "1", option, "1", *arguments).err
 
 
 def test_a_flag_says_the_same_twice(run_cli, tmp_path):

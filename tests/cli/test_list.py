@@ -165,4 +165,4 @@ def test_a_clip_that_can_not_be_found_any_more_is_missed(store, folder):
 def test_minus_0_goes_with_paths_only(run_cli):
     outcome = run_cli("list", "-0", "--format", "csv")
     assert outcome.status == 2
-    assert outcome.err.endswith("Invalid value for -0: goes with --format paths only.\n")
+    assert outcome.err == "pe-search: -0 requires --format paths.\n"

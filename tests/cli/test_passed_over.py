@@ -94,7 +94,7 @@ def test_a_pattern_that_is_not_valid_is_an_error_before_anything_is_done(command
     store = [] if command[0] == "locate" else ["--store", tmp_path / "store"]
     outcome = invoke(*command, sounds, "--exclude", "*.mp3", "--exclude", "[a", *store)
     assert (outcome.status, outcome.out) == (2, b"")
-    assert outcome.err.endswith("Error: Invalid value for --exclude: '[a' is not a valid pattern.\n")
+    assert outcome.err.endswith("pe-search: --exclude: '[a' is not a valid pattern.\n")
     assert not (tmp_path / "store").exists()
 
 

@@ -119,7 +119,7 @@ def test_a_clip_that_several_queries_find_is_named_once(run_cli, sounds, plain_c
 def test_a_variable_that_was_never_set_is_not_the_working_directory(run_cli, sounds, option):
     outcome = run_cli("locate", "rain", "a.wav", option, "")
     assert (outcome.status, outcome.out) == (2, b"")
-    assert f"Invalid value for '{option}': is empty." in outcome.err
+    assert outcome.err == f"pe-search: {option}: must not be empty.\n"
     assert names_in(sounds) == ["a.wav", "b.wav"]
 
 

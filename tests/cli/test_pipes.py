@@ -122,4 +122,4 @@ def test_a_narrow_encoding_costs_characters_and_not_the_answer(command, library,
 def test_a_text_that_is_no_text_is_refused(command, library):
     done = command("query", b"\xff", "--store", library.store)
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1] == b"Error: Invalid value for TEXT: is not UTF-8."
+    assert done.stderr == b"pe-search: TEXT: must be UTF-8.\n"

@@ -120,6 +120,10 @@ def test_ctrl_c_is_exit_status_130_and_no_word(ask, monkeypatch):
     assert ask("rain", status=130) == b""
 
 
+def test_json_means_jsonl(ask):
+    assert ask("rain", "--format", "json") == ask("rain", "--format", "jsonl")
+
+
 def scores_of(jsonl: bytes) -> list[float]:
     return [hit["score"] for hit in hits_of(jsonl)]
 

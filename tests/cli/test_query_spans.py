@@ -180,10 +180,10 @@ def test_a_clip_that_has_changed_is_named(run_cli, own_store, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--spans", "--format", "paths"], "can't be shown as paths; take --format table, jsonl or csv."),
-        (["--spans", "-0"], "can't be shown as paths; take --format table, jsonl or csv."),
-        (["--threshold", "0.5"], "is missing, and with it a use for the options about spans."),
-        (["--frame-model", "small"], "is missing, and with it a use for the options about spans."),
+        (["--spans", "--format", "paths"], "can't print paths; use --format table, jsonl or csv."),
+        (["--spans", "-0"], "can't print paths; use --format table, jsonl or csv."),
+        (["--threshold", "0.5"], "--threshold, --smooth, --min-length, --join and --frame-model require --spans."),
+        (["--frame-model", "small"], "--threshold, --smooth, --min-length, --join and --frame-model require --spans."),
     ],
 )
 def test_a_wrong_call_is_told_what_is_wrong(run_cli, options, says):

@@ -304,11 +304,11 @@ def test_pages_of_an_allowed_origin_are_answered(serve, library):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--host", "0.0.0.0"], "--http: is missing, and with it a use for --host and --origin."),
-        (["--origin", "http://localhost"], "--http: is missing, and with it a use for --host and --origin."),
-        (["--http", "65536"], "'--http': 65536 is not in the range 0<=x<=65535."),
-        (["--idle", "-1"], "'--idle': -1.0 is not in the range x>=0.0."),
-        (["--idle", "nan"], "'--idle': is not a number."),
+        (["--host", "0.0.0.0"], "--host and --origin require --http."),
+        (["--origin", "http://localhost"], "--host and --origin require --http."),
+        (["--http", "65536"], "--http: 65536 is not in the range 0<=x<=65535."),
+        (["--idle", "-1"], "--idle: -1.0 is not in the range x>=0.0."),
+        (["--idle", "nan"], "--idle: must be a number."),
     ],
 )
 def test_a_wrong_call_is_told(run_cli, args, line):
@@ -322,7 +322,7 @@ def test_a_token_that_can_not_be_shown_is_refused(run_cli, monkeypatch, token):
     monkeypatch.setenv("PE_SEARCH_TOKEN", token)
     outcome = run_cli("serve", "--http", "0")
     assert outcome.status == 2
-    assert "PE_SEARCH_TOKEN: must be 16 or more characters of ASCII without spaces." in " ".join(outcome.err.split())
+    assert "PE_SEARCH_TOKEN: must have at least 16 ASCII characters and no spaces." in " ".join(outcome.err.split())
 
 
 def test_another_address_is_refused_without_a_token(run_cli, library, runtime):

@@ -48,6 +48,12 @@ def test_json_has_exactly_these_facts(run_cli, library, revision):
     }
 
 
+def test_jsonl_means_json(run_cli, library):
+    assert run_cli("status", "--format", "jsonl", "--store", library.store) == run_cli(
+        "status", "--format", "json", "--store", library.store
+    )
+
+
 def test_text_has_a_line_for_each_fact(run_cli, library, revision):
     outcome = run_cli("status", "--store", library.store)
     assert (outcome.status, outcome.err) == (0, "")

@@ -63,6 +63,8 @@ def folder(tmp_path, monkeypatch) -> Path:
         ("b.wav@1-2", "b.wav@1-2", None),
         ("b.wav@1-2@0-1", "b.wav@1-2", (0.0, 1.0)),
         ("b.wav@1-3", "b.wav", (1.0, 3.0)),
+        ("a.wav@1:30-0:01:31.5", "a.wav", (90.0, 91.5)),
+        ("a.wav@0:01–0:03", "a.wav", (1.0, 3.0)),
         ("c@home.wav", "c@home.wav", None),
         ("c.wav@1-", "c.wav@1-", None),
         ("c.wav@-1-2", "c.wav@-1-2", None),
@@ -72,9 +74,14 @@ def test_a_reference_is_a_file_by_its_full_name_if_there_is_one_else_a_stretch(f
     assert read_reference(argument) == Reference(folder / name, place)
 
 
+def test_a_place_that_is_no_time():
+    with pytest.raises(typer.BadParameter, match=r"'1:75' is not a time; write 90, 1:30 or 0:01:30\.5\.$"):
+        read_reference("a.wav@1:10-1:75")
+
+
 @pytest.mark.parametrize("argument", ["a.wav@2-2", "a.wav@3-1"])
 def test_a_stretch_without_length_is_refused(folder, argument):
-    with pytest.raises(typer.BadParameter, match="ends where it starts, or before"):
+    with pytest.raises(typer.BadParameter, match="must end after it starts"):
         read_reference(argument)
 
 
@@ -184,4 +191,4 @@ def test_spans_need_a_text(run_cli, library):
     reference = library.sounds / "dogs/bark.wav"
     outcome = run_cli("query", "--like", reference, "--spans", "--store", library.store)
     assert outcome.status == 2
-    assert outcome.err.endswith("--spans: listens for texts; give one beside --like.\n")
+    assert outcome.err.endswith("--spans: needs a TEXT or --plus beside --like.\n")

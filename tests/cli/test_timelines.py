@@ -232,4 +232,4 @@ def test_query_prints_them_with_spans_only(run_cli, library):
     assert run_cli("query", "rain", "--spans", "--format", "audacity", *options[:-1], 1).status == 1
     outcome = run_cli("query", "rain", "--format", "cue", "--store", library.store)
     assert outcome.status == 2
-    assert "--spans: is missing, and without it cue has nothing to tell." in outcome.err
+    assert outcome.err == "pe-search: --format cue requires --spans.\n"

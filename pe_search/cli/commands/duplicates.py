@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.options import StoreOption, a_number, store_directory
+from pe_search.cli.input.options import StoreOption, a_number, format_option, store_directory
 from pe_search.cli.output.hits import Rows, write_paths, write_renderable
 from pe_search.cli.output.messages import say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
@@ -26,13 +26,16 @@ class GroupFormat(StrEnum):
     TABLE = "table"
     PATHS = "paths"
     JSONL = "jsonl"
+    JSON = "json"
     CSV = "csv"
 
 
 def duplicates(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[PATH]", help="Only clips below this folder.", show_default=False),
+        typer.Argument(
+            metavar="[PATH]", rich_help_panel="Filter", help="Compare only clips in this folder.", show_default=False
+        ),
     ] = None,
     threshold: Annotated[
         float,
@@ -42,29 +45,28 @@ def duplicates(
             max=1.0,
             metavar="C",
             callback=a_number,
-            help="Clips sound the same from this cosine of their embeddings on.",
+            rich_help_panel="Filter",
+            help="The least cosine of two clips that sound the same.",
         ),
     ] = SAME_FROM_COSINE,
     group_format: Annotated[
         GroupFormat | None,
-        typer.Option("--format", show_default=False, help="[default: table on a terminal, paths in a pipe]"),
+        format_option("table, paths, jsonl, csv.", "table; in a pipe paths"),
     ] = None,
     store: StoreOption = None,
 ) -> None:
     """Show groups of clips in the store that sound the same.
 
-    The same recording in another format or at another rate is found, and so are clips of the same bytes, whatever the
-    threshold. With a lower one, the same at another level or trimmed a little is found too, and different recordings
-    of one kind of sound with it.
-
-    Every clip of a group sounds the same as the group's first, all the way through: no window of either is unlike the
-    other. The store is taken at its word, so run index first if files have changed. As paths, each clip is on a line of
-    its own, with an empty line between groups. Exit status: 0 if there is a group, 1 if there is none, 2 on an error.
-
     \b
         pe-search duplicates
         pe-search duplicates ./samples --threshold 0.97
         pe-search duplicates --format csv > duplicates.csv
+
+    Finds the same recording in another format or at another rate, and clips with the same bytes. A lower threshold also
+    finds trimmed copies and other levels, and different recordings of one kind of sound. Every clip of a group sounds
+    the same as its first clip, in all windows. The files are not read: run index first if they have changed.
+
+    Exit status: 0 found, 1 nothing found, 2 an error.
     """
     if group_format is None:
         group_format = GroupFormat.TABLE if sys.stdout.isatty() else GroupFormat.PATHS

@@ -13,18 +13,20 @@ from pe_search.library import EXPORT_SUFFIXES, Library
 
 
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to write: FILE.parquet or FILE.npz.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", rich_help_panel="Files", help="The file to write: .parquet or .npz.")
+    ],
     store: StoreOption = None,
 ) -> None:
-    """Write path, start, end and embedding of every window for other programs.
-
-    An .npz holds the arrays path, start_s, end_s and embedding, one row for each window, and the store's manifest as
-    JSON; `numpy.load` reads it without pickle. A .parquet has the same columns, and the manifest in its metadata; it
-    needs pyarrow. The file is written whole or not at all.
+    """Write the path, start, end and embedding of every window to a file.
 
     \b
         pe-search export windows.npz
         pe-search export windows.parquet --store ./birds.store
+
+    An .npz holds the arrays path, start_s, end_s and embedding, a row for each window, and the store's manifest as
+    JSON. `numpy.load` reads it without pickle. A .parquet has the same columns, with the manifest in its metadata; it
+    needs pyarrow. The file is written completely or not at all.
     """
     if file.suffix.lower() not in EXPORT_SUFFIXES:
         raise typer.BadParameter("must end with .parquet or .npz.", param_hint="FILE")

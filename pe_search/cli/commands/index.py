@@ -25,9 +25,9 @@ from pe_search.cli.input.options import (
     SpeedOption,
     StoreOption,
     TrackOption,
-    a_number,
     store_directory,
 )
+from pe_search.cli.input.times import seconds_option
 from pe_search.cli.output.messages import counted, say, say_compiling, say_problem
 from pe_search.cli.output.passed_over import (
     ExcludeOption,
@@ -56,36 +56,39 @@ def index(
             "--model",
             metavar="NAME",
             autocompletion=complete_checkpoint,
-            show_default=False,
-            help="The checkpoint: builtin; small, base or large (facebook/pe-av-*); any Hugging Face id; or a "
-            "directory. [default: the store's; for a new store $PE_SEARCH_MODEL, else builtin]",
+            rich_help_panel="Model",
+            show_default="the store's, else $PE_SEARCH_MODEL, else builtin",
+            help="The checkpoint: builtin, small, base, large, a Hugging Face id or a directory.",
         ),
     ] = None,
     revision: Annotated[
         str | None,
-        typer.Option("--revision", metavar="REV", help="Branch, tag or commit of a Hugging Face checkpoint."),
+        typer.Option(
+            "--revision",
+            metavar="REV",
+            rich_help_panel="Model",
+            help="Branch, tag or commit of a Hugging Face checkpoint.",
+        ),
     ] = None,
     window_s: Annotated[
         float | None,
-        typer.Option(
+        seconds_option(
             "--window",
-            metavar="S",
-            min=SHORTEST_WINDOW_S,
-            max=LONGEST_WINDOW_S,
-            callback=a_number,
-            show_default=False,
-            help="Seconds of audio per embedding, 30 at most. [default: 10]",
+            text="Seconds of audio per embedding, at most 30.",
+            group="Model",
+            default="10",
+            least_s=SHORTEST_WINDOW_S,
+            most_s=LONGEST_WINDOW_S,
         ),
     ] = None,
     hop_s: Annotated[
         float | None,
-        typer.Option(
+        seconds_option(
             "--hop",
-            metavar="S",
-            min=SHORTEST_WINDOW_S,
-            callback=a_number,
-            show_default=False,
-            help="Seconds from one window to the next. [default: the window's length]",
+            text="Seconds from one window to the next.",
+            group="Model",
+            default="the window's length",
+            least_s=SHORTEST_WINDOW_S,
         ),
     ] = None,
     level: LevelOption = None,
@@ -97,34 +100,34 @@ def index(
         bool,
         typer.Option(
             "--prune",
-            help="Take out the clips of a PATH under which nothing is left, and with --files-from those that came into "
-            "the store by a list and are not on LIST any more; without it, they stay.",
+            rich_help_panel="Files",
+            help="Also remove clips of a PATH that is missing or empty, and of earlier lists if they are not on LIST.",
         ),
     ] = False,
     rehash: Annotated[
         bool,
         typer.Option(
             "--rehash",
-            help="Read every file again, also one whose size, times and inode have not changed. Only what holds other "
-            "bytes is embedded.",
+            rich_help_panel="Files",
+            help="Read every file, even if its size and times are the same. Only files with other bytes are embedded.",
         ),
     ] = False,
     store: StoreOption = None,
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
 
-    Audio files, and videos for their sound, are found by their extension; hidden files, recycle bins and thumbnails are
-    passed over. Only what is new or has changed is embedded, and what is gone from the given folders or excluded leaves
-    the store, so run it again as often as you like. A clip that can't be read is left out, and tried again only when
-    its file has changed. Exit status: 0 if all went well, 1 if there is no audio there, 2 if this run had to leave a
-    clip out, 130 if interrupted: what was finished is kept, and the same command goes on.
-
     \b
         pe-search index ./sounds
-        pe-search index ~/Samples ~/Recordings/2024 --model small
+        pe-search index ~/Samples ~/Recordings --model small
         pe-search index ~/Recordings --exclude drafts/ --exclude '*.tmp.wav'
-        pe-search index ./birds --window 5 --hop 2.5 --store ./birds.store
         find . -name '*.wav' -mtime -1 -print0 | pe-search index --files-from -
+
+    Only new and changed files are embedded. Clips that are gone from a PATH or excluded leave the store. If a PATH is
+    missing or empty, its clips are kept. Hidden files, recycle bins and thumbnails are skipped. A file that can't be
+    read is left out until it changes.
+
+    Exit status: 0 done, 1 no audio found, 2 an error or a clip left out, 130 interrupted: what is done is kept, and the
+    same command goes on.
     """
     from pe_search.library import Library
 
@@ -139,7 +142,7 @@ def index(
     directory = store_directory(store)
     is_new = not Library(directory).is_made()
     if is_new and hop_s is not None and hop_s > (window_s or WINDOW_S):
-        raise typer.BadParameter("is longer than the window: some audio would go unheard.", param_hint="--hop")
+        raise typer.BadParameter("must not be longer than the window; some audio would be skipped.", param_hint="--hop")
     if is_new and model is None:
         model = os.environ.get("PE_SEARCH_MODEL")
     library = Library(

@@ -26,6 +26,7 @@ from pe_search.cli.input.options import (
     TrackOption,
     a_number,
     checked_texts,
+    format_option,
     store_directory,
 )
 from pe_search.cli.output.hits import Rows, times, write_renderable
@@ -49,6 +50,7 @@ class LabelFormat(StrEnum):
 
     TABLE = "table"
     JSONL = "jsonl"
+    JSON = "json"
     CSV = "csv"
 
 
@@ -59,10 +61,13 @@ def label(
     exclude: ExcludeOption = None,
     labels: Annotated[
         str | None,
-        typer.Option("--labels", metavar="TEXT,TEXT...", help="What the clips may sound like, with commas between."),
+        typer.Option("--labels", metavar="TEXT,TEXT", rich_help_panel="Ask", help="The labels, separated by commas."),
     ] = None,
     labels_file: Annotated[
-        str | None, typer.Option("--labels-file", metavar="FILE", help="The same, one on each line of a file.")
+        str | None,
+        typer.Option(
+            "--labels-file", metavar="FILE", rich_help_panel="Ask", help="Read the labels from FILE, one per line."
+        ),
     ] = None,
     min_probability: Annotated[
         float,
@@ -72,12 +77,13 @@ def label(
             max=1.0,
             metavar="P",
             callback=a_number,
-            help="Leave out labels that are less likely.",
+            rich_help_panel="Filter",
+            help="Drop labels whose probability is below P.",
         ),
     ] = 0.0,
     label_format: Annotated[
         LabelFormat | None,
-        typer.Option("--format", show_default=False, help="[default: table on a terminal, jsonl in a pipe]"),
+        format_option("table, jsonl, csv.", "table; in a pipe jsonl"),
     ] = None,
     model: Annotated[
         str | None,
@@ -85,8 +91,9 @@ def label(
             "--model",
             metavar="NAME",
             autocompletion=complete_checkpoint,
-            show_default=False,
-            help="The checkpoint, as for index. [default: the store's; without a store $PE_SEARCH_MODEL, else builtin]",
+            rich_help_panel="Model",
+            show_default="the store's, else $PE_SEARCH_MODEL, else builtin",
+            help="The checkpoint: builtin, small, base, large, a Hugging Face id or a directory.",
         ),
     ] = None,
     level: LevelOption = None,
@@ -96,17 +103,17 @@ def label(
     dtype: DtypeOption = Dtype.AUTO,
     store: StoreOption = None,
 ) -> None:
-    """Say how likely it is that each label fits a clip.
-
-    Each label is judged by itself, so several may fit, or none: the probabilities of a clip don't add up to one. A
-    clip of several windows is judged by the window that fits best, label by label. No store is needed; but what one has
-    of a clip is used, and the clip is not read again. Exit status: 0 if there is a label to show, 1 if not, 2 on an
-    error, also when a file had to be left out.
+    """Show how likely it is that each label fits a clip.
 
     \b
         pe-search label ./new --labels "dog barking,rain,speech"
-        pe-search label ./sounds --labels-file categories.txt --format csv > labels.csv
+        pe-search label ./sounds --labels-file kinds.txt --format csv > labels.csv
         pe-search label ./sounds --labels "music,speech" --min-probability 0.5
+
+    Each label is judged by itself: several may fit, or none, and the probabilities don't add up to 1. A long clip is
+    judged by its best window, label by label. No store is needed. If there is one, the embeddings in it are used.
+
+    Exit status: 0 found, 1 nothing found, 2 an error or a file left out.
     """
     texts = _read_labels(labels, labels_file)
     refuse_bad_patterns(exclude)
@@ -147,7 +154,7 @@ def label(
 
 def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:
     if (labels is None) == (labels_file is None):
-        raise typer.BadParameter("give one of them.", param_hint="--labels or --labels-file")
+        raise typer.BadParameter("give one of the two.", param_hint="--labels or --labels-file")
     if labels_file is not None:
         return list(dict.fromkeys(read_texts(labels_file, "--labels-file")))
     assert labels is not None

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.input.options import NullOption, StoreOption, format_option, store_directory
 from pe_search.cli.output.hits import Rows, write_paths
 from pe_search.cli.output.messages import say, shown_path
 from pe_search.clock import clock
@@ -28,38 +28,40 @@ class ListFormat(StrEnum):
     TABLE = "table"
     PATHS = "paths"
     JSONL = "jsonl"
+    JSON = "json"
     CSV = "csv"
 
 
 def list(  # noqa: A001 (the command's name)
     under: Annotated[
-        Path | None, typer.Option("--under", metavar="PATH", help="Only clips below this folder, or this one clip.")
+        Path | None,
+        typer.Option("--under", metavar="PATH", rich_help_panel="Filter", help="List only this folder or clip."),
     ] = None,
     gone: Annotated[
-        bool, typer.Option("--gone", help="Only clips whose files are not there any more; `index` takes them out.")
+        bool, typer.Option("--gone", rich_help_panel="Filter", help="List only clips whose files are gone.")
     ] = False,
     list_format: Annotated[
         ListFormat | None,
-        typer.Option("--format", show_default=False, help="[default: table on a terminal, paths in a pipe]"),
+        format_option("table, paths, jsonl, csv.", "table; in a pipe paths"),
     ] = None,
-    null: Annotated[
-        bool, typer.Option("-0", "--null", help="End each path with a NUL byte, for xargs -0; implies paths.")
-    ] = False,
+    null: NullOption = False,
     store: StoreOption = None,
 ) -> None:
-    """List the clips of the store, in order of path.
-
-    The table shows the length of each clip, its windows, and when it was indexed (- if an older pe-search did that). A
-    clip that couldn't be read to its end is marked incomplete, and one whose file is missing is marked gone. Exit
-    status: 0 if there is a clip, 1 if there is none, 2 on an error.
+    """List the clips of the store.
 
     \b
         pe-search list
         pe-search list --under ./birds --format csv > birds.csv
         pe-search list --gone
+
+    Shows the length of each clip, its windows and when it was indexed (- means by an older pe-search). A clip that
+    could not be read to its end is marked incomplete; a clip whose file is missing is marked gone, and `index` removes
+    it.
+
+    Exit status: 0 found, 1 nothing found, 2 an error.
     """
     if null and list_format not in (None, ListFormat.PATHS):
-        raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
+        raise typer.BadParameter("-0 requires --format paths.")
     if list_format is None:
         list_format = ListFormat.TABLE if sys.stdout.isatty() and not null else ListFormat.PATHS
     with Library(store_directory(store)) as library:

@@ -18,12 +18,14 @@ from pe_search.cli.input.options import (
     Dtype,
     DtypeOption,
     LevelOption,
+    NullOption,
     SpeedOption,
     TrackOption,
-    a_number,
     checked_texts,
+    format_option,
 )
 from pe_search.cli.input.span_options import JoinOption, MinLengthOption, SmoothOption, ThresholdOption, span_rules
+from pe_search.cli.input.times import seconds_option
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say_problem
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
@@ -42,37 +44,32 @@ def locate(
         list[str] | None,
         typer.Argument(
             metavar="TEXT... FILE...",
+            rich_help_panel="Ask",
             show_default=False,
-            help="What to listen for, then where: audio files and folders of them. The first argument is a TEXT; the "
-            "FILEs begin with the next that exists.",
+            help="What to listen for, then audio files and folders. The first argument that exists is the first FILE.",
         ),
     ] = None,
     texts: Annotated[
         list[str] | None,
         typer.Option(
-            "--text", "-t", metavar="TEXT", help="What to listen for; repeatable. Then all arguments are FILEs."
+            "--text", "-t", metavar="TEXT", rich_help_panel="Ask", help="Listen for TEXT. All arguments are FILEs then."
         ),
     ] = None,
     files_from: FilesFromOption = None,
     exclude: ExcludeOption = None,
     then: Annotated[
         list[str] | None,
-        typer.Option("--then", metavar="TEXT", help="Only where TEXT is heard next; repeatable, one after the other."),
+        typer.Option(
+            "--then", metavar="TEXT", rich_help_panel="Ask", help="Keep spans that TEXT follows, one after another."
+        ),
     ] = None,
     within_s: Annotated[
         float | None,
-        typer.Option(
-            "--within",
-            callback=a_number,
-            metavar="S",
-            min=0.0,
-            show_default=False,
-            help="The longest pause before what --then asks for. [default: 5]",
-        ),
+        seconds_option("--within", text="The longest pause before each --then.", group="Ask", default="5"),
     ] = None,
     without: Annotated[
         list[str] | None,
-        typer.Option("--without", metavar="TEXT", help="Only where TEXT is not heard meanwhile; repeatable."),
+        typer.Option("--without", metavar="TEXT", rich_help_panel="Ask", help="Drop spans in which TEXT is heard too."),
     ] = None,
     threshold: ThresholdOption = None,
     smooth_s: SmoothOption = None,
@@ -80,11 +77,9 @@ def locate(
     join_s: JoinOption = None,
     trace_format: Annotated[
         HitFormat | None,
-        typer.Option("--format", show_default=False, help="[default: table on a terminal, jsonl in a pipe]"),
+        format_option("table, paths, jsonl, csv, audacity, raven, reaper, cue.", "table; in a pipe jsonl"),
     ] = None,
-    null: Annotated[
-        bool, typer.Option("-0", "--null", help="End each path with a NUL byte, for xargs -0; implies paths.")
-    ] = False,
+    null: NullOption = False,
     copy_to: CopyToOption = None,
     cut_to: CutToOption = None,
     is_to_play: PlayOption = False,
@@ -95,9 +90,9 @@ def locate(
             "--frame-model",
             metavar="NAME",
             autocompletion=complete_frame_checkpoint,
-            show_default=False,
-            help="The checkpoint: builtin; small, base or large (facebook/pe-a-frame-*); any Hugging Face id; or a "
-            "directory. [default: $PE_SEARCH_MODEL, else builtin]",
+            rich_help_panel="Model",
+            show_default="$PE_SEARCH_MODEL, else builtin",
+            help="The checkpoint: builtin, small, base, large, a Hugging Face id or a directory.",
         ),
     ] = None,
     level: LevelOption = None,
@@ -106,23 +101,22 @@ def locate(
     device: DeviceOption = Device.AUTO,
     dtype: DtypeOption = Dtype.AUTO,
 ) -> None:
-    """Say when in audio files a sound is heard. No store is needed.
-
-    Files may be of any length; folders are walked as by index. For each TEXT the spans are printed in which it is
-    heard, with their highest probability. Exit status: 0 if something is heard, 1 if not, 2 on an error, also when a
-    file had to be left out.
+    """Find when a sound is heard in audio files, without a store.
 
     \b
         pe-search locate "dog barking" walk.wav
         pe-search locate siren "car horn" ./street --format csv > street.csv
         pe-search locate siren --then "car crash" --within 5 dashcam/*.wav
         pe-search locate rain --without speech ./garden --format paths
-        pe-search locate "dog barking" walk.wav --format audacity > labels.txt
+
+    Files may have any length. Each TEXT has its own spans, each with its highest probability.
+
+    Exit status: 0 found, 1 nothing found, 2 an error or a file left out.
     """
     if null and trace_format not in (None, HitFormat.PATHS):
-        raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
+        raise typer.BadParameter("-0 requires --format paths.")
     if within_s is not None and not then:
-        raise typer.BadParameter("goes with --then only.", param_hint="--within")
+        raise typer.BadParameter("--within requires --then.")
     if trace_format is None:
         trace_format = HitFormat.TABLE if sys.stdout.isatty() else HitFormat.JSONL
     if null:
@@ -187,23 +181,31 @@ def _told_apart(arguments: list[str], texts: list[str], *, has_list: bool) -> tu
     """
     hint = "TEXT... FILE..."
     if not texts and not arguments:
-        raise typer.BadParameter("no TEXT is given.", param_hint=hint)
+        raise typer.BadParameter("give a TEXT, then a FILE.", param_hint=hint)
     if texts and not (arguments or has_list):
-        raise typer.BadParameter("no FILE is given.", param_hint=hint)
+        raise typer.BadParameter("give a FILE.", param_hint=hint)
     if texts or has_list:
         return (texts, [Path(file) for file in arguments]) if texts else (arguments, [])
     for place, argument in enumerate(arguments[1:], start=1):
-        is_file_name = any(mark in argument for mark in (os.sep, os.altsep) if mark) or Listener.has_audio_extension(
-            argument
-        )
-        if is_file_name or os.path.lexists(expanded(Path(argument))):
-            if not is_file_name and place < len(arguments) - 1:
+        if _is_file_name(argument) or _is_there(argument):
+            if not _is_file_name(argument) and place < len(arguments) - 1:
                 raise typer.BadParameter(
-                    f"{argument!r} may be a text, and is a file or folder: write ./{argument} for that, or give "
-                    "all texts with -t.",
+                    f"{argument!r} may be a text, and is a file or folder; write ./{argument} for the file, or "
+                    "give all texts with -t.",
                     param_hint=hint,
                 )
             return arguments[:place], [Path(file) for file in arguments[place:]]
-    if len(arguments) == 1:
-        raise typer.BadParameter("no FILE is given.", param_hint=hint)
-    raise typer.BadParameter(f"none of them is a file: there is no {arguments[-1]!r}.", param_hint=hint)
+    last = arguments[-1]
+    if len(arguments) > 1 or (_is_file_name(last) and not _is_there(last)):
+        raise typer.BadParameter(f"there is no file {last!r}.", param_hint=hint)
+    missing = "TEXT before" if _is_file_name(last) else "FILE after"
+    raise typer.BadParameter(f"give a {missing} {last!r}.", param_hint=hint)
+
+
+def _is_file_name(argument: str) -> bool:
+    marks = (os.sep, os.altsep)
+    return any(mark in argument for mark in marks if mark) or Listener.has_audio_extension(argument)
+
+
+def _is_there(argument: str) -> bool:
+    return os.path.lexists(expanded(Path(argument)))

@@ -14,18 +14,18 @@ from pe_search.library import Library
 def merge(
     other: Annotated[
         str,
-        typer.Argument(metavar="OTHER_STORE", help="The store to take over; it is only read."),
+        typer.Argument(metavar="OTHER_STORE", rich_help_panel="Store", help="The store to read from."),
     ],
     store: StoreOption = None,
 ) -> None:
-    """Take over the clips of another store, with their embeddings.
-
-    Both stores must be made with the same checkpoint, windows and hop. Of a clip that both hold, the one whose file was
-    modified later stays. A merge that is cut short goes on with the same command.
+    """Copy the clips of another store into this one, with their embeddings.
 
     \b
         pe-search merge ./laptop.store
         pe-search merge /mnt/nas/sounds.store --store ./all.store
+
+    Both stores must have the same checkpoint, window and hop. If both hold a clip, the one whose file changed last is
+    kept. If a merge is interrupted, the same command goes on.
     """
     with Library(store_directory(store)) as library:
         clips = library.merge(store_directory(other))

@@ -19,25 +19,28 @@ def models(
             "--fetch",
             metavar="NAME",
             autocompletion=complete_checkpoint,
-            help="Fetch a checkpoint from the Hugging Face hub, unless it is on this machine already.",
+            rich_help_panel="Model",
+            help="Download a checkpoint from the Hugging Face hub, if it is not on this machine.",
         ),
     ] = None,
     revision: Annotated[
-        str | None, typer.Option("--revision", metavar="REV", help="Branch, tag or commit of what --fetch names.")
+        str | None,
+        typer.Option(
+            "--revision", metavar="REV", rich_help_panel="Model", help="Branch, tag or commit of that checkpoint."
+        ),
     ] = None,
 ) -> None:
-    """List the checkpoints that have a short name, and what the built-in one was taught; or fetch one.
-
-    --model of `pe-search index` also takes any Hugging Face id and any directory. The network is asked by that option
-    and by --fetch only; all other commands use what is on this machine.
+    """List the checkpoints with a short name and the sounds that the built-in one knows, or download one.
 
     \b
         pe-search models
         pe-search models --fetch small
         pe-search models --fetch facebook/pe-a-frame-small
+
+    `pe-search index --model` also takes any Hugging Face id or directory. Only that option and --fetch use the network.
     """
     if revision is not None and fetch is None:
-        raise typer.BadParameter("goes with --fetch only.", param_hint="--revision")
+        raise typer.BadParameter("--revision requires --fetch.")
     if fetch is not None:
         checkpoint = fetch_checkpoint(fetch, revision)
         say(f"{checkpoint.name} is on this machine, revision {checkpoint.revision}.")

@@ -13,7 +13,7 @@ import typer
 from pe_search.cli.input.completion import complete_checkpoint, complete_frame_checkpoint
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.input.lists import read_more_texts
-from pe_search.cli.input.options import StoreOption, a_number, store_directory
+from pe_search.cli.input.options import NullOption, StoreOption, a_number, format_option, store_directory
 from pe_search.cli.input.span_options import (
     DEFAULT_RULES,
     JoinOption,
@@ -41,53 +41,75 @@ def query(
         list[str] | None,
         typer.Argument(
             metavar="TEXT...",
+            rich_help_panel="Ask",
             show_default=False,
-            help="What to look for; each TEXT is a query of its own. - takes them from standard input, one a line.",
+            help="What to find. Quote a phrase. - reads standard input.",
         ),
     ] = None,
     from_file: Annotated[
         str | None,
-        typer.Option("--from-file", metavar="FILE", show_default=False, help="More TEXTs, one on each line of a file."),
+        typer.Option(
+            "--from-file", metavar="FILE", rich_help_panel="Ask", help="Read more TEXTs from FILE, one per line."
+        ),
     ] = None,
     plus: Annotated[
         list[str] | None,
         typer.Option(
             "--plus",
             metavar="[W:]TEXT",
-            help="What it should sound like too; W is its weight, 1 if left out. Repeatable.",
+            rich_help_panel="Ask",
+            help="Add TEXT to each query. W is its weight, 1 if omitted.",
         ),
     ] = None,
     minus: Annotated[
         list[str] | None,
-        typer.Option("--minus", metavar="[W:]TEXT", help="What it should not sound like, likewise. Repeatable."),
+        typer.Option(
+            "--minus", metavar="[W:]TEXT", rich_help_panel="Ask", help="Subtract TEXT: what it should not sound like."
+        ),
     ] = None,
     like: Annotated[
         list[str] | None,
         typer.Option(
-            "--like", metavar="FILE[@S-E]", help="Audio that it should sound like, or seconds S to E of it. Repeatable."
+            "--like",
+            metavar="FILE[@S-E]",
+            rich_help_panel="Ask",
+            help="Sound like FILE, or like its part from S to E.",
         ),
     ] = None,
     is_any: Annotated[
-        bool, typer.Option("--any", help="The TEXTs are wordings for one thing: ask for their average.")
+        bool,
+        typer.Option("--any", rich_help_panel="Ask", help="Make one query of all TEXTs: their average."),
     ] = False,
-    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="Show the N best hits of each query.")] = 10,
+    k: Annotated[
+        int,
+        typer.Option("-k", min=1, metavar="N", rich_help_panel="Show", help="Show the best N hits of each query."),
+    ] = 10,
     hit_format: Annotated[
         HitFormat | None,
-        typer.Option("--format", show_default=False, help="[default: table on a terminal, paths in a pipe]"),
+        format_option(
+            "table, paths, jsonl, csv; for spans also audacity, raven, reaper, cue.",
+            "table; in a pipe paths",
+        ),
     ] = None,
-    null: Annotated[
-        bool, typer.Option("-0", "--null", help="End each path with a NUL byte, for xargs -0; implies paths.")
-    ] = False,
+    null: NullOption = False,
     under: Annotated[
-        Path | None, typer.Option("--under", metavar="PATH", help="Only clips below this folder, or this one clip.")
+        Path | None,
+        typer.Option("--under", metavar="PATH", rich_help_panel="Filter", help="Search only this folder or clip."),
     ] = None,
     all_windows: Annotated[
-        bool, typer.Option("--all-windows", help="Show every window of a clip, not only its best.")
+        bool,
+        typer.Option("--all-windows", rich_help_panel="Show", help="Show all windows of a clip, not only its best."),
     ] = False,
     min_probability: Annotated[
         float,
         typer.Option(
-            "--min-probability", min=0.0, max=1.0, metavar="P", callback=a_number, help="Leave out hits below P."
+            "--min-probability",
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            callback=a_number,
+            rich_help_panel="Filter",
+            help="Drop hits whose probability is below P.",
         ),
     ] = 0.0,
     fdr: Annotated[
@@ -98,16 +120,18 @@ def query(
             max=1.0,
             metavar="F",
             callback=a_number,
+            rich_help_panel="Filter",
             show_default=False,
-            help="Only hits that stand out against what unrelated texts score here, a share F of them false at most.",
+            help="Keep what stands out; a share F of it may be chance.",
         ),
     ] = None,
     exact: Annotated[
         bool,
-        typer.Option("--exact", help="Go through every window, also of a store so large that most can be passed over."),
+        typer.Option("--exact", rich_help_panel="Filter", help="Search all windows of a large store."),
     ] = False,
     spans: Annotated[
-        bool, typer.Option("--spans", help="Show when within each hit the sound is heard; no paths then.")
+        bool,
+        typer.Option("--spans", rich_help_panel="Spans", help="Show when in each hit the sound is heard."),
     ] = False,
     frame_model: Annotated[
         str | None,
@@ -115,9 +139,9 @@ def query(
             "--frame-model",
             metavar="NAME",
             autocompletion=complete_frame_checkpoint,
-            show_default=False,
-            help="The checkpoint that finds the spans. [default: the store's; of facebook/pe-av-*, the "
-            "facebook/pe-a-frame-* of the same size]",
+            rich_help_panel="Spans",
+            show_default="by the store's",
+            help="The checkpoint for spans.",
         ),
     ] = None,
     threshold: ThresholdOption = None,
@@ -129,7 +153,7 @@ def query(
     is_to_play: PlayOption = False,
     is_to_explain: Annotated[
         bool,
-        typer.Option("--explain", help="Say on stderr how the answers came about, and what was not searched."),
+        typer.Option("--explain", rich_help_panel="Show", help="Say on stderr what was searched, and how."),
     ] = False,
     model: Annotated[
         str | None,
@@ -137,33 +161,27 @@ def query(
             "--model",
             metavar="NAME",
             autocompletion=complete_checkpoint,
-            help="Refuse a store that was made with another checkpoint.",
+            rich_help_panel="Store",
+            help="Fail if the store was made with another checkpoint.",
         ),
     ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Find the clips that sound most like a text, or like audio.
-
-    The text is embedded by the checkpoint that the store was made with, and the clips are ranked by the inner product
-    of the two embeddings; audio by the cosine. --plus, --minus and --like go with every TEXT, or stand alone. Several
-    TEXTs are answered one after the other; in JSON Lines and CSV each hit names its query. With nothing to look for, on
-    a terminal, it asks you for one TEXT after the other, until :quit. Exit status: 0 if there is a hit, 1 if there is
-    none, 2 on an error.
+    """Find the clips that sound most like a text, or like other audio.
 
     \b
         pe-search query "dog barking"
-        pe-search query "heavy rain on a tin roof" -k 50 --min-probability 0.5
-        pe-search query siren -0 | xargs -0 cp -t picks/
-        pe-search query "church bell" "door slam" --format jsonl | jq .path
+        pe-search query "rain on a tin roof" -k 50 --min-probability 0.5
         pe-search query "dog barking" --spans
-        pe-search query "snare drum" -k 20 --copy-to picks/
-        pe-search query "dog barking" --plus 0.5:rain --minus speech
-        pe-search query --like bark.wav --like walk.wav@31.5-34
-        pe-search query --from-file queries.txt --format csv > hits.csv
-        pe-search query "smoke alarm" --fdr 0.05 || echo "nothing here"
+        pe-search query --like bark.wav --minus speech
+
+    Each TEXT is one query. Without TEXT, a terminal asks for one after another. The probability of a hit is that of
+    its window; a span has its own.
+
+    Exit status: 0 found, 1 nothing found, 2 an error.
     """
     if null and hit_format not in (None, HitFormat.PATHS):
-        raise typer.BadParameter("goes with --format paths only.", param_hint="-0")
+        raise typer.BadParameter("-0 requires --format paths.")
     converses = not (texts or plus or like or is_any or from_file) and sys.stdin.isatty() and sys.stdout.isatty()
     if converses:
         # What each query will have, beside what is typed.
@@ -174,15 +192,15 @@ def query(
         )
     rules_at = partial(span_rules, threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
-        raise typer.BadParameter("can't be shown as paths; take --format table, jsonl or csv.", param_hint="--spans")
+        raise typer.BadParameter("can't print paths; use --format table, jsonl or csv.", param_hint="--spans")
     if fdr is not None and like:
-        raise typer.BadParameter("holds texts against other texts, and can't judge --like.", param_hint="--fdr")
+        raise typer.BadParameter("can't be used with --like.", param_hint="--fdr")
     if spans and not converses and not all(query.texts or query.plus for query in queries):
-        raise typer.BadParameter("listens for texts; give one beside --like.", param_hint="--spans")
+        raise typer.BadParameter("needs a TEXT or --plus beside --like.", param_hint="--spans")
     if not (spans or converses) and (frame_model is not None or rules_at() != DEFAULT_RULES):
-        raise typer.BadParameter("is missing, and with it a use for the options about spans.", param_hint="--spans")
+        raise typer.BadParameter("--threshold, --smooth, --min-length, --join and --frame-model require --spans.")
     if not spans and hit_format in TIMELINE_FORMATS:
-        raise typer.BadParameter(f"is missing, and without it {hit_format} has nothing to tell.", param_hint="--spans")
+        raise typer.BadParameter(f"--format {hit_format} requires --spans.")
     if hit_format is None:
         in_a_pipe = HitFormat.JSONL if spans else HitFormat.PATHS
         hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else in_a_pipe

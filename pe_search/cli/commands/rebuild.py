@@ -8,12 +8,15 @@ from pe_search.library import Library
 
 
 def rebuild(store: StoreOption = None) -> None:
-    """Make the store's index again from its catalog, and the catalog from what can be read of it if it is damaged.
+    """Repair the store: make its index again, and a damaged catalog as far as it can be read.
 
-    It also gives the room back that removed clips took in the catalog. The index is never in need of this in ordinary
-    use, because one that is missing or out of date is made again by itself. It helps where a disk has damaged the index
-    without making it unreadable. Of a damaged catalog, the clips that can still be read with all their windows are
-    saved, and it is kept beside the new one.
+    \b
+        pe-search rebuild
+        pe-search rebuild --store ./birds.store
+
+    Use it if a disk has damaged the store. A missing or outdated index is made again without it. From a damaged
+    catalog, the clips that can be read with all their windows are saved; the damaged file is kept beside the new one.
+    It also frees the space of removed clips.
     """
     library = Library(store_directory(store), on_problem=say_problem)
     made = library.rebuild()

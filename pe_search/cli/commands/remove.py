@@ -14,18 +14,22 @@ from pe_search.library import Library
 
 def remove(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Clips, or folders of clips.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="PATH...", rich_help_panel="Files", help="Clips, or folders of clips.", show_default=False
+        ),
     ],
     store: StoreOption = None,
 ) -> None:
-    """Take clips out of the store. The files themselves are left alone, and need not exist any more.
-
-    A clip that was left out is forgotten, so that the next `pe-search index` tries it again. Exit status: 0 if
-    something was taken out or forgotten, 1 if the store knows of nothing there, 2 on an error.
+    """Remove clips from the store; their files are kept.
 
     \b
         pe-search remove ./sounds/rejects
         pe-search remove /mnt/old-disk ./sounds/take-1.wav
+
+    The files need not exist. A clip that index left out is forgotten, and the next index tries it again.
+
+    Exit status: 0 removed or forgotten, 1 nothing found, 2 an error.
     """
     with Library(store_directory(store), on_problem=say_problem) as library:
         removal = library.remove(paths)

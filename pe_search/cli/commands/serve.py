@@ -20,13 +20,23 @@ def serve(
     idle_minutes: Annotated[
         float,
         typer.Option(
-            "--idle", min=0.0, metavar="MINUTES", callback=a_number, help="End after so long without a query; 0: never."
+            "--idle",
+            min=0.0,
+            metavar="MINUTES",
+            callback=a_number,
+            rich_help_panel="Serve",
+            help="End after this time without a query. 0 means never.",
         ),
     ] = 60.0,
     port: Annotated[
         int | None,
         typer.Option(
-            "--http", min=0, max=65_535, metavar="PORT", help="Also answer HTTP there, with JSON; 0: any free port."
+            "--http",
+            min=0,
+            max=65_535,
+            metavar="PORT",
+            rich_help_panel="Serve",
+            help="Also answer HTTP on PORT, in JSON. 0 means any free port.",
         ),
     ] = None,
     host: Annotated[
@@ -34,8 +44,9 @@ def serve(
         typer.Option(
             "--host",
             metavar="ADDRESS",
-            show_default=False,
-            help=f"Answer HTTP at another address; needs $PE_SEARCH_TOKEN. [default: {_LOOPBACK}]",
+            rich_help_panel="Serve",
+            show_default=_LOOPBACK,
+            help="Answer HTTP at ADDRESS. Others than this machine need $PE_SEARCH_TOKEN.",
         ),
     ] = None,
     origins: Annotated[
@@ -43,28 +54,26 @@ def serve(
         typer.Option(
             "--origin",
             metavar="ORIGIN",
+            rich_help_panel="Serve",
             show_default=False,
-            help="Let web pages from there ask, as http://localhost:3000; repeatable.",
+            help="Let web pages of ORIGIN ask, as http://localhost:3000.",
         ),
     ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Keep a store and its text tower ready, so that queries are answered at once.
-
-    As long as it runs, `pe-search query` asks it by itself, and prints what it would print without it. Only the user
-    who runs it can reach it.
-
-    With --http, programs and web pages can ask too: GET /hits?text=dog+barking gives the fields that
-    `pe-search query --format jsonl` gives, and /openapi.json describes it. $PE_SEARCH_TOKEN, if set, must be shown as
-    `Authorization: Bearer TOKEN`.
+    """Keep a store open, so that queries are answered at once.
 
     \b
         pe-search serve &
         pe-search serve --http 8765
         curl 'localhost:8765/hits?text=dog+barking&k=3'
+
+    While it runs, `pe-search query` asks it and prints the same as without it. Only your user can reach it. With
+    --http, programs and web pages can ask too: GET /hits?text=dog+barking returns the fields of `query --format jsonl`,
+    and /openapi.json describes it. If $PE_SEARCH_TOKEN is set, each request must send `Authorization: Bearer TOKEN`.
     """
     if port is None and (host is not None or origins):
-        raise typer.BadParameter("is missing, and with it a use for --host and --origin.", param_hint="--http")
+        raise typer.BadParameter("--host and --origin require --http.")
     web = None
     if port is not None:
         from pe_search.serving.web import Web
@@ -104,6 +113,6 @@ def _token() -> str | None:
         return None
     if len(token) < _SHORTEST_TOKEN or not (token.isascii() and token.isprintable() and " " not in token):
         raise typer.BadParameter(
-            f"must be {_SHORTEST_TOKEN} or more characters of ASCII without spaces.", param_hint="PE_SEARCH_TOKEN"
+            f"must have at least {_SHORTEST_TOKEN} ASCII characters and no spaces.", param_hint="PE_SEARCH_TOKEN"
         )
     return token

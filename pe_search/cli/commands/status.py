@@ -24,20 +24,32 @@ class StatusFormat(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    JSONL = "jsonl"
 
 
 def status(
-    status_format: Annotated[StatusFormat, typer.Option("--format", help="How to print it.")] = StatusFormat.TEXT,
+    status_format: Annotated[
+        StatusFormat, typer.Option("--format", metavar="FORMAT", rich_help_panel="Show", help="text, json.")
+    ] = StatusFormat.TEXT,
     problems: Annotated[
         bool,
-        typer.Option("--problems", help="List instead the clips that were left out or are incomplete, and why."),
+        typer.Option(
+            "--problems", rich_help_panel="Show", help="List the clips that were left out or are incomplete, and why."
+        ),
     ] = False,
     store: StoreOption = None,
 ) -> None:
-    """Show what the store holds, and what it was made with.
+    """Show what the store holds and how it was made.
+
+    \b
+        pe-search status
+        pe-search status --problems
+        pe-search status --format json
 
     Exit status: 0; with --problems 1 if there are none.
     """
+    if status_format is StatusFormat.JSONL:
+        status_format = StatusFormat.JSON
     with Library(store_directory(store)) as library:
         if problems:
             _write_problems(library.problems(), status_format)

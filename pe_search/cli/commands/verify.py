@@ -16,19 +16,24 @@ _MOST_DRIFT = 0.05
 
 def verify(
     sample: Annotated[
-        int, typer.Option("--sample", min=1, metavar="N", help="How many clips to embed again; always the same ones.")
+        int,
+        typer.Option(
+            "--sample", min=1, metavar="N", rich_help_panel="Ask", help="Embed N clips again, always the same ones."
+        ),
     ] = 20,
     store: StoreOption = None,
 ) -> None:
-    """Embed some clips again on this machine, and show how far they come out from what the store holds.
-
-    A little drift is no harm: the store keeps embeddings as float16, and each machine and each --dtype rounds in its
-    own way. Clips whose files are gone, or hold other bytes now, are told apart and not compared. Exit status: 0 if all
-    that was compared agrees to within 5 % of an embedding's length, 1 if it doesn't, 2 if nothing could be compared.
+    """Embed some clips again and compare them with the store.
 
     \b
         pe-search verify
         pe-search verify --sample 200 --store ./birds.store
+
+    Small differences are normal: the store keeps float16, and machines round differently. Clips whose files are gone or
+    changed are named and not compared.
+
+    Exit status: 0 if all differences are at most 5 % of an embedding's length, 1 if not, 2 if nothing could be
+    compared.
     """
     with Library(store_directory(store)) as library:
         found = library.verify(sample)

@@ -14,7 +14,7 @@ from pe_search.cli.input.history import History
 from pe_search.cli.input.options import checked_texts
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat
-from pe_search.cli.output.messages import counted, say, say_error
+from pe_search.cli.output.messages import counted, say, say_error, usage_error_line
 from pe_search.cli.output.picks import Picks
 from pe_search.directories import state_directory
 from pe_search.errors import PeSearchError
@@ -73,7 +73,7 @@ class Conversation:
             except KeyboardInterrupt:
                 say("")
             except typer.BadParameter as error:
-                say(f"pe-search: {error.format_message()}")
+                say(f"pe-search: {usage_error_line(error)}")
             except (PeSearchError, OSError) as error:
                 say_error(error)
 

@@ -16,15 +16,16 @@ from pe_search.directories import expanded
 STDIN = "-"
 
 PathsArgument = Annotated[
-    list[Path] | None, typer.Argument(metavar="PATH...", help="Folders and audio files.", show_default=False)
+    list[Path] | None,
+    typer.Argument(metavar="PATH...", help="Folders and audio files.", rich_help_panel="Files", show_default=False),
 ]
 FilesFromOption = Annotated[
     str | None,
     typer.Option(
         "--files-from",
         metavar="LIST",
-        show_default=False,
-        help="Take paths from this file too, or from standard input if it is -: one a line, or with NUL bytes between.",
+        rich_help_panel="Files",
+        help="Read more paths from LIST, one per line or separated by NUL bytes; - is standard input.",
     ),
 ]
 
@@ -54,7 +55,7 @@ def read_more_texts(texts: list[str], from_file: str | None) -> list[str]:
         OSError: If the file can't be read.
     """
     if [*texts, from_file].count(STDIN) > 1:
-        raise typer.BadParameter("standard input can be read once only.", param_hint="TEXT")
+        raise typer.BadParameter("standard input can be read only once.", param_hint="TEXT")
     read = [line for text in texts for line in (read_texts(STDIN, "TEXT") if text == STDIN else [text])]
     return read if from_file is None else [*read, *read_texts(from_file, "--from-file")]
 
@@ -86,7 +87,7 @@ def refuse_no_paths(paths: list[Path] | None, files_from: str | None) -> None:
         typer.BadParameter: If neither paths nor a list are given.
     """
     if not paths and files_from is None:
-        raise typer.BadParameter("is missing; give a folder or file, or --files-from.", param_hint="PATH")
+        raise typer.BadParameter("give a folder or a file, or --files-from.", param_hint="PATH")
 
 
 def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Path]:

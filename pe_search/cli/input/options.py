@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,8 +17,9 @@ StoreOption = Annotated[
         "--store",
         metavar="DIR",
         envvar="PE_SEARCH_STORE",
-        show_default=False,
-        help="The store's directory. [default: one in your user data directory]",
+        rich_help_panel="Store",
+        show_default="$PE_SEARCH_STORE, else one in your data directory",
+        help="The store's directory.",
     ),
 ]
 
@@ -52,9 +53,10 @@ LevelOption = Annotated[
     Level | None,
     typer.Option(
         "--level",
-        show_default=False,
-        help="auto brings quiet windows up to a usual level, none leaves them as they are. [default: the store's; "
-        "without a store auto]",
+        metavar="LEVEL",
+        rich_help_panel="Model",
+        show_default="the store's, else auto",
+        help="auto raises quiet windows to a usual level; none doesn't.",
     ),
 ]
 SpeedOption = Annotated[
@@ -65,9 +67,9 @@ SpeedOption = Annotated[
         min=0.001,
         max=1.0,
         callback=lambda value: a_number(value),
-        show_default=False,
-        help="Play clips to the model at this speed: 0.1 for bats. All times are those of the file. [default: the "
-        "store's; without a store 1]",
+        rich_help_panel="Model",
+        show_default="the store's, else 1",
+        help="Slow clips down for the model: 0.1 for bats. Times stay those of the file.",
     ),
 ]
 TrackOption = Annotated[
@@ -76,23 +78,60 @@ TrackOption = Annotated[
         "--track",
         metavar="N",
         min=1,
-        show_default=False,
-        help="Which audio track to read of a file with several. [default: the store's; without a store 1]",
+        rich_help_panel="Model",
+        show_default="the store's, else 1",
+        help="The audio track to read from a file with several.",
     ),
 ]
 
 
-DeviceOption = Annotated[Device, typer.Option("--device", help="Where the model runs.")]
+DeviceOption = Annotated[
+    Device,
+    typer.Option(
+        "--device", metavar="DEVICE", rich_help_panel="Model", help="Run the model on auto, cpu, cuda or mps."
+    ),
+]
 DtypeOption = Annotated[
     Dtype,
-    typer.Option("--dtype", help="What the model calculates in; a small one, as the built-in, is always float32."),
+    typer.Option(
+        "--dtype",
+        metavar="TYPE",
+        rich_help_panel="Model",
+        help="Compute in auto, float32, bfloat16 or float16. Small models always use float32.",
+    ),
 ]
+NullOption = Annotated[
+    bool,
+    typer.Option("-0", "--null", rich_help_panel="Show", help="Print paths, each ended by a NUL byte, for xargs -0."),
+]
+
+
+def format_option(text: str, default: str) -> Any:
+    """`--format`. The word `json` means `jsonl` where there is no `json` of its own.
+
+    Args:
+        text: Names the formats.
+        default: What is printed without it, in words.
+    """
+    return typer.Option(
+        "--format",
+        metavar="FORMAT",
+        callback=_json_is_jsonl,
+        rich_help_panel="Show",
+        show_default=default,
+        help=text,
+    )
+
+
+def _json_is_jsonl(value: StrEnum | None) -> StrEnum | None:
+    kinds = [] if value is None else [kind for kind in type(value) if kind.value == "jsonl"]
+    return kinds[0] if kinds and value == "json" else value
 
 
 def a_number(value: float | None) -> float | None:
     """The value as it is, unless it is NaN, which some versions of Typer let through every bound."""
     if value is not None and math.isnan(value):
-        raise typer.BadParameter("is not a number.")
+        raise typer.BadParameter("must be a number.")
     return value
 
 
@@ -103,9 +142,9 @@ def checked_texts(texts: list[str], name: str) -> list[str]:
         typer.BadParameter: If one is empty or not UTF-8; it names the argument or option by `name`.
     """
     if any(not text.strip() for text in texts):
-        raise typer.BadParameter("is empty.", param_hint=name)
+        raise typer.BadParameter("must not be empty.", param_hint=name)
     if any(text != text.encode(errors="ignore").decode() for text in texts):
-        raise typer.BadParameter("is not UTF-8.", param_hint=name)
+        raise typer.BadParameter("must be UTF-8.", param_hint=name)
     return texts
 
 
@@ -113,5 +152,5 @@ def store_directory(chosen: str | None) -> Path:
     """The store to use: the chosen one, else the one in the user's data directory; absolute."""
     if chosen == "":
         # What a shell variable that was never set leaves behind must not mean the working directory.
-        raise typer.BadParameter("is empty.", param_hint="--store")
+        raise typer.BadParameter("must not be empty.", param_hint="--store")
     return default_store() if chosen is None else expanded(Path(chosen)).absolute()

@@ -3,46 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pe_search.cli.input.options import a_number
+from pe_search.cli.input.times import seconds_option
 from pe_search.queries import SpanRules
 
 DEFAULT_RULES = SpanRules()
 
 
-def _span_option(name: str, metavar: str, text: str, default: float, most: float | None = None) -> Any:
-    """An option about spans. It has no default of its own, so that a command can tell whether it was given."""
-    return typer.Option(
-        name,
-        callback=a_number,
-        metavar=metavar,
-        min=0.0,
-        max=most,
-        show_default=False,
-        help=f"{text} [default: {default:g}]",
-    )
-
-
 ThresholdOption = Annotated[
     float | None,
-    _span_option("--threshold", "P", "A sound is heard from this probability on.", DEFAULT_RULES.threshold, 1.0),
+    typer.Option(
+        "--threshold",
+        metavar="P",
+        min=0.0,
+        max=1.0,
+        callback=a_number,
+        rich_help_panel="Spans",
+        show_default=f"{DEFAULT_RULES.threshold:g}",
+        help="Least probability of a span.",
+    ),
 ]
 SmoothOption = Annotated[
     float | None,
-    _span_option(
-        "--smooth", "S", "Smooth the probabilities by their median over S seconds.", DEFAULT_RULES.smooth_s, 60.0
+    seconds_option(
+        "--smooth",
+        text="Smooth by the median over S.",
+        group="Spans",
+        default=f"{DEFAULT_RULES.smooth_s:g}",
+        most_s=60.0,
     ),
 ]
 MinLengthOption = Annotated[
     float | None,
-    _span_option("--min-length", "S", "Leave out spans that are shorter.", DEFAULT_RULES.min_length_s),
+    seconds_option(
+        "--min-length",
+        text="Drop spans that are shorter than S.",
+        group="Spans",
+        default=f"{DEFAULT_RULES.min_length_s:g}",
+    ),
 ]
 JoinOption = Annotated[
     float | None,
-    _span_option("--join", "S", "Join spans with a gap of S seconds or less between.", DEFAULT_RULES.join_s),
+    seconds_option(
+        "--join",
+        text="Join spans that are at most S apart.",
+        group="Spans",
+        default=f"{DEFAULT_RULES.join_s:g}",
+    ),
 ]
 
 

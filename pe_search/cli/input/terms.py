@@ -9,13 +9,14 @@ from pathlib import Path
 import typer
 
 from pe_search.cli.input.options import checked_texts
+from pe_search.cli.input.times import read_place
 from pe_search.directories import expanded
 from pe_search.queries import Query, Reference, Term
 
 # Beyond these, one part of a query would be all or nothing of it.
 _LEAST_WEIGHT, _LARGEST_WEIGHT = 0.001, 1_000.0
 _WEIGHT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+):(.*)", re.DOTALL)
-_PLACE = re.compile(r"(.+)@([0-9]+\.?[0-9]*|\.[0-9]+)-([0-9]+\.?[0-9]*|\.[0-9]+)", re.DOTALL)
+_PLACE = re.compile(r"(.+)@([0-9.:]+)[-\N{EN DASH}]([0-9.:]+)", re.DOTALL)
 
 
 def read_term(argument: str, option: str) -> Term:
@@ -29,22 +30,20 @@ def read_term(argument: str, option: str) -> Term:
     weight, text = (float(found[1]), found[2]) if found else (1.0, argument)
     if not _LEAST_WEIGHT <= weight <= _LARGEST_WEIGHT:
         between = f"{_LEAST_WEIGHT:g} and {_LARGEST_WEIGHT:g}"
-        raise typer.BadParameter(f"{argument!r} has a weight that is not between {between}.", param_hint=option)
+        raise typer.BadParameter(f"the weight in {argument!r} must be between {between}.", param_hint=option)
     checked_texts([text], option)
     return Term(text, weight)
 
 
 def read_reference(argument: str) -> Reference:
-    """An audio file, or `FILE@START-END` in seconds; a file that is there by the full name is meant as a whole.
+    """An audio file, or a part of it as `FILE@START-END`. An existing file with exactly that name takes precedence.
 
     Raises:
-        typer.BadParameter: If the stretch has no length.
+        typer.BadParameter: If START or END is not a time, or END is not after START.
     """
     path, place = expanded(Path(argument)), None
     if not os.path.lexists(path) and (found := _PLACE.fullmatch(argument)):
-        path, place = expanded(Path(found[1])), (float(found[2]), float(found[3]))
-        if not place[0] < place[1]:
-            raise typer.BadParameter(f"{argument!r} ends where it starts, or before.", param_hint="--like")
+        path, place = expanded(Path(found[1])), read_place(found[2], found[3], "--like")
     return Reference(Path(os.path.abspath(path)), place)
 
 
@@ -61,8 +60,8 @@ def read_queries(
     taken = tuple(read_term(term, "--minus") for term in minus)
     references = tuple(map(read_reference, like))
     if not (texts or added or references):
-        raise typer.BadParameter("what to look for? Give a TEXT, --plus or --like.", param_hint="TEXT")
+        raise typer.BadParameter("give a TEXT, --plus or --like.", param_hint="TEXT")
     if is_any and len(texts) < 2:
-        raise typer.BadParameter("takes two TEXTs or more for one thing.", param_hint="--any")
+        raise typer.BadParameter("give at least two TEXTs.", param_hint="--any")
     wordings = [tuple(texts)] if is_any or not texts else [(text,) for text in texts]
     return tuple(Query(some, added, taken, references) for some in wordings)

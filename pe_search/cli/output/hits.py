@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 class HitFormat(StrEnum):
-    """The ways to print hits and spans; the last four are for spans only."""
+    """The ways to print hits and spans; the last four are for spans only; `json` means `jsonl`."""
 
     TABLE = "table"
     PATHS = "paths"
     JSONL = "jsonl"
+    JSON = "json"
     CSV = "csv"
     AUDACITY = "audacity"
     RAVEN = "raven"

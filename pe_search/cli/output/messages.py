@@ -6,6 +6,9 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from pe_search.errors import PeSearchError
 from pe_search.records import Problem
@@ -29,6 +32,24 @@ def say_error(error: PeSearchError | OSError) -> None:
         say(f"pe-search: {place}{error.strerror or error}")
     else:
         say(f"pe-search: {error}")
+
+
+def usage_error_line(error: Any) -> str:
+    """What is wrong with the arguments, as Typer's `UsageError` has it: `--device: 'tpu' is not one of ...`."""
+    if hasattr(error, "possibilities"):
+        from pe_search.cli.input.wrong_words import option_instead
+
+        word = error.option_name
+        meant = option_instead(word, [option for parameter in error.ctx.command.params for option in parameter.opts])
+        return f"No such option {word!r}." + (f" Did you mean {meant!r}?" if meant else "")
+    if type(error) is not typer.BadParameter:
+        return str(error.format_message())
+    hint: Any = error.param_hint
+    if hint is None and error.param is not None:
+        hint = error.param.metavar if error.param.param_type_name == "argument" else error.param.opts[0]
+    if hint is not None and not isinstance(hint, str):
+        hint = " / ".join(hint)
+    return f"{hint}: {error.message}" if hint else error.message
 
 
 def say_compiling() -> None:

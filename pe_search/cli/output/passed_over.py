@@ -19,9 +19,9 @@ ExcludeOption = Annotated[
     typer.Option(
         "--exclude",
         metavar="GLOB",
+        rich_help_panel="Files",
         show_default=False,
-        help="Pass over what matches in folders, by the rules of .gitignore: a name, a folder/, a path from each PATH, "
-        "or !GLOB to bring back; repeatable. A file .pesearchignore in a folder does the same for good.",
+        help="Skip what matches, by the rules of .gitignore. The file .pesearchignore in a folder does the same.",
     ),
 ]
 

@@ -23,13 +23,19 @@ if TYPE_CHECKING:
 def _a_name(value: str | None) -> str | None:
     """The value as it is, unless it is what a shell variable that was never set leaves behind."""
     if value == "":
-        raise typer.BadParameter("is empty.")
+        raise typer.BadParameter("must not be empty.")
     return value
 
 
 CopyToOption = Annotated[
     str | None,
-    typer.Option("--copy-to", metavar="DIR", callback=_a_name, help="Copy the clips there, overwriting nothing."),
+    typer.Option(
+        "--copy-to",
+        metavar="DIR",
+        callback=_a_name,
+        rich_help_panel="Take",
+        help="Copy the clips to DIR. Nothing is overwritten.",
+    ),
 ]
 CutToOption = Annotated[
     str | None,
@@ -37,15 +43,16 @@ CutToOption = Annotated[
         "--cut-to",
         metavar="DIR",
         callback=_a_name,
-        help="Cut out what is shown, as FLAC files there, overwriting nothing.",
+        rich_help_panel="Take",
+        help="Cut what is shown into FLAC files in DIR.",
     ),
 ]
 PlayOption = Annotated[
     bool,
     typer.Option(
         "--play",
-        help="Play what is shown. On a terminal, keys pause, repeat and jump, and --copy-to and --cut-to write only "
-        "what you keep with Enter.",
+        rich_help_panel="Take",
+        help="Play what is shown. Keys pause, repeat, jump and keep.",
     ),
 ]
 

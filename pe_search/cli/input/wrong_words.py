@@ -1,0 +1,61 @@
+"""What to offer in place of a command or an option that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+# What people type who know other programs. Misspellings need no line here.
+_COMMANDS = {
+    "add": "index",
+    "ask": "query",
+    "classify": "label",
+    "delete": "remove",
+    "detect": "locate",
+    "find": "query",
+    "info": "status",
+    "ls": "list",
+    "rm": "remove",
+    "scan": "index",
+    "search": "query",
+    "tag": "label",
+    "update": "index",
+    "version": "--version",
+}
+_OPTIONS = {
+    "--all": "-k all",
+    "--copy": "--copy-to",
+    "--count": "-k",
+    "--csv": "--format csv",
+    "--cut": "--cut-to",
+    "--dir": "--under",
+    "--folder": "--under",
+    "--ignore": "--exclude",
+    "--json": "--format jsonl",
+    "--limit": "-k",
+    "--not": "--minus",
+    "--print0": "-0",
+    "--similar": "--like",
+    "--threshold": "--min-probability",
+    "--top": "-k",
+    "-n": "-k",
+    "-o": "--format",
+}
+
+
+def command_instead(word: str, commands: Collection[str]) -> str | None:
+    """The command that is meant by a word, or `--version`; None if there is nothing near it."""
+    known = {name: name for name in commands} | {
+        name: meant for name, meant in _COMMANDS.items() if meant in (*commands, "--version")
+    }
+    near = [word.lower()] if word.lower() in known else get_close_matches(word.lower(), known, 1)
+    return known[near[0]] if near else None
+
+
+def option_instead(word: str, options: Collection[str]) -> str | None:
+    """The option that is meant by another one, perhaps with its value; None if there is nothing near it."""
+    meant = _OPTIONS.get(word.lower())
+    if meant is not None and meant.split()[0] in options:
+        return meant
+    long_ones = [option for option in options if option.startswith("--")]
+    return next(iter(get_close_matches(word.lower(), long_ones, 1)), None)
