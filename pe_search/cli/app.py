@@ -208,7 +208,7 @@ def _root(
 def main() -> None:
     """Run the command line."""
     _mend_streams()
-    app()
+    app(prog_name="pe-search")
 
 
 def _mend_streams() -> None:
