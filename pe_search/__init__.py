@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pe_search.records import Clip, Hearing, Incomplete, IndexedClip, LeftOut, Problem
     from pe_search.reports import (
         Embeddings,
+        IndexPlan,
         IndexSummary,
         PassedOver,
         Progress,
@@ -50,6 +51,7 @@ __all__ = [
     "Hearing",
     "Hit",
     "Incomplete",
+    "IndexPlan",
     "IndexSummary",
     "IndexedClip",
     "LeftOut",

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from pe_search.pe_audio.loaded import Loaded
     from pe_search.queries import Answer, Duplicate, Hit, Request, SpanRules
-    from pe_search.reports import Embeddings, IndexSummary, Rebuilding, Removal, Status, Verification
+    from pe_search.reports import Embeddings, IndexPlan, IndexSummary, Rebuilding, Removal, Status, Verification
     from pe_search.search.searching import TextMemory
     from pe_search.store import Manifest, RememberedTexts, Store
 
@@ -173,7 +173,7 @@ class Library(Listener):
 
     def index(
         self,
-        paths: Paths = (),
+        paths: Paths | None = None,
         *,
         listed: Paths = (),
         exclude: Texts = (),
@@ -188,9 +188,10 @@ class Library(Listener):
         A KeyboardInterrupt ends the run early, and is told in what is returned; what is finished is kept.
 
         Args:
-            paths: Folders and files.
+            paths: Folders and files, which the store remembers with `exclude`; see `Status.roots`. If it is None and
+                nothing is listed, all that are remembered, each with its own patterns.
             listed: More of them, which the store remembers as named by a list.
-            exclude: As in `find`.
+            exclude: As in `find`; for what is remembered, more patterns beside its own.
             prune: Whether clips go even if nothing at all is left under one of the paths; a disk may not be mounted.
             prune_lists: Whether clips go that came by a list, and are not listed any more.
             rehash: Whether to read every file again, whatever its size and times say.
@@ -200,21 +201,27 @@ class Library(Listener):
         Raises:
             PatternError: If a pattern is not valid.
         """
-        from pe_search.audio.exclude import parse_patterns
-        from pe_search.tasks.indexing import index_paths
+        from pe_search.tasks.runs import Job, index_paths
 
-        return index_paths(
-            self.directory,
-            self.model,
-            list_of(paths),
-            list_of(listed),
-            prune=prune,
-            prune_lists=prune_lists,
-            rehash=rehash,
-            excluded=parse_patterns(several(exclude)) if exclude else None,
-            on_progress=on_progress,
-            on_problem=on_problem or self._on_problem,
-        )
+        job = Job(_given(paths), list_of(listed), several(exclude), prune, prune_lists, rehash)
+        on_problem = on_problem or self._on_problem
+        return index_paths(self.directory, self.model, job, on_progress=on_progress, on_problem=on_problem)
+
+    def plan(
+        self,
+        paths: Paths | None = None,
+        *,
+        listed: Paths = (),
+        exclude: Texts = (),
+        prune: bool = False,
+        prune_lists: bool = False,
+        on_problem: OnProblem | None = None,
+    ) -> IndexPlan:
+        """What `index` would do, given the same. No model is loaded, and nothing is written."""
+        from pe_search.tasks.runs import Job, plan_paths
+
+        job = Job(_given(paths), list_of(listed), several(exclude), prune, prune_lists)
+        return plan_paths(self.directory, self.model, job, on_problem or self._on_problem)
 
     def add(self, name: str, samples: NDArray[Any], sample_rate_hz: float) -> None:
         """Embed a clip that is no file, such as a row of a data set, and put it into the store.
@@ -387,3 +394,7 @@ class Library(Listener):
         from pe_search.store import Store
 
         return Store.open(self.directory, read_only=False, on_problem=self._on_problem)
+
+
+def _given(paths: Paths | None) -> list[Path] | None:
+    return None if paths is None else list_of(paths)

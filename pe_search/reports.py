@@ -95,6 +95,33 @@ class IndexSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexPlan:
+    """What an index run would do.
+
+    Attributes:
+        new: Clips that it would embed.
+        changed: Clips whose files are not as they were, which it would read again.
+        moved: Where clips are now whose files were moved or renamed; they are not embedded again.
+        gone: Clips that would leave the store: their files are gone or excluded, or are no longer on a list.
+        skipped: Clips that an earlier run left out, and that haven't changed since.
+        unchanged: How many clips the store holds as they are on disk.
+        problems: Folders and files that can't be looked at.
+        passed_over: What was seen in folders, and would not be taken.
+        found_nothing: As in `IndexSummary`.
+    """
+
+    new: tuple[Path, ...]
+    changed: tuple[Path, ...]
+    moved: tuple[Path, ...]
+    gone: tuple[Path, ...]
+    skipped: tuple[Path, ...]
+    unchanged: int
+    problems: tuple[Problem, ...]
+    passed_over: PassedOver
+    found_nothing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """How far embeddings that were made again are from those that the store holds.
 

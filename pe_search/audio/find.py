@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from pe_search.audio.exclude import IGNORE_FILE, Exclusion, Patterns, is_never_audio, read_patterns
 from pe_search.audio.formats import audio_extensions, unreadable_extensions
@@ -30,11 +31,13 @@ class Found:
         skipped: Files and folders that are there and were not looked at: a pattern excludes them, folders of that name
             never hold audio, or their ignore file can't be understood.
         passed_over: What was seen in folders, and not taken.
+        passed_over_at: The same by the root that it is nearest below, for those where there was anything.
     """
 
     stamps: dict[str, Stamp]
     skipped: frozenset[str]
     passed_over: PassedOver
+    passed_over_at: Mapping[str, PassedOver]
 
     def clips(self) -> Iterator[Clip]:
         """The clips themselves."""
@@ -50,7 +53,10 @@ def find_clips(
 
 
 def find_stamps(
-    roots: Iterable[Path], on_problem: Callable[[Problem], None], excluded: Patterns | None = None
+    roots: Iterable[Path],
+    on_problem: Callable[[Problem], None],
+    excluded: Patterns | None = None,
+    own: Mapping[str, Patterns] = MappingProxyType({}),
 ) -> Found:
     """Walk folders and files in path order and find every clip once.
 
@@ -66,11 +72,12 @@ def find_stamps(
         on_problem: Called with each root or folder that can't be read. A folder with an ignore file that can't be
             understood is one of them.
         excluded: Patterns relative to each root.
+        own: Patterns of some roots, by absolute path, in place of these.
     """
-    walk = _Walk(on_problem, excluded)
+    walk = _Walk(on_problem)
     tops = [os.path.abspath(root) for root in roots]
     for top in tops:
-        walk.take(top)
+        walk.take(top, own.get(top, excluded))
     return walk.found(frozenset(tops))
 
 
@@ -87,7 +94,7 @@ def is_under(path: str, places: Set[str]) -> bool:
 class _Walk:
     """What has been found so far. By path, because roots may hold each other."""
 
-    def __init__(self, on_problem: Callable[[Problem], None], excluded: Patterns | None) -> None:
+    def __init__(self, on_problem: Callable[[Problem], None]) -> None:
         self._stamps: dict[str, Stamp] = {}
         self._unreadable: dict[str, str] = {}
         self._excluded_files: set[str] = set()
@@ -95,44 +102,43 @@ class _Walk:
         self._never_audio: set[str] = set()
         self._not_understood: set[str] = set()
         self._on_problem = on_problem
-        self._excluded = excluded
         self._extensions = audio_extensions()
         self._unreadable_extensions = unreadable_extensions()
 
     def found(self, tops: frozenset[str]) -> Found:
         """What it all comes to. One root may have been excluded in another."""
         files, folders = self._excluded_files - self._stamps.keys(), self._excluded_folders - tops
-        kinds = Counter(kind for path, kind in self._unreadable.items() if path not in self._stamps)
+        unreadable = {path: kind for path, kind in self._unreadable.items() if path not in self._stamps}
         return Found(
             stamps=self._stamps,
             skipped=frozenset(files | folders | (self._never_audio - tops) | self._not_understood),
-            passed_over=PassedOver(
-                unreadable=tuple(sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0]))),
-                excluded_files=len(files),
-                excluded_folders=len(folders),
-            ),
+            passed_over=_passed_over(unreadable, files, folders),
+            passed_over_at={
+                top: _passed_over({path: unreadable[path] for path in kinds}, in_files, in_folders)
+                for top, (kinds, in_files, in_folders) in _by_root(tops, unreadable, files, folders).items()
+            },
         )
 
-    def take(self, top: str) -> None:
-        """Find what is at a root."""
+    def take(self, top: str, excluded: Patterns | None) -> None:
+        """Find what is at a root, but for what its patterns exclude."""
         try:
             status = os.stat(top)  # noqa: PTH116 (see `Found`; so below)
         except OSError as error:
             self._on_problem(Problem(Path(top), error.strerror or str(error)))
             return
         if stat.S_ISDIR(status.st_mode):
-            self._take_below(top, _identity(status))
+            self._take_below(top, _identity(status), excluded)
         elif stat.S_ISREG(status.st_mode):
             self._stamps.setdefault(top, stamp_of(status))
         else:
             self._on_problem(Problem(Path(top), "not a regular file"))
 
-    def _take_below(self, top: str, identity: tuple[int, int]) -> None:
+    def _take_below(self, top: str, identity: tuple[int, int], excluded: Patterns | None) -> None:
         extensions, unreadable_extensions = self._extensions, self._unreadable_extensions
         walked: set[tuple[int, int]] = set()
         # Links to folders wait until all that is really there has been walked. Followed at once, folders that all link
         # to one another would be walked in every order that there is.
-        trees = deque([(top, identity, Exclusion.of_walk(top, self._excluded))])
+        trees = deque([(top, identity, Exclusion.of_walk(top, excluded))])
         while trees:
             tree, identity, exclusion = trees.popleft()
             if identity in walked:
@@ -207,6 +213,24 @@ class _Walk:
                     self._not_understood.add(folder)
                     return iter(()), exclusion
         return iter(sorted(entries, key=lambda entry: os.fsencode(entry.name))), exclusion
+
+
+def _passed_over(unreadable: Mapping[str, str], files: Collection[str], folders: Collection[str]) -> PassedOver:
+    kinds = Counter(unreadable.values())
+    in_order = tuple(sorted(kinds.items(), key=lambda kind: (-kind[1], kind[0])))
+    return PassedOver(in_order, excluded_files=len(files), excluded_folders=len(folders))
+
+
+def _by_root(tops: Set[str], *kinds: Iterable[str]) -> dict[str, list[list[str]]]:
+    """Paths of some kinds, by the root that each is nearest below."""
+    found: dict[str, list[list[str]]] = {}
+    for place, paths in enumerate(kinds):
+        for path in paths:
+            top = path
+            while top not in tops:
+                top = os.path.dirname(top)  # noqa: PTH120 (see `Found`)
+            found.setdefault(top, [[] for _ in kinds])[place].append(path)
+    return found
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content
 from pe_search.store.manifest import Manifest
+from pe_search.store.roots import read_roots, write_roots
 from pe_search.store.store import Store
 
 # What is committed at once: enough to be quick, little enough to be held in memory and to be lost when it is cut short.
@@ -44,6 +45,8 @@ def merge(store: Store, other: Store) -> int:
             clips += len(batch)
         known_paths = held.keys() | {one.clip.path for one in store.catalog.left_out()} | other.catalog.clips().keys()
         store.catalog.commit(left_out=[one for one in other.catalog.left_out() if one.clip.path not in known_paths])
+        known_roots = {root.path for root in read_roots(store.catalog)}
+        write_roots(store.catalog, [root for root in read_roots(other.catalog) if root.path not in known_roots])
     store.catalog.drop_unused_contents()
     store.finder.refresh()
     return clips

@@ -2,94 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
-from pe_search.audio.exclude import Patterns
 from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, gather_batches
 from pe_search.errors import AudioError
-from pe_search.model import Model
 from pe_search.records import Clip, Content, LeftOut, Problem
-from pe_search.reports import IndexSummary, Progress
+from pe_search.reports import IndexSummary
 from pe_search.store import Store
-from pe_search.store.listed import ListedPaths
-from pe_search.tasks.planning import Plan, came_by_lists, plan_index
+from pe_search.tasks.planning import Plan
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
 _COMMIT_EVERY_S = 5.0
 _READS_OTHERWISE = "reads otherwise than in the run that began it; the next run embeds it anew"
-
-
-def index_paths(
-    directory: Path,
-    model: Model,
-    given: Sequence[Path],
-    listed: Sequence[Path],
-    *,
-    prune: bool,
-    prune_lists: bool,
-    rehash: bool,
-    excluded: Patterns | None,
-    on_progress: Callable[[Progress], None],
-    on_problem: Callable[[Problem], None],
-) -> IndexSummary:
-    """Bring a store up to date with some paths, and remember which of them came by lists.
-
-    Args:
-        directory: The store's; one that is not there yet is made once there is a clip for it.
-        model: The store's.
-        given: Folders and files.
-        listed: Those that a list names.
-        prune: As in `plan_index`.
-        prune_lists: Whether what came by lists, and is not listed any more, leaves the store.
-        rehash: As in `plan_index`.
-        excluded: As in `plan_index`.
-        on_progress: Called at the start, and now and then.
-        on_problem: As in `run_index`; also with what is damaged in the store.
-    """
-    with ExitStack() as stack:
-        store = None
-        if model.has_store:
-            model.refuse_other_windows()
-            store = stack.enter_context(Store.open(directory, read_only=False, on_problem=on_problem))
-            for window in store.catalog.find_damage():
-                on_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
-        held, left_out = (store.catalog.stamps(), store.catalog.left_out()) if store else ({}, [])
-        memory = ListedPaths(directory)
-        by_lists = came_by_lists(memory.read() if store else frozenset(), listed, given, held)
-        unlisted = by_lists - set(map(os.path.abspath, listed)) if prune_lists else frozenset()
-        plan = plan_index(
-            [*given, *listed], held, left_out, prune=prune, rehash=rehash, excluded=excluded, unlisted=unlisted
-        )
-        if plan.is_empty:
-            for problem in plan.problems:
-                on_problem(problem)
-            return IndexSummary(problems=plan.problems, passed_over=plan.passed_over, found_nothing=True)
-        checkpoint = model.checkpoint
-        if store is None:
-            store = stack.enter_context(Store.create(directory, model.new_manifest()))
-        bytes_total = sum(clip.size_bytes for clip in plan.to_read)
-
-        def report(bytes_done: float, audio_s: float) -> None:
-            on_progress(Progress(bytes_done, bytes_total, audio_s))
-
-        report(0, 0.0)
-        # Before the clips, and let go of after them: whenever the run breaks off, what came by a list is known.
-        memory.write(by_lists)
-        load = partial(model.embedder_for_indexing, checkpoint)
-        summary = run_index(plan, store, load, on_progress=report, on_problem=on_problem)
-        if not summary.is_interrupted:
-            memory.write(by_lists - unlisted)
-        return summary
 
 
 def run_index(

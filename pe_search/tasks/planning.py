@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from pe_search.audio.exclude import Patterns
 from pe_search.audio.find import find_stamps, is_under
@@ -30,6 +31,9 @@ class Plan:
         left_out_before: Number of clips that were left out as they are, so that it would be in vain to try again.
         problems: Folders and files that couldn't be looked at.
         passed_over: What was seen in folders, and not taken.
+        skipped: Paths of the clips that were left out before.
+        lost: Roots under which nothing is left of what the store holds.
+        passed_over_at: What was passed over at each root where anything was.
     """
 
     to_read: tuple[Clip, ...]
@@ -40,6 +44,9 @@ class Plan:
     left_out_before: int
     problems: tuple[Problem, ...]
     passed_over: PassedOver
+    skipped: tuple[Path, ...] = field(default=(), compare=False)
+    lost: frozenset[str] = field(default=frozenset(), compare=False)
+    passed_over_at: Mapping[str, PassedOver] = field(default_factory=dict, compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -54,6 +61,7 @@ def plan_index(
     *,
     prune: bool = False,
     excluded: Patterns | None = None,
+    own: Mapping[str, Patterns] = MappingProxyType({}),
     unlisted: Set[str] = frozenset(),
     rehash: bool = False,
 ) -> Plan:
@@ -66,25 +74,30 @@ def plan_index(
         prune: Whether clips are gone even if nothing at all is left under one of the paths. Without it that is a
             problem, and they are kept: a disk may not be mounted.
         excluded: Patterns of what to pass over in folders.
+        own: Patterns of some paths, which are absolute, in place of these.
         unlisted: Absolute paths of files and folders that are no longer on a list. What the store holds of them goes,
             unless one of the paths leads to it.
         rehash: Whether to read every file again, whatever its stamp says. Those of known bytes are not embedded again.
     """
     roots = [os.path.abspath(path) for path in paths]
     problems: list[Problem] = []
-    found = find_stamps(map(Path, roots), problems.append, excluded)
+    found = find_stamps(map(Path, roots), problems.append, excluded, own)
     stamps = found.stamps
     hopeless = {str(one.clip.path): one.clip.stamp for one in left_out}
     unchanged = 0
     to_read: list[Clip] = []
     known_better: list[Clip] = []
+    skipped: list[Path] = []
     for path, stamp in stamps.items():
         is_held = not rehash and is_same(held.get(path), stamp)
         before = None if rehash else held.get(path) if is_held else hopeless.get(path)
         unchanged += is_held
         if not is_same(before, stamp):
             to_read.append(Clip(Path(path), *stamp))
-        elif before != stamp:
+            continue
+        if not is_held:
+            skipped.append(Path(path))
+        if before != stamp:
             known_better.append(Clip(Path(path), *stamp))
     # What couldn't be looked at isn't known to be gone.
     unseen = {str(problem.path) for problem in problems}
@@ -128,9 +141,12 @@ def plan_index(
         to_remove=tuple(Path(path) for path in held if is_gone(path)),
         to_forget=tuple(Path(path) for path in hopeless if is_gone(path)),
         unchanged=unchanged,
-        left_out_before=len(stamps) - len(to_read) - unchanged,
+        left_out_before=len(skipped),
         problems=tuple(problems),
         passed_over=found.passed_over,
+        skipped=tuple(skipped),
+        lost=frozenset(bare),
+        passed_over_at=found.passed_over_at,
     )
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from pe_search.audio.find import is_under
 from pe_search.reports import Removal
 from pe_search.store import Store
+from pe_search.store.roots import read_roots, write_roots
 
 
 def remove(store: Store, places: Iterable[Path]) -> Removal:
-    """Take clips out, and forget those that were left out.
+    """Take clips out, and forget those that were left out, and what `index` was told to go through there.
 
     Args:
         store: Opened for writing.
@@ -23,6 +24,9 @@ def remove(store: Store, places: Iterable[Path]) -> Removal:
         [Path(path) for path in known if is_under(path, named)]
         for known in (store.catalog.stamps(), [str(one.clip.path) for one in store.catalog.left_out()])
     )
+    roots = [root.path for root in read_roots(store.catalog) if is_under(str(root.path), named)]
+    # Before the clips: whenever it breaks off, no later run brings back what has gone.
+    write_roots(store.catalog, forgotten=roots)
     if removed or forgotten:
         store.catalog.commit(removed=[*removed, *forgotten])
     # Even if nothing is left to remove: a removal that was killed may have got no further than the commit.

@@ -305,7 +305,6 @@ def test_an_empty_list_is_nothing_found(feed, library, verb, tmp_path):
 @pytest.mark.parametrize(
     ("verb", "hint"),
     [
-        (["index"], "PATH: give a folder or a file, or --files-from."),
         (["label", "--labels", "rain"], "PATH: give a folder or a file, or --files-from."),
         (["locate"], "TEXT... FILE...: give a TEXT, then a FILE."),
         (["locate", "--files-from", "-"], "TEXT... FILE...: give a TEXT, then a FILE."),

@@ -28,6 +28,8 @@ def test_json_has_exactly_these_facts(run_cli, library, revision):
     assert written_at.utcoffset() == timedelta(0)
     assert timedelta(0) <= datetime.now(UTC) - written_at < timedelta(hours=1)
     size_bytes = sum(file.stat().st_size for file in library.store.iterdir())
+    indexed_at = datetime.fromisoformat(facts["folders"][0].pop("indexed_at"))
+    assert timedelta(0) <= written_at - indexed_at < timedelta(seconds=60)
     assert facts == {
         "store": str(library.store),
         "model": str(library.checkpoint),
@@ -45,6 +47,10 @@ def test_json_has_exactly_these_facts(run_cli, library, revision):
         "windows": 20,
         "audio_s": pytest.approx(11 * 1.28 + 0.5 + 3.2 + 3.0),
         "size_bytes": size_bytes,
+        "formats": {".wav": 14},
+        "folders": [
+            {"path": str(library.sounds), "exclude": [], "unreadable": {}, "excluded_files": 0, "excluded_folders": 0}
+        ],
     }
 
 
@@ -57,7 +63,8 @@ def test_jsonl_means_json(run_cli, library):
 def test_text_has_a_line_for_each_fact(run_cli, library, revision):
     outcome = run_cli("status", "--store", library.store)
     assert (outcome.status, outcome.err) == (0, "")
-    *lines, written = outcome.out.decode().splitlines()
+    *lines, written, folders = outcome.out.decode().splitlines()
+    assert re.fullmatch(rf"folders     \d{{4}}-\d\d-\d\d \d\d:\d\d  {re.escape(str(library.sounds))}", folders)
     size_mb = sum(file.stat().st_size for file in library.store.iterdir()) / 1e6
     assert lines == [
         f"store       {library.store}",
@@ -67,6 +74,7 @@ def test_text_has_a_line_for_each_fact(run_cli, library, revision):
         "clips       14",
         "windows     20",
         "hours       0.01",
+        "formats     .wav 14",
         f"on disk     {size_mb:.1f} MB",
     ]
     assert re.fullmatch(r"written     \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", written)
@@ -95,11 +103,12 @@ def test_copies_and_what_was_left_out_are_counted(run_cli, troubled):
         "left_out": 2,
     }
     lines = run_cli("status", "--store", troubled).out.decode().splitlines()
-    assert lines[3:8] == [
+    assert lines[3:9] == [
         "level       auto",
         "clips       2, 1 different",
         "windows     2",
         "hours       0.00",
+        "formats     .wav 2",
         "left out    2, see --problems",
     ]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.input.completion import complete_checkpoint
-from pe_search.cli.input.lists import FilesFromOption, PathsArgument, called, places, read_paths, refuse_no_paths
+from pe_search.cli.input.lists import FilesFromOption, PathsArgument, called, places, read_paths
 from pe_search.cli.input.options import (
     Device,
     DeviceOption,
@@ -28,6 +28,7 @@ from pe_search.cli.input.options import (
     store_directory,
 )
 from pe_search.cli.input.times import seconds_option
+from pe_search.cli.output.index_plan import write_plan
 from pe_search.cli.output.messages import counted, say, say_compiling, say_problem
 from pe_search.cli.output.passed_over import (
     ExcludeOption,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pe_search.pe_audio.checkpoint import Checkpoint
-    from pe_search.reports import IndexSummary
+    from pe_search.reports import IndexPlan, IndexSummary
 
 
 def index(
@@ -112,19 +113,26 @@ def index(
             help="Read every file, even if its size and times are the same. Only files with other bytes are embedded.",
         ),
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", rich_help_panel="Files", help="Print what would be done, one file a line, and do nothing."
+        ),
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
 
     \b
         pe-search index ./sounds
-        pe-search index ~/Samples ~/Recordings --model small
+        pe-search index
         pe-search index ~/Recordings --exclude drafts/ --exclude '*.tmp.wav'
         find . -name '*.wav' -mtime -1 -print0 | pe-search index --files-from -
 
     Only new and changed files are embedded. Clips that are gone from a PATH or excluded leave the store. If a PATH is
     missing or empty, its clips are kept. Hidden files, recycle bins and thumbnails are skipped. A file that can't be
-    read is left out until it changes.
+    read is left out until it changes. Without PATH, all folders and files that were named before are brought up to
+    date, each with the --exclude that was last given for it; `pe-search status` lists them.
 
     Exit status: 0 done, 1 no audio found, 2 an error or a clip left out, 130 interrupted: what is done is kept, and the
     same command goes on.
@@ -132,7 +140,12 @@ def index(
     from pe_search.library import Library
 
     started_s = time.monotonic()
-    refuse_no_paths(paths, files_from)
+    is_for_known_folders = not paths and files_from is None
+    if is_for_known_folders and exclude:
+        reason = "requires a PATH; without PATH, each folder keeps the patterns that it was last indexed with."
+        raise typer.BadParameter(reason, param_hint="--exclude")
+    if dry_run and rehash:
+        raise typer.BadParameter("can't be used with --dry-run.", param_hint="--rehash")
     refuse_bad_patterns(exclude)
     listed = read_paths(files_from)
     if prune and files_from is not None and not listed:
@@ -154,9 +167,19 @@ def index(
         on_compile=say_compiling,
         on_problem=say_problem,
     )
+    given = None if is_for_known_folders else paths or []
+    where = "the folders of the store" if is_for_known_folders else places(paths, files_from)
+    if dry_run:
+        with library:
+            plan = library.plan(
+                given, listed=listed, exclude=exclude or (), prune=prune, prune_lists=prune and files_from is not None
+            )
+        _refuse_nothing(plan, where)
+        write_plan(plan, directory)
+        raise typer.Exit(2 if plan.problems else 0)
     with library, _termination_interrupts(), ProgressBar("embedding") as bar:
         summary = library.index(
-            paths or (),
+            given,
             listed=listed,
             exclude=exclude or (),
             prune=prune,
@@ -164,9 +187,7 @@ def index(
             rehash=rehash,
             on_progress=bar.show,
         )
-    if summary.found_nothing:
-        say_no_clips(summary.passed_over, places(paths, files_from), summary.problems)
-        raise typer.Exit(2 if summary.problems else 1)
+    _refuse_nothing(summary, where)
     _say_summary(
         summary,
         directory,
@@ -177,6 +198,12 @@ def index(
         raise typer.Exit(130)
     if summary.problems or summary.incomplete:
         raise typer.Exit(2)
+
+
+def _refuse_nothing(found: IndexSummary | IndexPlan, where: str) -> None:
+    if found.found_nothing:
+        say_no_clips(found.passed_over, where, found.problems)
+        raise typer.Exit(2 if found.problems else 1)
 
 
 @contextmanager

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pe_search.cli.input.options import StoreOption, store_directory
-from pe_search.cli.output.messages import printable
+from pe_search.cli.output.messages import counted, printable
 from pe_search.library import Library
 from pe_search.records import Incomplete, LeftOut
 
 if TYPE_CHECKING:
-    from pe_search.reports import Status
+    from pe_search.reports import Root, Status
+
+# More are hardly folders, but files that a shell or xargs has named.
+_MOST_ROOTS = 20
 
 
 class StatusFormat(StrEnum):
@@ -46,7 +51,10 @@ def status(
         pe-search status --problems
         pe-search status --format json
 
-    Exit status: 0; with --problems 1 if there are none.
+    Formats are the extensions of its clips. Folders are what `index` was given: when a run last finished there, the
+    patterns of --exclude, and what that run skipped.
+
+    Exit status: 0 done; with --problems 1 if there are none; 2 an error.
     """
     if status_format is StatusFormat.JSONL:
         status_format = StatusFormat.JSON
@@ -75,6 +83,8 @@ def status(
             "incomplete": found.incomplete,
             "size_bytes": found.size_bytes,
             "written_at": written_at.isoformat(timespec="seconds"),
+            "formats": dict(found.formats),
+            "folders": [_facts(root) for root in found.roots],
         }
         typer.echo(json.dumps(facts, indent=2))
         return
@@ -89,14 +99,60 @@ def status(
         "clips": f"{found.clips:,}{_different(found)}",
         "windows": f"{found.windows:,}",
         "hours": f"{found.audio_s / 3600:,.2f}",
+        **({"formats": _formats(found)} if found.formats else {}),
         **({"left out": f"{found.left_out:,}, see --problems"} if found.left_out else {}),
         **({"incomplete": f"{found.incomplete:,}, see --problems"} if found.incomplete else {}),
         "on disk": _megabytes(found.size_bytes),
         "written": written_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     }
     width = max(map(len, rows))
-    for name, value in rows.items():
+    for name, value in [*rows.items(), *zip(chain(["folders"], repeat("")), _lines_of(found.roots), strict=False)]:
         typer.echo(f"{name:<{width}}  {value}")
+
+
+def _facts(root: Root) -> dict[str, object]:
+    seen = root.passed_over
+    return {
+        "path": str(root.path),
+        "exclude": list(root.exclude),
+        "indexed_at": None if root.indexed_at_s is None else _at(root.indexed_at_s).isoformat(),
+        "unreadable": dict(seen.unreadable),
+        "excluded_files": seen.excluded_files,
+        "excluded_folders": seen.excluded_folders,
+    }
+
+
+def _lines_of(roots: Sequence[Root]) -> Iterator[str]:
+    for root in roots[:_MOST_ROOTS]:
+        at = "not finished" if root.indexed_at_s is None else f"{_at(root.indexed_at_s).astimezone():%Y-%m-%d %H:%M}"
+        yield f"{at:<16}  {printable(str(root.path))}"
+        for part in _parts_of(root):
+            yield f"{'':<16}    {part}"
+    if len(roots) > _MOST_ROOTS:
+        yield f"and {len(roots) - _MOST_ROOTS:,} more; --format json lists all"
+
+
+def _parts_of(root: Root) -> Iterator[str]:
+    seen = root.passed_over
+    if root.exclude:
+        yield printable(" ".join(f"--exclude {shlex.quote(glob)}" for glob in root.exclude))
+    if seen.unreadable:
+        yield f"can't be read: {printable(_kinds(seen.unreadable))}"
+    numbers = {"file": seen.excluded_files, "folder": seen.excluded_folders}
+    if any(numbers.values()):
+        yield f"excluded: {', '.join(counted(number, noun) for noun, number in numbers.items() if number)}"
+
+
+def _formats(status: Status) -> str:
+    return printable(_kinds((kind or "(none)", number) for kind, number in status.formats))
+
+
+def _kinds(kinds: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{kind} {number:,}" for kind, number in kinds)
+
+
+def _at(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _different(status: Status) -> str:

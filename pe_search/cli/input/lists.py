@@ -80,16 +80,6 @@ def read_paths(name: str | None) -> list[Path]:
     return [Path(os.fsdecode(one)) for one in names if one]
 
 
-def refuse_no_paths(paths: list[Path] | None, files_from: str | None) -> None:
-    """Refuse a command that says nowhere where to look.
-
-    Raises:
-        typer.BadParameter: If neither paths nor a list are given.
-    """
-    if not paths and files_from is None:
-        raise typer.BadParameter("give a folder or a file, or --files-from.", param_hint="PATH")
-
-
 def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Path]:
     """The paths that are given as arguments, and those of a list.
 
@@ -97,7 +87,8 @@ def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Pa
         typer.BadParameter: If neither is given.
         OSError: If the list can't be read.
     """
-    refuse_no_paths(paths, files_from)
+    if not paths and files_from is None:
+        raise typer.BadParameter("give a folder or a file, or --files-from.", param_hint="PATH")
     return [*(paths or []), *read_paths(files_from)]
 
 

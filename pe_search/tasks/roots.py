@@ -1,0 +1,76 @@
+"""Which roots a run goes through: those that are given, or all that earlier runs were given."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pe_search.audio.exclude import Patterns, parse_patterns
+from pe_search.reports import PassedOver, Root
+from pe_search.tasks.planning import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class RunRoots:
+    """The roots of one run.
+
+    Attributes:
+        roots: With the patterns of this run, and all else as it was known before.
+        forgotten: Known ones that are gone from a folder that is known as well, which tells that their clips are gone.
+    """
+
+    roots: tuple[Root, ...]
+    forgotten: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where they are."""
+        return [root.path for root in self.roots]
+
+    def patterns(self, exclude: Sequence[str]) -> Mapping[str, Patterns]:
+        """What each root excludes, by its path, with what is excluded everywhere; the latter counts less."""
+        each = {str(root.path): dict.fromkeys([*exclude, *root.exclude]) for root in self.roots}
+        return {path: parse_patterns(globs) for path, globs in each.items() if globs}
+
+    def begun(self) -> list[Root]:
+        """What is to be known of them if the run breaks off."""
+        return [root for root in self.roots if os.path.exists(root.path)]  # noqa: PTH110 (may be many)
+
+    def ended(self, plan: Plan) -> list[Root]:
+        """What is to be known of them after the run, but for those that couldn't be looked at."""
+        unseen = {str(problem.path) for problem in plan.problems} | plan.lost
+        now_s = int(time.time())
+        return [
+            replace(root, indexed_at_s=now_s, passed_over=plan.passed_over_at.get(str(root.path), PassedOver()))
+            for root in self.begun()
+            if str(root.path) not in unseen
+        ]
+
+    def pruned(self) -> list[Path]:
+        """Those that are not there any more."""
+        return [root.path for root in self.roots if not os.path.lexists(root.path)]
+
+
+def given_roots(given: Iterable[Path], exclude: Sequence[str], before: Iterable[Root]) -> RunRoots:
+    """The roots that are given, with the patterns that are given."""
+    known = {root.path: root for root in before}
+    paths = dict.fromkeys(Path(os.path.abspath(path)) for path in given)
+    return RunRoots(tuple(replace(known.get(path, Root(path)), exclude=tuple(exclude)) for path in paths))
+
+
+def known_roots(before: Sequence[Root]) -> RunRoots:
+    """All roots that are known, each with the patterns that it was last indexed with."""
+    paths = {root.path for root in before}
+    forgotten = tuple(root.path for root in before if _is_gone_from_a_known_folder(root.path, paths))
+    return RunRoots(tuple(root for root in before if root.path not in forgotten), forgotten)
+
+
+def _is_gone_from_a_known_folder(path: Path, known: set[Path]) -> bool:
+    if os.path.lexists(path):
+        return False
+    above = next((folder for folder in path.parents if folder in known), None)
+    # An empty one may be the place where a disk is not mounted.
+    return above is not None and above.is_dir() and any(above.iterdir())

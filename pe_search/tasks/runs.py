@@ -1,0 +1,197 @@
+"""A run of `index`: planned, carried out and remembered; or planned alone."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pe_search.audio.exclude import parse_patterns
+from pe_search.audio.hashing import content_digest
+from pe_search.errors import AudioError, StoreError
+from pe_search.model import Model
+from pe_search.records import Clip, Problem
+from pe_search.reports import IndexPlan, IndexSummary, Progress
+from pe_search.store import Store
+from pe_search.store.listed import ListedPaths
+from pe_search.store.roots import read_roots, write_roots
+from pe_search.tasks.indexing import run_index
+from pe_search.tasks.planning import Plan, came_by_lists, plan_index
+from pe_search.tasks.roots import RunRoots, given_roots, known_roots
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a run is told to do.
+
+    Attributes:
+        given: Folders and files; if it is None and nothing is listed, all that earlier runs were given.
+        listed: Those that a list names.
+        exclude: Patterns; without `given`, beside those that each root was last indexed with.
+        prune: As in `plan_index`.
+        prune_lists: Whether what came by lists, and is not listed any more, leaves the store.
+        rehash: As in `plan_index`.
+    """
+
+    given: Sequence[Path] | None
+    listed: Sequence[Path] = ()
+    exclude: Sequence[str] = ()
+    prune: bool = False
+    prune_lists: bool = False
+    rehash: bool = False
+
+    @property
+    def is_for_known_roots(self) -> bool:
+        """Whether it goes through what earlier runs were given."""
+        return self.given is None and not self.listed
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A plan with what else a run has to know.
+
+    Attributes:
+        by_lists: What came by lists alone, with what comes so now.
+        unlisted: What of it is to go.
+    """
+
+    plan: Plan
+    roots: RunRoots
+    by_lists: frozenset[str]
+    unlisted: frozenset[str]
+
+
+def index_paths(
+    directory: Path,
+    model: Model,
+    job: Job,
+    *,
+    on_progress: Callable[[Progress], None],
+    on_problem: Callable[[Problem], None],
+) -> IndexSummary:
+    """Bring a store up to date with some paths, and remember them: which were given, and which came by lists.
+
+    Args:
+        directory: The store's; one that is not there yet is made once there is a clip for it.
+        model: The store's.
+        job: What to do.
+        on_progress: Called at the start, and now and then.
+        on_problem: As in `run_index`; also with what is damaged in the store.
+    """
+    with ExitStack() as stack:
+        store = None
+        if model.has_store:
+            model.refuse_other_windows()
+            store = stack.enter_context(Store.open(directory, read_only=False, on_problem=on_problem))
+        prepared = _prepared(directory, store, job, on_problem)
+        plan, roots = prepared.plan, prepared.roots
+        if plan.is_empty:
+            for problem in plan.problems:
+                on_problem(problem)
+            return IndexSummary(problems=plan.problems, passed_over=plan.passed_over, found_nothing=True)
+        checkpoint = model.checkpoint
+        if store is None:
+            store = stack.enter_context(Store.create(directory, model.new_manifest()))
+        bytes_total = sum(clip.size_bytes for clip in plan.to_read)
+
+        def report(bytes_done: float, audio_s: float) -> None:
+            on_progress(Progress(bytes_done, bytes_total, audio_s))
+
+        report(0, 0.0)
+        memory = ListedPaths(directory)
+        # Before the clips, and let go of after them: whenever the run breaks off, what came by a list is known.
+        memory.write(prepared.by_lists)
+        write_roots(store.catalog, roots.begun())
+        load = partial(model.embedder_for_indexing, checkpoint)
+        summary = run_index(plan, store, load, on_progress=report, on_problem=on_problem)
+        if not summary.is_interrupted:
+            memory.write(prepared.by_lists - prepared.unlisted)
+            gone = [*roots.forgotten, *(roots.pruned() if job.prune else ())]
+            write_roots(store.catalog, roots.ended(plan), forgotten=gone)
+        return summary
+
+
+def plan_paths(directory: Path, model: Model, job: Job, on_problem: Callable[[Problem], None]) -> IndexPlan:
+    """What `index_paths` would do. No model is loaded, and nothing is written.
+
+    Of files, only those are read that may be clips that were moved: as large as one that is gone.
+
+    Args:
+        directory: As in `index_paths`; so are the others.
+        model: See above.
+        job: See above. Its `rehash` is taken for False.
+        on_problem: See above.
+    """
+    with ExitStack() as stack:
+        store = None
+        if model.has_store:
+            model.refuse_other_windows()
+            store = stack.enter_context(Store.open(directory, on_problem=on_problem))
+        plan = _prepared(directory, store, job, on_problem).plan
+        for problem in plan.problems:
+            on_problem(problem)
+        held = store.catalog.stamps() if store else {}
+        left_out = {one.clip.path for one in store.catalog.left_out()} if store else set()
+        changed = {clip.path for clip in plan.to_read if str(clip.path) in held or clip.path in left_out}
+        new = [clip for clip in plan.to_read if clip.path not in changed]
+        moved = _moved(store, plan.to_remove, new) if store else {}
+        return IndexPlan(
+            new=tuple(clip.path for clip in new if clip.path not in moved),
+            changed=tuple(clip.path for clip in plan.to_read if clip.path in changed),
+            moved=tuple(moved),
+            gone=tuple(path for path in plan.to_remove if path not in moved.values()),
+            skipped=plan.skipped,
+            unchanged=plan.unchanged,
+            problems=plan.problems,
+            passed_over=plan.passed_over,
+            found_nothing=plan.is_empty,
+        )
+
+
+def _prepared(directory: Path, store: Store | None, job: Job, on_problem: Callable[[Problem], None]) -> _Prepared:
+    before = read_roots(store.catalog) if store else ()
+    if job.is_for_known_roots and not before:
+        lack = f"The store at {directory} knows no folder" if store else f"There is no store at {directory} yet"
+        command = f"pe-search index PATH --store {shlex.quote(str(directory))}"
+        raise StoreError(f"{lack}, so there is nothing to bring up to date; name a folder: `{command}`.")
+    for window in store.catalog.find_damage() if store else ():
+        on_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
+    held, left_out = (store.catalog.stamps(), store.catalog.left_out()) if store else ({}, [])
+    roots = known_roots(before) if job.is_for_known_roots else given_roots(job.given or (), job.exclude, before)
+    remembered = ListedPaths(directory).read() if store else frozenset()
+    by_lists = came_by_lists(remembered, job.listed, roots.paths, held)
+    unlisted = by_lists - set(map(os.path.abspath, job.listed)) if job.prune_lists else frozenset()
+    plan = plan_index(
+        [*roots.paths, *job.listed],
+        held,
+        left_out,
+        prune=job.prune,
+        rehash=job.rehash,
+        excluded=parse_patterns(job.exclude) if job.exclude else None,
+        own=roots.patterns(job.exclude) if job.is_for_known_roots else {},
+        unlisted=unlisted,
+    )
+    return _Prepared(plan, roots, by_lists, unlisted)
+
+
+def _moved(store: Store, gone: Sequence[Path], new: Sequence[Clip]) -> dict[Path, Path]:
+    """Where clips are now that are gone from their places: by the new place, the one of those of its bytes."""
+    places: dict[int, dict[bytes, list[Path]]] = {}
+    for path in gone:
+        held = store.catalog.clip(path)
+        if held is not None:
+            places.setdefault(held[0].size_bytes, {}).setdefault(held[1], []).append(path)
+    moved: dict[Path, Path] = {}
+    for clip in new:
+        if clip.size_bytes in places:
+            try:
+                left = places[clip.size_bytes].get(content_digest(clip.path))
+            except AudioError:
+                continue
+            if left:
+                moved[clip.path] = left.pop(0)
+    return moved
