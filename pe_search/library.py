@@ -255,7 +255,7 @@ class Library(Listener):
         self,
         texts: Texts = (),
         *,
-        k: int = 10,
+        k: int | None = 10,
         plus: Terms = (),
         minus: Terms = (),
         like: References = (),
@@ -270,7 +270,7 @@ class Library(Listener):
 
         Args:
             texts: What to look for; each is a query of its own.
-            k: How many hits at most for each query.
+            k: How many hits at most for each query; None for all.
             plus: What each query should sound like too.
             minus: What it should not sound like.
             like: Audio that it should sound like.
@@ -315,6 +315,14 @@ class Library(Listener):
         remembered = memory or store.remembered_texts
         embedder = RememberingEmbedder(remembered, model.text_embedder, model.audio_embedder, check)
         return search(store, embedder, request)
+
+    def hit_counts(self, request: Request) -> list[int]:
+        """How many hits each query of a request would have if its `k` were None."""
+        if request.min_probability or request.fdr is not None or request.all_windows:
+            return [len(answer.hits) for answer in self.answers(replace(request, k=None))]
+        # Every clip has a window, and shows by its best.
+        clips = self.status().clips if request.under is None else sum(1 for _ in self.clips(request.under))
+        return [clips] * len(request.queries)
 
     def duplicates(
         self,

@@ -78,7 +78,7 @@ class Request:
 
     Attributes:
         queries: What to look for; each is answered by itself.
-        k: How many hits at most for each query.
+        k: How many hits at most for each query; None for all.
         under: A clip, or a folder that the clips must be below; absolute.
         all_windows: Whether a clip may show more than once, or only by its best window.
         min_probability: Hits below it are left out.
@@ -88,7 +88,7 @@ class Request:
     """
 
     queries: tuple[Query, ...]
-    k: int = 10
+    k: int | None = 10
     under: Path | None = None
     all_windows: bool = False
     min_probability: float = 0.0
@@ -158,7 +158,7 @@ class Answer:
         query: The name of the query.
         hits: Best first.
         effort: How they were searched for.
-        matches: How many windows the store gave, `k` at most.
+        matches: How many windows the store gave, at most `k`.
         outstanding: How many of them stand out, as `Request.fdr` has it; all if that is None. Those of them that are
             probable enough are the hits.
         embedding: What was embedded for all queries of the request together.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 import pe_search
-from pe_search.queries import Hit, Reference, Span, SpanRules, Term
+from pe_search.queries import Hit, Query, Reference, Request, Span, SpanRules, Term
 from pe_search.reports import Progress
 from tests.made_up import noise, tone, write_audio
 
@@ -368,6 +369,17 @@ def test_a_library_that_another_thread_reads_says_so(birds):
 
 
 # Embeddings, spans and labels
+
+
+def test_all_hits_are_those_of_every_clip(birds):
+    hits = birds.query("dog barking", k=None)
+    clips = {clip.path for clip in birds.clips()}
+    assert {hit.path for hit in hits} == clips
+    assert birds.query("dog barking", k=1) == hits[:1]
+    request = Request((Query(("dog barking",)),), k=1)
+    assert birds.hit_counts(request) == [len(clips)]
+    likely = [hit for hit in hits if hit.probability >= 0.5]
+    assert birds.hit_counts(replace(request, min_probability=0.5)) == [len(likely)]
 
 
 def test_texts_and_windows_have_embeddings_of_one_length(birds, bark):

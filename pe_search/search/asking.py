@@ -57,7 +57,7 @@ def make_request(
     for one in parts.like:
         if one.place is not None and not 0 <= one.place[0] < one.place[1] < math.inf:
             raise QueryError(f"The place in {one.path} must be from a start to a later end, not {one.place}.")
-    if request.k < 1:
+    if request.k is not None and request.k < 1:
         raise QueryError(f"k must be 1 or more, not {request.k}.")
     if not 0 <= request.min_probability <= 1:
         raise QueryError(f"min_probability must be 0 to 1, not {request.min_probability:g}.")

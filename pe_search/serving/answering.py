@@ -244,10 +244,13 @@ class Answering:
 def _refuse_too_much(library: Library, request: Request) -> None:
     queries = len(request.queries)
     # To count the windows of a large store takes a moment, and few requests come near a bound.
-    if queries * request.k > MOST_HITS and queries * min(request.k, library.window_count()) > MOST_HITS:
-        raise TooMuchError(
-            f"{queries:,} queries for {request.k:,} hits each are more than {MOST_HITS:,} hits; ask for fewer at once."
-        )
+    if request.k is None or queries * request.k > MOST_HITS:
+        hits = library.window_count() if request.k is None else min(request.k, library.window_count())
+        if queries * hits > MOST_HITS:
+            asked = "all" if request.k is None else f"{request.k:,}"
+            raise TooMuchError(
+                f"{queries:,} queries for {asked} hits each are more than {MOST_HITS:,} hits; ask for fewer at once."
+            )
     if request.exact and queries > 1 and queries * library.window_count() > _MOST_WINDOWS:
         raise TooMuchError(
             f"{queries:,} exact queries here go through more than {_MOST_WINDOWS:,} windows; ask fewer at once."

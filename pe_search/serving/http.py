@@ -18,7 +18,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException
@@ -112,8 +112,8 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             Parameter(min_length=1, max_length=_MOST_TEXTS, description="What to look for; each is a query of its own"),
         ],
         k: Annotated[
-            int,
-            Parameter(ge=1, le=MOST_HITS, description=f"The k best hits of each query; {MOST_HITS} in all at most"),
+            Annotated[int, Field(ge=1, le=MOST_HITS)] | Literal["all"],
+            Parameter(description=f"The k best hits of each query, or all; at most {MOST_HITS} in all"),
         ] = 10,
         under: Annotated[
             str | None,
@@ -127,14 +127,14 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
     ) -> Response:
         request = Request(
             queries=tuple(Query((one,), (), (), ()) for one in text),
-            k=k,
+            k=None if k == "all" else k,
             under=None if under is None else Path(under),
             all_windows=all_windows,
             min_probability=min_probability,
             fdr=None,
             exact=exact,
         )
-        if len(text) * k > MOST_HITS:
+        if k != "all" and len(text) * k > MOST_HITS:
             raise HTTPException(
                 413, f"{len(text)} texts for {k} hits each are more than {MOST_HITS} hits; ask for fewer at once."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -66,7 +67,7 @@ class Finder:
     def best_matches(
         self,
         query: NDArray[np.float32],
-        k: int,
+        k: int | None,
         *,
         like: NDArray[np.float32] | None = None,
         under: Path | None = None,
@@ -81,12 +82,13 @@ class Finder:
 
         Args:
             query: float32 of shape (dimension,).
-            k: How many at most, at least one.
+            k: How many at most, at least one; None for all of them, which is exact.
             like: float32 of shape (dimension,). All windows are gone through then, as if `exact`.
             under: A clip, or a folder that the clips must be below; absolute.
             all_windows: Whether a clip may show more than once.
             exact: Whether to go through all windows, however many there are.
         """
+        k, exact = (sys.maxsize, True) if k is None else (k, exact)
         index = self._index()
         if index is None and self._catalog.last_window_id() > _TAIL_WHILE_WRITING:
             # Training can wait for the next run; somebody is waiting for this answer.
@@ -154,7 +156,9 @@ class Finder:
                 raise _IndexDamagedError("it covers more windows than there ever were")
             among = None if under is None else self._catalog.window_ids_under(under)
             tail_scores, tail_ids = self._tail(query, like, up_to, among)
-            wanted = max(_WIDENING * k, _AT_LEAST)
+            most = (0 if index is None else len(index)) + len(tail_ids)
+            # One more than there are shows that these are all.
+            wanted = min(max(_WIDENING * k, _AT_LEAST), most + 1)
             while True:
                 found = _search(index, query, like, wanted, among, exact)
                 scores = np.concatenate([found.scores, tail_scores])
@@ -164,9 +168,7 @@ class Finder:
                 effort = SearchEffort(
                     is_exact=found.is_exact,
                     windows_searched=found.searched + len(tail_ids),
-                    windows=(0 if index is None else len(index)) + len(tail_ids)
-                    if among is None
-                    else found.searched + len(tail_ids),
+                    windows=most if among is None else found.searched + len(tail_ids),
                 )
                 # Looking up a place takes longer than finding what is there, and the first are mostly enough.
                 for placed in (best[: _PLACES_AT_FIRST * k], best):

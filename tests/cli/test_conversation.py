@@ -81,8 +81,8 @@ def talk(terminal, tmp_path, monkeypatch) -> Callable[..., Talk]:
 
 @pytest.fixture
 def shown_by(run_cli_on_terminal) -> Callable[..., str]:
-    """What a query shows that is no conversation."""
-    return lambda *args: run_cli_on_terminal("query", *args)
+    """What a query shows that is no conversation, but for the line that says how to see more."""
+    return lambda *args: re.sub(r"[\d,]+ of [\d,]+ shown;.*\n", "", run_cli_on_terminal("query", *args))
 
 
 def hits_of(run_cli, *args: object) -> list[dict[str, object]]:

@@ -50,6 +50,7 @@ def client(answering: Answering) -> TestClient:
     [
         ("text=1+0+0", request_for("1 0 0")),
         ("text=1+2+3&text=-1+0+2&k=2", request_for("1 2 3", "-1 0 2", k=2)),
+        ("text=1+2+3&k=all", request_for("1 2 3", k=None)),
         ("text=1+0+0&under=/s", request_for("1 0 0", under=Path("/s"))),
         (
             "text=1+1+1&all_windows=true&min_probability=0.5&exact=true",

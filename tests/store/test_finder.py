@@ -65,7 +65,7 @@ def small_steps(monkeypatch):
         max_size=5,
     ),
     questions=st.lists(
-        st.tuples(vectors, st.integers(1, 12), st.sampled_from([None, "/s", "/s/b"]), st.booleans()),
+        st.tuples(vectors, st.none() | st.integers(1, 12), st.sampled_from([None, "/s", "/s/b"]), st.booleans()),
         min_size=4,
         max_size=4,
     ),

@@ -11,12 +11,16 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.input.options import StoreOption, a_number, format_option, store_directory
+from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import Rows, write_paths, write_renderable
-from pe_search.cli.output.messages import say_problem, shown_path
+from pe_search.cli.output.messages import counted, say, say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.library import SAME_FROM_COSINE, Library
 from pe_search.queries import Duplicate
 
+# What is tried where nothing is found, in a store of so few clips that it takes no time.
+_LOWER_THRESHOLDS = (0.97, 0.95, 0.9)
+_MOST_CLIPS_AGAIN = 2_000
 _FIELDS = ("group", "path", "cosine", "is_same_bytes")
 
 
@@ -71,14 +75,26 @@ def duplicates(
     if group_format is None:
         group_format = GroupFormat.TABLE if sys.stdout.isatty() else GroupFormat.PATHS
 
-    with (
-        Library(store_directory(store), on_problem=say_problem) as library,
-        ProgressBar("comparing") as bar,
-    ):
-        groups = library.duplicates(threshold, under=path, on_progress=bar.show_share)
+    with Library(store_directory(store), on_problem=say_problem) as library:
+        with ProgressBar("comparing") as bar:
+            groups = library.duplicates(threshold, under=path, on_progress=bar.show_share)
+        if not groups and is_on_terminal():
+            _say_none(library, threshold, path)
     _write(groups, group_format)
     if not groups:
         raise typer.Exit(1)
+
+
+def _say_none(library: Library, threshold: float, path: Path | None) -> None:
+    """Say that no clips sound the same, and from which threshold on some would, unless that takes long."""
+    clips = sum(1 for _ in library.clips(path))
+    said = f"pe-search: no two of {counted(clips, 'clip')} sound the same (--threshold {threshold:g})"
+    lower = [one for one in _LOWER_THRESHOLDS if one < threshold] if clips <= _MOST_CLIPS_AGAIN else []
+    for one in lower:
+        if groups := library.duplicates(one, under=path):
+            said += f"; --threshold {one:g} finds {counted(len(groups), 'group')}"
+            break
+    say(said)
 
 
 def _write(groups: Sequence[Sequence[Duplicate]], group_format: GroupFormat) -> None:

@@ -29,8 +29,9 @@ from pe_search.cli.input.options import (
     format_option,
     store_directory,
 )
+from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import Rows, times, write_renderable
-from pe_search.cli.output.messages import printable, say_compiling, say_problem, shown_path
+from pe_search.cli.output.messages import printable, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.errors import StoreError
@@ -144,11 +145,19 @@ def label(
     )
     with closing(listener), ProgressBar("labelling") as bar:
         labelled = listener.label(found, texts, on_progress=bar.show, on_problem=leave_out)
-        likely = ([hit for hit in hits if hit.probability >= min_probability] for hits in labelled)
-        count = _write(likely, label_format, bar.hide)
+        best: list[Hit] = []
+
+        def likely(hits: Sequence[Hit]) -> list[Hit]:
+            best[:] = [max([*best, hits[0]], key=lambda hit: hit.probability)]
+            return [hit for hit in hits if hit.probability >= min_probability]
+
+        count = _write(map(likely, labelled), label_format, bar.hide)
     if problems:
         raise typer.Exit(2)
     if count == 0:
+        if best and is_on_terminal():
+            nearest = f"{best[0].query} with {best[0].probability:.2f} in {shown_path(best[0].path)}"
+            say(f"pe-search: no label has a probability of {min_probability:g} or more; the best is {nearest}")
         raise typer.Exit(1)
 
 

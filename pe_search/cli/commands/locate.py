@@ -26,6 +26,7 @@ from pe_search.cli.input.options import (
 )
 from pe_search.cli.input.span_options import JoinOption, MinLengthOption, SmoothOption, ThresholdOption, span_rules
 from pe_search.cli.input.times import seconds_option
+from pe_search.cli.output.hints import Loudest, is_on_terminal
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say_problem
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
@@ -145,6 +146,7 @@ def locate(
         say_no_clips(found.passed_over, places(files, files_from), problems)
         raise typer.Exit(2 if problems else 1)
     say_unreadable(found.passed_over)
+    rules = span_rules(threshold, smooth_s, min_length_s, join_s, listener.hearing.speed)
     with ProgressBar("listening") as bar:
         heard = listener.locate(
             queries,
@@ -152,15 +154,17 @@ def locate(
             then=then or (),
             without=without or (),
             within_s=5.0 if within_s is None else within_s,
-            rules=span_rules(threshold, smooth_s, min_length_s, join_s, listener.hearing.speed),
+            rules=rules,
             on_progress=bar.show,
         )
         picks = Picks(listener, copy_to, cut_to, is_to_play=is_to_play)
         is_timeline = trace_format in TIMELINE_FORMATS
         writer = TimelineWriter(trace_format) if is_timeline else TraceWriter(trace_format, null=null)
+        loudest = Loudest()
         # Each clip has a trace for each query.
         while traces := list(islice(heard, len(queries))):
             bar.hide()
+            loudest.take(traces)
             picks.take_traces(traces)
             writer.write(traces)
         writer.finish()
@@ -168,6 +172,8 @@ def locate(
     if problems or picks.problems:
         raise typer.Exit(2)
     if not writer.count:
+        if is_on_terminal():
+            loudest.say_nothing_heard(rules, is_narrowed=bool(then or without))
         raise typer.Exit(1)
 
 

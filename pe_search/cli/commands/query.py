@@ -24,8 +24,9 @@ from pe_search.cli.input.span_options import (
 )
 from pe_search.cli.input.terms import read_queries, read_term
 from pe_search.cli.output.answers import AnswerPrinter, OnHits
+from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import HitFormat
-from pe_search.cli.output.messages import say_compiling, say_problem
+from pe_search.cli.output.messages import say, say_compiling, say_problem
 from pe_search.cli.output.picks import CopyToOption, CutToOption, PlayOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
 from pe_search.directories import absolute
@@ -34,6 +35,16 @@ from pe_search.library import Library
 from pe_search.listener import nothing_around
 from pe_search.model import canonical_name
 from pe_search.queries import Query, Request
+
+
+def _read_count(text: str) -> int:
+    """A number of hits; 0 for `all`."""
+    if text == "all":
+        return 0
+    # Click reads the default too, which is a number already.
+    if not str(text).isdecimal() or not int(text):
+        raise typer.BadParameter(f"{text!r} must be 1 or more, or all.")
+    return int(text)
 
 
 def query(
@@ -82,7 +93,13 @@ def query(
     ] = False,
     k: Annotated[
         int,
-        typer.Option("-k", min=1, metavar="N", rich_help_panel="Show", help="Show the best N hits of each query."),
+        typer.Option(
+            "-k",
+            metavar="N",
+            parser=_read_count,
+            rich_help_panel="Show",
+            help="Show the best N hits of each query, or all.",
+        ),
     ] = 10,
     hit_format: Annotated[
         HitFormat | None,
@@ -201,13 +218,16 @@ def query(
         raise typer.BadParameter("--threshold, --smooth, --min-length, --join and --frame-model require --spans.")
     if not spans and hit_format in TIMELINE_FORMATS:
         raise typer.BadParameter(f"--format {hit_format} requires --spans.")
+    if len(texts or ()) > 1 and not is_any and is_on_terminal() and all(text.isalnum() for text in texts or ()):
+        words = " ".join(texts or ())
+        say(f'{len(texts or ())} queries: {"; ".join(texts or ())}. Quote a phrase: pe-search query "{words}"')
     if hit_format is None:
         in_a_pipe = HitFormat.JSONL if spans else HitFormat.PATHS
         hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else in_a_pipe
 
     request = Request(
         queries=queries,
-        k=k,
+        k=k or None,
         under=None if under is None else absolute(under),
         all_windows=all_windows,
         min_probability=min_probability,
@@ -226,7 +246,10 @@ def query(
     with library:
         if model is not None:
             _refuse_another(model, library)
-        printer = AnswerPrinter(library, hit_format, null, spans, rules_at, copy_to, cut_to, is_to_play, is_to_explain)
+        is_to_hint = is_on_terminal() and not converses
+        printer = AnswerPrinter(
+            library, hit_format, null, spans, rules_at, copy_to, cut_to, is_to_play, is_to_explain, is_to_hint
+        )
         if converses:
             _converse(printer, request)
         elif status := printer.show(request):

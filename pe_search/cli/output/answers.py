@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pe_search.cli.output.hints import say_cut_off, say_nothing_found
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat, HitWriter
-from pe_search.cli.output.messages import say_problem
+from pe_search.cli.output.messages import say, say_problem
 from pe_search.cli.output.picks import Picks
 from pe_search.queries import Answer, Hit, Request, SpanRules
 
@@ -36,6 +37,7 @@ class AnswerPrinter:
         cut_to: As in `Picks`.
         is_to_play: As in `Picks`.
         is_to_explain: Whether to say how the answers came about.
+        is_to_hint: Whether to say how many more hits there are, or why there is none.
     """
 
     library: Library
@@ -47,6 +49,7 @@ class AnswerPrinter:
     cut_to: str | None
     is_to_play: bool
     is_to_explain: bool
+    is_to_hint: bool
 
     def picks(self) -> Picks:
         """What takes the hits, new for each request."""
@@ -63,7 +66,13 @@ class AnswerPrinter:
             The exit status: 0 if there is a hit, 1 if there is none, 2 if a clip of a hit could not be read.
         """
         answers: list[Answer] = []
-        found = self._found(request, answers, on_hits)
+        shown: list[int] = []
+
+        def note(hits: Sequence[Hit]) -> None:
+            shown.append(len(hits))
+            on_hits(hits)
+
+        found = self._found(request, answers, note)
         picks = self.picks()
         # With `:like`, a conversation has a query in which there is nothing to listen for.
         if self.spans and all(query.texts or query.plus for query in request.queries):
@@ -79,6 +88,12 @@ class AnswerPrinter:
             from pe_search.cli.output.explain import explain
 
             explain(self.library, request, answers)
+        if self.is_to_hint and status == 1 and any(shown):
+            say("pe-search: no span reaches the --threshold in any of the hits.")
+        elif self.is_to_hint and any(shown):
+            say_cut_off(self.library, request, shown)
+        elif self.is_to_hint:
+            say_nothing_found(self.library, request)
         picks.finish()
         return 2 if picks.problems else status
 

@@ -36,6 +36,7 @@ class HitFormat(StrEnum):
     CUE = "cue"
 
 
+_EVEN_ODDS = 0.5
 HIT_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability")
 
 
@@ -97,7 +98,19 @@ def add_hit(table: Table, hit: Hit) -> None:
 
     # Text, not str: a name with square brackets in it is no markup.
     clip = Text(shown_path(hit.path))
-    table.add_row(str(hit.rank), f"{hit.probability:.2f}", f"{hit.score:.2f}", times(hit.start_s, hit.end_s), clip)
+    table.add_row(
+        str(hit.rank),
+        f"{hit.probability:.2f}",
+        f"{hit.score:.2f}",
+        times(hit.start_s, hit.end_s),
+        clip,
+        style=style_of(hit.probability),
+    )
+
+
+def style_of(probability: float) -> str | None:
+    """How to show what has a probability: dimmed if it is less likely than not."""
+    return "dim" if probability < _EVEN_ODDS else None
 
 
 def times(start_s: float, end_s: float) -> str:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from pe_search.directories import default_store
 from pe_search.errors import PeSearchError
 from pe_search.records import Problem
+
+if TYPE_CHECKING:
+    from pe_search.library import Library
 
 
 def say(text: str) -> None:
@@ -63,6 +68,13 @@ def printable(text: str) -> str:
     Control characters come out as `\\x1b`, and bytes of a file name that are not UTF-8 as `\\xff`.
     """
     return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def command_for(words: str, library: Library) -> str:
+    """A command that does something with the store of a library, as it is typed: `pe-search list --store birds`."""
+    directory = library.directory
+    store = "" if directory == default_store() else f" --store {shlex.quote(shown_path(directory))}"
+    return f"`pe-search {words}{store}`"
 
 
 def counted(number: int, noun: str) -> str:

@@ -12,6 +12,7 @@ from pe_search.cli.output.hits import (
     Rows,
     add_hit,
     hit_table,
+    style_of,
     times,
     write_paths,
     write_renderable,
@@ -136,7 +137,8 @@ def _write_hits(hits: Sequence[tuple[Hit, Trace | None]]) -> None:
         if trace is not None:
             table.add_row("", "", "", "", _Strip(trace))
             for span in trace.spans:
-                table.add_row("", f"{span.probability:.2f}", "", times(span.start_s, span.end_s), "")
+                style = style_of(span.probability)
+                table.add_row("", f"{span.probability:.2f}", "span", times(span.start_s, span.end_s), "", style=style)
     write_renderable(table)
 
 

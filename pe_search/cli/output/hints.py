@@ -1,0 +1,105 @@
+"""What is said on a terminal beside what is found: how much more there is, or why there is nothing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pe_search.cli.output.messages import command_for, counted, say, shown_path
+from pe_search.clock import clock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pe_search.library import Library
+    from pe_search.queries import Request, SpanRules, Trace
+
+# To count hits, every window may have to be scored and looked up, which takes long in a larger store.
+_MOST_WINDOWS_COUNTED = 100_000
+
+
+def is_on_terminal() -> bool:
+    """Whether a person reads both what is found and what is said about it."""
+    return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def say_cut_off(library: Library, request: Request, shown: Sequence[int]) -> None:
+    """Say how many hits there are beside those that are shown, if there are any.
+
+    Args:
+        library: What was asked.
+        request: What was asked of it.
+        shown: How many hits each of its queries has.
+    """
+    if request.k is None or request.k not in shown:
+        return
+    if request.fdr is not None or library.window_count() > _MOST_WINDOWS_COUNTED:
+        say(f"{max(shown):,} shown; -k N or -k all for more")
+        return
+    totals = library.hit_counts(request)
+    if max(totals) > request.k:
+        most = f"{max(totals):,}"
+        say(f"{request.k:,} of {most} shown; -k {max(totals)} or -k all for more")
+
+
+def say_nothing_found(library: Library, request: Request) -> None:
+    """Say why no query of a request has a hit, with the best that there is."""
+    clips = sum(1 for _ in library.clips(request.under))
+    if not clips and request.under is not None:
+        said = f"the store has no clips in {shown_path(request.under)}"
+        say(f"pe-search: {said}; {command_for('list', library)} shows all.")
+    elif not clips:
+        say(f"pe-search: the store has no clips; add some with {command_for('index FOLDER', library)}.")
+    else:
+        anything = replace(request, k=1, min_probability=0.0, fdr=None)
+        for query, answer in zip(request.queries, library.answers(anything), strict=True):
+            for best in answer.hits:
+                say(
+                    f"pe-search: {query.name}: nothing found in {counted(clips, 'clip')}{_filters(request)}; the best "
+                    f"has probability {best.probability:.2f}: {shown_path(best.path)}"
+                )
+
+
+def _filters(request: Request) -> str:
+    filters = []
+    if request.min_probability:
+        filters.append(f"--min-probability {request.min_probability:g}")
+    if request.fdr is not None:
+        filters.append(f"--fdr {request.fdr:g}")
+    return f" with {' '.join(filters)}" if filters else ""
+
+
+class Loudest:
+    """Remembers where each query is heard most, for when no span of it is left."""
+
+    def __init__(self) -> None:
+        self._clips: set[Path] = set()
+        self._best: dict[str, tuple[float, float, Path]] = {}
+
+    def take(self, traces: Sequence[Trace]) -> None:
+        """Look at some traces."""
+        for trace in traces:
+            self._clips.add(trace.path)
+            frame = int(trace.probabilities.argmax())
+            time_s = trace.start_s + (trace.end_s - trace.start_s) * frame / len(trace.probabilities)
+            found = float(trace.probabilities[frame]), time_s, trace.path
+            if trace.query not in self._best or found[0] > self._best[trace.query][0]:
+                self._best[trace.query] = found
+
+    def say_nothing_heard(self, rules: SpanRules, *, is_narrowed: bool) -> None:
+        """Say that no query is heard, and where each comes nearest.
+
+        Args:
+            rules: How spans were made.
+            is_narrowed: Whether spans had to go with others, by `--then` or `--without`.
+        """
+        for query, (probability, time_s, path) in self._best.items():
+            where = f"{probability:.2f} at {clock(time_s)} in {shown_path(path)}"
+            if probability < rules.threshold:
+                said = f"not heard in {counted(len(self._clips), 'file')}; the best probability is {where}"
+            else:
+                dropped = "--then, --without or --min-length" if is_narrowed else "--min-length"
+                said = f"all spans are dropped by {dropped}; the best probability is {where}"
+            say(f"pe-search: {query}: {said}")
