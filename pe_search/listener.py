@@ -194,8 +194,11 @@ class Listener:
         from pe_search.spans.locating import Locator, Question, locate
 
         question = Question(texts_of(texts), self._rules(rules), several(without), several(then), within_s)
+        clips, report = self._clips(paths, on_problem), on_problem or self._on_problem
+        if self._are_unreadable(clips, report):
+            return iter(())
         locator = Locator(self.model.frame_embedder(), question, hearing=self.hearing)
-        return locate(locator, self._clips(paths, on_problem), on_progress, on_problem or self._on_problem)
+        return locate(locator, clips, on_progress, report)
 
     def locator(self, queries: Sequence[Query], rules: SpanRules | None = None) -> Locator:
         """What listens to the windows of hits of some queries, as `Locator.in_hits`."""
@@ -220,8 +223,11 @@ class Listener:
         """
         from pe_search.tasks.labelling import label
 
-        clips = self._clips(paths, on_problem)
-        return label(self.model, self._held(), texts_of(labels), clips, on_problem or self._on_problem, on_progress)
+        clips, report = self._clips(paths, on_problem), on_problem or self._on_problem
+        wanted, held = texts_of(labels), self._held()
+        if held is None and self._are_unreadable(clips, report):
+            return iter(())
+        return label(self.model, held, wanted, clips, report, on_progress)
 
     def copy(self, path: PathLike, folder: PathLike) -> Path:
         """As `Keeper.copy`, into a folder that is there."""
@@ -244,6 +250,15 @@ class Listener:
         with ClipReader(expanded(Path(path)), self.hearing) as reader:
             places = [((span.start_s, span.end_s), expanded(Path(file)))]
             cut(reader, places, "WAV", speed=self.hearing.speed)
+
+    def _are_unreadable(self, clips: Sequence[Clip], on_problem: OnProblem) -> bool:
+        """Whether no clip can be opened, so that no model need be loaded; each is reported then."""
+        from pe_search.audio.read import all_unreadable
+
+        problems = all_unreadable(clips, self.hearing)
+        for problem in problems:
+            on_problem(problem)
+        return bool(problems)
 
     def _keeper(self, folder: PathLike) -> Keeper:
         from pe_search.tasks.keeping import Keeper

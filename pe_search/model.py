@@ -152,6 +152,12 @@ class Model:
         return self.loaded.checkpoint(name, None, lambda: find_checkpoint(name))
 
     @property
+    def hearing(self) -> Hearing:
+        """How clips are brought to the model."""
+        manifest = self._existing()
+        return self._wanted.hearing() if manifest is None else manifest.hearing
+
+    @property
     def has_store(self) -> bool:
         """Whether there is a store, made with a checkpoint already."""
         return self._existing() is not None

@@ -54,11 +54,31 @@ class Progress:
         bytes_done: Bytes of the clips that are done.
         bytes_total: Bytes of all that are to be read.
         audio_s: Seconds of audio that went through the model.
+        bytes_skipped: Of the bytes that are done, those that this run needed no model for: their embeddings were kept,
+            or they can't be read.
+        clips_done: Clips that are done.
+        clips: Clips that are to be read.
     """
 
     bytes_done: float
     bytes_total: int
     audio_s: float
+    bytes_skipped: float = 0.0
+    clips_done: int = 0
+    clips: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPart:
+    """What the store keeps of a clip that is embedded only in part.
+
+    Attributes:
+        path: The clip.
+        share: How much of it, 0 to 1.
+    """
+
+    path: Path
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,7 @@ class IndexSummary:
         left_out_before: Clips that an earlier run left out, and that haven't changed since.
         problems: Clips that this run left out.
         is_interrupted: Whether the run was stopped before its end.
+        kept_parts: Of a run that was stopped, the clips that it was in the middle of; the next run goes on from there.
         incomplete: Clips that this run took in, though something of them couldn't be read.
         passed_over: What was seen in folders, and not taken.
         found_nothing: Whether there was nothing to do: no clip was found, and the store holds none from there.
@@ -89,6 +110,7 @@ class IndexSummary:
     left_out_before: int = 0
     problems: tuple[Problem, ...] = ()
     is_interrupted: bool = False
+    kept_parts: tuple[KeptPart, ...] = ()
     incomplete: int = 0
     passed_over: PassedOver = PassedOver()
     found_nothing: bool = False

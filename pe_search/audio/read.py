@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -16,7 +16,7 @@ from pe_search.audio.headers import is_mpeg_in_wave
 from pe_search.audio.libsndfile import LibsndfileSource
 from pe_search.audio.mono import Mixer, integer_scale
 from pe_search.errors import AudioError
-from pe_search.records import PLAIN_HEARING, Hearing, Problem
+from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem
 
 _LOWEST_RATE_HZ = 1_000
 _HIGHEST_RATE_HZ = 768_000
@@ -52,6 +52,22 @@ class Source(Protocol):
 
     def missing(self) -> str | None:
         """What the file should hold, but couldn't be read; to be asked after the last block."""
+
+
+def all_unreadable(clips: Sequence[Clip], hearing: Hearing = PLAIN_HEARING) -> list[Problem]:
+    """Why none of some clips can be opened; nothing as soon as one can.
+
+    This costs little, and a model that is not needed need not be loaded.
+    """
+    problems: list[Problem] = []
+    for clip in clips:
+        try:
+            ClipReader(clip.path, hearing).close()
+        except AudioError as error:
+            problems.append(Problem(error.path, error.reason))
+        else:
+            return []
+    return problems
 
 
 class ClipReader:

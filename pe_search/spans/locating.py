@@ -255,7 +255,7 @@ def locate(
         The traces of one clip after the other.
     """
     bytes_total = sum(clip.size_bytes for clip in clips)
-    before = Progress(0, bytes_total, 0.0)
+    before = Progress(0, bytes_total, 0.0, clips=len(clips))
     for clip in clips:
 
         def report(share: float, heard_s: float, before: Progress = before, clip: Clip = clip) -> None:
@@ -266,10 +266,11 @@ def locate(
             traces = locator.in_clip(clip.path, report, on_problem)
         except AudioError as error:
             on_problem(Problem(error.path, error.reason))
+            before = replace(before, bytes_skipped=before.bytes_skipped + clip.size_bytes)
         else:
             before = replace(before, audio_s=before.audio_s + traces[0].end_s)
             yield from traces
-        before = replace(before, bytes_done=before.bytes_done + clip.size_bytes)
+        before = replace(before, bytes_done=before.bytes_done + clip.size_bytes, clips_done=before.clips_done + 1)
 
 
 def locator_of_queries(

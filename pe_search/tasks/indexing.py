@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, gather_batches
 from pe_search.errors import AudioError
 from pe_search.records import Clip, Content, LeftOut, Problem
-from pe_search.reports import IndexSummary
+from pe_search.reports import IndexSummary, KeptPart, Progress
 from pe_search.store import Store
 from pe_search.tasks.planning import Plan
 
@@ -28,7 +29,7 @@ def run_index(
     store: Store,
     load_embedder: Callable[[], WindowEmbedder],
     *,
-    on_progress: Callable[[float, float], None] = lambda _bytes_done, _audio_s: None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
     on_problem: Callable[[Problem], None] = lambda _problem: None,
 ) -> IndexSummary:
     """Carry out a plan. A KeyboardInterrupt ends the run early, with all finished clips committed.
@@ -37,8 +38,7 @@ def run_index(
         plan: From `planning.plan_index`.
         store: Where the embeddings go.
         load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
-        on_progress: Called now and then with the bytes of the plan's clips that are done, and the seconds of audio
-            that are embedded.
+        on_progress: Called now and then; how much there is in all is left out.
         on_problem: Called with each clip that is left out, of which something is missing, or that is odd, as soon as
             it is known.
     """
@@ -73,6 +73,7 @@ def run_index(
         incomplete=run.incomplete,
         problems=tuple(run.problems),
         is_interrupted=is_interrupted,
+        kept_parts=run.kept_parts() if is_interrupted else (),
         passed_over=plan.passed_over,
     )
 
@@ -82,19 +83,23 @@ class _Reading:
     """A content on its way: read up to somewhere, embedded up to somewhere; with the clips that have it.
 
     Attributes:
+        path: The clip that it is read from.
         times: Start and end of each window that was read.
         embeddings: Of those windows that are embedded and not committed.
         committed: How many windows the store holds already.
         committed_before: How many it held before this run.
+        share_read: How much of it the windows make up that were read, 0 to 1.
         missing: What of it couldn't be read; None as long as it isn't at its end, and if it was read whole.
     """
 
     digest: bytes
+    path: Path
     clips: list[Clip] = field(default_factory=list)
     times: list[tuple[float, float]] = field(default_factory=list)
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
     committed: int = 0
     committed_before: int = 0
+    share_read: float = 0.0
     missing: str | None = None
     is_read: bool = False
     is_dropped: bool = False
@@ -111,7 +116,7 @@ class _Run:
         self,
         store: Store,
         load_embedder: Callable[[], WindowEmbedder],
-        on_progress: Callable[[float, float], None],
+        on_progress: Callable[[Progress], None],
         on_problem: Callable[[Problem], None],
     ) -> None:
         self.clips = 0
@@ -136,6 +141,8 @@ class _Run:
             load_embedder, self._deliver, lambda reading: not reading.is_dropped
         )
         self._bytes_read = 0.0
+        self._bytes_skipped = 0.0
+        self._clips_read = 0
         self._last_commit_s = time.monotonic()
 
     def report(self, problem: Problem) -> None:
@@ -165,10 +172,12 @@ class _Run:
             digest = ahead.digest()
             if digest in self._held or digest in self._uncommitted:
                 ahead.skip_windows()
+                self._bytes_skipped += clip.size_bytes
             else:
-                reading = self._uncommitted[digest] = _Reading(digest)
+                reading = self._uncommitted[digest] = _Reading(digest, clip.path)
                 self._gather(reading, ahead)
         except AudioError as error:
+            self._bytes_skipped += bytes_before + clip.size_bytes - self._bytes_read
             if reading is not None:
                 self._drop(reading)
             if error.may_pass:
@@ -192,6 +201,7 @@ class _Run:
                 self.incomplete += 1
                 self._on_problem(Problem(clip.path, missing))
         self._bytes_read = bytes_before + clip.size_bytes
+        self._clips_read += 1
         self._commit_if_due()
 
     def _gather(self, reading: _Reading, ahead: ClipAhead) -> None:
@@ -201,9 +211,12 @@ class _Run:
         for window in ahead.windows():
             times = window.start_s, window.end_s
             reading.times.append(times)
+            skipped_bytes = ahead.clip.size_bytes * (ahead.share_read - reading.share_read)
+            reading.share_read = ahead.share_read
             if len(reading.times) <= len(begun):
                 if times != begun[len(reading.times) - 1]:
                     raise AudioError(ahead.clip.path, _READS_OTHERWISE, may_pass=True)
+                self._bytes_skipped += skipped_bytes
                 continue
             self._bytes_read = bytes_before + ahead.clip.size_bytes * ahead.share_read
             if self._gathering.add(reading, window.samples):
@@ -226,7 +239,9 @@ class _Run:
         self._embedded()
 
     def _embedded(self) -> None:
-        self._on_progress(self._bytes_read, self._gathering.embedded_s)
+        self._on_progress(
+            Progress(self._bytes_read, 0, self._gathering.embedded_s, self._bytes_skipped, self._clips_read)
+        )
         self._commit_if_due()
 
     def _deliver(self, reading: _Reading, embedding: NDArray[np.float32] | None) -> None:
@@ -242,6 +257,14 @@ class _Run:
         self._uncommitted.pop(reading.digest, None)
         if reading.committed:
             self._store.catalog.drop_begun_content(reading.digest)
+
+    def kept_parts(self) -> tuple[KeptPart, ...]:
+        """What the store keeps of contents that are not embedded to their ends."""
+        return tuple(
+            KeptPart(reading.path, reading.share_read * reading.times[reading.committed - 1][1] / reading.times[-1][1])
+            for reading in self._uncommitted.values()
+            if 0 < reading.committed <= len(reading.times)
+        )
 
     def _commit_if_due(self) -> None:
         if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:

@@ -6,12 +6,13 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from pe_search.audio.exclude import parse_patterns
 from pe_search.audio.hashing import content_digest
+from pe_search.audio.read import all_unreadable
 from pe_search.errors import AudioError, StoreError
 from pe_search.model import Model
 from pe_search.records import Clip, Problem
@@ -93,15 +94,21 @@ def index_paths(
             for problem in plan.problems:
                 on_problem(problem)
             return IndexSummary(problems=plan.problems, passed_over=plan.passed_over, found_nothing=True)
+        bytes_total = sum(clip.size_bytes for clip in plan.to_read)
+
+        def report(progress: Progress) -> None:
+            on_progress(replace(progress, bytes_total=bytes_total, clips=len(plan.to_read)))
+
+        report(Progress(0, 0, 0.0))
+        if store is None and (unreadable := all_unreadable(plan.to_read, model.hearing)):
+            # A model would have nothing to do.
+            problems = (*plan.problems, *unreadable)
+            for problem in problems:
+                on_problem(problem)
+            return IndexSummary(problems=problems, passed_over=plan.passed_over)
         checkpoint = model.checkpoint
         if store is None:
             store = stack.enter_context(Store.create(directory, model.new_manifest()))
-        bytes_total = sum(clip.size_bytes for clip in plan.to_read)
-
-        def report(bytes_done: float, audio_s: float) -> None:
-            on_progress(Progress(bytes_done, bytes_total, audio_s))
-
-        report(0, 0.0)
         memory = ListedPaths(directory)
         # Before the clips, and let go of after them: whenever the run breaks off, what came by a list is known.
         memory.write(prepared.by_lists)

@@ -21,6 +21,7 @@ from pe_search.pe_audio import embedder as embedder_module
 from pe_search.pe_audio.checkpoint import find_checkpoint
 from pe_search.pe_audio.compiled import open_compiled
 from pe_search.store import Store
+from pe_search.tasks import indexing
 from tests.cli.conftest import invoke
 from tests.made_up import make_checkpoint, noise, write_audio
 
@@ -227,7 +228,9 @@ def test_a_bad_file_is_named_again_only_when_it_has_changed(index, sounds, tmp_p
 
 def test_only_clips_that_were_left_out_before(plain_checkpoint, tmp_path):
     (tmp_path / "bad.wav").write_text("no audio")
-    args = ("index", tmp_path / "bad.wav", "--model", plain_checkpoint[0], "--store", tmp_path / "store")
+    options = ("--model", plain_checkpoint[0], "--store", tmp_path / "store")
+    assert invoke("index", write_audio(tmp_path / "good.wav", noise(CLIP_S)), *options).status == 0
+    args = ("index", tmp_path / "bad.wav", *options)
     assert invoke(*args).status == 2
     again = invoke(*args)
     assert again.status == 0
@@ -243,15 +246,6 @@ def test_a_clip_that_was_moved_or_copied_is_recognised_and_no_model_is_loaded(in
     with forbid_models():
         assert re.fullmatch(summary(0, tmp_path / "store", recognised=2, unchanged=2, removed=1), index())
     assert clips_in(tmp_path / "store") == {"b.wav", "c.wav", "copy.wav", "moved.wav"}
-
-
-def test_bad_files_alone_make_a_store_with_nothing_in_it(plain_checkpoint, tmp_path):
-    (tmp_path / "bad.wav").write_text("no audio")
-    store = tmp_path / "store"
-    outcome = invoke("index", tmp_path / "bad.wav", "--model", plain_checkpoint[0], "--store", store)
-    assert outcome.status == 2
-    assert facts(store)["clips"] == 0
-    assert invoke("query", "rain", "--store", store).status == 1
 
 
 def test_a_path_that_is_not_there_costs_the_others_nothing(index, tmp_path):
@@ -288,8 +282,8 @@ def test_a_terminal_shows_a_progress_bar_and_takes_it_away(run_cli_on_terminal, 
     (sounds / "[red]bad.wav").write_text("no audio")
     args = ("index", sounds, "--model", plain_checkpoint[0], "--store", tmp_path / "store")
     shown = run_cli_on_terminal(*args, status=2)
-    assert "embedding" in shown
-    assert "of audio" in shown
+    assert "loading the model" in shown
+    assert shown.index("0/4 clips") < shown.index("loading the model") < shown.rindex("embedding")
     assert "[red]bad.wav" in shown.replace("\n", ""), "a long line is broken above the bar"
     assert shown.rindex("\x1b[2K") > shown.rindex("embedding "), "the bar's line is erased after it was last drawn"
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l"), "the cursor is back"
@@ -448,11 +442,48 @@ def test_ctrl_c_keeps_what_is_embedded_and_the_next_run_goes_on(index, sounds, t
 
     monkeypatch.setattr(embedder_module.Embedder, "embed_windows", interrupted_at_the_second_call)
     err = index(status=130)
-    assert err == "Interrupted. This run put 2 clips into the store; run the same command to go on.\n"
+    assert err == "Interrupted. 2 clips embedded; run the same command to go on.\n"
     assert calls == [2, 2]
     assert len(clips_in(tmp_path / "store")) == 2
     assert re.fullmatch(summary(4, tmp_path / "store", unchanged=2), index())
     assert len(clips_in(tmp_path / "store")) == 6
+
+
+def test_ctrl_c_says_what_is_kept_of_a_long_clip(index, sounds, tmp_path, monkeypatch):
+    for name in ("b.wav", "deep/er/c.wav"):
+        (sounds / name).unlink()
+    write_audio(sounds / "long.wav", noise(10 * CLIP_S, 3))
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(embedder_module, "_CPU_BATCH_OF_NARROW_S", CLIP_S / 3)
+    embed_windows = embedder_module.Embedder.embed_windows
+    calls = []
+
+    def interrupted_at_the_fifth_call(self, windows):
+        calls.append(len(windows))
+        if len(calls) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return embed_windows(self, windows)
+
+    monkeypatch.setattr(embedder_module.Embedder, "embed_windows", interrupted_at_the_fifth_call)
+    said = re.fullmatch(
+        rf"Interrupted\. 1 clip embedded; (\d+) % of {sounds}/long.wav is kept; run the same command to go on\.\n",
+        index("--window", CLIP_S, status=130),
+    )
+    assert said
+    assert 0 < int(said[1]) < 100
+    assert clips_in(tmp_path / "store") == {"a.wav"}
+
+
+def test_a_file_that_is_no_audio_is_told_before_a_model_is_loaded(sounds, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedder_module, "load_tower", lambda *_: pytest.fail("a model is loaded"))
+    (sounds / "a.txt").write_text("words")
+    outcome = invoke("index", sounds / "a.txt", "--store", tmp_path / "store")
+    assert (outcome.status, outcome.err) == (
+        2,
+        f"pe-search: {sounds}/a.txt: can't be read as audio: Format not recognised\n"
+        "No clip could be read, and no store was made.\n",
+    )
+    assert not (tmp_path / "store").exists()
 
 
 def test_ctrl_c_while_the_model_loads_leaves_no_traceback(index, monkeypatch):
@@ -463,7 +494,7 @@ def test_ctrl_c_while_the_model_loads_leaves_no_traceback(index, monkeypatch):
 def test_termination_is_taken_for_ctrl_c(index, monkeypatch, tmp_path):
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(embedder_module.Embedder, "embed_windows", lambda *_: signal.raise_signal(signal.SIGTERM))
-    assert index(status=130) == ("Interrupted. This run put 0 clips into the store; run the same command to go on.\n")
+    assert index(status=130) == "Interrupted. 0 clips embedded; run the same command to go on.\n"
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -491,9 +522,7 @@ def test_a_real_ctrl_c_on_a_real_terminal(terminal, plain_checkpoint, tmp_path):
 
     assert status == 130
     assert "Traceback" not in shown
-    said = re.search(
-        r"Interrupted\. This run put (\d+) clips into the store; run the same command to go on\.\n\Z", shown
-    )
+    said = re.search(r"Interrupted\. (\d+) clips embedded; run the same command to go on\.\n\Z", shown)
     assert said, shown
     kept = int(said[1])
     assert 0 < kept < clips

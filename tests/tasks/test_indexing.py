@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pe_search.audio import ahead
 from pe_search.records import Clip, Content, Holdings, LeftOut, Problem
-from pe_search.reports import IndexSummary, PassedOver
+from pe_search.reports import IndexSummary, KeptPart, PassedOver, Progress
 from pe_search.store import Store
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import open_index
@@ -852,7 +852,7 @@ def test_progress_grows_and_ends_at_all_bytes_and_all_seconds(store, library):
     told: list[tuple[float, float]] = []
     embedder = FakeEmbedder()
     embedder.batch_s = 1.0
-    index(store, library, load=lambda: embedder, on_progress=lambda *state: told.append(state))
+    index(store, library, load=lambda: embedder, on_progress=lambda now: told.append((now.bytes_done, now.audio_s)))
     total_bytes = sum(file.stat().st_size for file in library.iterdir())
     assert told == sorted(told)
     assert [audio_s for _, audio_s in told] == [3.0, 6.0, 9.0, 12.0, 15.0, 15.0]
@@ -866,8 +866,39 @@ def test_progress_ends_at_all_bytes_if_every_clip_is_bad(store, sounds):
     for name in "ab":
         (sounds / f"{name}.wav").write_text("words")
     told: list[tuple[float, float]] = []
-    index(store, sounds, on_progress=lambda *state: told.append(state))
+    index(store, sounds, on_progress=lambda now: told.append((now.bytes_done, now.audio_s)))
     assert told == [(10.0, 0.0)]
+
+
+def test_progress_says_how_many_clips_are_done_and_what_needed_no_model(store, library):
+    (library / "0.wav").write_text("words")
+    index(store, library / "a.wav")
+    os.utime(library / "a.wav", ns=(1, 1))  # recognised by its bytes
+    told: list[Progress] = []
+    index(store, library, on_progress=told.append)
+    skipped = (library / "0.wav").stat().st_size + (library / "a.wav").stat().st_size
+    assert (told[-1].clips_done, told[-1].bytes_skipped) == (6, skipped)
+    assert told[-1].bytes_done == sum(file.stat().st_size for file in library.iterdir())
+
+
+def test_a_run_that_goes_on_counts_what_was_kept_as_done_and_not_as_its_own(store, sounds, monkeypatch):
+    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    path = write_levels(sounds / "long.wav", *[0.5] * 10)
+    embedder = Interrupting(at_call=4)
+    embedder.batch_s = 1.0
+    summary = index(store, sounds, load=lambda: embedder)
+    assert (summary.clips, summary.is_interrupted) == (0, True)
+    (part,) = summary.kept_parts
+    kept = store.catalog.begun_times()
+    windows = len(next(iter(kept.values())))
+    assert 0 < windows < 10
+    assert part == KeptPart(path, pytest.approx(windows / 10))
+
+    told: list[Progress] = []
+    summary = index(store, sounds, on_progress=told.append)
+    assert (summary.clips, summary.windows, summary.kept_parts) == (1, 10 - windows, ())
+    assert told[-1].bytes_skipped == pytest.approx(path.stat().st_size * windows / 10)
+    assert (told[-1].bytes_done, told[-1].audio_s) == (path.stat().st_size, 10.0 - windows)
 
 
 def test_progress_does_not_pass_the_end_of_a_clip_whose_header_lies(store, sounds):
@@ -881,7 +912,7 @@ def test_progress_does_not_pass_the_end_of_a_clip_whose_header_lies(store, sound
     told: list[tuple[float, float]] = []
     embedder = FakeEmbedder()
     embedder.batch_s = 1.0
-    index(store, sounds, load=lambda: embedder, on_progress=lambda *state: told.append(state))
+    index(store, sounds, load=lambda: embedder, on_progress=lambda now: told.append((now.bytes_done, now.audio_s)))
     assert told == sorted(told)
     assert max(done for done, audio_s in told if audio_s < 20) <= sizes[0]
     assert told[-1] == (sum(sizes), 40.0)

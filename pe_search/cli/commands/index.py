@@ -29,7 +29,7 @@ from pe_search.cli.input.options import (
 )
 from pe_search.cli.input.times import seconds_option
 from pe_search.cli.output.index_plan import write_plan
-from pe_search.cli.output.messages import counted, say, say_compiling, say_problem
+from pe_search.cli.output.messages import counted, say, say_compiling, say_problem, shown_path, shown_share
 from pe_search.cli.output.passed_over import (
     ExcludeOption,
     refuse_bad_patterns,
@@ -158,12 +158,13 @@ def index(
         raise typer.BadParameter("must not be longer than the window; some audio would be skipped.", param_hint="--hop")
     if is_new and model is None:
         model = os.environ.get("PE_SEARCH_MODEL")
+    bar = ProgressBar("embedding")
     library = Library(
         directory,
         wanted=Wanted(model, revision, window_s, hop_s, level and level.value, speed, track, may_fetch=True),
         device=device.value,
         dtype=dtype.value,
-        loading=partial(_saying_which_model, is_first_choice=is_new and model is None),
+        loading=partial(_saying_which_model, bar, is_first_choice=is_new and model is None),
         on_compile=say_compiling,
         on_problem=say_problem,
     )
@@ -177,7 +178,7 @@ def index(
         _refuse_nothing(plan, where)
         write_plan(plan, directory)
         raise typer.Exit(2 if plan.problems else 0)
-    with library, _termination_interrupts(), ProgressBar("embedding") as bar:
+    with library, _termination_interrupts(), bar:
         summary = library.index(
             given,
             listed=listed,
@@ -188,6 +189,9 @@ def index(
             on_progress=bar.show,
         )
     _refuse_nothing(summary, where)
+    if not library.is_made():
+        say("No clip could be read, and no store was made.")
+        raise typer.Exit(2)
     _say_summary(
         summary,
         directory,
@@ -207,8 +211,9 @@ def _refuse_nothing(found: IndexSummary | IndexPlan, where: str) -> None:
 
 
 @contextmanager
-def _saying_which_model(checkpoint: Checkpoint | None, *, is_first_choice: bool) -> Iterator[None]:
-    yield
+def _saying_which_model(bar: ProgressBar, checkpoint: Checkpoint | None, *, is_first_choice: bool) -> Iterator[None]:
+    with bar.loading(checkpoint):
+        yield
     if checkpoint is None:
         return
     if checkpoint.is_frame_level:
@@ -225,9 +230,9 @@ def _saying_which_model(checkpoint: Checkpoint | None, *, is_first_choice: bool)
 
 def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float, runtime: str | None) -> None:
     if summary.is_interrupted:
-        say(
-            f"Interrupted. This run put {counted(summary.clips, 'clip')} into the store; run the same command to go on."
-        )
+        kept = [f"{shown_share(part.share)} of {shown_path(part.path)} is kept" for part in summary.kept_parts]
+        done = [f"{counted(summary.clips, 'clip')} embedded", *kept, "run the same command to go on"]
+        say(f"Interrupted. {'; '.join(done)}.")
         return
     say_unreadable(summary.passed_over)
     say_excluded(summary.passed_over)

@@ -134,16 +134,18 @@ def label(
         say_no_clips(found.passed_over, places(paths, files_from), problems)
         raise typer.Exit(2 if problems else 1)
     say_unreadable(found.passed_over)
+    bar = ProgressBar("labelling")
     listener = _library_if_fit(
         store_directory(store),
         Wanted(model, level=level and level.value, speed=speed, track=track),
         is_named=source is not None and source.name == "COMMANDLINE",
         device=device.value,
         dtype=dtype.value,
+        loading=bar.loading,
         on_compile=say_compiling,
         on_problem=say_problem,
     )
-    with closing(listener), ProgressBar("labelling") as bar:
+    with closing(listener), bar:
         labelled = listener.label(found, texts, on_progress=bar.show, on_problem=leave_out)
         best: list[Hit] = []
 

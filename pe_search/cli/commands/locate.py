@@ -134,11 +134,13 @@ def locate(
             problems.append(problem)
         say_problem(problem)
 
+    bar = ProgressBar("listening")
     asked = model if model is not None else os.environ.get("PE_SEARCH_MODEL")
     listener = Listener(
         Wanted(asked, level=level and level.value, speed=speed, track=track),
         device=device.value,
         dtype=dtype.value,
+        loading=bar.loading,
         on_problem=leave_out,
     )
     found = listener.find([*files, *read_paths(files_from)], exclude=exclude or ())
@@ -147,7 +149,7 @@ def locate(
         raise typer.Exit(2 if problems else 1)
     say_unreadable(found.passed_over)
     rules = span_rules(threshold, smooth_s, min_length_s, join_s, listener.hearing.speed)
-    with ProgressBar("listening") as bar:
+    with bar:
         heard = listener.locate(
             queries,
             found,

@@ -82,6 +82,14 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def shown_share(share: float) -> str:
+    """A share from 0 to 1 for people: `14 %`. What is not all of it is not 100 %, and what is something not 0 %."""
+    percent = round(100 * share)
+    if 0 < share < 1:
+        percent = min(max(percent, 1), 99)
+    return f"{percent} %"
+
+
 def shown_path(path: Path) -> str:
     """A path for people: relative to the working directory if it is below it."""
     try:
