@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -19,11 +20,46 @@ def absolute(path: str | os.PathLike[str]) -> Path:
 def default_store() -> Path:
     """The store that is used where none is named: $PE_SEARCH_STORE, else one in the user's data directory; absolute."""
     chosen = os.environ.get("PE_SEARCH_STORE")
-    if chosen:
-        return expanded(Path(chosen)).absolute()
+    return store_called(chosen) if chosen else data_directory() / "store"
+
+
+def store_called(name: str) -> Path:
+    """The store that is meant on the command line: a folder, or else the store of that name; absolute.
+
+    A name without a slash means the store of that name in the user's data directory, unless there is a folder of that
+    name in the working directory.
+    """
+    is_named = is_store_name(name) and not Path(name).is_dir()
+    return data_directory() / name if is_named else expanded(Path(name)).absolute()
+
+
+def is_store_name(text: str) -> bool:
+    """Whether a text can be the name of a store in the user's data directory, and not only a path."""
+    return Path(text).name == text and not text.startswith(("~", "."))
+
+
+def named_stores() -> list[str]:
+    """The names of the stores in the user's data directory."""
+    # Other things of pe-search may lie there, depending on the system: a store is told by its manifest.
+    return sorted(folder.parent.name for folder in data_directory().glob("*/manifest.json"))
+
+
+def data_directory() -> Path:
+    """Where stores that have a name are; absolute."""
     from platformdirs import user_data_path
 
-    return user_data_path("pe-search", appauthor=False) / "store"
+    return user_data_path("pe-search", appauthor=False)
+
+
+def config_file() -> Path:
+    """The file of the user's settings, which need not be there; absolute."""
+    if sys.platform == "linux":
+        # As platformdirs has it, which takes longer to import than this file to read.
+        chosen = os.environ.get("XDG_CONFIG_HOME", "").strip()
+        return absolute(chosen or "~/.config") / "pe-search" / "config.toml"
+    from platformdirs import user_config_path
+
+    return user_config_path("pe-search", appauthor=False) / "config.toml"
 
 
 def cache_directory() -> Path:

@@ -70,6 +70,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the user's store, settings and checkpoints out of the tests, and the tests out of them."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config-home"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
     for name in ("PE_SEARCH_STORE", "PE_SEARCH_MODEL"):
         monkeypatch.delenv(name, raising=False)

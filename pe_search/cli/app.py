@@ -24,7 +24,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
     "Find": ("query", "locate", "label", "duplicates"),
     "Keep a store": ("index", "list", "status", "remove", "verify", "merge", "export", "rebuild"),
-    "More": ("serve", "models"),
+    "More": ("serve", "models", "config"),
 }
 """The commands in groups, in the order of the help. Each is the function of its name in the module of its name."""
 
@@ -46,6 +46,11 @@ class _Command(TyperCommand):
                 takes_one = isinstance(option, TyperOption) and not (option.is_flag or option.multiple)
                 if takes_one and given.count(option) > 1:
                     raise typer.BadParameter("given twice; give it once.", ctx, option)
+            # A file that is wrong shouldn't keep anyone from reading help.
+            if not set(args) & set(ctx.help_option_names):
+                from pe_search.cli.input.config import option_defaults
+
+                ctx.default_map = option_defaults()
         return super().parse_args(ctx, args)
 
     def get_help(self, ctx: Any) -> str:

@@ -23,6 +23,7 @@ HEAVY = (
     "soundfile",
     "soxr",
     "tokenizers",
+    "tomllib",
     "torch",
     "transformers",
 )

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.options import StoreOption, a_number, format_option, store_directory
 from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import Rows, write_paths, write_renderable
@@ -73,7 +74,8 @@ def duplicates(
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
     if group_format is None:
-        group_format = GroupFormat.TABLE if sys.stdout.isatty() else GroupFormat.PATHS
+        usual = usual_format(GroupFormat)
+        group_format = usual or (GroupFormat.TABLE if sys.stdout.isatty() else GroupFormat.PATHS)
 
     with Library(store_directory(store), on_problem=say_problem) as library:
         with ProgressBar("comparing") as bar:

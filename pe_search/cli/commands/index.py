@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.input.completion import complete_checkpoint
+from pe_search.cli.input.config import usual_model, usual_patterns
 from pe_search.cli.input.lists import FilesFromOption, PathsArgument, called, places, read_paths
 from pe_search.cli.input.options import (
     Device,
@@ -147,6 +147,7 @@ def index(
     if dry_run and rehash:
         raise typer.BadParameter("can't be used with --dry-run.", param_hint="--rehash")
     refuse_bad_patterns(exclude)
+    patterns = exclude or usual_patterns()
     listed = read_paths(files_from)
     if prune and files_from is not None and not listed:
         # More likely that what writes the list has failed than that all is to go.
@@ -157,7 +158,7 @@ def index(
     if is_new and hop_s is not None and hop_s > (window_s or WINDOW_S):
         raise typer.BadParameter("must not be longer than the window; some audio would be skipped.", param_hint="--hop")
     if is_new and model is None:
-        model = os.environ.get("PE_SEARCH_MODEL")
+        model = usual_model()
     bar = ProgressBar("embedding")
     library = Library(
         directory,
@@ -173,7 +174,7 @@ def index(
     if dry_run:
         with library:
             plan = library.plan(
-                given, listed=listed, exclude=exclude or (), prune=prune, prune_lists=prune and files_from is not None
+                given, listed=listed, exclude=patterns, prune=prune, prune_lists=prune and files_from is not None
             )
         _refuse_nothing(plan, where)
         write_plan(plan, directory)
@@ -182,7 +183,7 @@ def index(
         summary = library.index(
             given,
             listed=listed,
-            exclude=exclude or (),
+            exclude=patterns,
             prune=prune,
             prune_lists=prune and files_from is not None,
             rehash=rehash,

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pe_search.cli.input.completion import complete_checkpoint
+from pe_search.cli.input.config import usual_format, usual_model, usual_patterns
 from pe_search.cli.input.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
 from pe_search.cli.input.options import (
     Device,
@@ -119,7 +120,8 @@ def label(
     texts = _read_labels(labels, labels_file)
     refuse_bad_patterns(exclude)
     if label_format is None:
-        label_format = LabelFormat.TABLE if sys.stdout.isatty() else LabelFormat.JSONL
+        usual = usual_format(LabelFormat)
+        label_format = usual or (LabelFormat.TABLE if sys.stdout.isatty() else LabelFormat.JSONL)
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
@@ -129,7 +131,7 @@ def label(
 
     source = context.get_parameter_source("store")
     where = read_more_paths(paths, files_from)
-    found = Listener(on_problem=leave_out).find(where, exclude=exclude or ())
+    found = Listener(on_problem=leave_out).find(where, exclude=exclude or usual_patterns())
     if not found.stamps:
         say_no_clips(found.passed_over, places(paths, files_from), problems)
         raise typer.Exit(2 if problems else 1)
@@ -181,7 +183,7 @@ def _library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **option
     if not library.is_made():
         if is_named:
             library.open()  # raises what says so
-        model = os.environ.get("PE_SEARCH_MODEL") if wanted.model is None else wanted.model
+        model = usual_model() if wanted.model is None else wanted.model
         return Listener(replace(wanted, model=model), **options)
     made = library.manifest
     if wanted.model is not None:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.options import NullOption, StoreOption, format_option, store_directory
 from pe_search.cli.output.hits import Rows, write_paths
 from pe_search.cli.output.messages import say, shown_path
@@ -63,7 +64,8 @@ def list(  # noqa: A001 (the command's name)
     if null and list_format not in (None, ListFormat.PATHS):
         raise typer.BadParameter("-0 requires --format paths.")
     if list_format is None:
-        list_format = ListFormat.TABLE if sys.stdout.isatty() and not null else ListFormat.PATHS
+        usual = ListFormat.PATHS if null else usual_format(ListFormat)
+        list_format = usual or (ListFormat.TABLE if sys.stdout.isatty() else ListFormat.PATHS)
     with Library(store_directory(store)) as library:
         clips = (clip for clip in library.clips(under) if not gone or clip.is_gone())
         count = _write(clips, list_format, null)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.input.completion import complete_frame_checkpoint
+from pe_search.cli.input.config import usual_format, usual_model, usual_patterns
 from pe_search.cli.input.lists import FilesFromOption, places, read_paths
 from pe_search.cli.input.options import (
     Device,
@@ -119,7 +120,7 @@ def locate(
     if within_s is not None and not then:
         raise typer.BadParameter("--within requires --then.")
     if trace_format is None:
-        trace_format = HitFormat.TABLE if sys.stdout.isatty() else HitFormat.JSONL
+        trace_format = usual_format(HitFormat) or (HitFormat.TABLE if sys.stdout.isatty() else HitFormat.JSONL)
     if null:
         trace_format = HitFormat.PATHS
     for name, values in {"--text": texts, "--then": then, "--without": without}.items():
@@ -135,7 +136,7 @@ def locate(
         say_problem(problem)
 
     bar = ProgressBar("listening")
-    asked = model if model is not None else os.environ.get("PE_SEARCH_MODEL")
+    asked = model if model is not None else usual_model()
     listener = Listener(
         Wanted(asked, level=level and level.value, speed=speed, track=track),
         device=device.value,
@@ -143,7 +144,7 @@ def locate(
         loading=bar.loading,
         on_problem=leave_out,
     )
-    found = listener.find([*files, *read_paths(files_from)], exclude=exclude or ())
+    found = listener.find([*files, *read_paths(files_from)], exclude=exclude or usual_patterns())
     if not found.stamps:
         say_no_clips(found.passed_over, places(files, files_from), problems)
         raise typer.Exit(2 if problems else 1)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.input.completion import complete_checkpoint, complete_frame_checkpoint
+from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.input.lists import read_more_texts
 from pe_search.cli.input.options import NullOption, StoreOption, a_number, format_option, store_directory
@@ -223,7 +224,10 @@ def query(
         say(f'{len(texts or ())} queries: {"; ".join(texts or ())}. Quote a phrase: pe-search query "{words}"')
     if hit_format is None:
         in_a_pipe = HitFormat.JSONL if spans else HitFormat.PATHS
-        hit_format = HitFormat.TABLE if sys.stdout.isatty() and not null else in_a_pipe
+        usual = HitFormat.PATHS if null else usual_format(HitFormat)
+        # Paths can't show spans, for which those who like paths ask now and then.
+        hit_format = None if spans and usual is HitFormat.PATHS else usual
+        hit_format = hit_format or (HitFormat.TABLE if sys.stdout.isatty() else in_a_pipe)
 
     request = Request(
         queries=queries,

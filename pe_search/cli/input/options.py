@@ -9,17 +9,17 @@ from typing import Annotated, Any
 
 import typer
 
-from pe_search.directories import default_store, expanded
+from pe_search.directories import default_store, store_called
 
 StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store",
-        metavar="DIR",
+        metavar="STORE",
         envvar="PE_SEARCH_STORE",
         rich_help_panel="Store",
-        show_default="$PE_SEARCH_STORE, else one in your data directory",
-        help="The store's directory.",
+        show_default="see `pe-search config`",
+        help="The store: a folder, or the name of a store in your data directory.",
     ),
 ]
 
@@ -149,8 +149,8 @@ def checked_texts(texts: list[str], name: str) -> list[str]:
 
 
 def store_directory(chosen: str | None) -> Path:
-    """The store to use: the chosen one, else the one in the user's data directory; absolute."""
+    """The store to use: the chosen one, as `store_called` has it, else the default; absolute."""
     if chosen == "":
         # What a shell variable that was never set leaves behind must not mean the working directory.
         raise typer.BadParameter("must not be empty.", param_hint="--store")
-    return default_store() if chosen is None else expanded(Path(chosen)).absolute()
+    return default_store() if chosen is None else store_called(chosen)
