@@ -56,19 +56,26 @@ class Query:
         plus: What else it should sound like.
         minus: What it should not sound like.
         like: Audio that it should sound like.
+        unlike: Audio that it should not sound like.
     """
 
     texts: tuple[str, ...] = ()
     plus: tuple[Term, ...] = ()
     minus: tuple[Term, ...] = ()
     like: tuple[Reference, ...] = ()
+    unlike: tuple[Reference, ...] = ()
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """All audio that it is compared with."""
+        return (*self.like, *self.unlike)
 
     @property
     def name(self) -> str:
-        """What its hits call it: a text by itself, or `rain | drizzle + 0.5:wind - speech, like /a/b.wav@1.5-3`."""
+        """What its hits call it: a text by itself, or `rain | drizzle + 0.5:wind - speech, like /a.wav@1.5-3`."""
         sums = [" | ".join(self.texts), *(f"+ {term}" for term in self.plus), *(f"- {term}" for term in self.minus)]
         text = " ".join(sums if self.texts else sums[1:])
-        likes = [f"like {reference}" for reference in self.like]
+        likes = [f"like {one}" for one in self.like] + [f"unlike {one}" for one in self.unlike]
         return ", ".join([text if self.texts else text.removeprefix("+ "), *likes] if text else likes)
 
 

@@ -20,7 +20,9 @@ def make_request(
     plus: Iterable[str | Term],
     minus: Iterable[str | Term],
     like: Iterable[str | os.PathLike[str] | Reference],
+    unlike: Iterable[str | os.PathLike[str] | Reference] = (),
     *,
+    spans: bool = False,
     under: str | os.PathLike[str] | None = None,
     **options: Any,
 ) -> Request:
@@ -32,29 +34,38 @@ def make_request(
         plus: Of each query.
         minus: Of each query.
         like: Of each query.
+        unlike: Of each query.
+        spans: Whether each query must have a text to listen for.
         under: A clip, or a folder that the clips must be below.
         **options: What else a `Request` has.
 
     Raises:
         QueryError: If there is nothing to look for, or its parts don't go together.
     """
-    references = (one if isinstance(one, Reference) else Reference(Path(one)) for one in like)
+
+    def referred(references: Iterable[str | os.PathLike[str] | Reference]) -> tuple[Reference, ...]:
+        listed = (one if isinstance(one, Reference) else Reference(Path(one)) for one in references)
+        return tuple(replace(one, path=store.clip_at(one.path)) for one in listed)
+
     parts = Query(
         plus=tuple(map(_term, plus)),
         minus=tuple(map(_term, minus)),
-        like=tuple(replace(one, path=store.clip_at(one.path)) for one in references),
+        like=referred(like),
+        unlike=referred(unlike),
     )
     queries = tuple(replace(parts, texts=(text,)) for text in texts) or (parts,)
     request = Request(queries, under=store.below(under), **options)
     terms = (*parts.plus, *parts.minus)
     if not (texts or parts.plus or parts.like):
         raise QueryError("There is nothing to look for: give a text, plus or like.")
+    if spans and not (texts or parts.plus):
+        raise QueryError("spans needs a text or plus beside like.")
     if not all(text.strip() for text in (*texts, *(term.text for term in terms))):
         raise QueryError("A text is empty.")
     for term in terms:
         if not 0 < term.weight < math.inf:
             raise QueryError(f"A weight must be above 0, not {term.weight:g}.")
-    for one in parts.like:
+    for one in parts.references:
         if one.place is not None and not 0 <= one.place[0] < one.place[1] < math.inf:
             raise QueryError(f"The place in {one.path} must be from a start to a later end, not {one.place}.")
     if request.k is not None and request.k < 1:
@@ -63,8 +74,8 @@ def make_request(
         raise QueryError(f"min_probability must be 0 to 1, not {request.min_probability:g}.")
     if request.fdr is not None and not 0 <= request.fdr <= 1:
         raise QueryError(f"fdr must be 0 to 1, not {request.fdr:g}.")
-    if request.fdr is not None and parts.like:
-        raise QueryError("fdr compares texts with other texts, and can't be used with like.")
+    if request.fdr is not None and parts.references:
+        raise QueryError("fdr can't be used with like or unlike.")
     return request
 
 

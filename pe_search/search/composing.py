@@ -31,11 +31,11 @@ class QueryEmbedder(TextEmbedder, WindowEmbedder, Protocol):
 class Aim:
     """A query in the numbers that a window's score is made of: `embedding · text + embedding / |embedding| · like`.
 
-    That is the weighted mean of what the query looks for, less the weighted scores of its `minus`. What counts: the
-    average of its texts one, each of its `plus` its weight, each of its references one. The score of a text is the
-    plain inner product; that of a reference is the cosine times `cosine_scale`. So a query of one text has that text's
-    embedding, and a probability, the sigmoid of the scaled score, means of any query: as likely as a text would be
-    that scores as much.
+    That is the weighted mean of what the query looks for, less the weighted scores of its `minus` and `unlike`. The
+    average of its texts counts one, each of its `plus` and `minus` its weight, each of its references one. The score of
+    a text is the plain inner product; that of a reference is the cosine times `cosine_scale`. So a query of one text
+    has that text's embedding, and a probability, the sigmoid of the scaled score, means of any query: as likely as a
+    text would be that scores as much.
 
     Attributes:
         text: float32 of shape (dimension,).
@@ -67,7 +67,7 @@ def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> 
     Raises:
         AudioError: If a reference can't be read, or ends before its place does.
     """
-    asked_for = dict.fromkeys(reference for query in queries for reference in query.like)
+    asked_for = dict.fromkeys(reference for query in queries for reference in query.references)
     directions = {reference: _direction(reference, store, embedder) for reference in asked_for}
     of_texts = [query for query in queries if weights(query)]
     texts = dict(zip(of_texts, compose_texts(of_texts, embedder), strict=True)) if of_texts else {}
@@ -76,9 +76,9 @@ def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> 
     aims = []
     for query in queries:
         like = None
-        if query.like:
-            mean = np.sum([directions[one] for one in query.like], axis=0) / _total(query)
-            like = (scale * mean).astype(np.float32)
+        if query.references:
+            signed = [*(directions[one] for one in query.like), *(-directions[one] for one in query.unlike)]
+            like = (scale * np.sum(signed, axis=0) / _total(query)).astype(np.float32)
         aims.append(Aim(texts.get(query, none), like))
     return aims
 

@@ -166,6 +166,16 @@ class Locator:
                 on_problem(Problem(error.path, error.reason))
         return [traces.get((hit.path, (hit.start_s, hit.end_s), hit.query)) for hit in hits]
 
+    def with_spans(
+        self,
+        hits: Sequence[Hit],
+        held: Callable[[Path], tuple[Clip, bytes] | None],
+        on_problem: Callable[[Problem], None],
+    ) -> list[Hit]:
+        """As `in_hits`, but returns the hits with their spans."""
+        traces = self.in_hits(hits, held, on_problem)
+        return [replace(hit, spans=trace.spans if trace else None) for hit, trace in zip(hits, traces, strict=True)]
+
     def _listen(
         self,
         blocks: Iterable[NDArray[np.float32]],
@@ -278,10 +288,9 @@ def locator_of_queries(
 ) -> Locator:
     """What listens to the windows of hits of some queries.
 
-    It listens for the texts of a query, and for nothing that it is `like`: frames and windows have no embeddings in
-    common.
+    It listens for the texts of a query, and not for its audio: frames and windows have no embeddings in common.
     """
-    of_texts = {query.name: replace(query, like=()) for query in queries}
+    of_texts = {query.name: replace(query, like=(), unlike=()) for query in queries}
 
     def embed_names(names: Sequence[str]) -> NDArray[np.float32]:
         return compose_texts([of_texts[name] for name in names], embedder)

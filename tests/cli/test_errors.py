@@ -252,7 +252,7 @@ WRONG_CALLS = {
     "an unknown command": (["frobnicate"], "No such command 'frobnicate'."),
     "an unknown option": (["--frob"], "No such option '--frob'."),
     "an unknown option of a command": (["query", "rain", "--frob"], "No such option '--frob'."),
-    "no path": (["index"], "PATH: give a folder or a file, or --files-from."),
+    "no path": (["label", "--labels", "rain"], "PATH: give a folder or a file, or --files-from."),
     "no text": (["query"], "TEXT: give a TEXT, --plus or --like."),
     "an argument too many": (["status", "now"], "Got unexpected extra argument(s) (now)"),
     "an empty text": (["query", "rain", " \n"], "TEXT: must not be empty."),
@@ -276,7 +276,7 @@ WRONG_CALLS = {
     ),
     "a reference to be held against texts": (
         ["query", "--like", "a.wav", "--fdr", "0.1"],
-        "--fdr: can't be used with --like.",
+        "--fdr: can't be used with --like or --unlike.",
     ),
     "an unknown format": (["query", "rain", "--format", "xml"], "--format: "),
     "NUL bytes in CSV": (["query", "rain", "-0", "--format", "csv"], "-0 requires --format paths."),

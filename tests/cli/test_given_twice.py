@@ -13,6 +13,7 @@ REPEATABLE = {
     ("query", "--plus"),
     ("query", "--minus"),
     ("query", "--like"),
+    ("query", "--unlike"),
     ("locate", "--text"),
     ("locate", "--then"),
     ("locate", "--without"),

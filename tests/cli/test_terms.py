@@ -87,16 +87,16 @@ def test_a_stretch_without_length_is_refused(folder, argument):
 
 def test_each_text_is_a_query_with_all_the_parts(folder):
     plus, minus, like = (Term("sea", 2.0),), (Term("wind", 1.0),), (Reference(folder / "a.wav", None),)
-    queries = read_queries(["rain", "bell"], ["2:sea"], ["wind"], ["a.wav"], is_any=False)
+    queries = read_queries(["rain", "bell"], ["2:sea"], ["wind"], ["a.wav"], [], is_any=False)
     assert queries == (Query(("rain",), plus, minus, like), Query(("bell",), plus, minus, like))
 
 
 def test_any_makes_one_query_of_all_texts():
-    assert read_queries(["rain", "bell"], [], [], [], is_any=True) == (Query(("rain", "bell"), (), (), ()),)
+    assert read_queries(["rain", "bell"], [], [], [], [], is_any=True) == (Query(("rain", "bell"), (), (), ()),)
 
 
 def test_without_a_text_there_is_one_query():
-    assert read_queries([], ["rain"], ["sea"], [], is_any=False) == (
+    assert read_queries([], ["rain"], ["sea"], [], [], is_any=False) == (
         Query((), (Term("rain", 1.0),), (Term("sea", 1.0),), ()),
     )
 
@@ -107,7 +107,7 @@ def test_without_a_text_there_is_one_query():
 )
 def test_what_looks_for_nothing_is_refused(texts, minus, is_any, hint):
     with pytest.raises(typer.BadParameter) as raised:
-        read_queries(texts, [], minus, [], is_any=is_any)
+        read_queries(texts, [], minus, [], [], is_any=is_any)
     assert raised.value.param_hint == hint
 
 
@@ -160,6 +160,37 @@ def test_a_reference_goes_with_text(ask, library):
     both = by_place(ask("rain", "--like", storm))
     for place, score in both.items():
         assert score == pytest.approx((text[place] + like[place]) / 2, abs=1e-4)
+
+
+def test_audio_is_taken_from_a_text(ask, library):
+    storm = library.sounds / "weather" / "wind.wav"
+    text, like = by_place(ask("rain")), by_place(ask("--like", storm))
+    hits = ask("rain", "--unlike", storm)
+    assert {hit["query"] for hit in hits} == {f"rain, unlike {storm}"}
+    for place, score in by_place(hits).items():
+        assert score == pytest.approx(text[place] - like[place], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("args", "error"),
+    [
+        (["rain", "--minus", "a.wav@1-2"], "--minus: 'a.wav@1-2' is an audio file; use --unlike for audio."),
+        (["rain", "--minus", "2:b/a.flac"], "--minus: 'b/a.flac' is an audio file; use --unlike for audio."),
+        (["--plus", "a.wav"], "--plus: 'a.wav' is an audio file; use --like for audio."),
+        (["here.wav"], "TEXT: 'here.wav' is an audio file; use --like for audio."),
+        (["rain", "--unlike", "a.wav@2-1"], "--unlike: the part 2-1 must end after it starts."),
+        (["--unlike", "a.wav"], "TEXT: give a TEXT, --plus or --like."),
+        (["rain", "--unlike", "a.wav", "--fdr", "0.1"], "--fdr: can't be used with --like or --unlike."),
+    ],
+)
+def test_audio_is_no_text(run_cli, folder, args, error):
+    (folder / "here.wav").touch()
+    outcome = run_cli("query", *args)
+    assert (outcome.status, outcome.out, outcome.err) == (2, b"", f"pe-search: {error}\n")
+
+
+def test_a_text_that_is_no_file_may_look_like_one(ask):
+    assert {hit["query"] for hit in ask("not here.wav", "--minus", "e.g. rain")} == {"not here.wav - e.g. rain"}
 
 
 @pytest.mark.parametrize(

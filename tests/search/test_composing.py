@@ -101,10 +101,10 @@ def oracle(query: Query) -> NDArray[np.float64]:
     for term in query.minus:
         scores -= term.weight * (ROWS @ numbers(term.text))
     lengths = np.linalg.norm(ROWS, axis=1)
-    for reference in query.like:
+    for sign, reference in [*((1, one) for one in query.like), *((-1, one) for one in query.unlike)]:
         mean = directions(reference).mean(axis=0)
         dots = ROWS @ (mean / np.linalg.norm(mean))
-        scores += SCALE * np.divide(dots, lengths, out=np.zeros(len(ROWS)), where=lengths > 0)
+        scores += sign * SCALE * np.divide(dots, lengths, out=np.zeros(len(ROWS)), where=lengths > 0)
     return scores / weight
 
 
@@ -114,13 +114,15 @@ def parts(values: tuple) -> list[tuple]:
 
 @pytest.mark.parametrize("in_lists", [False, True], ids=["one list", "lists"])
 @pytest.mark.parametrize("texts", parts(TEXTS), ids=["no text", "a text", "any of two"])
-def test_every_combination_of_plus_minus_and_like_against_every_window(store, references, texts, in_lists, monkeypatch):
+def test_every_combination_of_parts_against_every_window(store, references, texts, in_lists, monkeypatch):
     if in_lists:
         monkeypatch.setattr(finder_module, "LISTS_FROM", 2)
         store.finder.rebuild()
     asked = [
-        Query(texts, plus, minus, like)
-        for plus, minus, like in product(parts(PLUS), parts(MINUS), parts(references))
+        Query(texts, plus, minus, like, unlike)
+        for plus, minus, like, unlike in product(
+            parts(PLUS), parts(MINUS), parts(references), ((), (references[-1],), references)
+        )
         if texts or plus or like
     ]
     request = Request(tuple(asked), 1_000, None, all_windows=True, min_probability=0.0, fdr=None, exact=False)
@@ -137,7 +139,7 @@ def test_every_combination_of_plus_minus_and_like_against_every_window(store, re
         assert {hit.query for hit in hits} == {query.name}
         for hit in hits:
             assert hit.probability == pytest.approx(1 / (1 + math.exp(2 - 0.5 * hit.score)), rel=1e-9)
-        if query.like:
+        if query.references:
             assert answer.effort.is_exact
             assert answer.effort.windows_searched == len(ROWS)
 
@@ -322,6 +324,10 @@ def test_a_reference_that_is_too_loud_to_embed_is_an_error(store, references):
         (
             sought("a", like=[Reference(Path("/a"), None), Reference(Path("/b"), (0.0, 0.1))]),
             "a, like /a, like /b@0-0.1",
+        ),
+        (
+            Query(("a",), like=(Reference(Path("/a")),), unlike=(Reference(Path("/b"), (0.0, 0.1)),)),
+            "a, like /a, unlike /b@0-0.1",
         ),
     ],
 )

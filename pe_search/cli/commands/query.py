@@ -23,7 +23,7 @@ from pe_search.cli.input.span_options import (
     ThresholdOption,
     span_rules,
 )
-from pe_search.cli.input.terms import read_queries, read_term
+from pe_search.cli.input.terms import read_queries, read_reference, read_term
 from pe_search.cli.output.answers import AnswerPrinter, OnHits
 from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import HitFormat
@@ -88,6 +88,15 @@ def query(
             help="Sound like FILE, or like its part from S to E.",
         ),
     ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unlike",
+            metavar="FILE[@S-E]",
+            rich_help_panel="Ask",
+            help="Not sound like FILE, or like its part from S to E.",
+        ),
+    ] = None,
     is_any: Annotated[
         bool,
         typer.Option("--any", rich_help_panel="Ask", help="Make one query of all TEXTs: their average."),
@@ -99,7 +108,7 @@ def query(
             metavar="N",
             parser=_read_count,
             rich_help_panel="Show",
-            help="Show the best N hits of each query, or all.",
+            help="Show the best N hits per query, or all.",
         ),
     ] = 10,
     hit_format: Annotated[
@@ -203,16 +212,18 @@ def query(
     converses = not (texts or plus or like or is_any or from_file) and sys.stdin.isatty() and sys.stdout.isatty()
     if converses:
         # What each query will have, beside what is typed.
-        queries: tuple[Query, ...] = (Query((), (), tuple(read_term(term, "--minus") for term in minus or ()), ()),)
+        minus_terms = tuple(read_term(term, "--minus") for term in minus or ())
+        references = tuple(read_reference(reference, "--unlike") for reference in unlike or ())
+        queries: tuple[Query, ...] = (Query(minus=minus_terms, unlike=references),)
     else:
         queries = read_queries(
-            read_more_texts(texts or [], from_file), plus or [], minus or [], like or [], is_any=is_any
+            read_more_texts(texts or [], from_file), plus or [], minus or [], like or [], unlike or [], is_any=is_any
         )
     rules_at = partial(span_rules, threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't print paths; use --format table, jsonl or csv.", param_hint="--spans")
-    if fdr is not None and like:
-        raise typer.BadParameter("can't be used with --like.", param_hint="--fdr")
+    if fdr is not None and (like or unlike):
+        raise typer.BadParameter("can't be used with --like or --unlike.", param_hint="--fdr")
     if spans and not converses and not all(query.texts or query.plus for query in queries):
         raise typer.BadParameter("needs a TEXT or --plus beside --like.", param_hint="--spans")
     if not (spans or converses) and (frame_model is not None or rules_at() != DEFAULT_RULES):
@@ -266,8 +277,8 @@ def _converse(printer: AnswerPrinter, request: Request) -> None:
     printer.picks()
 
     def show(query: Query, on_hits: OnHits) -> None:
-        # Like --like, which --fdr can't judge either.
-        printer.show(replace(request, queries=(query,), fdr=None if query.like else request.fdr), on_hits)
+        # As with --like, which --fdr can't judge either.
+        printer.show(replace(request, queries=(query,), fdr=None if query.references else request.fdr), on_hits)
 
     Conversation(printer.library, request.queries[0], show, printer.rules_at).hold()
 

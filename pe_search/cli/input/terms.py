@@ -11,11 +11,13 @@ import typer
 from pe_search.cli.input.options import checked_texts
 from pe_search.cli.input.times import read_place
 from pe_search.directories import expanded
+from pe_search.listener import Listener
 from pe_search.queries import Query, Reference, Term
 
 # Beyond these, one part of a query would be all or nothing of it.
 _LEAST_WEIGHT, _LARGEST_WEIGHT = 0.001, 1_000.0
 _WEIGHT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+):(.*)", re.DOTALL)
+_IS_LIKE_A_FILE = re.compile(r".*\.[A-Za-z0-9]{2,5}(@[^ ]*)?", re.DOTALL)
 _PLACE = re.compile(r"(.+)@([0-9.:]+)[-\N{EN DASH}]([0-9.:]+)", re.DOTALL)
 
 
@@ -32,36 +34,55 @@ def read_term(argument: str, option: str) -> Term:
         between = f"{_LEAST_WEIGHT:g} and {_LARGEST_WEIGHT:g}"
         raise typer.BadParameter(f"the weight in {argument!r} must be between {between}.", param_hint=option)
     checked_texts([text], option)
+    refuse_audio(text, option)
     return Term(text, weight)
 
 
-def read_reference(argument: str) -> Reference:
+def refuse_audio(text: str, option: str) -> None:
+    """Refuse a text that is an audio file, or a part of one as `FILE@START-END`.
+
+    Raises:
+        typer.BadParameter: If it is; it names the `option`, and the one that is meant.
+    """
+    # Most texts look like no file, and to know the extensions of audio takes a moment.
+    if not _IS_LIKE_A_FILE.fullmatch(text):
+        return
+    found = _PLACE.fullmatch(text)
+    name = found[1] if found else text
+    if Listener.has_audio_extension(name) and (option != "TEXT" or os.path.lexists(expanded(Path(name)))):
+        meant = "--unlike" if option == "--minus" else "--like"
+        raise typer.BadParameter(f"{text!r} is an audio file; use {meant} for audio.", param_hint=option)
+
+
+def read_reference(argument: str, option: str = "--like") -> Reference:
     """An audio file, or a part of it as `FILE@START-END`. An existing file with exactly that name takes precedence.
 
     Raises:
-        typer.BadParameter: If START or END is not a time, or END is not after START.
+        typer.BadParameter: If START or END is not a time, or END is not after START. It names the `option`.
     """
     path, place = expanded(Path(argument)), None
     if not os.path.lexists(path) and (found := _PLACE.fullmatch(argument)):
-        path, place = expanded(Path(found[1])), read_place(found[2], found[3], "--like")
+        path, place = expanded(Path(found[1])), read_place(found[2], found[3], option)
     return Reference(Path(os.path.abspath(path)), place)
 
 
 def read_queries(
-    texts: list[str], plus: list[str], minus: list[str], like: list[str], *, is_any: bool
+    texts: list[str], plus: list[str], minus: list[str], like: list[str], unlike: list[str], *, is_any: bool
 ) -> tuple[Query, ...]:
     """The queries that texts and options make: one for each text, or for all of them if `is_any`, or if there is none.
 
     Raises:
         typer.BadParameter: If something of it can't be asked, or nothing is.
     """
-    checked_texts(texts, "TEXT")
+    for text in checked_texts(texts, "TEXT"):
+        refuse_audio(text, "TEXT")
     added = tuple(read_term(term, "--plus") for term in plus)
     taken = tuple(read_term(term, "--minus") for term in minus)
     references = tuple(map(read_reference, like))
+    others = tuple(read_reference(argument, "--unlike") for argument in unlike)
     if not (texts or added or references):
         raise typer.BadParameter("give a TEXT, --plus or --like.", param_hint="TEXT")
     if is_any and len(texts) < 2:
         raise typer.BadParameter("give at least two TEXTs.", param_hint="--any")
     wordings = [tuple(texts)] if is_any or not texts else [(text,) for text in texts]
-    return tuple(Query(some, added, taken, references) for some in wordings)
+    return tuple(Query(some, added, taken, references, others) for some in wordings)

@@ -32,7 +32,7 @@ def explain(library: Library, request: Request, answers: Sequence[Answer]) -> No
     if embedding.windows_embedded:
         runtime = f"torch on {library.model.loaded.audio_runtime}"
         say(f"audio: {counted(embedding.windows_embedded, 'window')} embedded by {runtime}")
-    elif any(query.like for query in request.queries):
+    elif any(query.references for query in request.queries):
         say("audio: its embeddings are in the store")
     for answer in answers:
         say(f"{answer.query}: {_searched(answer.effort)}; {_shown(answer, request)}")
