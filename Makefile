@@ -46,12 +46,28 @@ docs: $(VENV)/installed-dev
 clean:
 	rm -rf $(VENV) $(DEMO_STORE) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# pip says nothing while it unpacks, which takes half a minute for torch alone. So this says every few seconds what goes on;
+# what pip itself says is shown if it fails.
+define install
+	@echo "Installing $(1) into $(VENV). The first time this takes some minutes."
+	@( while sleep 5; do \
+	    if grep -q '^Installing collected' $(VENV)/pip.log; then \
+	        echo "  unpacked $$(ls -d $(VENV)/lib/python3*/site-packages/*.dist-info | wc -l | tr -d ' ') packages"; \
+	    else \
+	        echo "  $$(sed -n -e 's/^ *\(Collecting [^ ]*\).*/\1/p' -e 's/^ *\(Downloading .*\)/\1/p' $(VENV)/pip.log | tail -n 1)"; \
+	    fi; \
+	done ) & beat=$$!; trap "kill $$beat 2>/dev/null" EXIT; \
+	$(BIN)/pip install --progress-bar off --constraint constraints.txt --editable $(2) > $(VENV)/pip.log 2>&1 || \
+	    { cat $(VENV)/pip.log; exit 1; }
+endef
+
 $(VENV)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pe-search needs Python 3.11 or newer")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pe-search needs Python 3.11 or newer")'
+	@echo "Making $(VENV) with $(PYTHON)."
+	@$(PYTHON) -m venv $(VENV)
+	$(call install,pe-search,.)
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(call install,pe-search and what its tests need,'.[dev]')
 	@touch $@

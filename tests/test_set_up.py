@@ -39,6 +39,28 @@ def test_the_first_answer_to_each_query_of_the_demo_is_right(tmp_path):
     }
 
 
+@pytest.mark.parametrize(("status", "made"), [(0, True), (1, False)])
+def test_setting_up_says_what_it_does_and_what_pip_said_if_it_fails(tmp_path, status, made):
+    """With a Python that makes no environment, and a pip that installs nothing."""
+    python = tmp_path / "python"
+    python.write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" = -m ] || exit 0\nmkdir -p "$3/bin"\n'
+        f"printf '#!/bin/sh\\necho no room on the disk\\nexit {status}\\n' > \"$3/bin/pip\"\n"
+        'chmod +x "$3/bin/pip"\n'
+    )
+    python.chmod(0o755)
+    venv = tmp_path / "venv"
+    argv = ["make", f"{venv}/installed", f"VENV={venv}", f"PYTHON={python}"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[:2] == [
+        f"Making {venv} with {python}.",
+        f"Installing pe-search into {venv}. The first time this takes some minutes.",
+    ]
+    assert ("no room on the disk" in done.stdout) is (not made)
+    assert (done.returncode == 0) is (venv / "installed").is_file() is made
+
+
 @pytest.mark.slow
 def test_the_installed_package_is_complete(tmp_path):
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
