@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -15,14 +17,16 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
-from pe_search.errors import StoreError
+from pe_search.cli.input.conversation import _HELP, Conversation, ctrl_c_put_off
+from pe_search.cli.output import reveal as reveal_module
+from pe_search.errors import PeSearchError, StoreError
 from pe_search.library import Library
-from pe_search.queries import Query, SpanRules, Term
-from tests.cli.conftest import Terminal, names_in, wait_for_player
+from pe_search.queries import Query, Request, SpanRules, Term
+from tests.cli.conftest import Terminal, names_in, wait_for_player, wait_until
 from tests.made_up import make_checkpoint, noise, write_audio
 
-GREETING = "Type what you are looking for; :help lists what else can be done, :quit ends this.\n"
+HELP = f"{_HELP}\n"
+GREETING = "Type what you are looking for. :help lists the commands, :q ends this.\n"
 README = Path(__file__).parents[2] / "README.md"
 UP = b"\x1b[A"
 
@@ -111,16 +115,141 @@ def test_a_conversation_from_beginning_to_end(talk, shown_by, run_cli, library):
     assert talk.type(":spans 1") == (
         "pe-search: These hits are of a sound, and spans are of a text: type first what to listen for.\n"
     )
-    assert talk.type(":help") == (
-        "TEXT      find what sounds like it\n"
-        ":play N   play hit N of the last answer\n"
-        ":spans N  show when within hit N the sound is heard\n"
-        ":like N   find what sounds like hit N\n"
-        ":help     list all of this\n"
-        ":quit     end this, as Ctrl-D does\n"
-        "The arrow keys go through what was typed before. Ctrl-C gives up the line, or whatever is being done.\n"
-    )
+    assert talk.type(":help") == HELP == talk.type("help")
     assert talk.end() == ":quit\n"
+
+
+def test_every_command_has_a_line_of_help_that_fits_a_terminal():
+    lines = HELP.splitlines()
+    named = [line.split()[0] for line in lines if line.startswith(":")]
+    assert named == [":more", ":play", ":spans", ":like", ":copy", ":reveal", ":under", ":k", ":help", ":q"]
+    assert all(len(line) <= 100 for line in lines)
+
+
+@pytest.mark.parametrize("word", ["quit", "exit", "q", "Quit", ":q", ":quit", ":exit"])
+def test_words_that_end_it(word):
+    asked: list[object] = []
+    hold([word, "rain"], lambda request, *_: asked.append(request))
+    assert asked == []
+
+
+def test_a_word_that_is_a_command_is_searched_in_quotes():
+    asked: list[tuple[str, ...]] = []
+    lines = ['"help"', "'quit'", '"a dog" barking', '""', "helping"]
+    hold(lines, lambda request, *_: asked.append(request.queries[0].texts))
+    assert asked == [("help",), ("quit",), ('"a dog" barking',), ("helping",)]
+
+
+def test_more_goes_on_where_the_answer_ended(talk, shown_by, library):
+    options = ("--store", library.store, "--under", library.sounds / "weather")
+    clips = shown_by("rain", *options).splitlines()
+    talk = talk(*options, "-k", 1)
+    assert talk.type(":more") == "pe-search: There are no hits; type what you are looking for first.\n"
+    paths = [line.split()[-1] for line in clips[2:]]
+
+    def shown(line: str) -> list[str]:
+        return [line.split()[-1] for line in talk.type(line).splitlines()[2:]]
+
+    assert len(paths) == 3
+    assert shown("rain") == paths[:1]
+    assert shown(":more") == paths[1:2]
+    assert talk.type(":k 5") == ""
+    assert shown(":more") == paths[2:]
+    assert talk.type(":more") == "There are no more hits.\n"
+    assert talk.type(":more 2") == "pe-search: :more takes nothing; :k says how many hits it shows.\n"
+    assert talk.type(":spans 4") == "pe-search: There is no hit 4: the last answer has 3 hits.\n"
+    talk.end(b":q\r")
+
+
+def test_how_many_are_shown_and_of_which_folder_can_be_set(talk, shown_by, library):
+    weather, dogs = library.sounds / "weather", library.sounds / "dogs"
+    talk = talk("--store", library.store, "-k", 1)
+    assert talk.type(f":under {weather}") == f"Searching 3 clips in {weather}.\n"
+    assert talk.type(":k all") == ""
+    assert talk.type("rain") == shown_by("rain", "--store", library.store, "--under", weather, "-k", "all")
+    assert talk.type(f':under "{dogs}"') == f"Searching 2 clips in {dogs}.\n"
+    assert talk.type(":k 1") == ""
+    assert talk.type("rain") == shown_by("rain", "--store", library.store, "--under", dogs, "-k", 1)
+    assert talk.type(":under /nowhere") == "pe-search: The store has no clips in /nowhere.\n"
+    assert talk.type(":under") == f"Searching {len(library.clips)} clips.\n"
+    assert talk.type("rain") == shown_by("rain", "--store", library.store, "-k", 1)
+    for wrong in (":k", ":k 0", ":k ten", ":k -1"):
+        assert talk.type(wrong) == "pe-search: :k takes a number of hits, as in `:k 20`, or `all`.\n"
+    talk.end()
+
+
+def test_a_hit_is_copied_and_the_folder_is_remembered(talk, run_cli, library, tmp_path):
+    options = ("--store", library.store, "-k", 2, "--under", library.sounds / "weather")
+    names = [Path(hit["path"]).name for hit in hits_of(run_cli, "rain", *options)]
+    talk = talk(*options)
+    talk.type("rain")
+    assert talk.type(":copy 1") == "pe-search: Say where to copy it, as in `:copy 1 picks`.\n"
+    assert talk.type(":copy") == "pe-search: :copy takes the number of a hit, as in `:copy 1`.\n"
+    assert talk.type(f":copy 1 {tmp_path}/my picks") == f"1 clip copied to {tmp_path}/my picks\n"
+    assert talk.type(":copy 2") == f"1 clip copied to {tmp_path}/my picks\n"
+    assert names_in(tmp_path / "my picks") == sorted(names)
+    talk.end()
+
+
+# The file manager
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch) -> Callable[[], str]:
+    """A desktop, whose file manager writes down what it is to open; gives that."""
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "xdg-open"
+    program.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opening\nmv {tmp_path}/opening {tmp_path}/opened\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("DISPLAY", ":0")
+
+    def read() -> str:
+        wait_until((tmp_path / "opened").exists, "it is opened")
+        return (tmp_path / "opened").read_text()
+
+    return read
+
+
+def test_a_hit_is_shown_in_the_file_manager(talk, run_cli, library, opened):
+    options = ("--store", library.store, "-k", 1)
+    hit = hits_of(run_cli, "rain", *options)[0]
+    talk = talk(*options)
+    talk.type("rain")
+    assert talk.type(":reveal 1") == ""
+    assert opened() == f"{Path(str(hit['path'])).parent}\n"
+    talk.end()
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [("darwin", ["open", "-R", "{path}"]), ("win32", 'explorer /select,"{path}"')],
+)
+def test_other_systems_select_the_file(tmp_path, monkeypatch, system, expected):
+    path = write_audio(tmp_path / "a.wav", noise(0.1))
+    run: list[object] = []
+    monkeypatch.setattr(reveal_module.sys, "platform", system)
+    monkeypatch.setattr(reveal_module.subprocess, "Popen", lambda command, **_: run.append(command))
+    reveal_module.reveal(path)
+    expected = (
+        [part.format(path=path) for part in expected] if isinstance(expected, list) else expected.format(path=path)
+    )
+    assert run == [expected]
+
+
+def test_without_a_desktop_or_a_file_there_is_a_line_that_says_so(tmp_path, monkeypatch):
+    path = write_audio(tmp_path / "a.wav", noise(0.1))
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    said = f"no file manager can be opened: there is no desktop here. The file is {path}"
+    with pytest.raises(PeSearchError, match=f"^{re.escape(said)}$"):
+        reveal_module.reveal(path)
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PeSearchError, match="xdg-open is not installed"):
+        reveal_module.reveal(path)
+    with pytest.raises(PeSearchError, match="No such file"):
+        reveal_module.reveal(tmp_path / "b.wav")
 
 
 def test_options_hold_for_every_line(talk, shown_by, library):
@@ -250,20 +379,22 @@ def test_with_an_option_that_needs_one_there_is_no_conversation(terminal, librar
 # Whatever is typed
 
 COMMANDS = st.sampled_from(
-    [":", ":play", ":spans", ":like", ":help", ":quit", ":play 1", ":like 0", ":spans " + "9" * 5_000]
+    [":", ":play", ":spans", ":like", ":help", "help", ":quit", ":play 1", ":like 0", ":spans " + "9" * 5_000, ":more"]
 )
 BESIDE = (), (Term("speech", 1.0),), ()
-LINES = st.lists(COMMANDS | st.text(st.characters(), max_size=20))
+LINES = st.lists(COMMANDS | st.text(st.characters(exclude_characters="\"'"), max_size=20))
 
 
 @given(LINES)
 def test_nothing_that_is_typed_ends_it_but_quit_and_all_else_is_asked(lines):
     asked = []
-    hold(lines, lambda query, _keep: asked.append(query))
+    hold(lines, lambda request, *_: asked.append(request.queries[0]))
     plain = [" ".join(line.split()) for line in lines]
-    until_quit = plain[: plain.index(":quit")] if ":quit" in plain else plain
-    texts = [line for line in until_quit if line and not line.startswith(":") and is_utf8(line)]
-    assert asked == [Query((text,), *BESIDE) for text in texts]
+    until_quit = list(
+        takewhile(lambda line: line.casefold() not in (":q", ":quit", ":exit", "q", "quit", "exit"), plain)
+    )
+    texts = [line for line in until_quit if line.casefold() not in ("", "help", "?") and not line.startswith(":")]
+    assert asked == [Query((text,), *BESIDE) for text in texts if is_utf8(text)]
 
 
 @pytest.mark.parametrize(
@@ -279,8 +410,8 @@ def test_nothing_that_is_typed_ends_it_but_quit_and_all_else_is_asked(lines):
 def test_neither_does_what_goes_wrong_with_an_answer(capsys, error, said):
     asked = []
 
-    def show(query: Query, _keep: object) -> None:
-        asked.append(query.texts)
+    def show(request: Request, *_: object) -> None:
+        asked.append(request.queries[0].texts)
         raise error
 
     hold(["rain", ":play 1", "sea"], show)
@@ -289,7 +420,7 @@ def test_neither_does_what_goes_wrong_with_an_answer(capsys, error, said):
     assert capsys.readouterr().err == f"{GREETING}{said}{no_hits}{said}\n"
 
 
-def hold(lines: list[str], show: Callable[[Query, object], None]) -> None:
+def hold(lines: list[str], show: Callable[[Request, object, int], None]) -> None:
     """Hold a conversation in this process, in which no answer has a hit, so that nothing can be done with one."""
     waiting = iter(lines)
 
@@ -301,7 +432,8 @@ def hold(lines: list[str], show: Callable[[Query, object], None]) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("builtins.input", typed)
-        Conversation(Library("/nowhere"), Query((), *BESIDE), show, lambda _speed: SpanRules()).hold()
+        request = Request((Query((), *BESIDE),))
+        Conversation(Library("/nowhere"), request, show, lambda _speed: SpanRules(), None).hold()
 
 
 def is_utf8(text: str) -> bool:

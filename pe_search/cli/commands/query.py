@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -276,11 +275,10 @@ def _converse(printer: AnswerPrinter, request: Request) -> None:
     printer.library.open()
     printer.picks()
 
-    def show(query: Query, on_hits: OnHits) -> None:
-        # As with --like, which --fdr can't judge either.
-        printer.show(replace(request, queries=(query,), fdr=None if query.references else request.fdr), on_hits)
+    def show(asked: Request, on_hits: OnHits, skip: int) -> None:
+        printer.show(asked, on_hits, skip)
 
-    Conversation(printer.library, request.queries[0], show, printer.rules_at).hold()
+    Conversation(printer.library, request, show, printer.rules_at, printer.copy_to).hold()
 
 
 def _refuse_another(model: str, library: Library) -> None:

@@ -14,24 +14,32 @@ from pe_search.cli.input.history import History
 from pe_search.cli.input.options import checked_texts
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat
-from pe_search.cli.output.messages import counted, say, say_error, usage_error_line
+from pe_search.cli.output.messages import counted, say, say_error, shown_path, usage_error_line
 from pe_search.cli.output.picks import Picks
-from pe_search.directories import state_directory
+from pe_search.cli.output.reveal import reveal
+from pe_search.directories import absolute, state_directory
 from pe_search.errors import PeSearchError
-from pe_search.queries import Hit, Query, Reference, SpanRules
+from pe_search.queries import Hit, Query, Reference, Request, SpanRules
 
 if TYPE_CHECKING:
     from pe_search.library import Library
 
 _PROMPT = "> "
 _HELP = """\
-TEXT      find what sounds like it
-:play N   play hit N of the last answer
-:spans N  show when within hit N the sound is heard
-:like N   find what sounds like hit N
-:help     list all of this
-:quit     end this, as Ctrl-D does
-The arrow keys go through what was typed before. Ctrl-C gives up the line, or whatever is being done."""
+TEXT         find what sounds like it; in quotes also a word such as "help"
+:more        show the next hits of the last answer
+:play N      play hit N
+:spans N     show when in hit N the sound is heard
+:like N      find what sounds like hit N
+:copy N DIR  copy the file of hit N to DIR; without DIR, to the last one
+:reveal N    show the file of hit N in the file manager
+:under PATH  search only clips in PATH; without PATH, all
+:k N         show N hits for each query, or all
+:help        show this
+:q           end, as do quit, exit and Ctrl-D
+The arrow keys go through what was typed before. Ctrl-C gives up the line, or what is being done."""
+_WITHOUT_COLON = {"q": ":q", "quit": ":q", "exit": ":q", "help": ":help", "?": ":help"}
+_ENDS = (":q", ":quit", ":exit")
 
 
 class Conversation:
@@ -39,37 +47,54 @@ class Conversation:
 
     Args:
         library: What is asked; each answer is of the last commit of its store.
-        template: What every query has beside what is typed.
-        show: Prints the hits of a query, having called what it is given with them.
+        request: What is asked for beside what is typed, with one query.
+        show: Prints the hits of a request from some position on, having called what it is given with all of them.
         rules_at: How spans are made of what is heard at a speed.
+        copy_to: Where `:copy` puts files if it is given no folder.
     """
 
     def __init__(
         self,
         library: Library,
-        template: Query,
-        show: Callable[[Query, Callable[[Sequence[Hit]], None]], None],
+        request: Request,
+        show: Callable[[Request, Callable[[Sequence[Hit]], None], int], None],
         rules_at: Callable[[float], SpanRules],
+        copy_to: str | None,
     ) -> None:
         self._library = library
-        self._template = template
+        self._request = request
         self._show = show
         self._rules_at = rules_at
-        self._query = template
+        self._copy_to = copy_to
+        self._asked: Request | None = None
         self._hits: Sequence[Hit] = ()
+        self._commands: dict[str, Callable[[str], None]] = {
+            ":more": self._show_more,
+            ":play": self._play,
+            ":spans": self._show_spans,
+            ":like": self._ask_like,
+            ":copy": self._copy,
+            ":reveal": self._reveal,
+            ":under": self._search_under,
+            ":k": self._set_count,
+            ":help": lambda _rest: typer.echo(_HELP),
+        }
 
     def hold(self) -> None:
         """Go on until the user has had enough. No error ends it: each is a line on stderr."""
         history = History(state_directory() / "history")
-        say("Type what you are looking for; :help lists what else can be done, :quit ends this.")
-        while (line := _read_line()) not in (None, ":quit"):
+        say("Type what you are looking for. :help lists the commands, :q ends this.")
+        while (line := _read_line()) is not None:
+            typed = _WITHOUT_COLON.get(line.casefold(), line)
+            if typed.casefold() in _ENDS:
+                break
             if not line:
                 continue
             history.add(line)
             try:
                 if not self._library.is_current():
                     self._library.close()
-                self._do(line)
+                self._do(typed)
             except KeyboardInterrupt:
                 say("")
             except typer.BadParameter as error:
@@ -78,29 +103,42 @@ class Conversation:
                 say_error(error)
 
     def _do(self, line: str) -> None:
-        name, _, number = line.partition(" ")
-        if not line.startswith(":"):
-            self._ask(replace(self._template, texts=(*checked_texts([line], "TEXT"),)))
-        elif line == ":help":
-            typer.echo(_HELP)
-        elif name == ":play":
-            self._play(self._hit(name, number))
-        elif name == ":spans":
-            self._show_spans(self._hit(name, number))
-        elif name == ":like":
-            hit = self._hit(name, number)
-            self._ask(replace(self._template, like=(Reference(hit.path, (hit.start_s, hit.end_s)),)))
+        name, _, rest = line.partition(" ")
+        if name in self._commands:
+            self._commands[name](rest.strip())
+        elif line.startswith(":"):
+            raise PeSearchError(f"There is no command {name!r}; :help lists those that there are.")
         else:
-            raise PeSearchError(f"There is no command {line!r}; :help lists those that there are.")
+            text = " ".join(_unquoted(line).split())
+            self._ask(replace(self._template, texts=(*checked_texts([text], "TEXT"),)))
+
+    @property
+    def _template(self) -> Query:
+        return self._request.queries[0]
 
     def _ask(self, query: Query) -> None:
-        self._query, self._hits = query, ()
-        self._show(query, self._keep)
+        # --fdr can't judge what a sound is like.
+        fdr = None if query.references else self._request.fdr
+        self._asked, self._hits = replace(self._request, queries=(query,), fdr=fdr), ()
+        self._show(self._asked, self._keep, 0)
         if not self._hits:
             say("Nothing found.")
 
     def _keep(self, hits: Sequence[Hit]) -> None:
         self._hits = hits
+
+    def _show_more(self, rest: str) -> None:
+        if rest:
+            raise PeSearchError(":more takes nothing; :k says how many hits it shows.")
+        if self._asked is None or not self._hits:
+            raise PeSearchError("There are no hits; type what you are looking for first.")
+        shown = len(self._hits)
+        if self._asked.k is not None and shown >= self._asked.k:
+            k = None if self._request.k is None else shown + self._request.k
+            self._asked = replace(self._asked, k=k)
+            self._show(self._asked, self._keep, shown)
+        if len(self._hits) == shown:
+            say("There are no more hits.")
 
     def _hit(self, name: str, number: str) -> Hit:
         if not number.isdecimal():
@@ -112,23 +150,67 @@ class Conversation:
             raise PeSearchError(f"There is no hit {number}: the last answer has {counted(len(self._hits), 'hit')}.")
         return numbered[number]
 
-    def _play(self, hit: Hit) -> None:
-        picks = Picks(self._library, None, None, is_to_play=True)
+    def _play(self, rest: str) -> None:
+        self._pick(self._hit(":play", rest), None, is_to_play=True)
+
+    def _copy(self, rest: str) -> None:
+        number, _, folder = rest.partition(" ")
+        hit = self._hit(":copy", number)
+        folder = _unquoted(folder.strip()) or self._copy_to or ""
+        if not folder:
+            raise PeSearchError(f"Say where to copy it, as in `:copy {number} picks`.")
+        self._pick(hit, folder, is_to_play=False)
+        self._copy_to = folder
+
+    def _pick(self, hit: Hit, copy_to: str | None, *, is_to_play: bool) -> None:
+        picks = Picks(self._library, copy_to, None, is_to_play=is_to_play)
         picks.take_hits([hit], self._library.check_unchanged)
         picks.finish()
 
-    def _show_spans(self, hit: Hit) -> None:
-        if not self._query.texts:
+    def _reveal(self, rest: str) -> None:
+        reveal(self._hit(":reveal", rest).path)
+
+    def _ask_like(self, rest: str) -> None:
+        hit = self._hit(":like", rest)
+        self._ask(replace(self._template, like=(Reference(hit.path, (hit.start_s, hit.end_s)),)))
+
+    def _search_under(self, rest: str) -> None:
+        under = absolute(_unquoted(rest)) if rest else None
+        clips = sum(1 for _ in self._library.clips(under))
+        if under is not None and not clips:
+            raise PeSearchError(f"The store has no clips in {shown_path(under)}.")
+        self._request = replace(self._request, under=under)
+        say(f"Searching {counted(clips, 'clip')}{'' if under is None else f' in {shown_path(under)}'}.")
+
+    def _set_count(self, rest: str) -> None:
+        if rest == "all":
+            self._request = replace(self._request, k=None)
+        elif rest.isdecimal() and int(rest):
+            self._request = replace(self._request, k=int(rest))
+        else:
+            raise PeSearchError(":k takes a number of hits, as in `:k 20`, or `all`.")
+
+    def _show_spans(self, rest: str) -> None:
+        hit = self._hit(":spans", rest)
+        assert self._asked is not None
+        query = self._asked.queries[0]
+        if not query.texts:
             raise PeSearchError("These hits are of a sound, and spans are of a text: type first what to listen for.")
         picks = Picks(self._library, None, None, is_to_play=False)
         rules = self._rules_at(self._library.hearing.speed)
-        write_hits_with_spans(self._library, [[hit]], [self._query], rules, HitFormat.TABLE, picks)
+        write_hits_with_spans(self._library, [[hit]], [query], rules, HitFormat.TABLE, picks)
+
+
+def _unquoted(typed: str) -> str:
+    """What is typed, without quotes around all of it."""
+    inner = typed[1:-1]
+    return inner if len(typed) > 1 and typed[0] == typed[-1] and typed[0] in "\"'" and typed[0] not in inner else typed
 
 
 def _read_line() -> str | None:
     """What is typed next, in one line; empty if it was given up, None if there is no more."""
     try:
-        return " ".join(input(_PROMPT).split())
+        return input(_PROMPT).strip()
     except EOFError:
         say("")
         return None

@@ -55,12 +55,13 @@ class AnswerPrinter:
         """What takes the hits, new for each request."""
         return Picks(self.library, self.copy_to, self.cut_to, is_to_play=self.is_to_play)
 
-    def show(self, request: Request, on_hits: OnHits = _ignore) -> int:
+    def show(self, request: Request, on_hits: OnHits = _ignore, skip: int = 0) -> int:
         """Print the answers of a request.
 
         Args:
             request: What is asked.
             on_hits: Called with the hits of each query, before they are printed.
+            skip: How many hits of each query are neither printed nor taken, the best ones.
 
         Returns:
             The exit status: 0 if there is a hit, 1 if there is none, 2 if a clip of a hit could not be read.
@@ -72,7 +73,7 @@ class AnswerPrinter:
             shown.append(len(hits))
             on_hits(hits)
 
-        found = self._found(request, answers, note)
+        found = (hits[skip:] for hits in self._found(request, answers, note))
         picks = self.picks()
         # With `:like`, a conversation has a query in which there is nothing to listen for.
         if self.spans and all(query.texts or query.plus for query in request.queries):
