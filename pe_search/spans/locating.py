@@ -23,7 +23,7 @@ from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem, Window
 from pe_search.reports import Progress
 from pe_search.search.composing import compose_texts
 from pe_search.spans.crossfade import join_windows
-from pe_search.spans.rules import find_spans, measured, smoothed, then, without
+from pe_search.spans.rules import find_spans, joined_across, measured, smoothed, then, without
 
 # Windows of 5 s, each of which begins 4 s after the last and so has heard half a second of what is beyond the middle of
 # the seam. With the built-in checkpoint the shorter ones tell the better which frames a short sound is in: the area
@@ -143,6 +143,9 @@ class Locator:
     ) -> list[Trace | None]:
         """Listen to the windows of hits, and to nothing else of their clips.
 
+        A sound that several windows of a clip have, or that goes on over their edges, is a span of one of them, as
+        `joined_across` says.
+
         Args:
             hits: Of one of the question's queries each.
             held: Gives a clip as it was when it was indexed, with the digest of its content.
@@ -164,7 +167,20 @@ class Locator:
                             traces[path, place, trace.query] = trace
             except AudioError as error:
                 on_problem(Problem(error.path, error.reason))
+        self._join_across(traces, hits)
         return [traces.get((hit.path, (hit.start_s, hit.end_s), hit.query)) for hit in hits]
+
+    def _join_across(self, traces: dict[tuple[Path, tuple[float, float], str], Trace], hits: Sequence[Hit]) -> None:
+        windows: dict[tuple[Path, str], list[tuple[Path, tuple[float, float], str]]] = {}
+        for hit in hits:
+            key = hit.path, (hit.start_s, hit.end_s), hit.query
+            if key in traces:
+                windows.setdefault((hit.path, hit.query), []).append(key)
+        for keys in windows.values():
+            if len(keys) > 1:
+                joined = joined_across([traces[key].spans for key in keys], self._question.rules.join_s)
+                for key, spans in zip(keys, joined, strict=True):
+                    traces[key] = replace(traces[key], spans=tuple(spans))
 
     def with_spans(
         self,

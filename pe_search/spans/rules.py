@@ -70,6 +70,40 @@ def find_spans(
     ]
 
 
+def joined_across(stretches: Sequence[Sequence[Span]], join_s: float) -> list[list[Span]]:
+    """Spans of several stretches of one clip, with those made one that overlap, or have only a short gap between.
+
+    So a sound that goes on over the edge of a stretch is one span, and so is one that overlapping stretches all have.
+
+    Args:
+        stretches: The spans of each stretch, in any order.
+        join_s: The widest gap that is closed.
+
+    Returns:
+        The spans of each stretch, in order of time. One that was made of several is with the stretch where it is most
+        probable, the first of these; it may reach beyond its edges.
+    """
+    in_turn = sorted(
+        ((span, place) for place, spans in enumerate(stretches) for span in spans),
+        key=lambda one: (one[0].start_s, one[0].end_s),
+    )
+    groups: list[list[tuple[Span, int]]] = []
+    end_s = -math.inf
+    for span, place in in_turn:
+        if span.start_s - end_s <= join_s + _ROUNDING:
+            groups[-1].append((span, place))
+        else:
+            groups.append([(span, place)])
+            end_s = -math.inf
+        end_s = max(end_s, span.end_s)
+    joined: list[list[Span]] = [[] for _ in stretches]
+    for group in groups:
+        best, place = max(group, key=lambda one: (one[0].probability, -one[1]))
+        start_s, end_s = group[0][0].start_s, max(span.end_s for span, _ in group)
+        joined[place].append(Span(start_s, end_s, best.probability))
+    return joined
+
+
 def then(spans: Sequence[Span], later: Sequence[Span], within_s: float) -> list[Span]:
     """Where one sound is followed by another: from the start of the first to the end of the second.
 

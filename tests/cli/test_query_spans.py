@@ -12,8 +12,8 @@ import pytest
 
 from pe_search.audio.read import ClipReader
 from pe_search.cli.input.span_options import DEFAULT_RULES
-from pe_search.queries import SpanRules
-from pe_search.spans.rules import find_spans, smoothed
+from pe_search.queries import Span, SpanRules
+from pe_search.spans.rules import find_spans, joined_across, smoothed
 from tests.cli.test_locate import FRAME_S, upstream_probabilities
 from tests.made_up import make_checkpoint, noise, write_audio
 
@@ -67,11 +67,18 @@ def test_each_hit_has_the_spans_of_upstreams_frames(
     assert [(Path(hit["path"]), hit["start_s"], hit["end_s"]) for hit in hits] == [
         (place.path, place.start_s, place.end_s) for place, _ in ranking
     ]
+    of_windows: dict[str, list[list[Span]]] = {}
     for hit in hits:
         assert list(hit) == KEYS
         assert all(list(span) == SPAN_KEYS for span in hit["spans"])
         expected = expected_spans(plain_checkpoint[1], hit, rules, tmp_path)
-        np.testing.assert_allclose([list(span.values()) for span in hit["spans"]], expected, atol=1e-4)
+        of_windows.setdefault(hit["path"], []).append([Span(*values) for values in expected])
+    assert all_windows is any(len(windows) > 1 for windows in of_windows.values())
+    for path, windows in of_windows.items():
+        joined = joined_across(windows, rules.join_s)
+        for hit, spans in zip([hit for hit in hits if hit["path"] == path], joined, strict=True):
+            expected = [[span.start_s, span.end_s, span.probability] for span in spans]
+            np.testing.assert_allclose([list(span.values()) for span in hit["spans"]], expected, atol=1e-4)
     assert sum(len(hit["spans"]) for hit in hits) > len(hits) / 2, "hardly anything was compared"
 
 

@@ -255,10 +255,10 @@ def test_only_the_windows_of_hits_are_listened_to_each_clip_once(tmp_path, monke
         (hit.path, hit.query, hit.start_s, hit.end_s) for hit in hits
     ]
     assert [times_of(trace.spans) for trace in traces] == [
-        [(31, 32), (38.4, 40)],
+        [(31, 32), (38.4, 45)],
         [(0.2, 0.5)],
         [(0, 4), (6, 10)],
-        [(40, 45)],
+        [],
         [(4, 6)],
     ]
     assert opened == [a, b]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pe_search.queries import Span, SpanRules
-from pe_search.spans.rules import find_spans, measured, smoothed, then, without
+from pe_search.spans.rules import find_spans, joined_across, measured, smoothed, then, without
 
 FRAME_S = 0.04
 BARE = SpanRules(threshold=0.5, smooth_s=0.0, min_length_s=0.0, join_s=0.0)
@@ -195,3 +196,52 @@ def test_measured_pieces_have_their_own_peak_and_must_be_spans_by_themselves():
     assert kept == [Span(10.0, 10.04, float(values[0])), Span(10.16, 10.23, float(values[4]))]
     longer = SpanRules(threshold=0.5, smooth_s=0.0, min_length_s=0.08, join_s=1.0)
     assert measured(pieces, values, longer, FRAME_S, 10.0) == kept[1:]
+
+
+# Across windows
+
+
+def slow_joined(stretches: list[list[Span]], join_s: float) -> list[tuple[float, float, float]]:
+    """Start, end and probability of what two spans at a time are made one of, until no two can be."""
+    left = [(span.start_s, span.end_s, span.probability) for spans in stretches for span in spans]
+    while True:
+        for one, other in itertools.combinations(left, 2):
+            first, second = sorted((one, other))
+            if second[0] - first[1] <= join_s:
+                left.remove(one)
+                left.remove(other)
+                left.append((first[0], max(first[1], second[1]), max(first[2], second[2])))
+                break
+        else:
+            return sorted(left)
+
+
+@given(st.lists(apart(), max_size=4), st.integers(0, 5))
+def test_joined_across_closes_gaps_and_overlaps_of_all_stretches(stretches, join_s):
+    joined = joined_across(stretches, join_s)
+    assert len(joined) == len(stretches)
+    found = sorted((span.start_s, span.end_s, span.probability) for spans in joined for span in spans)
+    assert found == slow_joined(stretches, join_s)
+    for spans, before in zip(joined, stretches, strict=True):
+        assert spans == sorted(spans, key=lambda span: span.start_s)
+        # Each is with a stretch that has its most probable part.
+        assert all(any(span.probability == own.probability for own in before) for span in spans)
+
+
+def test_a_call_over_the_edge_of_two_windows_is_one_and_with_the_better_of_them():
+    left, right = [Span(1.0, 2.0, 0.5), Span(9.5, 10.0, 0.6)], [Span(10.0, 11.0, 0.9), Span(15.0, 16.0, 0.7)]
+    one = Span(9.5, 11.0, 0.9)
+    assert joined_across([left, right], 0.8) == [left[:1], [one, right[1]]]
+    assert joined_across([right, left], 0.8) == [[one, right[1]], left[:1]]
+
+
+def test_a_call_that_overlapping_windows_have_is_that_of_the_first_if_they_agree():
+    span = Span(6.0, 7.0, 0.9)
+    assert joined_across([[span], [span], []], 0.0) == [[span], [], []]
+    assert joined_across([], 0.0) == []
+
+
+def test_a_gap_is_closed_up_to_its_length():
+    stretches = [[Span(8.0, 9.5, 0.5)], [Span(10.0, 11.0, 0.5)]]
+    assert joined_across(stretches, 0.5) == [[Span(8.0, 11.0, 0.5)], []]
+    assert joined_across(stretches, 0.4) == stretches
