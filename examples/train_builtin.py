@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from recipe import calibration, captions, scoring, validation
 from recipe.attribution import write_attribution
-from recipe.concepts_file import write_concepts
+from recipe.concepts_file import write_concepts, write_words
 from recipe.pool import open_pool
 from recipe.processor import keep_freed_memory
 from recipe.recordings import find_recordings
@@ -113,6 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
         calibration.apply(trained.model, *options.calibration)
     save_checkpoint(trained.model, trained.tokenizer, options.out)
     write_concepts(options.out, sources)
+    write_words(options.out)
     write_attribution(options.out, options.data, used)
     log.info("%s: %d steps in %.0f s", options.out, trained.steps, trained.elapsed_s)
     if kept or cuts:

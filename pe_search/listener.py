@@ -150,6 +150,13 @@ class Listener:
         """
         return self.model.text_embedder().embed_texts(texts_of(texts))
 
+    def untaught(self, texts: Texts) -> list[str]:
+        """The texts of which the built-in checkpoint was taught no word; none with any other checkpoint.
+
+        Scores of such a text mean nothing.
+        """
+        return self.model.untaught(several(texts))
+
     def embed_audio(self, samples: NDArray[Any], sample_rate_hz: float) -> NDArray[np.float32]:
         """Samples, cut into windows as a clip would be, to embeddings: float32 of shape (windows, dimension).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -220,6 +220,17 @@ class Model:
         if manifest is not None:
             return self.loaded.text_embedder(manifest.model, manifest.revision)
         return self.loaded.text_embedder(self.checkpoint.name, self.checkpoint.revision)
+
+    def untaught(self, texts: Sequence[str]) -> list[str]:
+        """Those of some texts of which the checkpoint was taught no word; none if that is not known."""
+        from pe_search.pe_audio.checkpoint import BUILTIN, canonical_name, untaught_by_builtin
+
+        untaught = untaught_by_builtin(texts)
+        if not untaught:
+            return []
+        manifest = self._existing()
+        name = manifest.model if manifest is not None else canonical_name(self._wanted.model or BUILTIN)
+        return untaught if name == BUILTIN else []
 
     def audio_embedder(self) -> OneAtATime:
         """What embeds windows."""

@@ -16,6 +16,8 @@ import soundfile
 from numpy.typing import NDArray
 
 import pe_search
+from pe_search.listener import Listener
+from pe_search.model import Wanted
 from pe_search.queries import Hit, Query, Reference, Request, Span, SpanRules, Term
 from pe_search.reports import Progress
 from tests.made_up import noise, tone, write_audio
@@ -369,6 +371,17 @@ def test_a_library_that_another_thread_reads_says_so(birds):
 
 
 # Embeddings, spans and labels
+
+
+def test_texts_that_the_builtin_was_not_taught(birds):
+    texts = ["xyzzy", "a dog barking", "the frobnicator of qwrt", "HI-HAT", "dog-like", ""]
+    assert birds.untaught(texts) == ["xyzzy", "the frobnicator of qwrt", ""]
+    assert birds.untaught("xyzzy") == ["xyzzy"]
+
+
+def test_what_another_checkpoint_was_taught_is_not_known():
+    assert Listener(Wanted("small")).untaught("xyzzy") == []
+    assert Listener().untaught("xyzzy") == ["xyzzy"]
 
 
 def test_all_hits_are_those_of_every_clip(birds):

@@ -134,6 +134,17 @@ _JOINTS = (
     "{} before {}", "{} layered with {}", "{} in front of {}", "{} combined with {}", "a mix of {} and {}",
     "{} accompanied by {}",
 )  # fmt: skip
+# Words that say nothing of a sound.
+_SMALL_WORDS = frozenset((
+    "about", "after", "again", "all", "an", "and", "are", "as", "at", "away", "be", "been", "before", "behind",
+    "by", "do", "does", "for", "from", "get", "gets", "getting", "go", "goes", "going", "had", "has", "have", "he",
+    "her", "his", "how", "if", "in", "into", "is", "it", "its", "just", "like", "me", "more", "my", "near", "new",
+    "no", "not", "of", "off", "on", "one", "or", "our", "out", "over", "own", "she", "so", "some", "still", "that",
+    "the", "their", "them", "then", "there", "these", "they", "this", "those", "through", "to", "too", "two",
+    "under", "up", "us", "very", "was", "we", "were", "what", "when", "where", "which", "while", "who", "will",
+    "with", "without", "won't", "you", "your",
+))  # fmt: skip
+_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _FUNCTION_WORDS = frozenset(("a", "an", "the", "is", "are", "of", "some", "my", "our", "this", "that"))
 
 _Item = TypeVar("_Item")
@@ -555,6 +566,24 @@ def word(concept: str, rng: random.Random) -> str:
     words = _CONCEPT_WORDS[concept]
     nouns = (*words.things, *((stuff, "") for stuff in words.stuff), *words.events)
     return _allowed(lambda: _number(rng.choice(nouns), rng), rng) if nouns else caption(concept, rng)
+
+
+def vocabulary() -> list[str]:
+    """All words that captions of sounds may hold, in lower case, in order; without those that say nothing alone."""
+    texts: list[str] = []
+    for words in _CONCEPT_WORDS.values():
+        texts += [words.plain, words.name, *words.stuff, *words.adjectives, *words.places, *words.phrases]
+        texts += words.sentences
+        for forms in (*words.things, *words.agents, *words.events, *words.verbs, *words.acts):
+            texts += forms
+    found = {
+        word
+        for text in texts
+        if not is_held_out(text)
+        for word in _WORD.findall(unicodedata.normalize("NFKC", text.lower()))
+    }
+    plain = {unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode() for word in found}
+    return sorted(word for word in found | plain if len(word) > 1 and word not in _FUNCTION_WORDS | _SMALL_WORDS)
 
 
 def mixture_caption(concepts: Sequence[str], rng: random.Random) -> str:

@@ -1,4 +1,4 @@
-"""`concepts.json`, the list beside the checkpoint of what it was taught and from what."""
+"""`concepts.json` and `words.txt`, the lists beside the checkpoint of what it was taught and from what."""
 
 import json
 from collections.abc import Sequence
@@ -24,6 +24,11 @@ def write_concepts(directory: Path, sources: Sequence[Source]) -> None:
             entries.append(entry | {"recordings": recordings, "synthesised": synthesised})
     text = ",\n".join(f"  {json.dumps(entry, ensure_ascii=False)}" for entry in entries)
     (directory / "concepts.json").write_text(f"[\n{text}\n]\n", encoding="utf-8")
+
+
+def write_words(directory: Path) -> None:
+    """Write `words.txt`: the words of the captions, one a line, which is what the text tower was taught."""
+    (directory / "words.txt").write_text("\n".join(captions.vocabulary()) + "\n", encoding="utf-8")
 
 
 def taught_concepts(directory: Path) -> list[str]:

@@ -180,3 +180,30 @@ def test_a_span_is_called_one(query):
     rows = [line.split() for line in query("rain", "--spans", "-k", 1, "--threshold", 0)]
     assert ["#", "prob.", "score", "time", "clip"] in rows
     assert any(row[1:2] == ["span"] for row in rows)
+
+
+# Texts that the model can't make sense of
+
+
+def test_a_word_that_the_builtin_was_not_taught(run_cli, tmp_path):
+    clip = write_audio(tmp_path / "a.wav", noise(0.2))
+    outcome = run_cli("locate", "-t", "xyzzy", "-t", "dog", clip, "--model", "builtin", "--threshold", 1)
+    said = 'The built-in checkpoint was not taught any word of "xyzzy"; the scores mean nothing.\n'
+    assert outcome == Outcome(1, b"", said)
+
+
+def test_nothing_is_known_of_what_others_were_taught(query):
+    assert not any("not taught" in line for line in query("xyzzy", "-k", 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "rest"),
+    [("not a dog", "not", "a dog"), ("rain without thunder", "without", "thunder"), ("No music", "no", "music")],
+)
+def test_a_negation(query, text, word, rest):
+    assert query(text, "-k", 1)[0] == f'"{text}": models do not understand "{word}"; use --minus "{rest}".'
+
+
+@pytest.mark.parametrize("text", ["knot in a rope", "oh no", "nothing"])
+def test_what_is_no_negation(query, text):
+    assert not any("do not understand" in line for line in query(text, "-k", 1))

@@ -3,6 +3,7 @@
 import random
 import re
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from recipe import captions
@@ -14,8 +15,10 @@ from recipe.captions import (
     plain_prompt,
     unrelated_caption,
 )
+from recipe.concepts_file import write_words
 from recipe.held_out import HELD_OUT, is_held_out
 
+BUILTIN = Path(__file__).parents[2] / "pe_search" / "pe_audio" / "builtin"
 CORE = (
     "dog_bark", "rooster", "rain", "sea_waves", "fire_crackling", "baby_cry", "sneeze", "helicopter",
     "chainsaw", "clock_tick", "kick", "snare", "closed_hat", "open_hat", "clap", "tom", "crash",
@@ -207,3 +210,14 @@ def test_verb_forms(infinitive: str, third: str, participle: str, past: str) -> 
 )  # fmt: skip
 def test_plurals(singular: str, plural: str) -> None:
     assert captions._noun(singular)[1] == plural
+
+
+def test_the_words_in_the_package_are_those_of_the_captions(tmp_path):
+    write_words(tmp_path)
+    made = (tmp_path / "words.txt").read_text(encoding="utf-8")
+    assert made == (BUILTIN / "words.txt").read_text(encoding="utf-8")
+    words = set(made.split())
+    assert {"dog", "dogs", "barking", "hi-hat", "bellt"} <= words
+    assert not {"xyzzy", "the", "not"} & words
+    drawn = {word for seed in range(300) for word in caption("dog_bark", random.Random(seed)).lower().split()}
+    assert len({word for word in drawn if word.isalpha()} & words) > 100

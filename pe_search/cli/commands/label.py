@@ -30,7 +30,7 @@ from pe_search.cli.input.options import (
     format_option,
     store_directory,
 )
-from pe_search.cli.output.hints import is_on_terminal
+from pe_search.cli.output.hints import is_on_terminal, say_odd_texts
 from pe_search.cli.output.hits import Rows, times, write_renderable
 from pe_search.cli.output.messages import printable, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
@@ -147,6 +147,7 @@ def label(
         on_compile=say_compiling,
         on_problem=say_problem,
     )
+    say_odd_texts(listener, texts, None)
     with closing(listener), bar:
         labelled = listener.label(found, texts, on_progress=bar.show, on_problem=leave_out)
         best: list[Hit] = []

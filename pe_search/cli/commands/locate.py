@@ -27,7 +27,7 @@ from pe_search.cli.input.options import (
 )
 from pe_search.cli.input.span_options import JoinOption, MinLengthOption, SmoothOption, ThresholdOption, span_rules
 from pe_search.cli.input.times import seconds_option
-from pe_search.cli.output.hints import Loudest, is_on_terminal
+from pe_search.cli.output.hints import Loudest, is_on_terminal, say_odd_texts
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say_problem
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
@@ -149,6 +149,7 @@ def locate(
         say_no_clips(found.passed_over, places(files, files_from), problems)
         raise typer.Exit(2 if problems else 1)
     say_unreadable(found.passed_over)
+    say_odd_texts(listener, [*queries, *(then or ()), *(without or ())], "--without")
     rules = span_rules(threshold, smooth_s, min_length_s, join_s, listener.hearing.speed)
     with bar:
         heard = listener.locate(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pe_search.cli.output.hints import say_cut_off, say_nothing_found
+from pe_search.cli.output.hints import say_cut_off, say_nothing_found, say_odd_texts
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat, HitWriter
 from pe_search.cli.output.messages import say, say_problem
@@ -74,6 +74,8 @@ class AnswerPrinter:
             on_hits(hits)
 
         found = (hits[skip:] for hits in self._found(request, answers, note))
+        if not skip:
+            say_odd_texts(self.library, list(dict.fromkeys(_texts_of(request))), "--minus")
         picks = self.picks()
         # With `:like`, a conversation has a query in which there is nothing to listen for.
         if self.spans and all(query.texts or query.plus for query in request.queries):
@@ -109,6 +111,12 @@ class AnswerPrinter:
 
         asked = ask_or_search(self.library, request, say_problem)
         return (_noted(hits, on_hits) for hits in asked)
+
+
+def _texts_of(request: Request) -> Iterator[str]:
+    for query in request.queries:
+        yield from query.texts
+        yield from (term.text for term in (*query.plus, *query.minus))
 
 
 def _kept(answer: Answer, answers: list[Answer]) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pe_search.library import Library
+    from pe_search.listener import Listener
     from pe_search.queries import Request, SpanRules, Trace
 
+_NEGATION = re.compile(r"\b(not|no|without) (\S.*)", re.IGNORECASE)
 # To count hits, every window may have to be scored and looked up, which takes long in a larger store.
 _MOST_WINDOWS_COUNTED = 100_000
 
@@ -23,6 +26,22 @@ _MOST_WINDOWS_COUNTED = 100_000
 def is_on_terminal() -> bool:
     """Whether a person reads both what is found and what is said about it."""
     return sys.stdout.isatty() and sys.stderr.isatty()
+
+
+def say_odd_texts(listener: Listener, texts: Sequence[str], instead: str | None) -> None:
+    """Say which texts the model can't make sense of: words that it never met, and negations, which it doesn't see.
+
+    Args:
+        listener: What is asked.
+        texts: What it is asked for.
+        instead: The option for what should not be heard; None if there is none.
+    """
+    if untaught := listener.untaught(texts):
+        named = ", ".join(f'"{text}"' for text in untaught)
+        say(f"The built-in checkpoint was not taught any word of {named}; the scores mean nothing.")
+    for text in texts if instead and sys.stderr.isatty() else ():
+        if found := _NEGATION.search(text):
+            say(f'"{text}": models do not understand "{found[1].lower()}"; use {instead} "{found[2]}".')
 
 
 def say_cut_off(library: Library, request: Request, shown: Sequence[int]) -> None:
