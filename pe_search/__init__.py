@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pe_search.errors import AudioError, CheckpointError, PatternError, PeSearchError, QueryError, StoreError
 
 if TYPE_CHECKING:
+    from pe_search.libraries import Libraries
     from pe_search.library import Library
     from pe_search.queries import (
         Answer,
@@ -55,6 +56,7 @@ __all__ = [
     "IndexSummary",
     "IndexedClip",
     "LeftOut",
+    "Libraries",
     "Library",
     "PassedOver",
     "PatternError",
@@ -83,27 +85,33 @@ __all__ = [
 
 
 def open(  # noqa: A001 (as gzip.open)
-    path: str | os.PathLike[str] | None = None,
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     *,
     device: str = "auto",
     dtype: str = "auto",
     on_problem: Callable[[Problem], None] = lambda _problem: None,
 ) -> Library:
-    """Open a store.
+    """Open a store, or several of one checkpoint that are asked as one.
 
     Args:
-        path: Its folder; None for $PE_SEARCH_STORE, else the one in the user's data directory.
+        path: Its folder; None for $PE_SEARCH_STORE, else the one in the user's data directory. Of several folders,
+            queries are put to all stores, and their hits are ranked together; see `Libraries`.
         device: Where the model runs: `auto`, `cpu`, `cuda` or `mps`.
         dtype: What it calculates in: `auto`, `float32`, `bfloat16` or `float16`.
         on_problem: Called when something is amiss that need not stop the work, as when the index is damaged.
 
     Raises:
-        StoreError: If there is none, it is damaged, or of a newer format.
+        StoreError: If there is none, it is damaged, or of a newer format; or two are of different checkpoints.
     """
     from pe_search.directories import default_store
+    from pe_search.libraries import Libraries
     from pe_search.library import Library
 
-    library = Library(path or default_store(), device=device, dtype=dtype, on_problem=on_problem)
+    library: Library
+    if path is None or isinstance(path, str | os.PathLike):
+        library = Library(path or default_store(), device=device, dtype=dtype, on_problem=on_problem)
+    else:
+        library = Libraries(path, device=device, dtype=dtype, on_problem=on_problem)
     library.open()
     return library
 
@@ -159,7 +167,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        for home in ("queries", "records", "reports", "library"):
+        for home in ("queries", "records", "reports", "library", "libraries"):
             found = vars(import_module(f"pe_search.{home}"))
             if name in found:
                 return found[name]

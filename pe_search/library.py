@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from pe_search.directories import expanded
 from pe_search.errors import StoreError
 from pe_search.listener import (
     Listener,
+    ListenerOptions,
     OnProblem,
     OnProgress,
     PathLike,
@@ -25,6 +26,7 @@ from pe_search.listener import (
     several,
 )
 from pe_search.model import Wanted
+from pe_search.queries import SAME_FROM_COSINE
 from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
 
 if TYPE_CHECKING:
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
     from pe_search.search.searching import TextMemory
     from pe_search.store import Manifest, RememberedTexts, Store
 
-# With the built-in checkpoint, MP3s of the example sounds and most resampled ones are above this, and no two different
-# sounds. At 0.97 fewer copies are missed, but many recordings of one kind of sound are as near to each other.
-SAME_FROM_COSINE = 0.99
 EXPORT_SUFFIXES = (".npz", ".parquet")
 
 
@@ -61,7 +60,9 @@ class Library(Listener):
         **options: As in `Listener`.
     """
 
-    def __init__(self, directory: PathLike, *, wanted: Wanted | None = None, **options: Any) -> None:
+    def __init__(
+        self, directory: PathLike, *, wanted: Wanted | None = None, **options: Unpack[ListenerOptions]
+    ) -> None:
         self.directory = expanded(Path(directory)).absolute()
         super().__init__(wanted, directory=self.directory, **options)
         self._stack = ExitStack()
@@ -293,8 +294,10 @@ class Library(Listener):
         """How many hits each query of a request would have if its `k` were None."""
         if request.min_probability or request.fdr is not None or request.all_windows:
             return [len(answer.hits) for answer in self.answers(replace(request, k=None))]
-        # Every clip has a window, and shows by its best.
-        return [sum(1 for _ in self.clips(request.under))] * len(request.queries)
+        # Every content has a window, and shows by its best.
+        every = request.under is None
+        count = self.status().contents if every else len({clip.digest for clip in self.clips(request.under)})
+        return [count] * len(request.queries)
 
     def duplicates(
         self,

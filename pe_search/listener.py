@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from pe_search.directories import cache_directory, expanded
 from pe_search.errors import QueryError
@@ -52,6 +52,18 @@ def check_patterns(globs: Texts) -> None:
     from pe_search.audio.exclude import parse_patterns
 
     parse_patterns(several(globs))
+
+
+class ListenerOptions(TypedDict, total=False):
+    """What a `Listener` takes by name beside what is wanted; see there."""
+
+    frame_model: str | None
+    device: str
+    dtype: str
+    loading: Loading
+    on_compile: Callable[[], None]
+    loaded: Loaded | None
+    on_problem: OnProblem
 
 
 class Listener:

@@ -101,6 +101,10 @@ class Model:
         """What loads the towers, and keeps them."""
         return self._loaded()
 
+    def load_with(self, other: Model) -> None:
+        """Share what another one loads, so that one checkpoint is loaded once for several stores."""
+        self._loaded = lambda: other.loaded
+
     @property
     def checkpoint(self) -> Checkpoint:
         """The store's own checkpoint if there is a store, else the one that is wanted.

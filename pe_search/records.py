@@ -53,6 +53,7 @@ class IndexedClip:
         duration_s: Length of what was embedded; None while it is to be embedded again.
         windows: How many it has.
         indexed_at_s: When it was put into the store, in seconds since the epoch; None if an older pe-search did.
+        digest: The same for all clips of the same bytes, and for no others.
         missing: What could not be read of it, in words; None if it was read whole.
     """
 
@@ -62,6 +63,7 @@ class IndexedClip:
     duration_s: float | None
     windows: int
     indexed_at_s: int | None
+    digest: bytes
     missing: str | None = None
 
     def is_gone(self) -> bool:

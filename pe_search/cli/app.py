@@ -50,7 +50,9 @@ class _Command(TyperCommand):
             if not set(args) & set(ctx.help_option_names):
                 from pe_search.cli.input.config import option_defaults
 
-                ctx.default_map = option_defaults()
+                defaults = option_defaults()
+                several = {option.name for option in self.params if getattr(option, "multiple", False)}
+                ctx.default_map = {name: [one] if name in several else one for name, one in defaults.items()}
         return super().parse_args(ctx, args)
 
     def get_help(self, ctx: Any) -> str:

@@ -126,7 +126,7 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
             if probability >= request.min_probability
         ]
         hits = tuple(
-            Hit(query.name, rank, match.path, match.start_s, match.end_s, match.score, probability)
+            Hit(query.name, rank, match.path, match.start_s, match.end_s, match.score, probability, copies=match.copies)
             for rank, (match, probability) in enumerate(likely, start=1)
         )
         yield Answer(query.name, hits, found.effort, len(found.best), len(outstanding), embedder.effort)

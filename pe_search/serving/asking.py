@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from pe_search.directories import socket_directory
+from pe_search.libraries import Libraries
 from pe_search.queries import Hit, Request
 from pe_search.records import Problem
 from pe_search.serving.lines import (
@@ -69,13 +70,17 @@ def ask_or_search(library: Library, request: Request, on_problem: Callable[[Prob
     """The hits of each query in turn: from the store's server as far as it gives them, the rest from the store.
 
     Args:
-        library: The store's.
+        library: The store's; of several stores, each is asked by its own server, and their hits are ranked together.
         request: What is asked.
         on_problem: As in `ask`.
 
     Raises:
         StoreError: If there is no server, and the store can't be read.
     """
+    if isinstance(library, Libraries):
+        # Now, so that stores that don't go together are refused before anything is searched.
+        library.open()
+        return library.merged([ask_or_search(one, request, on_problem) for one in library.stores], request)
     served = ask(socket_path(socket_directory(), library.directory), request, on_problem)
     first = next(served, None)
     if first is None:

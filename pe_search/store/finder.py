@@ -210,12 +210,13 @@ class Finder:
         from pe_search.queries import Match
 
         places = self._catalog.places([int(window_id) for window_id in ids], under, on_unknown=_refuse_unknown)
-        matches = [
-            (Match(place.path, place.start_s, place.end_s, float(score)), int(window_id))
-            for score, window_id in zip(scores, ids, strict=True)
+        matches = []
+        for score, window_id in zip(scores, ids, strict=True):
             # Every clip with the same content has the window; one that left after the index was made has no place.
-            for place in places.get(int(window_id), ())
-        ]
+            in_clips = sorted(places.get(int(window_id), ()), key=lambda place: bytes(place.path))
+            for place in in_clips[:1]:
+                copies = tuple(other.path for other in in_clips[1:])
+                matches.append((Match(place.path, place.start_s, place.end_s, float(score), copies), int(window_id)))
         return sorted(matches, key=lambda match: (-match[0].score, bytes(match[0].path), match[0].start_s))
 
     def _compare_with_catalog(

@@ -52,7 +52,7 @@ def indexed_clips(catalog: Catalog, under: Path | None = None) -> Iterator[Index
 
 def _clip_of(row: tuple[Any, ...]) -> IndexedClip:
     *clip, _, indexed_at_s = checked(row[:8], "a clip")
-    _, _, duration_s, missing, _, windows = checked(row[8:], "a content")
+    _, digest, duration_s, missing, _, windows = checked(row[8:], "a content")
     if not isinstance(indexed_at_s, int | None):
         raise ValueError("a time is not a whole number")
     held = clip_of(*clip)
@@ -63,6 +63,7 @@ def _clip_of(row: tuple[Any, ...]) -> IndexedClip:
         duration_s=None if duration_s is None else seconds_of(duration_s),
         windows=int(windows),
         indexed_at_s=indexed_at_s,
+        digest=bytes(digest),
         missing=None if missing is None else str(missing),
     )
 

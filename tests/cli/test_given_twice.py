@@ -14,6 +14,7 @@ REPEATABLE = {
     ("query", "--minus"),
     ("query", "--like"),
     ("query", "--unlike"),
+    ("query", "--store"),
     ("locate", "--text"),
     ("locate", "--then"),
     ("locate", "--without"),

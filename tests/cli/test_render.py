@@ -140,11 +140,11 @@ def test_a_table_has_a_title_and_a_line_for_each_hit(capfdbinary, monkeypatch):
     assert lines == [
         "heavy rain",
         "#  prob.   score           time  clip",
-        "1   0.75    1.50      0:00–0:10  sounds/a.wav",
-        "2   0.00  -12.35  1:05.5–1:15.5  sounds/a.wav",
+        "1   0.75    1.50      0:00–0:10  sounds/a.wav (gone)",
+        "2   0.00  -12.35  1:05.5–1:15.5  sounds/a.wav (gone)",
         "sea",
         "#  prob.  score       time  clip",
-        "1   1.00   1.50  0:00–0:10  sounds/a.wav",
+        "1   1.00   1.50  0:00–0:10  sounds/a.wav (gone)",
     ]
 
 
@@ -154,7 +154,7 @@ def test_a_table_takes_no_query_and_no_name_for_markup_or_an_escape(capfdbinary)
     assert b"\x1b" not in out
     title, _head, row = out.decode().splitlines()
     assert title.rstrip() == r"[red]a\x1b]0;t\x07[/red]"
-    assert row.rstrip().endswith(r"/[bold]x[/bold]\x1b[31m\n")
+    assert row.rstrip().endswith(r"/[bold]x[/bold]\x1b[31m\n (gone)")
 
 
 def test_a_long_path_is_folded_and_not_cut(capfdbinary, monkeypatch):
@@ -163,4 +163,25 @@ def test_a_long_path_is_folded_and_not_cut(capfdbinary, monkeypatch):
     write_hits([[hit(path)]], HitFormat.TABLE)
     _title, _head, *rows = capfdbinary.readouterr().out.decode().splitlines()
     assert all(len(row) <= 60 for row in rows)
-    assert "".join(row.split()[-1] for row in rows) == path
+    assert "".join(row[len("1   0.75   1.50  0:00–0:10") :].strip() for row in rows) == f"{path} (gone)"
+
+
+def test_copies_are_counted_and_a_file_that_is_gone_is_marked(capfdbinary, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    there = tmp_path / "a.wav"
+    there.touch()
+    hits = [
+        hit(bytes(there), copies=(Path("/b.wav"),)),
+        hit("/nowhere.wav", copies=(Path("/b.wav"), Path("/c.wav"))),
+        hit("rows/1"),
+    ]
+    write_hits([hits], HitFormat.TABLE)
+    out = capfdbinary.readouterr().out.decode()
+    assert [line.rstrip().split("  ")[-1] for line in out.splitlines()[2:]] == [
+        f"{there} +1 copy",
+        "/nowhere.wav +2 copies (gone)",
+        "rows/1",
+    ]
+    write_hits([hits], HitFormat.JSONL)
+    keys = ["query", "rank", "path", "start_s", "end_s", "score", "probability"]
+    assert [list(json.loads(line)) for line in capfdbinary.readouterr().out.splitlines()] == [keys] * 3

@@ -64,15 +64,22 @@ ALONG = [("/s/b.wav", 0.0, 2.0), ("/s/a.wav", 0.0, 1.0)]
 # Ranking
 
 
+def without_copies(clips: dict[str, Sequence[Vector]], under: str | None) -> dict[str, Sequence[Vector]]:
+    """The clips at or below a path; of those of the same content only the first."""
+    is_under = {path: under is None or path == under or path.startswith(under.rstrip("/") + "/") for path in clips}
+    in_order = sorted((path for path in clips if is_under[path]), key=os.fsencode, reverse=True)
+    first = {tuple(clips[path]): path for path in in_order}
+    return {path: clips[path] for path in first.values()}
+
+
 def oracle(
     clips: dict[str, Sequence[Vector]], query: Vector, k: int, under: str | None, all_windows: bool
 ) -> list[tuple[str, float, float]]:
     """Every window scored and sorted: by score, then path, then time."""
     rows = sorted(
         (-float(np.dot(vector, query)), os.fsencode(path), path, 10.0 * row)
-        for path, vectors in clips.items()
+        for path, vectors in without_copies(clips, under).items()
         for row, vector in enumerate(vectors)
-        if under is None or path == under or path.startswith(under.rstrip("/") + "/")
     )
     ranked: list[tuple[str, float, float]] = []
     taken: set[str] = set()
@@ -144,17 +151,23 @@ def test_many_clips_of_many_windows_with_scores_of_any_size(scratch, seed, all_w
 
 
 @pytest.mark.parametrize("all_windows", [True, False])
-def test_clips_of_the_same_content_are_all_found_in_order_of_path(tmp_path, all_windows):
+def test_clips_of_the_same_content_are_one_match_that_names_the_others(tmp_path, all_windows):
     with Store.create(tmp_path, MANIFEST) as store:
         put(store, {f"/{folder}/{name}.wav": [(1, 0)] for folder in "ts" for name in "cab"} | {"/s/x.wav": [(2, 0)]})
         assert store.catalog.holdings() == Holdings(7, 2, 7, 70.0, 0)
         names = ["/s/a.wav", "/s/b.wav", "/s/c.wav", "/t/a.wav", "/t/b.wav", "/t/c.wav"]
-        expected = [("/s/x.wav", 0.0, 2.0), *((name, 0.0, 1.0) for name in names)]
+
+        def copies(**options: object) -> list[tuple[str, list[str]]]:
+            matches = store.finder.best_matches(np.array((1, 0), np.float32), 9, all_windows=all_windows, **options)
+            return [(str(match.path), [str(path) for path in match.copies]) for match in matches.best]
+
+        expected = [("/s/x.wav", 0.0, 2.0), ("/s/a.wav", 0.0, 1.0)]
         for k in range(1, 9):
             assert found(store, (1, 0), k, all_windows=all_windows) == expected[:k]
-        assert found(store, (1, 0), 2, under=Path("/t"), all_windows=all_windows) == expected[4:6]
+        assert copies() == [("/s/x.wav", []), (names[0], names[1:])]
+        assert copies(under=Path("/t")) == [(names[3], names[4:])]
         put(store, {}, removed=names[:5])
-        assert found(store, (1, 0), all_windows=all_windows) == [expected[0], expected[6]]
+        assert copies() == [("/s/x.wav", []), (names[5], [])]
 
 
 def test_one_clip_of_many_good_windows_does_not_crowd_out_the_others(tmp_path):
@@ -171,7 +184,8 @@ def test_equal_scores_are_in_order_of_path_and_time_whatever_the_order_of_indexi
     for number, order in enumerate([names, names[::-1], names[5:] + names[:5]]):
         with Store.create(tmp_path / str(number), MANIFEST) as store:
             for name in order:
-                put(store, {name: [vector, (0, 0), vector]})
+                # Otherwise they would be copies of each other.
+                put(store, {name: [vector, (-names.index(name), 0), vector]})
             answers.append((found(store, vector, 4), found(store, vector, 5, all_windows=True)))
     assert answers[0] == answers[1] == answers[2]
     assert [path for path, _, _ in answers[0][0]] == names[:4]

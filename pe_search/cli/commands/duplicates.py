@@ -16,8 +16,8 @@ from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import Rows, write_paths, write_renderable
 from pe_search.cli.output.messages import counted, say, say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
-from pe_search.library import SAME_FROM_COSINE, Library
-from pe_search.queries import Duplicate
+from pe_search.library import Library
+from pe_search.queries import SAME_FROM_COSINE, Duplicate
 
 # What is tried where nothing is found, in a store of so few clips that it takes no time.
 _LOWER_THRESHOLDS = (0.97, 0.95, 0.9)

@@ -13,7 +13,7 @@ from pe_search.cli.input.completion import complete_checkpoint, complete_frame_c
 from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.input.lists import read_more_texts
-from pe_search.cli.input.options import NullOption, StoreOption, a_number, format_option, store_directory
+from pe_search.cli.input.options import NullOption, StoresOption, a_number, format_option, store_directory
 from pe_search.cli.input.span_options import (
     DEFAULT_RULES,
     JoinOption,
@@ -31,8 +31,9 @@ from pe_search.cli.output.picks import CopyToOption, CutToOption, PlayOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
 from pe_search.directories import absolute
 from pe_search.errors import StoreError
+from pe_search.libraries import Libraries
 from pe_search.library import Library
-from pe_search.listener import nothing_around
+from pe_search.listener import ListenerOptions, nothing_around
 from pe_search.model import canonical_name
 from pe_search.queries import Query, Request
 
@@ -191,7 +192,7 @@ def query(
             help="Fail if the store was made with another checkpoint.",
         ),
     ] = None,
-    store: StoreOption = None,
+    store: StoresOption = None,
 ) -> None:
     """Find the clips that sound most like a text, or like other audio.
 
@@ -223,6 +224,9 @@ def query(
         raise typer.BadParameter("can't print paths; use --format table, jsonl or csv.", param_hint="--spans")
     if fdr is not None and (like or unlike):
         raise typer.BadParameter("can't be used with --like or --unlike.", param_hint="--fdr")
+    directories = list(dict.fromkeys(map(store_directory, store or (None,))))
+    if fdr is not None and len(directories) > 1:
+        raise typer.BadParameter("can't be used with several stores.", param_hint="--fdr")
     if spans and not converses and not all(query.texts or query.plus for query in queries):
         raise typer.BadParameter("needs a TEXT or --plus beside --like.", param_hint="--spans")
     if not (spans or converses) and (frame_model is not None or rules_at() != DEFAULT_RULES):
@@ -249,14 +253,14 @@ def query(
         exact=exact,
     )
 
-    # What a conversation has loaded it needs again.
-    library = Library(
-        store_directory(store),
+    options = ListenerOptions(
         frame_model=frame_model,
+        # What a conversation has loaded it needs again.
         loading=ctrl_c_put_off if converses else nothing_around,
         on_compile=say_compiling,
         on_problem=say_problem,
     )
+    library = Library(directories[0], **options) if len(directories) == 1 else Libraries(directories, **options)
     with library:
         if model is not None:
             _refuse_another(model, library)

@@ -55,7 +55,7 @@ def option_defaults() -> dict[str, Any]:
     """The values that take the place of options that are not given, by parameter."""
     values = read_config()
     defaults: dict[str, Any] = {key: str(values[key]) for key in ("device", "k") if key in values}
-    if "store" in values:
+    if "store" in values and not os.environ.get("PE_SEARCH_STORE"):
         defaults["store"] = str(store_in_config(values["store"]))
     return defaults
 

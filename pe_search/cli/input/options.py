@@ -23,6 +23,18 @@ StoreOption = Annotated[
     ),
 ]
 
+StoresOption = Annotated[
+    # Without an environment variable of its own: Click would split it at blanks. `store_directory` reads it.
+    list[str] | None,
+    typer.Option(
+        "--store",
+        metavar="STORE",
+        rich_help_panel="Store",
+        show_default="see `pe-search config`",
+        help="The store: a folder, or the name of a store in your data directory. Several are searched together.",
+    ),
+]
+
 
 class Device(StrEnum):
     """Where the audio tower runs."""

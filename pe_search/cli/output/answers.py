@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat, HitWriter
 from pe_search.cli.output.messages import say, say_problem
 from pe_search.cli.output.picks import Picks
+from pe_search.libraries import Libraries
 from pe_search.queries import Answer, Hit, Request, SpanRules
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class AnswerPrinter:
         Returns:
             The exit status: 0 if there is a hit, 1 if there is none, 2 if a clip of a hit could not be read.
         """
-        answers: list[Answer] = []
+        answers: list[list[Answer]] = [[] for _ in self._stores]
         shown: list[int] = []
 
         def note(hits: Sequence[Hit]) -> None:
@@ -90,7 +91,10 @@ class AnswerPrinter:
         if self.is_to_explain:
             from pe_search.cli.output.explain import explain
 
-            explain(self.library, request, answers)
+            for one, its_answers in zip(self._stores, answers, strict=True):
+                if len(self._stores) > 1:
+                    say(f"store: {one.directory}")
+                explain(one, request, its_answers)
         if self.is_to_hint and status == 1 and any(shown):
             say("pe-search: no span reaches the --threshold in any of the hits.")
         elif self.is_to_hint and any(shown):
@@ -100,12 +104,19 @@ class AnswerPrinter:
         picks.finish()
         return 2 if picks.problems else status
 
-    def _found(self, request: Request, answers: list[Answer], on_hits: OnHits) -> Iterator[Sequence[Hit]]:
-        """The hits of each query in turn; the store is opened now. What is to be explained is kept in `answers`."""
+    @property
+    def _stores(self) -> Sequence[Library]:
+        """A library for each store."""
+        return self.library.stores if isinstance(self.library, Libraries) else (self.library,)
+
+    def _found(self, request: Request, answers: Sequence[list[Answer]], on_hits: OnHits) -> Iterator[Sequence[Hit]]:
+        """The hits of each query in turn; the stores are opened now. What is to be explained is kept in `answers`."""
         if self.is_to_explain:
             # A server tells hits alone.
-            here = self.library.answers(request)
-            return (_noted(_kept(answer, answers).hits, on_hits) for answer in here)
+            self.library.open()
+            here = [_hits_of(one.answers(request), kept) for one, kept in zip(self._stores, answers, strict=True)]
+            merged = self.library.merged(here, request) if isinstance(self.library, Libraries) else here[0]
+            return (_noted(hits, on_hits) for hits in merged)
 
         from pe_search.serving.asking import ask_or_search
 
@@ -119,9 +130,10 @@ def _texts_of(request: Request) -> Iterator[str]:
         yield from (term.text for term in (*query.plus, *query.minus))
 
 
-def _kept(answer: Answer, answers: list[Answer]) -> Answer:
-    answers.append(answer)
-    return answer
+def _hits_of(answers: Iterable[Answer], kept: list[Answer]) -> Iterator[Sequence[Hit]]:
+    for answer in answers:
+        kept.append(answer)
+        yield answer.hits
 
 
 def _noted(hits: Sequence[Hit], on_hits: OnHits) -> Sequence[Hit]:

@@ -98,6 +98,11 @@ def add_hit(table: Table, hit: Hit) -> None:
 
     # Text, not str: a name with square brackets in it is no markup.
     clip = Text(shown_path(hit.path))
+    if hit.copies:
+        clip.append(f" +{len(hit.copies):,} {'copy' if len(hit.copies) == 1 else 'copies'}", "dim")
+    # A name of a clip that is no file is not absolute.
+    if hit.path.is_absolute() and not os.path.lexists(hit.path):
+        clip.append(" (gone)", "red")
     table.add_row(
         str(hit.rank),
         f"{hit.probability:.2f}",

@@ -1,0 +1,129 @@
+"""Several stores of one checkpoint, asked as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from pe_search.errors import QueryError, StoreError
+from pe_search.library import Library
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from pe_search.listener import ListenerOptions, PathLike
+    from pe_search.model import Wanted
+    from pe_search.queries import Answer, Hit, Query, Request, SpanRules
+    from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
+    from pe_search.search.searching import TextMemory
+    from pe_search.spans.locating import Locator
+    from pe_search.store import Store
+
+
+class Libraries(Library):
+    """Several stores of one checkpoint. Queries are put to all of them, and their hits are ranked together.
+
+    `clips`, `clip`, `problems` and `window_count` are of all stores too. All else is of the first.
+
+    Attributes:
+        stores: A library for each.
+
+    Args:
+        directories: The stores', at least one.
+        wanted: As in `Library`.
+        **options: As in `Listener`.
+    """
+
+    def __init__(
+        self, directories: Sequence[PathLike], *, wanted: Wanted | None = None, **options: Unpack[ListenerOptions]
+    ) -> None:
+        super().__init__(directories[0], wanted=wanted, **options)
+        self.stores = tuple(Library(directory, wanted=wanted, **options) for directory in directories)
+        for one in self.stores:
+            one.model.load_with(self.model)
+
+    def __repr__(self) -> str:
+        return f"Libraries({[str(one.directory) for one in self.stores]!r})"
+
+    def open(self) -> Store:
+        """The first store; all of them are opened.
+
+        Raises:
+            StoreError: If two were made with different checkpoints.
+        """
+        first = super().open()
+        for one in self.stores:
+            ours, theirs = first.manifest, one.open().manifest
+            if ours.revision != theirs.revision:
+                raise StoreError(
+                    f"The store at {self.directory} was made with {ours.model}, revision {ours.revision}, and the one "
+                    f"at {one.directory} with {theirs.model}, revision {theirs.revision}: they can't be asked together."
+                )
+        return first
+
+    def close(self) -> None:
+        """Close all stores. Whatever is done next opens them again."""
+        super().close()
+        for one in self.stores:
+            one.close()
+
+    def is_current(self) -> bool:
+        """Whether all stores that are open are those at their places, with nothing committed since."""
+        return super().is_current() and all(one.is_current() for one in self.stores)
+
+    def window_count(self) -> int:
+        """How many windows the stores hold; those of a content count once in each."""
+        return sum(one.window_count() for one in self.stores)
+
+    def clips(self, under: PathLike | None = None) -> Iterator[IndexedClip]:
+        """The clips of each store in turn."""
+        return chain.from_iterable(one.clips(under) for one in self.stores)
+
+    def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
+        """As `Library.clip`, from the first store that holds it."""
+        return next((found for one in self.stores if (found := one.clip(path)) is not None), None)
+
+    def problems(self) -> list[LeftOut | Incomplete]:
+        """As `Library.problems`, of each store in turn."""
+        return [problem for one in self.stores for problem in one.problems()]
+
+    def answers(
+        self, request: Request, *, memory: TextMemory | None = None, check: Callable[[], None] | None = None
+    ) -> Iterator[Answer]:
+        """As `Library.answers`, with the hits of all stores ranked together.
+
+        Raises:
+            QueryError: If the request has an `fdr`, which compares hits with what else is in one store.
+        """
+        from pe_search.search.merging import merge_answers
+
+        self.open()
+        if request.fdr is not None:
+            raise QueryError("fdr compares hits with the rest of one store, and can't be used with several stores.")
+        return merge_answers([one.answers(request, memory=memory, check=check) for one in self.stores], request, self)
+
+    def merged(self, found: Sequence[Iterator[Sequence[Hit]]], request: Request) -> Iterator[Sequence[Hit]]:
+        """The hits of each query in turn, of what each of the stores has for it."""
+        from pe_search.search.merging import merge_hits
+
+        return (merge_hits(hits, request, self) for hits in zip(*found, strict=True))
+
+    def locator(self, queries: Sequence[Query], rules: SpanRules | None = None) -> Locator:
+        """As `Library.locator`.
+
+        Raises:
+            StoreError: If clips are not brought to the model in the same way in all stores.
+        """
+        for one in self.stores:
+            if one.hearing != self.hearing:
+                raise StoreError(
+                    f"The stores at {self.directory} and {one.directory} were made with another --level, --speed or "
+                    "--track: they can't be asked for spans together."
+                )
+        return super().locator(queries, rules)
+
+    def hit_counts(self, request: Request) -> list[int]:
+        """As `Library.hit_counts`."""
+        return [len(answer.hits) for answer in self.answers(replace(request, k=None))]
