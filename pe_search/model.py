@@ -15,6 +15,7 @@ from pe_search.records import USUAL_HEARING, Hearing
 if TYPE_CHECKING:
     from pe_search.embedding import TextEmbedder
     from pe_search.pe_audio.checkpoint import Checkpoint
+    from pe_search.pe_audio.compiled_audio import CompiledAudioEmbedder
     from pe_search.pe_audio.embedder import Embedder
     from pe_search.pe_audio.loaded import Loaded, OneAtATime
     from pe_search.store import Manifest
@@ -240,7 +241,7 @@ class Model:
         """What embeds windows."""
         return self.loaded.audio_embedder(self.checkpoint)
 
-    def frame_embedder(self) -> Embedder:
+    def frame_embedder(self) -> CompiledAudioEmbedder | Embedder:
         """What embeds frames."""
         return self.loaded.frame_embedder(self.frame_checkpoint)
 

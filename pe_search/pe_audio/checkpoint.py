@@ -27,7 +27,7 @@ PUBLISHED_RANKING = tuple(f"facebook/pe-av-{size}{frames}" for frames in ("", "-
 PUBLISHED_FRAME_LEVEL = tuple(f"facebook/pe-a-frame-{size}" for size in _SIZES)
 
 _BUILTIN_DIRECTORY = Path(__file__).parent / "builtin"
-_WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_FILE = "model.safetensors"
 # Nothing that could run code is ever fetched: weights as safetensors, everything else as JSON or plain text.
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")
 _WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
@@ -196,7 +196,7 @@ def _weights_files(directory: Path) -> list[Path]:
             raise ValueError("it names files elsewhere")
         return sorted(directory / name for name in names)
     except FileNotFoundError:
-        return [directory / _WEIGHTS_FILE]
+        return [directory / WEIGHTS_FILE]
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path} can't be read: {error}") from error
 

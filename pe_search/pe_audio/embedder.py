@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer
 
 from pe_search.errors import CheckpointError, PeSearchError, first_line
+from pe_search.pe_audio.batches import batches, pad_to_frames, side_by_side
 from pe_search.pe_audio.checkpoint import Checkpoint
 from pe_search.pe_audio.quick import make_quick
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_tower
@@ -27,8 +28,6 @@ _CPU_BATCH_S = 20.0
 _CPU_BATCH_OF_NARROW_S = 5.0
 _MPS_BATCH_S = 60.0
 _LONGEST_CUDA_BATCH_S = 600.0
-# At least this much of a batch is audio; the rest is the padding of windows shorter than the longest.
-_LEAST_FILLED = 0.9
 # Activations of the DAC encoder's size that are alive at once, with room for what the allocator can't use.
 _ACTIVATIONS_AT_ONCE = 6
 
@@ -81,6 +80,11 @@ class Embedder:
         self._tokenizer: Any = None
 
     @property
+    def runtime(self) -> str:
+        """Where and in what it calculates, in words."""
+        return f"{self.device.type} in {self.dtype}"
+
+    @property
     def batch_s(self) -> float:
         """Seconds of audio that the device takes at once, by its free memory when the audio tower was loaded."""
         self._load_audio_tower()
@@ -127,20 +131,22 @@ class Embedder:
 
     def _embed_all(self, embed: _Embed, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """What `embed` makes of each window, in order, batch by batch."""
-        padded = [_pad_to_frames(window, self.samples_per_frame) for window in windows]
+        padded = [pad_to_frames(window, self.samples_per_frame) for window in windows]
         outputs: dict[int, NDArray[np.float32]] = {}
 
         def embed_rows(rows: list[int]) -> None:
             outputs.update(zip(rows, self._embed(embed, [padded[row] for row in rows]), strict=True))
 
-        for _ in self._map(embed_rows, self._batches([len(window) for window in padded])):
+        most = self.batch_s / self._threads * _SAMPLE_RATE_HZ
+        for _ in self._map(embed_rows, batches([len(window) for window in padded], most)):
             pass
         return [outputs[row] for row in range(len(windows))]
 
     @torch.inference_mode()
     def _embed(self, embed: _Embed, windows: list[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Embed a batch, in halves if it is more than the GPU's memory holds; so are all that come after."""
-        samples, mask = _side_by_side(windows, self.samples_per_frame)
+        samples = torch.from_numpy(side_by_side(windows))
+        mask = _mask_of([len(window) for window in windows], self.samples_per_frame)
         try:
             output = embed(samples.to(self.device, self._dtype), None if mask is None else mask.to(self.device))
         except torch.OutOfMemoryError as error:
@@ -166,22 +172,6 @@ class Embedder:
         with torch.inference_mode():
             output: NDArray[np.float32] = self._run_texts(tower, texts).float().numpy()
         return output
-
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Rows to embed together: the longest first, and each with those nearest to it in length."""
-        rows = sorted(range(len(lengths)), key=lambda row: lengths[row], reverse=True)
-        start = 0
-        while start < len(rows):
-            longest = lengths[rows[start]]
-            most = max(1, int(self.batch_s / self._threads * _SAMPLE_RATE_HZ / longest))
-            stop, filled = start, 0
-            while stop < len(rows) and stop - start < most:
-                filled += lengths[rows[stop]]
-                if filled < _LEAST_FILLED * longest * (stop + 1 - start):
-                    break
-                stop += 1
-            yield rows[start:stop]
-            start = stop
 
     def _any_tower(self) -> AudioTower | TextTower:
         return self._audio_tower or self._text_tower or self._load_audio_tower()
@@ -254,24 +244,12 @@ def _refuse_other_shapes(embeddings: torch.Tensor, dimension: int) -> None:
         raise ValueError(f"embeddings of shape {tuple(embeddings.shape)}, not of {dimension} numbers")
 
 
-def _pad_to_frames(samples: NDArray[np.float32], samples_per_frame: int) -> NDArray[np.float32]:
-    """Reflect the end so that the length is a whole number of frames, as `PeAudioFeatureExtractor` does."""
-    surplus = len(samples) % samples_per_frame
-    return np.pad(samples, (0, samples_per_frame - surplus), "reflect") if surplus else samples
-
-
-def _side_by_side(
-    windows: list[NDArray[np.float32]], samples_per_frame: int
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Windows as an `AudioTower` takes them, with a mask of their frames if they are not of one length."""
-    lengths = [len(window) for window in windows]
-    samples = np.zeros((len(windows), 1, max(lengths)), np.float32)
-    for row, window in zip(samples, windows, strict=True):
-        row[0, : len(window)] = window
+def _mask_of(lengths: Sequence[int], samples_per_frame: int) -> torch.Tensor | None:
+    """A mask of the frames of windows, as an `AudioTower` takes it; none if they are of one length."""
     if min(lengths) == max(lengths):
-        return torch.from_numpy(samples), None
+        return None
     frames = torch.tensor(lengths) // samples_per_frame
-    return torch.from_numpy(samples), torch.arange(int(frames.max())) < frames[:, None]
+    return torch.arange(int(frames.max())) < frames[:, None]
 
 
 def _pick_device(name: str) -> torch.device:

@@ -15,6 +15,7 @@ from pe_search.pe_audio.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.compiled import CompiledTextEmbedder
+    from pe_search.pe_audio.compiled_audio import CompiledAudioEmbedder
     from pe_search.pe_audio.embedder import Embedder
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ class _Kept(Generic[T]):
 class OneAtATime:
     """Lets one thread at a time embed windows: each takes all cores by itself."""
 
-    def __init__(self, embedder: Embedder) -> None:
+    def __init__(self, embedder: CompiledAudioEmbedder | Embedder) -> None:
         self.embedder = embedder
         self._lock = threading.Lock()
 
@@ -88,7 +89,7 @@ class Loaded:
         self._on_compile = on_compile
         self._texts: _Kept[CompiledTextEmbedder | Embedder] = _Kept()
         self._audio: _Kept[OneAtATime] = _Kept()
-        self._frames: _Kept[Embedder] = _Kept()
+        self._frames: _Kept[CompiledAudioEmbedder | Embedder] = _Kept()
         self._found: dict[tuple[str, str | None], Checkpoint] = {}
 
     def checkpoint(self, name: str, revision: str | None, find: Callable[[], Checkpoint]) -> Checkpoint:
@@ -116,7 +117,7 @@ class Loaded:
         """What embeds windows."""
         return self._audio.of(checkpoint.name, checkpoint.revision, lambda: OneAtATime(self._embedder(checkpoint)))
 
-    def frame_embedder(self, checkpoint: Checkpoint) -> Embedder:
+    def frame_embedder(self, checkpoint: Checkpoint) -> CompiledAudioEmbedder | Embedder:
         """What embeds frames."""
         return self._frames.of(checkpoint.name, checkpoint.revision, lambda: self._embedder(checkpoint))
 
@@ -143,10 +144,17 @@ class Loaded:
     def audio_runtime(self) -> str | None:
         """Where and in what windows are embedded, in words; None if nothing is loaded for it."""
         audio = self._audio.last
-        return None if audio is None else f"{audio.embedder.device.type} in {audio.embedder.dtype}"
+        return None if audio is None else audio.embedder.runtime
 
-    def _embedder(self, checkpoint: Checkpoint) -> Embedder:
+    def _embedder(self, checkpoint: Checkpoint) -> CompiledAudioEmbedder | Embedder:
+        """What embeds audio, the quickest way that there is; that of the package goes without torch, on the CPU."""
         with self._loading(checkpoint):
+            if self._device in ("auto", "cpu"):
+                from pe_search.pe_audio.compiled_audio import open_shipped_audio
+
+                compiled = open_shipped_audio(checkpoint)
+                if compiled is not None:
+                    return compiled
             from pe_search.pe_audio.embedder import Embedder
 
             return Embedder(checkpoint, self._device, self._dtype)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from pe_search.pe_audio.snake import COEFFICIENTS, COMPILED
+from pe_search.pe_audio.formula import COEFFICIENTS, COMPILED
 
 _C1, _C2, _C3, _C4, _C5, _C6 = map(np.float32, COEFFICIENTS)
 # Numbers of one channel that are taken from one operation to the next: those of all channels stay in the cache.

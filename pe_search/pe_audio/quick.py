@@ -11,7 +11,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.pe_audio.modeling_pe_audio import eager_attention_forward
 
 from pe_search.pe_audio.dac import Ends, TiledDacEncoder
-from pe_search.pe_audio.narrow import NarrowDacEncoder
+from pe_search.pe_audio.narrow_dac import NarrowDacEncoder
 from pe_search.pe_audio.towers import AudioTower
 
 

@@ -2,13 +2,11 @@
 
 As operations of torch it is five passes, and the sine alone takes longer than the convolution beside it where channels
 are few. Here, on a CPU, it is one loop. numba compiles it when an encoder is loaded, which takes about two seconds and
-needs no compiler on the machine. sin² has period π and is even, so with r = αx/π less its nearest whole number it is a
-polynomial in r², exact to float32's last digits.
+needs no compiler on the machine. `formula.py` has the formula.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -17,18 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-COEFFICIENTS = (
-    9.869602862260178,
-    -32.46957832584235,
-    42.72533843825441,
-    -30.085606154987982,
-    12.989528286426115,
-    -3.27137788056637,
-)
-"""sin²(πr) = c1 r² + c2 r⁴ + … for |r| ≤ ½, by least squares at Chebyshev's points: off by 6e-9 at most."""
+from pe_search.pe_audio.formula import COEFFICIENTS, COMPILED, LEAST, half_turns_and_amounts
 
 _C1, _C2, _C3, _C4, _C5, _C6 = map(np.float32, COEFFICIENTS)
-_LEAST = 1e-9
 # Numbers that the loops take at once.
 _STRETCH = 1_024
 
@@ -44,7 +33,7 @@ class Snake:
 
     def __init__(self, snake: Any) -> None:
         self._alpha: torch.Tensor = snake.alpha.detach()[:, :, None]
-        self._inverse = (self._alpha + _LEAST).reciprocal()
+        self._inverse = (self._alpha + LEAST).reciprocal()
         self._loops = loops(self._alpha.dtype) if self._alpha.device.type == "cpu" else None
         if self._loops is not None:
             self._turns, self._amounts = turns_and_amounts(self._alpha)
@@ -71,14 +60,8 @@ def turns_and_amounts(alpha: torch.Tensor) -> tuple[NDArray[np.float32], NDArray
     """What the loops take of each channel: its `half_turns_and_amounts`."""
     # Several moments side by side, because a loop over few channels is mostly beginning and end.
     times = max(1, _STRETCH // alpha.numel())
-    turns, amounts = half_turns_and_amounts(alpha)
+    turns, amounts = half_turns_and_amounts(alpha.flatten().float().numpy())
     return np.tile(turns, times), np.tile(amounts, times)
-
-
-def half_turns_and_amounts(alpha: torch.Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """How many half turns of the sine an input of 1 is in each channel, and 1 / (α + 1e-9)."""
-    values = alpha.flatten().double().numpy()
-    return (values / math.pi).astype(np.float32), (1 / (values + _LEAST)).astype(np.float32)
 
 
 def flat(signal: torch.Tensor) -> NDArray[Any]:
@@ -86,11 +69,6 @@ def flat(signal: torch.Tensor) -> NDArray[Any]:
     moments = signal.permute(0, 2, 3, 1).view(-1)
     array: NDArray[Any] = (moments.view(torch.uint16) if signal.dtype == torch.bfloat16 else moments).numpy()
     return array
-
-
-# Contraction into fused multiply-adds is all that is taken of what `fastmath` allows: the rest could drop the rounding
-# to a whole number, or take for granted that no number is infinite.
-COMPILED: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}, "error_model": "numpy", "boundscheck": False}
 
 
 @cache

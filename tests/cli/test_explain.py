@@ -55,7 +55,7 @@ def test_what_embedded_audio(explained, library, tmp_path):
     assert explained("--like", held, "-k", 1) == ["audio: its embeddings are in the store", f"like {held}: {searched}"]
     other = write_audio(tmp_path / "other.wav", noise(2.0, 77))
     assert explained("--like", other, "-k", 1) == [
-        "audio: 3 windows embedded by torch on cpu in float32",
+        "audio: 3 windows embedded on cpu in float32",
         f"like {other}: {searched}",
     ]
 

@@ -11,7 +11,7 @@ from transformers.models.pe_audio.modeling_pe_audio import PeAudioDacEncoder
 
 from pe_search.pe_audio import dac
 from pe_search.pe_audio.dac import Ends, TiledDacEncoder
-from pe_search.pe_audio.narrow import NarrowDacEncoder
+from pe_search.pe_audio.narrow_dac import NarrowDacEncoder
 
 pytestmark = pytest.mark.usefixtures("two_threads")
 

@@ -30,8 +30,8 @@ def explain(library: Library, request: Request, answers: Sequence[Answer]) -> No
     if from_where:
         say(f"texts: {', '.join(from_where)}")
     if embedding.windows_embedded:
-        runtime = f"torch on {library.model.loaded.audio_runtime}"
-        say(f"audio: {counted(embedding.windows_embedded, 'window')} embedded by {runtime}")
+        runtime = library.model.loaded.audio_runtime
+        say(f"audio: {counted(embedding.windows_embedded, 'window')} embedded on {runtime}")
     elif any(query.references for query in request.queries):
         say("audio: its embeddings are in the store")
     for answer in answers:
