@@ -225,25 +225,6 @@ def test_windows_of_any_lengths_come_out_as_if_alone(tmp_path, layout, dac_chann
     assert min(float(mask.float().mean()) for mask in ragged) < 0.95
 
 
-def test_a_batch_has_at_most_a_tenth_of_padding(plain_checkpoint, monkeypatch):
-    monkeypatch.setattr(embedder_module, "_CPU_BATCH_OF_NARROW_S", 2.0)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
-    lengths = [frames * 1920 for frames in (20, 5, 13, 18, 1, 20, 15, 18, 1, 17, 9)]
-    # Two of these are as much as goes in 2 s; 17 and 15 leave 2 of 34 empty, 13 and 9 would leave 4 of 26.
-    assert list(embedder._batches(lengths)) == [[0, 5], [3, 7], [9, 6], [2], [10], [1], [4, 8]]
-    rng = np.random.default_rng(0)
-    many = [int(length) for length in rng.integers(5, 21, 300) * 1920]
-    batches = list(embedder._batches(many))
-    assert sorted(row for batch in batches for row in batch) == list(range(300))
-    for batch in batches:
-        held = [many[row] for row in batch]
-        assert sum(held) >= 0.9 * max(held) * len(held)
-        assert max(held) * len(held) <= 2 * 48_000
-    # What a batch holds is bounded by its seconds more often than by its padding.
-    assert len(batches) < 1.3 * sum(many) / (2 * 48_000)
-
-
 def test_no_windows(plain_checkpoint):
     embedder = Embedder(find_checkpoint(str(plain_checkpoint[0])), device="cpu")
     assert embedder.embed_windows([]).shape == (0, 32)
