@@ -13,9 +13,10 @@ import typer
 from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.options import StoreOption, a_number, format_option, store_directory
 from pe_search.cli.output.hints import is_on_terminal
-from pe_search.cli.output.hits import Rows, write_paths, write_renderable
+from pe_search.cli.output.hits import Rows, write_paths
 from pe_search.cli.output.messages import counted, say, say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
+from pe_search.cli.output.tables import PathTable
 from pe_search.library import Library
 from pe_search.queries import SAME_FROM_COSINE, Duplicate
 
@@ -116,15 +117,12 @@ def _write(groups: Sequence[Sequence[Duplicate]], group_format: GroupFormat) -> 
 
 
 def _write_table(groups: Sequence[Sequence[Duplicate]]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("#", justify="right", style="dim")
-    table.add_column("cosine", justify="right", style="green")
-    table.add_column("clip", overflow="fold")
+    table = PathTable()
+    table.add_column("#", right=True, style="dim")
+    table.add_column("cosine", right=True, style="green")
+    table.add_column("clip")
     for number, group in enumerate(groups, start=1):
         for place, clip in enumerate(group):
             likeness = "bytes" if clip.is_same_bytes else f"{clip.cosine:.3f}"
-            table.add_row("" if place else str(number), likeness if place else "", Text(shown_path(clip.path)))
-    write_renderable(table)
+            table.add_row("" if place else str(number), likeness if place else "", shown_path(clip.path))
+    table.write()

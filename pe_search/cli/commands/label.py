@@ -31,10 +31,11 @@ from pe_search.cli.input.options import (
     store_directory,
 )
 from pe_search.cli.output.hints import is_on_terminal, say_odd_texts
-from pe_search.cli.output.hits import Rows, times, write_renderable
+from pe_search.cli.output.hits import Rows, times
 from pe_search.cli.output.messages import printable, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
+from pe_search.cli.output.tables import PathTable
 from pe_search.errors import StoreError
 from pe_search.library import Library
 from pe_search.listener import Listener
@@ -230,25 +231,19 @@ def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_roo
 
 
 def _write_table(labelled: Iterable[Sequence[Hit]]) -> None:
-    """A row for each clip: its best label, and what else is likely."""
-    from rich.table import Table
+    """A row for each clip: its best label, and behind it what else is likely."""
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("prob.", justify="right", style="green")
-    table.add_column("label", style="bold")
-    table.add_column("time", justify="right", style="cyan", no_wrap=True)
-    table.add_column("clip", overflow="fold")
-    table.add_column("also", style="dim")
+    table = PathTable()
+    table.add_column("prob.", right=True, style="green")
+    table.add_column("time", right=True, style="cyan")
+    table.add_column("label", wraps=True)
+    table.add_column("clip")
     for best, *others in labelled:
-        also = ", ".join(
-            f"{printable(hit.query)} {hit.probability:.2f}" for hit in others if hit.probability >= _LIKELY
-        )
-        table.add_row(
-            f"{best.probability:.2f}",
-            Text(printable(best.query)),
-            times(best.start_s, best.end_s),
-            Text(shown_path(best.path)),
-            Text(also),
-        )
-    write_renderable(table)
+        label = Text(printable(best.query), style="bold")
+        for hit in others:
+            if hit.probability >= _LIKELY:
+                label.append(f", {printable(hit.query)} {hit.probability:.2f}", style="not bold dim")
+        when = times(best.start_s, best.end_s)
+        table.add_row(f"{best.probability:.2f}", when, label, shown_path(best.path))
+    table.write()

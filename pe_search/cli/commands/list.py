@@ -15,12 +15,13 @@ from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.options import NullOption, StoreOption, format_option, store_directory
 from pe_search.cli.output.hits import Rows, write_paths
 from pe_search.cli.output.messages import say, shown_path
+from pe_search.cli.output.tables import is_wide, with_path
 from pe_search.clock import clock
 from pe_search.library import Library
 from pe_search.records import IndexedClip
 
 _FIELDS = ("path", "duration_s", "windows", "indexed_at", "is_incomplete", "is_gone")
-_HEADING = f"{'length':>9}  {'windows':>7}  {'indexed':<16}  clip"
+_COLUMNS = f"{'length':>9}", f"{'windows':>7}", f"{'indexed':<16}"
 
 
 class ListFormat(StrEnum):
@@ -85,7 +86,9 @@ def _write(clips: Iterator[IndexedClip], list_format: ListFormat, null: bool) ->
         if list_format is ListFormat.PATHS:
             write_paths([clip.path], null=null)
         elif list_format is ListFormat.TABLE:
-            typer.echo(f"{_HEADING}\n{_line(clip)}" if count == 1 else _line(clip))
+            if count == 1:
+                typer.echo(_joined(*_COLUMNS, "clip"))
+            typer.echo(_line(clip))
         else:
             rows.write_all([_values(clip)])
     sys.stdout.buffer.flush()
@@ -97,7 +100,11 @@ def _line(clip: IndexedClip) -> str:
     indexed = "-" if clip.indexed_at_s is None else f"{_at(clip.indexed_at_s).astimezone():%Y-%m-%d %H:%M}"
     marks = [*(["incomplete"] if clip.missing is not None else []), *(["gone"] if clip.is_gone() else [])]
     marked = f" ({', '.join(marks)})" if marks else ""
-    return f"{length:>9}  {clip.windows:>7,}  {indexed:<16}  {shown_path(clip.path)}{marked}"
+    return _joined(f"{length:>9}", f"{clip.windows:>7,}", f"{indexed:<16}", f"{shown_path(clip.path)}{marked}")
+
+
+def _joined(length: str, windows: str, indexed: str, path: str) -> str:
+    return with_path("  ".join([length, windows, indexed] if is_wide() else [length, indexed]), path)
 
 
 def _values(clip: IndexedClip) -> Iterator[object]:

@@ -9,7 +9,10 @@ import typer
 
 from pe_search.cli.input.completion import complete_checkpoint
 from pe_search.cli.output.messages import say
+from pe_search.cli.output.tables import fact_lines, room
 from pe_search.model import builtin_concepts, fetch_checkpoint, short_names
+
+_WIDTH = 78
 
 
 def models(
@@ -46,9 +49,9 @@ def models(
         say(f"{checkpoint.name} is on this machine, revision {checkpoint.revision}.")
         return
     names = short_names()
-    width = max(map(len, names))
-    for name, where in names.items():
-        typer.echo(f"{name:<{width}}  {where}")
+    for line in fact_lines(names.items()):
+        typer.echo(line)
     concepts = builtin_concepts()
-    typer.echo(f"\nThe built-in checkpoint was taught {len(concepts)} kinds of sound:\n")
-    typer.echo(textwrap.fill(", ".join(concepts), width=78, initial_indent="  ", subsequent_indent="  "))
+    width = min(_WIDTH, room())
+    typer.echo(f"\n{textwrap.fill(f'The built-in checkpoint was taught {len(concepts)} kinds of sound:', width)}\n")
+    typer.echo(textwrap.fill(", ".join(concepts), width, initial_indent="  ", subsequent_indent="  "))

@@ -14,6 +14,7 @@ import typer
 
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import counted, printable
+from pe_search.cli.output.tables import fact_lines
 from pe_search.library import Library
 from pe_search.records import Incomplete, LeftOut
 
@@ -105,9 +106,9 @@ def status(
         "on disk": _megabytes(found.size_bytes),
         "written": written_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     }
-    width = max(map(len, rows))
-    for name, value in [*rows.items(), *zip(chain(["folders"], repeat("")), _lines_of(found.roots), strict=False)]:
-        typer.echo(f"{name:<{width}}  {value}")
+    folders = zip(chain(["folders"], repeat("")), _lines_of(found.roots), strict=False)
+    for line in fact_lines([*rows.items(), *folders], whole=("store", "folders", "")):
+        typer.echo(line)
 
 
 def _facts(root: Root) -> dict[str, object]:

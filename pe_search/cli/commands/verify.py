@@ -8,6 +8,7 @@ import typer
 
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import counted, say, say_problem
+from pe_search.cli.output.tables import fact_lines
 from pe_search.library import Library
 
 # float16 keeps 11 bits of a number, which is 0.05 % at most; bfloat16, which a model may be run in, keeps 8.
@@ -54,8 +55,7 @@ def verify(
         "gone": f"{len(found.gone):,}",
         "changed": f"{len(found.changed):,}",
     }
-    width = max(map(len, rows))
-    for name, value in rows.items():
-        typer.echo(f"{name:<{width}}  {value}")
+    for line in fact_lines(rows.items()):
+        typer.echo(line)
     if found.problems or not found.largest_relative <= _MOST_DRIFT:
         raise typer.Exit(1)

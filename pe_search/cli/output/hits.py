@@ -12,14 +12,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
 from pe_search.cli.output.messages import printable, shown_path
+from pe_search.cli.output.tables import PathTable
 from pe_search.clock import clock
 from pe_search.queries import Hit
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rich.console import RenderableType
-    from rich.table import Table
 
 
 class HitFormat(StrEnum):
@@ -74,29 +72,24 @@ def _write_table(hits: Sequence[Hit]) -> None:
         table = hit_table(hits[0].query)
         for hit in hits:
             add_hit(table, hit)
-        write_renderable(table)
+        table.write()
 
 
-def hit_table(query: str) -> Table:
+def hit_table(query: str) -> PathTable:
     """An empty table for the hits of a query."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, title_justify="left", title_style="bold")
-    table.title = Text(printable(query))
-    table.add_column("#", justify="right", style="dim")
-    table.add_column("prob.", justify="right", style="green")
-    table.add_column("score", justify="right", style="dim")
-    table.add_column("time", justify="right", style="cyan", no_wrap=True)
-    table.add_column("clip", overflow="fold")
+    table = PathTable(printable(query))
+    table.add_column("#", right=True, style="dim")
+    table.add_column("prob.", right=True, style="green")
+    table.add_column("score", right=True, style="dim", if_wide=True)
+    table.add_column("time", right=True, style="cyan")
+    table.add_column("clip")
     return table
 
 
-def add_hit(table: Table, hit: Hit) -> None:
+def add_hit(table: PathTable, hit: Hit) -> None:
     """Add a row to a `hit_table`."""
     from rich.text import Text
 
-    # Text, not str: a name with square brackets in it is no markup.
     clip = Text(shown_path(hit.path))
     if hit.copies:
         clip.append(f" +{len(hit.copies):,} {'copy' if len(hit.copies) == 1 else 'copies'}", "dim")
@@ -121,17 +114,6 @@ def style_of(probability: float) -> str | None:
 def times(start_s: float, end_s: float) -> str:
     """From when to when, for people."""
     return f"{clock(start_s)}–{clock(end_s)}"
-
-
-def write_renderable(renderable: RenderableType) -> None:
-    """Write to stdout what rich makes of something."""
-    from rich.console import Console
-
-    console = Console(soft_wrap=False)
-    with console.capture() as captured:
-        console.print(renderable)
-    # Not printed by rich, which would end the program by itself when the pipe is closed.
-    sys.stdout.write(captured.get())
 
 
 def write_paths(paths: Iterable[Path], *, null: bool = False) -> None:

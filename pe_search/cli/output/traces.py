@@ -15,9 +15,9 @@ from pe_search.cli.output.hits import (
     style_of,
     times,
     write_paths,
-    write_renderable,
 )
 from pe_search.cli.output.messages import printable, shown_path
+from pe_search.cli.output.tables import strip_room, with_path, write_renderable
 from pe_search.queries import Hit, Span, Trace
 
 if TYPE_CHECKING:
@@ -123,9 +123,13 @@ def _write_trace(trace: Trace) -> None:
     table.add_column(justify="right", style="cyan", no_wrap=True)
     for span in trace.spans:
         table.add_row(f"{span.probability:.2f}", times(span.start_s, span.end_s))
-    write_renderable(Text(printable(trace.query), style="bold").append(f"  {shown_path(trace.path)}", style="not bold"))
-    write_renderable(_Strip(trace))
-    write_renderable(table)
+    query = printable(trace.query)
+    heading = Text(with_path(query, shown_path(trace.path)))
+    heading.stylize("bold", 0, len(query))
+    write_renderable(heading)
+    width = strip_room()
+    write_renderable(_Strip(trace), width)
+    write_renderable(table, width)
 
 
 def _write_hits(hits: Sequence[tuple[Hit, Trace | None]]) -> None:
@@ -135,11 +139,11 @@ def _write_hits(hits: Sequence[tuple[Hit, Trace | None]]) -> None:
     for hit, trace in hits:
         add_hit(table, hit)
         if trace is not None:
-            table.add_row("", "", "", "", _Strip(trace))
+            table.add_strip(_Strip(trace))
             for span in trace.spans:
                 style = style_of(span.probability)
-                table.add_row("", f"{span.probability:.2f}", "span", times(span.start_s, span.end_s), "", style=style)
-    write_renderable(table)
+                table.add_row("", f"{span.probability:.2f}", "", times(span.start_s, span.end_s), "span", style=style)
+    table.write()
 
 
 class _Strip:
