@@ -22,8 +22,8 @@ SHORT = Path("/s/rain.wav")
 LONG = Path("/sounds/field recordings/a rather long name of a folder/and another one/dawn chorus at the lake.flac")
 
 
-@pytest.fixture(autouse=True)
-def _all_are_there(monkeypatch) -> None:
+@pytest.fixture
+def all_are_there(monkeypatch) -> None:
     """So that no hit is marked as gone."""
     monkeypatch.setattr(hits_module.os.path, "lexists", lambda _path: True)
 
@@ -51,7 +51,7 @@ def check(lines: list[str], columns: int, *paths: Path) -> None:
         assert any(line.endswith(str(path)) for line in lines), path
 
 
-def test_hits(columns, capsysbinary):
+def test_hits(columns, all_are_there, capsysbinary):
     HitWriter(HitFormat.TABLE).write([hit(SHORT, 1), hit(LONG, 2, start_s=3_600), hit(SHORT, 10)])
     lines = plain(capsysbinary.readouterr().out.decode())
     check(lines, columns, SHORT, LONG)
@@ -61,7 +61,7 @@ def test_hits(columns, capsysbinary):
     assert len(lines) == 6, "only the path that has no room beside the rest is below it"
 
 
-def test_hits_with_spans(columns, capsysbinary):
+def test_hits_with_spans(columns, all_are_there, capsysbinary):
     trace = Trace("rain", LONG, 0, 10, np.linspace(0, 1, 250, dtype=np.float32), (Span(7.0, 10.0, 0.9),))
     HitTraceWriter(HitFormat.TABLE).write([(hit(LONG, 1), trace)])
     lines = plain(capsysbinary.readouterr().out.decode())
@@ -111,7 +111,7 @@ def test_commands(columns, args, run_cli, library, tmp_path):
         assert any(line == str(library.sounds / "dogs/bark.wav") for line in shown)
 
 
-def test_in_a_pipe_each_row_is_a_line(monkeypatch, capsysbinary):
+def test_in_a_pipe_each_row_is_a_line(all_are_there, monkeypatch, capsysbinary):
     monkeypatch.delenv("COLUMNS")
     HitWriter(HitFormat.TABLE).write([hit(SHORT, 1), hit(LONG, 2)])
     lines = plain(capsysbinary.readouterr().out.decode())
