@@ -32,6 +32,7 @@ HOME_SHOWN = "/home/me"
 MORE = "…"
 _CONSOLE = re.compile(r"(?ms)^```console\n(.*?)^```$")
 _STATUS = re.compile(r"#.*\bexit status (\d+)")
+_IS_PIPED = re.compile(r" \| |--format (?!table)")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x07")
 # How long it took and on what, and what a draw of temporary names or a clock decided.
 _MACHINE = (
@@ -170,7 +171,11 @@ class Place:
         os.close(theirs)
         seen = _read_terminal(ours, typed)
         os.close(ours)
-        return process.wait(), self._lines(seen)
+        lines = self._lines(seen)
+        if _IS_PIPED.search(turn.command):
+            # A bar leaves an empty line on a terminal that can't move its cursor, and tables are not meant here.
+            lines = [line for line in lines if line]
+        return process.wait(), lines
 
     def _lines(self, seen: bytes) -> list[str]:
         text = _ESCAPES.sub("", seen.decode()).replace("\r\n", "\n").replace(str(self.home), HOME_SHOWN)
@@ -228,7 +233,8 @@ def but_for_the_machine(lines: list[str]) -> list[str]:
 
 def starts_new(page: str) -> bool:
     """Whether the commands of a page begin with nothing indexed."""
-    return "index" in next((turn.command for turn in turns_of((ROOT / page).read_text("utf-8"))), "")
+    first = next((turn.command for turn in turns_of((ROOT / page).read_text("utf-8"))), "")
+    return first == "pe-search index sounds"
 
 
 def run_page(place: Place, page: str) -> Iterator[tuple[Turn, int, list[str]]]:
