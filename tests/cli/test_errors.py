@@ -352,6 +352,7 @@ def test_help_names_every_command(run_cli, args):
         "rebuild",
         "serve",
         "models",
+        "config",
         "help",
     ]
 

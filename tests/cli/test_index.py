@@ -69,8 +69,8 @@ def facts(store: Path) -> dict[str, object]:
 
 
 def clips_in(store: Path) -> set[str]:
-    """The names of the clips that a query can find."""
-    out = invoke("query", "rain", "-k", 10_000, "--format", "jsonl", "--store", store).out
+    """The names of the clips."""
+    out = invoke("list", "--format", "jsonl", "--store", store).out
     return {Path(json.loads(line)["path"]).name for line in out.splitlines()}
 
 

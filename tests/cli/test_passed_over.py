@@ -31,7 +31,7 @@ def index(plain_checkpoint, tmp_path):
 
 
 def clips_in(store: Path) -> set[str]:
-    out = invoke("query", "rain", "-k", 1_000, "--format", "jsonl", "--store", store).out
+    out = invoke("list", "--format", "jsonl", "--store", store).out
     return {Path(json.loads(line)["path"]).name for line in out.splitlines()}
 
 

@@ -17,7 +17,7 @@ from pe_search.store.listed import ListedPaths
 from pe_search.store.manifest import read_manifest
 from tests.faults.conftest import SOUNDS, Scene, calls_of, contents, file_kinds, is_one_line_why, one_of_each_kind
 from tests.faults.warm import BadDisk, Fault, Warm
-from tests.store.formats import answered, make_store
+from tests.store.formats import answered, make_store, matches_of
 
 pytestmark = pytest.mark.slow
 
@@ -76,8 +76,7 @@ def test_a_conversion_is_done_or_not_and_can_be_done_again(warm_with_bad_disk, d
         assert rows_of(store) == converted
         with Store.open(store) as opened:
             for one in answered(version):
-                matches = opened.finder.best_matches(one.query, 100, all_windows=True).best
-                assert [(match.path, match.start_s, match.end_s, match.score) for match in matches] == one.hits
+                assert matches_of(opened, one.query) == one.hits
         # What a killed process leaves of a draft is for the next one that writes to remove.
         assert warm.run("rebuild", "--store", store).status == 0
         assert file_kinds(store) == kinds

@@ -15,7 +15,7 @@ from pe_search.store import FORMAT_VERSION, Store, conversion, read_manifest_if_
 from pe_search.store.lock import NotWritableError, WriterLock
 from pe_search.store.manifest import OldFormatError, read_manifest
 from pe_search.store.salvage import salvage_if_damaged
-from tests.store.formats import VERSIONS, answered, make_store
+from tests.store.formats import VERSIONS, answered, make_store, matches_of
 
 CLIPS = {
     Path(os.fsdecode(name)): Clip(Path(os.fsdecode(name)), 1000 + row, 1_700_000_000_000_000_000 + row)
@@ -45,8 +45,7 @@ def assert_answers_as_before(directory: Path, version: int) -> None:
     problems: list[Problem] = []
     with Store.open(directory, on_problem=problems.append) as store:
         for one in answered(version):
-            matches = store.finder.best_matches(one.query, 100, all_windows=True).best
-            assert [(match.path, match.start_s, match.end_s, match.score) for match in matches] == one.hits
+            assert matches_of(store, one.query) == one.hits
     assert problems == []
 
 

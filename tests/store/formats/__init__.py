@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.store import Store
+
 HERE = Path(__file__).parent
 VERSIONS = sorted(int(folder.name) for folder in HERE.iterdir() if folder.name.isdigit())
 
@@ -40,6 +42,13 @@ def make_store(directory: Path, version: int) -> None:
                 db.execute("PRAGMA journal_mode = WAL")
     for name in ("manifest.json", "index.vectors"):
         shutil.copy(kept / name, directory)
+
+
+def matches_of(store: Store, query: NDArray[np.float32]) -> list[tuple[Path, float, float, float]]:
+    """Path, start, end and score of every window, best first; of clips of the same bytes, each by itself."""
+    found = store.finder.best_matches(query, 100, all_windows=True).best
+    rows = [(path, one.start_s, one.end_s, one.score) for one in found for path in (one.path, *one.copies)]
+    return sorted(rows, key=lambda row: (-row[3], bytes(row[0]), row[1]))
 
 
 def answered(version: int) -> list[Answered]:
