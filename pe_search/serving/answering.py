@@ -86,10 +86,13 @@ class Answering:
     Args:
         directory: The store's.
         on_compile: Called when a large text tower is about to be compiled.
+
+    Attributes:
+        directory: The store's.
     """
 
     def __init__(self, directory: Path, on_compile: Callable[[], None]) -> None:
-        self._directory = directory
+        self.directory = directory
         # All threads share what is loaded.
         self._loaded = Library(directory, on_compile=on_compile).model.loaded
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answering")
@@ -224,7 +227,7 @@ class Answering:
             opened = None
         if opened is None:
             problems: list[Problem] = []
-            opened = _Opened(Library(self._directory, loaded=self._loaded, on_problem=problems.append), problems)
+            opened = _Opened(Library(self.directory, loaded=self._loaded, on_problem=problems.append), problems)
             opened.library.open()
         try:
             yield opened

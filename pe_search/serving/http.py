@@ -14,11 +14,13 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import uvicorn
 from fastapi import Depends, FastAPI, HTTPException
@@ -39,6 +41,7 @@ from pe_search import __version__
 from pe_search.errors import PeSearchError
 from pe_search.queries import Query, Request
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError, StoppedError, TooMuchError
+from pe_search.serving.described import CONTENT_SECURITY_POLICY, page_of
 from pe_search.serving.lines import PATIENCE_S, Reply
 from pe_search.serving.web import Web, bracketed
 
@@ -47,6 +50,7 @@ _LONGEST_TEXT = 1_000
 _LONGEST_PATH = 4_096
 _LONGEST_HEAD_BYTES = 1 << 18
 _MOST_CONNECTIONS = 64
+_ABSOLUTE = r"^([A-Za-z]:)?[/\\]" if sys.platform == "win32" else "^/"
 
 
 class _HitModel(BaseModel):
@@ -67,6 +71,30 @@ class _Refusal(BaseModel):
     detail: str
 
 
+class _Overview(BaseModel):
+    name: str
+    version: str
+    store: str
+    endpoints: dict[str, str]
+
+
+async def _refuse_unknown(connection: HttpRequest) -> None:
+    """Refuse parameters that there are not: a word that is mistyped must not be taken for one that was left out."""
+    known = [parameter.alias for parameter in connection.scope["route"].dependant.query_params]
+    for name in connection.query_params:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise HTTPException(400, f"There is no parameter {name!r}.{meant} There are: {', '.join(known)}.")
+
+
+_WHO: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The Host header names another machine", "content": {"text/plain": {}}},
+    401: {"model": _Refusal, "description": "The token is missing or wrong"},
+    403: {"model": _Refusal, "description": "The web page's origin was not allowed"},
+}
+
+
 def make_app(answering: Answering, web: Web) -> FastAPI:
     """The ASGI application.
 
@@ -79,7 +107,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
         title="pe-search",
         version=__version__,
         description="Find sounds by what they sound like.",
-        # Both would fetch scripts from another site.
+        # FastAPI's own would fetch scripts from another site.
         docs_url=None,
         redoc_url=None,
         middleware=[
@@ -92,14 +120,32 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
         dependencies=[] if web.token is None else [Depends(HTTPBearer(auto_error=False))],
     )
 
+    @app.get("/", summary="What this is, and what can be asked", response_model=_Overview, responses=_WHO)
+    async def overview() -> _Overview:
+        operations = app.openapi()["paths"]
+        endpoints = {path: operation["get"]["summary"] for path, operation in operations.items() if path != "/"}
+        more = {"/docs": "All of this as a page", "/openapi.json": "All of this for programs"}
+        # A name that is not UTF-8 has no place in JSON.
+        store = str(answering.directory).encode(errors="backslashreplace").decode()
+        return _Overview(name="pe-search", version=__version__, store=store, endpoints=endpoints | more)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        policy = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
+        return Response(page_of(app.openapi()), media_type="text/html", headers=policy)
+
     @app.get(
         "/hits",
+        dependencies=[Depends(_refuse_unknown)],
         summary="The clips that sound most like a text",
         response_model=_Hits,
-        responses={
-            400: {"description": "The Host header names another machine", "content": {"text/plain": {}}},
-            401: {"model": _Refusal, "description": "The token is missing or wrong"},
-            403: {"model": _Refusal, "description": "The web page's origin was not allowed"},
+        responses=_WHO
+        | {
+            400: {
+                "model": _Refusal,
+                "description": "There is no such parameter; or the Host header names another machine",
+                "content": {"text/plain": {}},
+            },
             413: {"model": _Refusal, "description": "More hits or windows than one request may ask for"},
             500: {"model": _Refusal, "description": "The store can't be searched"},
             503: {"model": _Refusal, "description": "Too many requests at once, or the server is ending"},
@@ -117,7 +163,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
         ] = 10,
         under: Annotated[
             str | None,
-            Parameter(max_length=_LONGEST_PATH, pattern="^/", description="Only clips below this absolute path"),
+            Parameter(max_length=_LONGEST_PATH, pattern=_ABSOLUTE, description="Only clips below this absolute path"),
         ] = None,
         all_windows: Annotated[bool, Parameter(description="Every window of a clip, not only its best")] = False,
         min_probability: Annotated[

@@ -50,7 +50,7 @@ def serve(
 
     Raises:
         PeSearchError: If there is no store, its checkpoint can't be loaded, it has a server already, there is no place
-            for a socket or HTTP, or what HTTP needs is not installed; on Windows, also without HTTP.
+            for a socket or HTTP; on Windows, also without HTTP.
         OSError: If the folder for sockets can't be made or written to.
     """
     if sys.platform == "win32" and web is None:
@@ -102,12 +102,9 @@ async def _serve(
 
 
 def _http_server(answering: Answering, web: Web) -> HttpServer:
-    try:
-        from pe_search.serving.http import HttpServer, make_app
-    except ModuleNotFoundError as error:
-        raise PeSearchError(
-            f"--http needs {error.name}, which is not installed; `pip install 'pe-search[http]'` does it."
-        ) from error
+    # A server without HTTP needs none of it.
+    from pe_search.serving.http import HttpServer, make_app
+
     return HttpServer(make_app(answering, web))
 
 

@@ -19,6 +19,7 @@ HEAVY = (
     "numpy",
     "onnxruntime",
     "pathspec",
+    "pydantic",
     "rich",
     "soundfile",
     "soxr",
@@ -26,6 +27,7 @@ HEAVY = (
     "tomllib",
     "torch",
     "transformers",
+    "uvicorn",
 )
 
 _PROGRAM = f"""

@@ -343,16 +343,6 @@ def test_a_port_that_is_taken_is_told(run_cli, library):
     assert outcome.err == f"pe-search: Port {port} of 127.0.0.1 can't be served: Address already in use.\n"
 
 
-def test_without_what_http_needs_it_says_how_to_get_it(run_cli, library, monkeypatch):
-    monkeypatch.setitem(sys.modules, "fastapi", None)
-    monkeypatch.delitem(sys.modules, "pe_search.serving.http", raising=False)
-    outcome = run_cli("serve", "--http", "0", "--store", library.store)
-    assert (outcome.status, outcome.out) == (2, b"")
-    assert outcome.err == (
-        "pe-search: --http needs fastapi, which is not installed; `pip install 'pe-search[http]'` does it.\n"
-    )
-
-
 def test_there_must_be_a_store(run_cli, tmp_path):
     outcome = run_cli("serve", "--store", tmp_path / "none")
     assert (outcome.status, outcome.out) == (2, b"")

@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import http.client
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -19,10 +21,12 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
+from pe_search import __version__
 from pe_search.cli.output.hits import HIT_FIELDS
 from pe_search.errors import PeSearchError
 from pe_search.serving import http as http_module
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError
+from pe_search.serving.described import page_of
 from pe_search.serving.http import HttpServer, make_app
 from pe_search.serving.web import Web, bind, url_of
 from tests.made_up import FakeEmbedder
@@ -109,11 +113,61 @@ def test_when_there_is_too_much_to_do_it_says_so(client, answering, monkeypatch)
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("limit", ""), ("texts", " Did you mean text?"), ("min_prob", " Did you mean min_probability?")]
+)
+def test_a_parameter_that_there_is_not_is_refused(client, name, meant):
+    response = client.get(f"/hits?text=1+0+0&{name}=3")
+    known = "text, k, under, all_windows, min_probability, exact"
+    said = f"There is no parameter '{name}'.{meant} There are: {known}."
+    assert (response.status_code, response.json()) == (400, {"detail": said})
+
+
+def test_the_root_says_what_there_is(client, store):
+    response = client.get("/")
+    assert response.status_code == 200
+    assert response.json() == {
+        "name": "pe-search",
+        "version": __version__,
+        "store": str(store),
+        "endpoints": {
+            "/hits": "The clips that sound most like a text",
+            "/docs": "All of this as a page",
+            "/openapi.json": "All of this for programs",
+        },
+    }
+    for path in response.json()["endpoints"]:
+        assert client.get(f"{path}?text=1+0+0").status_code == 200
+
+
+def test_the_page_names_every_parameter_and_needs_no_other_site(client):
+    response = client.get("/docs")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"].startswith("default-src 'none';")
+    page = response.text
+    for parameter in ("text", "k", "under", "all_windows", "min_probability", "exact"):
+        assert f"<tr><td><code>{parameter}</code><td>" in page
+    assert "<td>integer 1 to 10000 or all, default 10<td>" in page
+    assert "<td>string, repeatable, required<td>" in page
+    assert re.findall(r"(?:src|href)=\"([^\"]*)", page) == ["/openapi.json"]
+    assert not re.search(r"<script|<link|<img|@import|url\(|https?:", page)
+
+
+def test_what_is_described_is_escaped():
+    info = {"title": "<b>", "version": "&", "description": '"<i>"'}
+    parameter = {"name": "<name>", "schema": {"type": "<s>", "default": "<d>"}, "description": "<m>"}
+    operation = {"summary": "<u>", "parameters": [parameter], "responses": {"<4>": {"description": "<r>"}}}
+    page = page_of({"info": info, "paths": {"<path>": {"get": operation}}})
+    for text in ("<b>", "<i>", "<name>", "<s>", "<d>", "<m>", "<u>", "<4>", "<r>", "<path>"):
+        assert text not in page
+        assert escape(text, quote=False) in page
+
+
 def test_it_describes_itself_without_fetching_anything(client):
     description = client.get("/openapi.json").json()
-    assert set(description["paths"]) == {"/hits"}
+    assert set(description["paths"]) == {"/", "/hits"}
     assert list(description["components"]["schemas"]["_HitModel"]["properties"]) == list(HIT_FIELDS)
-    assert client.get("/docs").status_code == client.get("/redoc").status_code == 404
+    assert client.get("/redoc").status_code == 404
 
 
 # Whom
