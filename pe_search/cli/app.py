@@ -55,6 +55,10 @@ class _Command(TyperCommand):
                 ctx.default_map = {name: [one] if name in several else one for name, one in defaults.items()}
         return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        # Typer has braces around what must be given, which read as if they were to be typed.
+        return [piece.removeprefix("{").removesuffix("}") for piece in super().collect_usage_pieces(ctx)]
+
     def get_help(self, ctx: Any) -> str:
         from pe_search.cli.help import command_help, help_text
 

@@ -113,3 +113,12 @@ def test_an_option_has_its_default_in_words():
     assert entries["--min-probability P"].default == "0"
     assert entries["--spans"].default == ""
     assert entries["--plus [W:]TEXT..."].text.startswith("Add TEXT")
+
+
+@pytest.mark.parametrize("command", sorted(name for names in COMMANDS.values() for name in names))
+def test_a_usage_line_has_brackets_around_what_may_be_left_out_and_nothing_else(run_cli, command):
+    usage = run_cli(command, "--help").out.decode().splitlines()[0]
+    assert re.fullmatch(
+        rf"Usage: pe-search {command} \[OPTIONS\]( \[[A-Z_]+(\.\.\.)?( [A-Z_]+(\.\.\.)?)*\]| [A-Z_]+(\.\.\.)?)*", usage
+    )
+    assert ("PATH..." in usage) is (command in ("index", "label", "remove"))
