@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +47,9 @@ def merge(store: Store, other: Store) -> int:
         known_paths = held.keys() | {one.clip.path for one in store.catalog.left_out()} | other.catalog.clips().keys()
         store.catalog.commit(left_out=[one for one in other.catalog.left_out() if one.clip.path not in known_paths])
         known_roots = {root.path for root in read_roots(store.catalog)}
-        write_roots(store.catalog, [root for root in read_roots(other.catalog) if root.path not in known_roots])
+        # Those of another machine would be taken for disks that are not mounted, by every run.
+        arriving = [root for root in read_roots(other.catalog) if root.path not in known_roots]
+        write_roots(store.catalog, [root for root in arriving if os.path.lexists(root.path)])
     store.catalog.drop_unused_contents()
     store.finder.refresh()
     return clips

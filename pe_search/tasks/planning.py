@@ -179,10 +179,11 @@ def _holds_anything(root: str, skipped: Set[str], skipped_in_order: Sequence[str
 
     An empty folder says nothing: it may be the place where a disk is not mounted.
     """
-    return root in skipped or any(_is_there(skipped_in_order[place]) for place in _below(root, skipped_in_order))
+    return root in skipped or any(holds_something(skipped_in_order[place]) for place in _below(root, skipped_in_order))
 
 
-def _is_there(path: str) -> bool:
+def holds_something(path: str) -> bool:
+    """Whether a path is a file, or a folder that can be looked into and isn't empty."""
     try:
         with os.scandir(path) as entries:
             return next(entries, None) is not None

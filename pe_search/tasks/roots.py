@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pe_search.audio.exclude import Patterns, parse_patterns
 from pe_search.reports import PassedOver, Root
-from pe_search.tasks.planning import Plan
+from pe_search.tasks.planning import Plan, holds_something
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class RunRoots:
 
     Attributes:
         roots: With the patterns of this run, and all else as it was known before.
-        forgotten: Known ones that are gone from a folder that is known as well, which tells that their clips are gone.
+        forgotten: Known ones that are gone, and not because a disk is not mounted: a folder above that is known as
+            well, or of a file its own folder, is there without them. So are their clips.
     """
 
     roots: tuple[Root, ...]
@@ -61,16 +62,22 @@ def given_roots(given: Iterable[Path], exclude: Sequence[str], before: Iterable[
     return RunRoots(tuple(replace(known.get(path, Root(path)), exclude=tuple(exclude)) for path in paths))
 
 
-def known_roots(before: Sequence[Root]) -> RunRoots:
-    """All roots that are known, each with the patterns that it was last indexed with."""
-    paths = {root.path for root in before}
-    forgotten = tuple(root.path for root in before if _is_gone_from_a_known_folder(root.path, paths))
-    return RunRoots(tuple(root for root in before if root.path not in forgotten), forgotten)
+def known_roots(before: Sequence[Root], held: Container[str]) -> RunRoots:
+    """All roots that are known, each with the patterns that it was last indexed with.
+
+    Args:
+        before: What the store knows.
+        held: The paths of its clips.
+    """
+    known = {root.path for root in before}
+    gone = {root.path for root in before if _is_gone(root.path, known, is_file=str(root.path) in held)}
+    return RunRoots(tuple(root for root in before if root.path not in gone), tuple(sorted(gone)))
 
 
-def _is_gone_from_a_known_folder(path: Path, known: set[Path]) -> bool:
+def _is_gone(path: Path, known: Container[Path], *, is_file: bool) -> bool:
     if os.path.lexists(path):
         return False
-    above = next((folder for folder in path.parents if folder in known), None)
+    # The place of a disk may vanish with it, but never that of a file alone.
+    above = path.parent if is_file else next((folder for folder in path.parents if folder in known), None)
     # An empty one may be the place where a disk is not mounted.
-    return above is not None and above.is_dir() and any(above.iterdir())
+    return above is not None and os.path.isdir(above) and holds_something(str(above))  # noqa: PTH112

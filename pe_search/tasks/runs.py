@@ -57,7 +57,7 @@ class _Prepared:
 
     Attributes:
         by_lists: What came by lists alone, with what comes so now.
-        unlisted: What of it is to go.
+        unlisted: What of it is to go, and other paths that are known to be gone.
     """
 
     plan: Plan
@@ -168,10 +168,11 @@ def _prepared(directory: Path, store: Store | None, job: Job, on_problem: Callab
     for window in store.catalog.find_damage() if store else ():
         on_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
     held, left_out = (store.catalog.stamps(), store.catalog.left_out()) if store else ({}, [])
-    roots = known_roots(before) if job.is_for_known_roots else given_roots(job.given or (), job.exclude, before)
+    roots = known_roots(before, held) if job.is_for_known_roots else given_roots(job.given or (), job.exclude, before)
     remembered = ListedPaths(directory).read() if store else frozenset()
     by_lists = came_by_lists(remembered, job.listed, roots.paths, held)
     unlisted = by_lists - set(map(os.path.abspath, job.listed)) if job.prune_lists else frozenset()
+    unlisted |= set(map(str, roots.forgotten))
     plan = plan_index(
         [*roots.paths, *job.listed],
         held,

@@ -153,6 +153,19 @@ def test_a_folder_that_is_gone_from_a_known_one_is_forgotten(index, names, folde
     assert folders() == [(str(sounds), [], True)]
 
 
+def test_a_file_that_is_gone_from_its_folder_is_gone(index, dry, names, folders, sounds, plain_checkpoint, tmp_path):
+    index(sounds / "a.wav", sounds / "b.wav", sounds / "drafts" / "c.wav", "--model", plain_checkpoint[0])
+    (sounds / "a.wav").unlink()
+    # Its folder is empty: it may be the place of a disk.
+    (sounds / "drafts" / "c.wav").unlink()
+    assert dry(status=2)[0] == ["gone a.wav"]
+    said = index(status=2)
+    assert "1 unchanged, 1 removed" in said
+    assert f"{sounds / 'drafts' / 'c.wav'}: nothing is left here, so the one clip that the store holds is kept" in said
+    assert names() == ["b.wav", "c.wav"]
+    assert [path for path, _, _ in folders()] == [str(sounds / "b.wav"), str(sounds / "drafts" / "c.wav")]
+
+
 def test_a_file_that_was_named_is_known_whatever_its_name(index, names, sounds, plain_checkpoint):
     (sounds / "a.wav").rename(sounds / ".hidden")
     index(sounds / ".hidden", sounds, "--model", plain_checkpoint[0])
@@ -189,8 +202,11 @@ def test_a_run_that_breaks_off_is_known_as_not_finished(index, run_cli, folders,
 def test_a_store_that_is_merged_brings_its_folders(index, run_cli, folders, sounds, plain_checkpoint, store, tmp_path):
     index(sounds, "--exclude", "drafts/", "--model", plain_checkpoint[0])
     other = tmp_path / "other"
-    outcome = run_cli("index", sounds, sounds / "drafts", "--model", plain_checkpoint[0], "--store", other)
+    write_audio(tmp_path / "of another machine" / "x.wav", noise(0.2, 7))
+    elsewhere = tmp_path / "of another machine"
+    outcome = run_cli("index", sounds, sounds / "drafts", elsewhere, "--model", plain_checkpoint[0], "--store", other)
     assert outcome.status == 0
+    shutil.rmtree(elsewhere)
     assert run_cli("merge", other, "--store", store).status == 0
     assert [(path, exclude) for path, exclude, _ in folders()] == [
         (str(sounds), ["drafts/"]),

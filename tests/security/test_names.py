@@ -49,7 +49,8 @@ def store(tmp_path: Path) -> Path:
     sounds = tmp_path / "sounds"
     vector = np.ones(192, np.float32)
     with Store.create(tmp_path / "store", manifest(dimension=192)) as opened:
-        put_clips(opened, [(Clip(sounds / name, 1, 1), [(0.0, 1.0)], vector[None]) for name in NAMES])
+        clips = [(Clip(sounds / name, 1, 1), [(0.0, 1 + row / 8)], vector[None]) for row, name in enumerate(NAMES)]
+        put_clips(opened, clips)
         opened.remembered_texts.remember({"rain": vector})
     return tmp_path / "store"
 
