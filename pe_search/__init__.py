@@ -94,14 +94,14 @@ def open(  # noqa: A001 (as gzip.open)
     """Open a store, or several of one checkpoint that are asked as one.
 
     Args:
-        path: Its folder; None for $PE_SEARCH_STORE, else the one in the user's data directory. Of several folders,
-            queries are put to all stores, and their hits are ranked together; see `Libraries`.
-        device: Where the model runs: `auto`, `cpu`, `cuda` or `mps`.
-        dtype: What it calculates in: `auto`, `float32`, `bfloat16` or `float16`.
-        on_problem: Called when something is amiss that need not stop the work, as when the index is damaged.
+        path: The folder of the store. None means $PE_SEARCH_STORE, or else the store in the user's data directory. With
+            several folders, queries go to all stores and their hits are ranked together; see `Libraries`.
+        device: The device that runs the model: `auto`, `cpu`, `cuda` or `mps`.
+        dtype: The number type of the model: `auto`, `float32`, `bfloat16` or `float16`.
+        on_problem: Called with each problem that does not stop the work, such as a damaged index.
 
     Raises:
-        StoreError: If there is none, it is damaged, or of a newer format; or two are of different checkpoints.
+        StoreError: If there is no store, or it is damaged or has a newer format; or if two have different checkpoints.
     """
     from pe_search.directories import default_store
     from pe_search.libraries import Libraries
@@ -134,22 +134,22 @@ def create(
 
     Args:
         path: As in `open`.
-        model: `builtin`; `small`, `base` or `large` for `facebook/pe-av-*`; a Hugging Face id; or a directory. What is
-            not on this machine is fetched from the Hugging Face hub.
+        model: `builtin`; `small`, `base` or `large` for `facebook/pe-av-*`; a Hugging Face id; or a directory. A
+            checkpoint that is not on this machine is downloaded from the Hugging Face hub.
         revision: Branch, tag or commit of a Hugging Face checkpoint.
-        window_s: Length of a window, 0.04 to 30.
-        hop_s: Step from one window to the next, 0.04 to the window's length, which None stands for.
-        level: `auto` to bring quiet windows up to a usual level, `none` to leave them as they are.
-        speed: How fast clips are played to the model, 0.001 to 1: 0.1 for bats.
-        track: Which audio track is read of a file with several, from 1.
+        window_s: Length of a window in seconds, 0.04 to 30.
+        hop_s: Seconds from one window to the next, 0.04 to `window_s`. None means `window_s`.
+        level: `auto` raises quiet windows to a usual level, `none` does not.
+        speed: The speed at which the model gets clips, 0.001 to 1; 0.1 for bats.
+        track: The audio track to read from a file with several, from 1.
         device: As in `open`.
         dtype: As in `open`.
         on_problem: As in `open`.
 
     Raises:
-        ValueError: If a length, level, speed or track is none of those.
-        StoreError: If there is a store already, or none can be made there.
-        CheckpointError: If the checkpoint can't be found, fetched or loaded.
+        ValueError: If a length, level, speed or track is out of range.
+        StoreError: If there is already a store, or none can be made there.
+        CheckpointError: If the checkpoint can't be found, downloaded or loaded.
     """
     from pe_search.directories import default_store
     from pe_search.library import Library

@@ -33,6 +33,17 @@ def store_called(name: str) -> Path:
     return data_directory() / name if is_named else expanded(Path(name)).absolute()
 
 
+def command_for(words: str, directory: Path) -> str:
+    """A command for the store in a directory, as it is typed: `pe-search list --store birds`."""
+    import shlex
+
+    if directory == default_store():
+        return f"`pe-search {words}`"
+    name = directory.name
+    is_named = directory.parent == data_directory() and store_called(name) == directory
+    return f"`pe-search {words} --store {shlex.quote(name if is_named else str(directory))}`"
+
+
 def is_store_name(text: str) -> bool:
     """Whether a text can be the name of a store in the user's data directory, and not only a path."""
     return Path(text).name == text and not text.startswith(("~", "."))

@@ -1,4 +1,4 @@
-"""The errors that pe-search raises on purpose. Each message is one line that says what is wrong and what to do."""
+"""The errors that pe-search raises. Each message is one line: what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class AudioError(PeSearchError):
 
     Args:
         path: The file.
-        reason: Why it can't be read, without the path: both are shown side by side.
-        may_pass: Whether it may be readable another time though it hasn't changed, as when a permission is missing.
+        reason: Why it can't be read, without the path, which is shown before it.
+        may_pass: Whether the same file may be readable later, for example when a permission is missing.
     """
 
     def __init__(self, path: Path, reason: str, *, may_pass: bool = False) -> None:
@@ -33,11 +33,11 @@ class AudioError(PeSearchError):
 
 
 class CheckpointError(PeSearchError):
-    """A PE Audio checkpoint that can't be found, fetched or loaded."""
+    """A PE Audio checkpoint that can't be found, downloaded or loaded."""
 
 
 class PatternError(PeSearchError):
-    """A pattern for names of files that is not valid."""
+    """An invalid pattern for file names."""
 
 
 class QueryError(PeSearchError):
@@ -45,10 +45,10 @@ class QueryError(PeSearchError):
 
 
 class StoreError(PeSearchError):
-    """A store that is missing, damaged, or doesn't fit what is asked of it."""
+    """A store that is missing or damaged, or does not fit the request."""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what a foreign error says, or its kind if it says nothing."""
+    """The first line of the message of another library's error, or its type if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

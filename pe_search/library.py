@@ -1,4 +1,4 @@
-"""A library of sounds: one store with its checkpoint, and all that can be done with them."""
+"""A library of sounds: one store with its checkpoint, and everything that pe-search does with them."""
 
 from __future__ import annotations
 
@@ -43,20 +43,20 @@ EXPORT_SUFFIXES = (".npz", ".parquet")
 class Library(Listener):
     """One store with its checkpoint. Make it with `pe_search.open` or `pe_search.create`, in a `with` statement.
 
-    Nothing is opened or loaded before it is needed. Any number of processes may read a store while one writes to it.
-    Every method raises a `StoreError` if the store is missing, damaged, or can't be written to where it must be, and a
-    `CheckpointError` if the checkpoint is needed and can't be had; a `ValueError` says that an argument is out of its
-    range. Nothing is printed. A library is for one thread at a time: open one in each.
+    Nothing is opened or loaded before it is needed. Many processes may read a store while one writes to it. Every
+    method raises `StoreError` if the store is missing or damaged, or can't be written where that is needed;
+    `CheckpointError` if the checkpoint is needed and can't be loaded; and `ValueError` if an argument is out of range.
+    Nothing is printed. Use a library in one thread at a time: open one in each thread.
 
-    What methods have in common is told at `Listener`; and `under` is a clip, or a folder that the clips must be below.
-    A path that is not absolute may also be the name of clips that are no files, see `add`; such a name goes first.
+    `Listener` describes the arguments that several methods have. `under` is a clip, or a folder that contains the
+    clips. A relative path may also be a name that was given to `add`; such a name takes precedence over a file.
 
     Attributes:
-        directory: Where the store is; absolute.
+        directory: The folder of the store; absolute.
 
     Args:
-        directory: The store's.
-        wanted: What a new store is made with, and what one that is there must have.
+        directory: The folder of the store.
+        wanted: What a new store is made with, and what an existing store must have.
         **options: As in `Listener`.
     """
 
@@ -78,12 +78,12 @@ class Library(Listener):
         self.close()
 
     def close(self) -> None:
-        """Close the store. Whatever is done next opens it again."""
+        """Close the store. The next use opens it again."""
         self._store = None
         self._stack.close()
 
     def open(self) -> Store:
-        """The store, opened to be read; it stays open until `close`."""
+        """Open the store for reading, and return it. It stays open until `close`."""
         if self._store is None:
             from pe_search.store import Store
 
@@ -91,11 +91,11 @@ class Library(Listener):
         return self._store
 
     def create(self) -> None:
-        """Make the store, which must not be there yet."""
+        """Make the store. It must not exist yet."""
         from pe_search.store import Store
 
         if self._manifest() is not None:
-            raise StoreError(f"There is a store at {self.directory} already; open that, or make the new one elsewhere.")
+            raise StoreError(f"There is already a store at {self.directory}. Open it, or choose another directory.")
         with Store.create(self.directory, self.model.new_manifest()):
             pass
 
@@ -104,11 +104,11 @@ class Library(Listener):
         return self._manifest() is not None
 
     def is_current(self) -> bool:
-        """Whether the store that is open is the one at its place, with nothing committed since."""
+        """Whether the open store is still the one on disk, with nothing committed since it was opened."""
         return self._store is None or self._store.is_as_opened()
 
     def status(self) -> Status:
-        """What the store holds, and what it was made with."""
+        """What the store holds and how it was made."""
         return self.open().status()
 
     @property
@@ -122,24 +122,24 @@ class Library(Listener):
         return self.open().remembered_texts
 
     def window_count(self) -> int:
-        """How many windows the store holds; those of a content count once, however many clips have it."""
+        """How many windows the store holds. Clips with the same bytes share their windows."""
         return self.open().catalog.window_count()
 
     def clips(self, under: PathLike | None = None) -> Iterator[IndexedClip]:
-        """The clips that the store holds, in order of path, one after the other: never all of them are in memory."""
+        """Yield the clips of the store in order of path, without holding all of them in memory."""
         return self.open().clips(under)
 
     def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
-        """The clip at a path as it was when it was indexed, and the digest of its content; None if it is not held."""
+        """The clip at a path as it was indexed, and the digest of its content; None if the store lacks it."""
         return self.open().catalog.clip(self.open().clip_at(path))
 
     def problems(self) -> list[LeftOut | Incomplete]:
-        """The clips that couldn't be indexed, or not read whole, in order of path."""
+        """The clips that could not be indexed or not be read completely, in order of path."""
         catalog = self.open().catalog
         return sorted([*catalog.left_out(), *catalog.incomplete()], key=lambda one: os.fsencode(one.clip.path))
 
     def embeddings(self) -> Embeddings:
-        """All windows of the store with their embeddings; each is copied once, from the disk to its row."""
+        """All windows of the store with their embeddings, in one array."""
         from pe_search.store.export import embeddings
 
         return embeddings(self.open())
@@ -158,18 +158,18 @@ class Library(Listener):
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
     ) -> IndexSummary:
-        """Embed what is new or has changed, and take out what is gone. A store that is not there yet is made.
+        """Embed new and changed clips, and remove clips that are gone. Makes the store if there is none.
 
-        A KeyboardInterrupt ends the run early, and is told in what is returned; what is finished is kept.
+        A KeyboardInterrupt ends the run early: `is_interrupted` is set, and what is finished is kept.
 
         Args:
             paths: Folders and files, which the store remembers with `exclude`; see `Status.roots`. If it is None and
                 nothing is listed, all that are remembered, each with its own patterns.
             listed: More of them, which the store remembers as named by a list.
             exclude: As in `find`; for what is remembered, more patterns beside its own.
-            prune: Whether clips go even if nothing at all is left under one of the paths; a disk may not be mounted.
-            prune_lists: Whether clips go that came by a list, and are not listed any more.
-            rehash: Whether to read every file again, whatever its size and times say.
+            prune: Whether to remove the clips of a path that is missing or empty. Its disk may not be mounted.
+            prune_lists: Whether to remove clips of earlier lists that are not listed now.
+            rehash: Whether to read every file again, even if its size and times are the same.
             on_progress: See above.
             on_problem: See above.
 
@@ -192,29 +192,28 @@ class Library(Listener):
         prune_lists: bool = False,
         on_problem: OnProblem | None = None,
     ) -> IndexPlan:
-        """What `index` would do, given the same. No model is loaded, and nothing is written."""
+        """Return what `index` would do with these arguments. No model is loaded and nothing is written."""
         from pe_search.tasks.runs import Job, plan_paths
 
         job = Job(_given(paths), list_of(listed), several(exclude), prune, prune_lists)
         return plan_paths(self.directory, self.model, job, on_problem or self._on_problem)
 
     def add(self, name: str, samples: NDArray[Any], sample_rate_hz: float) -> None:
-        """Embed a clip that is no file, such as a row of a data set, and put it into the store.
+        """Embed samples that are not in a file, such as a row of a data set, and store them as a clip.
 
         Args:
-            name: What hits call it: a path, as `esc-50/1`, though there need be no such file. A clip of that name is
-                replaced.
+            name: The path that hits show, such as `esc-50/1`. No such file is needed. A clip of that name is replaced.
             samples: Of shape (samples,) or (samples, channels); floats from -1 to 1, or integers.
             sample_rate_hz: Of the samples.
 
         Raises:
-            ValueError: If the name can't be that of a clip.
-            AudioError: If the samples are no audio.
+            ValueError: If the name is not a valid path.
+            AudioError: If the samples are not audio.
         """
         self.add_all([(name, samples, sample_rate_hz)])
 
     def add_all(self, clips: Iterable[tuple[str, NDArray[Any], float]]) -> int:
-        """As `add`, for any number of names, samples and rates: far quicker than one after the other.
+        """As `add`, for many names, samples and rates. This is much faster than one call for each.
 
         Returns:
             The number of clips.
@@ -242,24 +241,24 @@ class Library(Listener):
         exact: bool = False,
         spans: bool | SpanRules = False,
     ) -> list[Hit]:
-        """Find the clips that sound most like a text, or like audio: the hits of each text in turn, best first.
+        """Find the clips that sound most like a text, or like audio. Returns the hits of each text, best first.
 
         Args:
-            texts: What to look for; each is a query of its own.
-            k: How many hits at most for each query; None for all.
-            plus: What each query should sound like too.
-            minus: What it should not sound like.
-            like: Audio that it should sound like.
-            unlike: Audio that it should not sound like.
+            texts: What to find. Each text is one query.
+            k: The largest number of hits of each query. None means all.
+            plus: Texts that are added to each query.
+            minus: Texts that are subtracted.
+            like: Audio that hits should sound like.
+            unlike: Audio that hits should not sound like.
             under: See above.
-            all_windows: Whether a clip may show more than once, or only by its best window.
-            min_probability: Hits below it are left out.
+            all_windows: Whether all windows of a clip may be hits, not only its best.
+            min_probability: Hits with a lower probability are dropped.
             fdr: As `Request.fdr`; for texts alone.
-            exact: Whether to go through all windows of a large store.
-            spans: Whether to tell when within each hit it is heard, and by which rules.
+            exact: Whether to search all windows of a large store.
+            spans: Whether to find when in each hit the sound is heard, and by which rules.
 
         Raises:
-            QueryError: If there is nothing to look for, or its parts don't go together.
+            QueryError: If there is nothing to find, or the arguments don't go together.
             AudioError: If audio of `like` or `unlike` can't be read.
         """
         from pe_search.search.asking import make_request
@@ -276,12 +275,12 @@ class Library(Listener):
     def answers(
         self, request: Request, *, memory: TextMemory | None = None, check: Callable[[], None] | None = None
     ) -> Iterator[Answer]:
-        """Answer each query of a request in turn. The store is opened now, all else waits for the first answer.
+        """Yield the answer to each query of a request. The store is opened at once, the rest when it is needed.
 
         Args:
             request: What is asked.
-            memory: What remembers the embeddings of texts in place of the store.
-            check: Called before each text and window that is embedded; what it raises ends the work.
+            memory: Remembers the embeddings of texts instead of the store.
+            check: Called before each text or window is embedded. What it raises ends the work.
         """
         from pe_search.search.searching import RememberingEmbedder, search
 
@@ -291,7 +290,7 @@ class Library(Listener):
         return search(store, embedder, request)
 
     def hit_counts(self, request: Request) -> list[int]:
-        """How many hits each query of a request would have if its `k` were None."""
+        """The number of hits that each query of a request has with `k=None`."""
         if request.min_probability or request.fdr is not None or request.all_windows:
             return [len(answer.hits) for answer in self.answers(replace(request, k=None))]
         # Every content has a window, and shows by its best.
@@ -306,25 +305,25 @@ class Library(Listener):
         under: PathLike | None = None,
         on_progress: Callable[[float], None] = ignore,
     ) -> list[list[Duplicate]]:
-        """The groups of clips that sound the same, each group and the clips in it in order of path.
+        """Return the groups of clips that sound the same. Groups, and clips in them, are in order of path.
 
         Args:
-            threshold: The lowest cosine of clips in one group, -1 to 1.
+            threshold: The least cosine of two clips in one group, -1 to 1.
             under: See above.
-            on_progress: Called now and then with the share that is done, 0 to 1.
+            on_progress: Called from time to time with the share that is done, 0 to 1.
         """
         from pe_search.search.duplicates import find_duplicates
 
         return list(find_duplicates(self.open(), threshold, under=self.open().below(under), on_progress=on_progress))
 
     def check_unchanged(self, path: PathLike) -> None:
-        """Raise an `AudioError` if a clip is gone, can't be read, or has other bytes than those that were indexed."""
+        """Raise an `AudioError` if a clip is gone, can't be read, or has changed since it was indexed."""
         from pe_search.spans.locating import check_unchanged
 
         check_unchanged(self.open().clip_at(path), self.clip)
 
     def export(self, file: PathLike) -> int:
-        """Write all windows to `file`, .npz or .parquet, as `store.export.export` does; returns how many."""
+        """Write all windows to `file`, .npz or .parquet, and return how many there are."""
         from pe_search.store.export import export
 
         if Path(file).suffix.lower() not in EXPORT_SUFFIXES:
@@ -334,14 +333,14 @@ class Library(Listener):
     # The store is looked after
 
     def remove(self, paths: Paths) -> Removal:
-        """Take clips, folders of clips, and clips that are no files out of the store; files are left alone."""
+        """Remove clips, folders of clips and added names from the store. Files are kept."""
         from pe_search.tasks.removing import remove
 
         with self._writer() as writer:
             return remove(writer, list_of(paths))
 
     def merge(self, other: PathLike) -> int:
-        """Take over the clips of another store, as `store.merge.merge` does; returns how many came in."""
+        """Copy the clips of another store into this one, and return how many were copied."""
         from pe_search.store import Store
         from pe_search.store.merge import merge
 
@@ -349,16 +348,16 @@ class Library(Listener):
             return merge(writer, taken)
 
     def verify(self, sample: int = 20) -> Verification:
-        """Embed some files again, always the same ones, and say how far they are from what the store holds."""
+        """Embed some files again, always the same ones, and compare them with the store."""
         from pe_search.tasks.verifying import verify
 
         return verify(self.open(), self.model.audio_embedder, sample)
 
     def rebuild(self) -> Rebuilding:
-        """Make the index again, and before it the manifest and the catalog if they are damaged.
+        """Make the index again. Repair the manifest and the catalog first if they are damaged.
 
         Raises:
-            OSError: If the disk is full or can't be written to.
+            OSError: If the disk is full or can't be written.
         """
         from pe_search.store.rebuilding import rebuild
 

@@ -48,7 +48,7 @@ def ignore(_event: object) -> None:
 
 
 def check_patterns(globs: Texts) -> None:
-    """Raise a `PatternError` if one of some patterns, as `exclude` takes them, is not valid."""
+    """Raise a `PatternError` if a pattern for `exclude` is not valid."""
     from pe_search.audio.exclude import parse_patterns
 
     parse_patterns(several(globs))
@@ -67,29 +67,29 @@ class ListenerOptions(TypedDict, total=False):
 
 
 class Listener:
-    """A checkpoint that listens to whatever it is given. A `Library` is one that has a store.
+    """A checkpoint without a store. A `Library` is a listener with a store.
 
-    Nothing is loaded before it is needed. Every method raises a `CheckpointError` if the checkpoint can't be had.
-    Nothing is printed.
+    Nothing is loaded before it is needed, and nothing is printed. Every method raises `CheckpointError` if the
+    checkpoint can't be loaded.
 
-    What methods have in common: `paths` are folders, which are walked, and files, or what `find` found; `on_progress`
-    is called now and then with a `Progress`; `on_problem` is called with each clip that is left out, incomplete or odd,
-    and is the listener's own if it is None.
+    Arguments that several methods have: `paths` are folders and files, or what `find` returned. `on_progress` is called
+    from time to time with a `Progress`. `on_problem` is called with each clip that is left out, incomplete or odd; None
+    means that of the listener.
 
     Args:
-        wanted: The checkpoint, and how clips are brought to it.
-        frame_model: The checkpoint that finds spans; None for the same, or the facebook/pe-a-frame-* that goes with a
-            facebook/pe-av-*.
+        wanted: The checkpoint, and how it gets the sound of clips.
+        frame_model: The checkpoint that finds spans. None means the same one, or for facebook/pe-av-* the
+            facebook/pe-a-frame-* of the same size.
         device: As in `pe_search.open`.
         dtype: As in `pe_search.open`.
-        loading: Makes what a tower is loaded in, given the checkpoint of an audio tower.
-        on_compile: Called when a large text tower is about to be compiled, which takes a minute or two, once.
-        loaded: Loads the towers of checkpoints, and keeps them; None for one of its own.
-        on_problem: Called when something is amiss that need not stop the work.
-        directory: Of its store, for what errors say; None if it has none.
+        loading: Returns the context in which a tower is loaded, for the checkpoint of an audio tower.
+        on_compile: Called before a large text tower is compiled. This takes one or two minutes, once.
+        loaded: Loads the towers of checkpoints and keeps them; None for a new one.
+        on_problem: Called with each problem that does not stop the work.
+        directory: The folder of its store, for error messages; None without a store.
 
     Raises:
-        ValueError: If the device or the type is none of those.
+        ValueError: If the device or the type is unknown.
     """
 
     def __init__(
@@ -130,18 +130,18 @@ class Listener:
 
     @staticmethod
     def has_audio_extension(name: str) -> bool:
-        """Whether a file of this name in a folder would be taken for a clip."""
+        """Whether a file of this name has the extension of a clip."""
         from pe_search.audio.formats import audio_extensions
 
         return os.path.splitext(name)[1].lower() in audio_extensions()  # noqa: PTH122 (a name, and no path)
 
     def find(self, paths: Paths, *, exclude: Texts = (), on_problem: OnProblem | None = None) -> Found:
-        """Walk folders for clips, as `index` does.
+        """Find the clips in folders, as `index` does.
 
         Args:
             paths: Folders and files.
-            exclude: Patterns of what to pass over in folders, by the rules of .gitignore.
-            on_problem: Called with each folder and file that can't be looked at.
+            exclude: Patterns of what to skip in folders, by the rules of .gitignore.
+            on_problem: Called with each folder and file that can't be opened.
 
         Raises:
             PatternError: If a pattern is not valid.
@@ -153,7 +153,7 @@ class Listener:
         return find_stamps(list_of(paths), on_problem or self._on_problem, excluded)
 
     def embed_text(self, texts: Texts) -> NDArray[np.float32]:
-        """Texts to embeddings, float32 of shape (texts, dimension).
+        """Embed texts. Returns float32 of shape (texts, dimension).
 
         They are not normalised: PE Audio ranks by the plain inner product (facebookresearch/perception_models#108).
 
@@ -163,14 +163,14 @@ class Listener:
         return self.model.text_embedder().embed_texts(texts_of(texts))
 
     def untaught(self, texts: Texts) -> list[str]:
-        """The texts of which the built-in checkpoint was taught no word; none with any other checkpoint.
+        """Return the texts of which the built-in checkpoint was taught no word. Their scores mean nothing.
 
-        Scores of such a text mean nothing.
+        With another checkpoint none are returned, because its words are not known.
         """
         return self.model.untaught(several(texts))
 
     def embed_audio(self, samples: NDArray[Any], sample_rate_hz: float) -> NDArray[np.float32]:
-        """Samples, cut into windows as a clip would be, to embeddings: float32 of shape (windows, dimension).
+        """Embed samples, cut into windows like a clip. Returns float32 of shape (windows, dimension).
 
         Args:
             samples: As in `add`.
@@ -195,15 +195,15 @@ class Listener:
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
     ) -> Iterator[Trace]:
-        """Say when each text is heard in clips of any length: for each clip in turn a trace for each text.
+        """Find when each text is heard in clips of any length. Yields a trace for each text of each clip.
 
         Args:
             texts: What to listen for.
             paths: See above.
-            then: Texts that must follow, one after the other.
-            without: Texts that must not be heard meanwhile.
-            within_s: The longest pause before what must follow.
-            rules: How spans are made; None for the usual ones.
+            then: Texts that must follow, one after another.
+            without: Texts that must not be heard at the same time.
+            within_s: The longest pause before each text of `then`, in seconds.
+            rules: How spans are made. None means the default rules.
             on_progress: See above.
             on_problem: See above.
 
@@ -220,7 +220,7 @@ class Listener:
         return locate(locator, clips, on_progress, report)
 
     def locator(self, queries: Sequence[Query], rules: SpanRules | None = None) -> Locator:
-        """What listens to the windows of hits of some queries, as `Locator.in_hits`."""
+        """Return a `Locator`, whose `in_hits` finds spans in the hits of some queries."""
         from pe_search.spans.locating import locator_of_queries
 
         return locator_of_queries(queries, self._rules(rules), self.model.frame_embedder(), self.hearing)
@@ -233,9 +233,9 @@ class Listener:
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
     ) -> Iterator[list[Hit]]:
-        """Say how well labels fit clips: for each clip in turn a hit for each label, best first.
+        """Find how well labels fit clips. Yields for each clip a hit for each label, best first.
 
-        What the store has of a clip is used, and the clip is not read again.
+        Embeddings that the store has are used, and these clips are not read again.
 
         Raises:
             QueryError: If there is no label, or one is empty.
@@ -249,15 +249,15 @@ class Listener:
         return label(self.model, held, wanted, clips, report, on_progress)
 
     def copy(self, path: PathLike, folder: PathLike) -> Path:
-        """As `Keeper.copy`, into a folder that is there."""
+        """Copy a clip into an existing folder, as `Keeper.copy`."""
         return self._keeper(folder).copy(expanded(Path(path)))
 
     def cut(self, path: PathLike, spans: Iterable[Span], folder: PathLike) -> list[Path]:
-        """As `Keeper.cut`, into a folder that is there."""
+        """Cut spans of a clip into FLAC files in an existing folder, as `Keeper.cut`."""
         return self._keeper(folder).cut(expanded(Path(path)), spans, self.hearing.track)
 
     def cut_wav(self, path: PathLike, span: Span, file: PathLike) -> None:
-        """Cut a span out of a clip as it is brought to the model, slowed down if it is, into a WAV file.
+        """Write a span of a clip into a WAV file, slowed down if the listener slows clips down.
 
         Raises:
             AudioError: If the clip can't be read.

@@ -123,8 +123,8 @@ class Model:
             )
         if wanted.model is not None and canonical_name(wanted.model) != manifest.model:
             raise StoreError(
-                f"The store at {self._directory} was made with {manifest.model}, and embeddings of two checkpoints "
-                f"don't mix; index into another store (--store) to use {wanted.model}."
+                f"The store at {self._directory} was made with {manifest.model}, and a store has one checkpoint. To "
+                f"use {wanted.model}, index into another store (--store)."
             )
         # What the manifest names need not be what the user would fetch.
         may_fetch = wanted.may_fetch and wanted.model is not None
@@ -132,8 +132,8 @@ class Model:
             asked = find_checkpoint(manifest.model, wanted.revision, may_fetch=may_fetch)
             if asked.revision != manifest.revision:
                 raise StoreError(
-                    f"The store at {self._directory} was made with revision {manifest.revision} of {manifest.model}; "
-                    f"index into another store (--store) to use {wanted.revision}."
+                    f"The store at {self._directory} was made with revision {manifest.revision} of {manifest.model}. "
+                    f"To use {wanted.revision}, index into another store (--store)."
                 )
         name, revision = manifest.model, manifest.revision
         return self.loaded.checkpoint(name, revision, lambda: find_same_checkpoint(name, revision, may_fetch=may_fetch))
@@ -178,14 +178,14 @@ class Model:
             return
         if wanted.window_s not in (None, manifest.window_s) or wanted.hop_s not in (None, manifest.hop_s):
             raise StoreError(
-                f"The store at {self._directory} has windows of {manifest.window_s:g} s every {manifest.hop_s:g} s; "
-                "index into another store (--store) to use others."
+                f"The store at {self._directory} has windows of {manifest.window_s:g} s every {manifest.hop_s:g} s. "
+                "To use others, index into another store (--store)."
             )
         hearing = manifest.hearing
         if wanted.hearing(hearing) != hearing:
             raise StoreError(
                 f"The store at {self._directory} was made with --level {hearing.level} --speed {hearing.speed:g} "
-                f"--track {hearing.track}; index into another store (--store) to use others."
+                f"--track {hearing.track}. To use others, index into another store (--store)."
             )
 
     def manifest(self) -> Manifest:

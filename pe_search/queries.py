@@ -1,4 +1,4 @@
-"""What is asked and what is found: frozen records, handed down and up the floors of the package.
+"""Frozen records of queries and of what was found.
 
 Times are seconds from the start of the clip.
 """
@@ -22,10 +22,10 @@ SAME_FROM_COSINE = 0.99
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A text that is added to a query or taken from it.
+    """A text that is added to a query or subtracted from it.
 
     Attributes:
-        weight: How much it counts beside the texts of the query, which count one between them; above zero.
+        weight: Its weight, above zero. The texts of the query together have weight 1.
     """
 
     text: str
@@ -37,11 +37,11 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Audio that a query asks for more of.
+    """Audio that hits of a query should sound like, or not sound like.
 
     Attributes:
         path: The file; absolute.
-        place: Start and end of the stretch that is meant, in seconds; the whole file if None.
+        place: Start and end of the part, in seconds; None means the whole file.
     """
 
     path: Path
@@ -53,14 +53,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One thing to look for; the clips are ranked by how much they sound like it.
+    """One thing to find. Clips are ranked by how much they sound like it.
 
     Attributes:
-        texts: Wordings for it, whose average counts; none if other parts say what it is.
-        plus: What else it should sound like.
-        minus: What it should not sound like.
-        like: Audio that it should sound like.
-        unlike: Audio that it should not sound like.
+        texts: Wordings of it, of which the average counts.
+        plus: Texts that are added.
+        minus: Texts that are subtracted.
+        like: Audio that hits should sound like.
+        unlike: Audio that hits should not sound like.
     """
 
     texts: tuple[str, ...] = ()
@@ -85,17 +85,17 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """All that decides which hits a store gives.
+    """Everything that decides which hits a store returns.
 
     Attributes:
-        queries: What to look for; each is answered by itself.
-        k: How many hits at most for each query; None for all.
+        queries: What to find. Each has its own answer.
+        k: The largest number of hits of each query; None means all.
         under: A clip, or a folder that the clips must be below; absolute.
-        all_windows: Whether a clip may show more than once, or only by its best window.
-        min_probability: Hits below it are left out.
-        fdr: Hits are left out that don't stand out against what unrelated texts score: of those that are left, this
-            share may be there by chance. No query has a reference then. None for all hits.
-        exact: Whether to go through all windows of the store, however many there are.
+        all_windows: Whether all windows of a clip may be hits, not only its best.
+        min_probability: Hits with a lower probability are dropped.
+        fdr: Keeps only hits that score higher than unrelated texts do; at most this share of them is chance. No query
+            may have audio. None keeps all hits.
+        exact: Whether to search all windows of a large store.
     """
 
     queries: tuple[Query, ...]
@@ -109,11 +109,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A window that the store holds, with its score, as `Finder.best_matches` has it.
+    """A window of the store with its score.
 
     Attributes:
-        path: Of the clip; of several of the same bytes, the first.
-        copies: Of the others.
+        path: The clip; of several with the same bytes, the first.
+        copies: The others.
     """
 
     path: Path
@@ -141,10 +141,10 @@ class SearchEffort:
     """How a store came to its answer.
 
     Attributes:
-        is_exact: Whether no other window can be among the best; else some of those that are lie outside what was
-            searched, though hardly ever.
-        windows_searched: Windows whose scores were calculated.
-        windows: Windows that there are, or that were asked for.
+        is_exact: Whether all windows were searched. If not, a window that belongs to the best may be missing, which is
+            rare.
+        windows_searched: The number of windows that were scored.
+        windows: The number of windows in the store, or below `under`.
     """
 
     is_exact: bool
@@ -157,7 +157,7 @@ class EmbeddingEffort:
     """How much was embedded to answer a request.
 
     Attributes:
-        texts_remembered: Texts whose embeddings the store remembered.
+        texts_remembered: Texts whose embeddings were in the store.
         texts_embedded: Texts that were embedded.
         windows_embedded: Windows of references that were embedded.
     """
@@ -176,8 +176,8 @@ class Answer:
         hits: Best first.
         effort: How they were searched for.
         matches: How many windows the store gave, at most `k`.
-        outstanding: How many of them stand out, as `Request.fdr` has it; all if that is None. Those of them that are
-            probable enough are the hits.
+        outstanding: How many of them stand out, as `Request.fdr` says; all if it is None. The hits are those that have
+            enough probability.
         embedding: What was embedded for all queries of the request together.
     """
 
@@ -198,8 +198,8 @@ class Hit:
         rank: 1 for the best.
         score: Inner product of the audio and text embeddings; of a query of several parts see `composing.Aim`.
         probability: `sigmoid(score * logit_scale + logit_bias)` with the checkpoint's own two parameters.
-        spans: When within the window the query is heard; None if that wasn't asked, or the clip can't be listened to.
-        copies: Other clips of the same bytes, in order of path.
+        spans: When in the window the query is heard; None if this was not asked, or the clip can't be read.
+        copies: Other clips with the same bytes, in order of path.
     """
 
     query: str
@@ -213,7 +213,7 @@ class Hit:
     copies: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """What programs are told of it, by JSON Lines, CSV and HTTP alike: all but spans and copies, times rounded."""
+        """Its fields without spans and copies, as JSON Lines, CSV and HTTP have them. Times are rounded."""
         return {
             "query": self.query,
             "rank": self.rank,
@@ -243,10 +243,10 @@ class SpanRules:
     """How spans are made of the probabilities of frames.
 
     Attributes:
-        threshold: A frame is heard from this probability on.
-        smooth_s: Length of the moving median that the probabilities go through first; a frame or less changes nothing.
-        min_length_s: Spans that are shorter are dropped, after joining.
-        join_s: Gaps up to this length are closed.
+        threshold: The least probability of a frame of a span.
+        smooth_s: Length of the moving median that smooths the probabilities, in seconds.
+        min_length_s: Shorter spans are dropped, after joining; in seconds.
+        join_s: Spans that are at most this far apart are joined; in seconds.
     """
 
     # The threshold is that of upstream's own examples; the rest is what `examples/evaluate_spans.py` showed to break
@@ -257,7 +257,7 @@ class SpanRules:
     join_s: float = 0.8
 
     def at_speed(self, speed: float) -> SpanRules:
-        """The rules for a file that is played to the model at a speed: below one, its times are shorter."""
+        """The rules for a file that is slowed down by a speed below 1: their times are shorter."""
         return replace(
             self, smooth_s=self.smooth_s * speed, min_length_s=self.min_length_s * speed, join_s=self.join_s * speed
         )
@@ -265,7 +265,7 @@ class SpanRules:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the frame-level head makes of one query over one stretch of a clip.
+    """The probabilities of one query over a part of a clip.
 
     Attributes:
         query: The text that was asked.
@@ -286,8 +286,8 @@ class Duplicate:
     """One clip of a group that sounds the same.
 
     Attributes:
-        cosine: How like the group's first clip it is: the lowest cosine of any of their windows; 1 for the first.
-        is_same_bytes: Whether its file holds the same bytes as that of the first; true for the first.
+        cosine: The lowest cosine of its windows and those of the group's first clip; 1 for the first.
+        is_same_bytes: Whether its file has the same bytes as that of the first; true for the first.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The frozen records that the floors of the package hand each other. Times are seconds from the start of the clip."""
+"""Frozen records of clips and their contents. Times are seconds from the start of the clip."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ in nanoseconds, inode. The last two are None where they aren't known, or the sys
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """An audio file as it was found on disk.
+    """An audio file on disk.
 
     Attributes:
         modified_ns: When its bytes were last changed, in nanoseconds since the epoch.
@@ -73,13 +73,13 @@ class IndexedClip:
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """How the sound of a clip is brought to the model.
+    """How the model gets the sound of a clip.
 
     Attributes:
-        level: `none`, or `auto`: windows that are far below a usual level are brought up to it.
-        speed: How fast the clip is played to the model: 0.1 for a tenth of its speed and pitch, as for bats. Times are
-            always those of the file.
-        track: Which audio track of a file with several; 1 for the first.
+        level: `auto` raises windows that are far below a usual level to it; `none` does not.
+        speed: The speed at which the model gets the clip: 0.1 is a tenth of its speed and pitch, for bats. Times stay
+            those of the file.
+        track: The audio track of a file with several; 1 is the first.
     """
 
     level: str = "none"
@@ -130,7 +130,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A clip that can't be indexed until its file changes, and why."""
+    """A clip that can't be indexed until its file changes, with the reason."""
 
     clip: Clip
     reason: str
@@ -138,7 +138,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Incomplete:
-    """A clip that is indexed but for what could not be read of it, and what that is."""
+    """A clip that is indexed, but could not be read completely, with what is missing."""
 
     clip: Clip
     reason: str
@@ -146,10 +146,10 @@ class Incomplete:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A clip that was left out, or of which something is missing, and why; or another file that is amiss.
+    """A clip that was left out or is incomplete, or another damaged file, with the reason.
 
     Attributes:
-        is_note: Whether nothing is missing for it: the clip is only odd.
+        is_note: Whether the clip is complete and only odd.
     """
 
     path: Path

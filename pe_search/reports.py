@@ -1,4 +1,4 @@
-"""The frozen records in which work tells what it did. Apart from the others, because a query needs none of them."""
+"""Frozen records of what a task did. They have their own module because a query needs none of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PassedOver:
-    """What was seen in folders, and not taken.
+    """What was skipped in folders.
 
     Attributes:
-        unreadable: How many files there are of each kind that nothing reads, by their lower-case extension; the most
-            frequent first.
-        excluded_files: Audio files, readable or not, that a pattern excludes.
-        excluded_folders: Folders that a pattern excludes, and that nobody has looked into.
+        unreadable: The lower-case extensions of audio files that no reader can read, each with the number of files; the
+            most frequent first.
+        excluded_files: The number of audio files that a pattern excludes.
+        excluded_folders: The number of folders that a pattern excludes. They were not searched.
     """
 
     unreadable: tuple[tuple[str, int], ...] = ()
@@ -31,13 +31,13 @@ class PassedOver:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder or file that `index` was told to go through.
+    """A folder or file that was given to `index`.
 
     Attributes:
         path: Where it is; absolute.
         exclude: The patterns that it was last indexed with.
-        indexed_at_s: When a run last came to its end, in seconds since the epoch; None if none did.
-        passed_over: What that run saw there, and didn't take.
+        indexed_at_s: When a run last finished, in seconds since the epoch; None if none did.
+        passed_over: What that run skipped there.
     """
 
     path: Path
@@ -52,12 +52,11 @@ class Progress:
 
     Attributes:
         bytes_done: Bytes of the clips that are done.
-        bytes_total: Bytes of all that are to be read.
+        bytes_total: Bytes of all clips to read.
         audio_s: Seconds of audio that went through the model.
-        bytes_skipped: Of the bytes that are done, those that this run needed no model for: their embeddings were kept,
-            or they can't be read.
+        bytes_skipped: Bytes among `bytes_done` that needed no model: the embeddings existed, or the clip can't be read.
         clips_done: Clips that are done.
-        clips: Clips that are to be read.
+        clips: Clips to read.
     """
 
     bytes_done: float
@@ -89,15 +88,15 @@ class IndexSummary:
         clips: Clips embedded by this run.
         windows: Windows embedded by this run.
         audio_s: Seconds of audio embedded by this run.
-        recognised: Clips that are new or were touched, whose content the store has from another time or place.
-        unchanged: Clips that the store already held as they are on disk.
-        removed: Clips that left the store: their files are gone or excluded, or are no longer on a list.
-        left_out_before: Clips that an earlier run left out, and that haven't changed since.
+        recognised: New or touched clips whose content was already in the store.
+        unchanged: Clips that have not changed since they were indexed.
+        removed: Clips removed from the store, because their files are gone, excluded or no longer on a list.
+        left_out_before: Clips that an earlier run left out and that have not changed since.
         problems: Clips that this run left out.
-        is_interrupted: Whether the run was stopped before its end.
-        kept_parts: Of a run that was stopped, the clips that it was in the middle of; the next run goes on from there.
-        incomplete: Clips that this run took in, though something of them couldn't be read.
-        passed_over: What was seen in folders, and not taken.
+        is_interrupted: Whether the run was interrupted.
+        kept_parts: Clips that an interrupted run had begun. The next run continues them.
+        incomplete: Clips that this run indexed, but could not read completely.
+        passed_over: What was skipped in folders.
         found_nothing: Whether there was nothing to do: no clip was found, and the store holds none from there.
     """
 
@@ -122,13 +121,13 @@ class IndexPlan:
 
     Attributes:
         new: Clips that it would embed.
-        changed: Clips whose files are not as they were, which it would read again.
-        moved: Where clips are now whose files were moved or renamed; they are not embedded again.
-        gone: Clips that would leave the store: their files are gone or excluded, or are no longer on a list.
-        skipped: Clips that an earlier run left out, and that haven't changed since.
-        unchanged: How many clips the store holds as they are on disk.
-        problems: Folders and files that can't be looked at.
-        passed_over: What was seen in folders, and would not be taken.
+        changed: Changed clips that it would read again.
+        moved: The new paths of clips that were moved or renamed. They are not embedded again.
+        gone: Clips that it would remove, because their files are gone, excluded or no longer on a list.
+        skipped: Clips that an earlier run left out and that have not changed since.
+        unchanged: The number of clips that have not changed.
+        problems: Folders and files that can't be opened.
+        passed_over: What it would skip in folders.
         found_nothing: As in `IndexSummary`.
     """
 
@@ -150,12 +149,12 @@ class Verification:
     Attributes:
         clips: Clips that were compared.
         windows: Their windows.
-        largest_difference: Of a number of an embedding.
-        largest_relative: Length of the difference of two embeddings, as a share of the held one's length.
-        smallest_cosine: Of a held embedding and the one made again.
-        gone: Clips whose files are no longer there.
-        changed: Clips whose files hold other bytes now.
-        problems: Clips that can't be embedded again, though their bytes are the same.
+        largest_difference: The largest difference of one number of an embedding.
+        largest_relative: The largest difference of two embeddings, as a share of the stored one's length.
+        smallest_cosine: The smallest cosine of a stored embedding and the new one.
+        gone: Clips whose files are gone.
+        changed: Clips whose files have changed.
+        problems: Unchanged clips that can't be embedded again.
     """
 
     clips: int
@@ -179,13 +178,13 @@ class Status:
         dimension: Length of an embedding.
         window_s: Length of a window.
         hop_s: Step from one window to the next.
-        hearing: How clips are brought to the model.
-        clips: Clips.
-        contents: Different ones among them.
-        windows: Windows of all clips; those of a content count for each clip that has it.
+        hearing: How the model gets the sound of clips.
+        clips: The number of clips.
+        contents: The number of clips with different bytes.
+        windows: Windows of all clips. Clips with the same bytes count each.
         audio_s: Seconds of audio of all clips.
-        left_out: Clips that are known, and couldn't be indexed.
-        incomplete: Clips that couldn't be read whole.
+        left_out: Clips that could not be indexed.
+        incomplete: Clips that could not be read completely.
         size_bytes: On disk.
         written_at_s: When something was last committed, in seconds since the epoch.
         formats: How many clips there are of each lower-case extension, the most frequent first; `` for none.
@@ -216,8 +215,8 @@ class Removal:
     """What left a store.
 
     Attributes:
-        clips: Clips that were held.
-        problems: Clips that were left out before, and are forgotten.
+        clips: Clips that were removed.
+        problems: Clips that were left out before and are now forgotten.
     """
 
     clips: int
@@ -226,14 +225,14 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilding:
-    """What was made again.
+    """What was repaired.
 
     Attributes:
         windows: Windows in the new index.
-        restored_manifest: Whether the manifest was damaged, and is written again as the catalog has it.
-        saved_clips: Clips saved from a damaged catalog; None if it was sound.
+        restored_manifest: Whether a damaged manifest was restored from the catalog.
+        saved_clips: Clips saved from a damaged catalog; None if it was not damaged.
         damaged: Where the damaged catalog is now, if there was one.
-        unsure: Of how many of the saved clips' contents it is no longer known whether they could be read whole.
+        unsure: The number of saved contents of which it is not known whether they were read completely.
     """
 
     windows: int
@@ -248,7 +247,7 @@ class Embeddings:
     """All windows of a store with their embeddings, in order of path and time.
 
     Attributes:
-        paths: Of the clip of each window.
+        paths: The clip of each window.
         times: float64 of shape (windows, 2): start and end of each.
         vectors: float32 of shape (windows, dimension).
     """

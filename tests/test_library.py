@@ -71,7 +71,7 @@ def test_there_is_one_way_to_make_a_store_and_one_to_open_it(tmp_path, birds):
         pe_search.open(tmp_path / "a.store")
     library = pe_search.create(tmp_path / "a.store")
     assert library.is_made()
-    with pytest.raises(pe_search.StoreError, match=r"There is a store at .*a\.store already"):
+    with pytest.raises(pe_search.StoreError, match=r"There is already a store at .*a\.store"):
         pe_search.create(tmp_path / "a.store")
     assert pe_search.open(tmp_path / "a.store").query("dog") == []
     assert repr(library) == f"Library({str(tmp_path / 'a.store')!r})"
@@ -188,11 +188,11 @@ def test_a_name_that_no_path_can_have_leaves_the_store_as_it_was(library, bark, 
 @pytest.mark.parametrize(
     ("samples", "rate_hz", "reason"),
     [
-        (np.zeros((2, 3, 4)), 48_000, r"samples of shape \(2, 3, 4\) and type float64 are no audio"),
+        (np.zeros((2, 3, 4)), 48_000, r"samples of shape \(2, 3, 4\) and type float64 are not audio"),
         (np.zeros((2, 48_000)), 48_000, "have more channels than samples; transpose them"),
         (np.zeros(0), 48_000, "holds no audio"),
         (np.full(100, np.nan), 48_000, "not finite numbers"),
-        (np.zeros(100, complex), 48_000, "type complex128 are no audio"),
+        (np.zeros(100, complex), 48_000, "type complex128 are not audio"),
         (np.zeros(100), 0, "has a sample rate of 0 Hz"),
         (np.zeros(100), np.nan, "has a sample rate of nan Hz"),
         (np.zeros(100), np.inf, "has a sample rate of inf Hz"),

@@ -113,9 +113,9 @@ def cut(
     rate_hz, channels = reader.sample_rate_hz, reader.channels
     if file_format == "FLAC":
         if channels > _MOST_FLAC_CHANNELS:
-            raise AudioError(reader.path, f"has {channels} channels, and FLAC has room for {_MOST_FLAC_CHANNELS}")
+            raise AudioError(reader.path, f"has {channels} channels; FLAC allows at most {_MOST_FLAC_CHANNELS}")
         if rate_hz > _HIGHEST_FLAC_RATE_HZ or (rate_hz >= _FLAC_TENS_FROM_HZ and rate_hz % 10):
-            raise AudioError(reader.path, f"has a sample rate of {rate_hz} Hz, for which FLAC has no room")
+            raise AudioError(reader.path, f"has a sample rate of {rate_hz} Hz, which FLAC does not support")
     subtype = _SUBTYPES.get(reader.subtype, "PCM_24")
 
     def encode(disk: _Disk) -> soundfile.SoundFile:

@@ -34,7 +34,7 @@ def mono_48k(samples: NDArray[Any], sample_rate_hz: float, name: Path, speed: fl
     """
     samples = np.asarray(samples)
     if samples.ndim not in (1, 2) or samples.dtype.kind not in "fiu":
-        raise AudioError(name, f"samples of shape {samples.shape} and type {samples.dtype} are no audio")
+        raise AudioError(name, f"samples of shape {samples.shape} and type {samples.dtype} are not audio")
     if not samples.size:
         raise AudioError(name, "holds no audio")
     if samples.ndim == 2 and samples.shape[1] > samples.shape[0]:

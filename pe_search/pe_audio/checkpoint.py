@@ -81,7 +81,7 @@ def find_checkpoint(name: str, revision: str | None = None, *, may_fetch: bool =
         directory = _snapshot(canonical, revision, may_fetch=may_fetch)
         return _open_directory(canonical, directory, revision=directory.name)
     if revision is not None:
-        raise CheckpointError(f"{name} is not on the Hugging Face hub and has no revisions; leave --revision out.")
+        raise CheckpointError(f"{name} is not on the Hugging Face hub and has no revisions; omit --revision.")
     return _open_directory(canonical, directory)
 
 
@@ -98,12 +98,12 @@ def find_same_checkpoint(name: str, revision: str, *, may_fetch: bool = False) -
     """
     is_on_hub = name != BUILTIN and not os.path.isabs(name)
     if is_on_hub and not (_HUB_ID.fullmatch(name) and _HUB_COMMIT.fullmatch(revision)):
-        raise CheckpointError(f"The store names a checkpoint that can't be: {name!r}, revision {revision!r}.")
+        raise CheckpointError(f"The store names an invalid checkpoint: {name!r}, revision {revision!r}.")
     checkpoint = find_checkpoint(name, revision if is_on_hub else None, may_fetch=may_fetch)
     if checkpoint.revision != revision:
         raise CheckpointError(
-            f"The checkpoint {name} is no longer the one that the store was made with (revision {revision}, now "
-            f"{checkpoint.revision}). Index into a new store with --store."
+            f"The checkpoint {name} has changed since the store was made (revision {revision}, now "
+            f"{checkpoint.revision}). Index into another store (--store)."
         )
     return checkpoint
 
@@ -223,14 +223,14 @@ def _snapshot(hub_id: str, revision: str | None, *, may_fetch: bool) -> Path:
     if not may_fetch:
         raise CheckpointError(
             f"{hub_id} is not on this machine. Fetch it with `pe-search models --fetch {hub_id}{at_revision}`, if you "
-            "trust whoever made it."
+            "trust its author."
         )
     try:
         return snapshot(local_files_only=False)
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{hub_id} is not on this machine and the Hugging Face hub can't be reached. Fetch it where there is a "
-            f"network with `pe-search models --fetch {hub_id}{at_revision}`, or use `--model builtin`."
+            f"{hub_id} is not on this machine and the Hugging Face hub can't be reached. With a network, "
+            f"fetch it with `pe-search models --fetch {hub_id}{at_revision}`, or use `--model builtin`."
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise CheckpointError(f"{hub_id} can't be fetched from the Hugging Face hub: {first_line(error)}") from error

@@ -152,7 +152,7 @@ class Embedder:
         except torch.OutOfMemoryError as error:
             if len(windows) == 1:
                 raise PeSearchError(
-                    "One window is more than the GPU's free memory holds; end what else runs there, or take --device "
+                    "One window does not fit into the GPU's free memory. Stop other programs there, or use --device "
                     "cpu or, for a new store, a shorter --window."
                 ) from error
         else:
@@ -257,7 +257,7 @@ def _pick_device(name: str) -> torch.device:
     if name == "auto":
         name = next(candidate for candidate in ("cuda", "mps", "cpu") if has[candidate])
     if not has[name]:
-        raise PeSearchError(f"This machine has no {name} device that torch can use; leave --device out.")
+        raise PeSearchError(f"This machine has no {name} device that torch can use. Omit --device.")
     return torch.device(name)
 
 

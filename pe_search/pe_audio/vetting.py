@@ -137,7 +137,7 @@ def _refuse_other_models(name: str, config: Any) -> None:
     if model_type is None:
         raise CheckpointError(
             f"{name} is not in the Hugging Face format (its {CONFIG_FILE} names no model_type). If this is the "
-            "'perception_models' revision, which holds Meta's own format, take the main revision."
+            "'perception_models' revision, which holds Meta's own format, use the main revision."
         )
     if model_type not in MODEL_TYPES:
         raise CheckpointError(f"{name} is a {model_type} checkpoint; pe-search needs {' or '.join(MODEL_TYPES)}.")
@@ -169,11 +169,11 @@ def _refuse_foreign_code(name: str, file: str, values: Any) -> None:
     for key, value, _ in _walk(values):
         if key in _FOREIGN_CODE and value:
             raise CheckpointError(
-                f"{name}: its {file} has {key!r}, which may run code that comes with a checkpoint; pe-search runs none."
+                f"{name}: its {file} has {key!r}, which may run code from the checkpoint; that is not allowed."
             )
         # A name with a slash is that of code on the hub.
         if key.endswith(_ATTENTION) and isinstance(value, str) and not value.replace("_", "").isalnum():
-            raise CheckpointError(f"{name}: its {file} asks for {key} {value!r}, which is code; pe-search runs none.")
+            raise CheckpointError(f"{name}: its {file} asks for {key} {value!r}, which is code; that is not allowed.")
 
 
 def _refuse_large_numbers(name: str, config: Any) -> None:
@@ -198,7 +198,7 @@ def _refuse_patterns(name: str, tokenizer: Any) -> None:
     for key, value, _ in _walk(parts):
         if key == "Regex" or (key == "type" and value == "Replace"):
             raise CheckpointError(
-                f"{name}: its {_TOKENIZER_FILE} has a pattern of its own ({key!r}), on which a text may take for ever."
+                f"{name}: its {_TOKENIZER_FILE} has a pattern of its own ({key!r}), which may take forever on a text."
             )
 
 

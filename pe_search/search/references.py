@@ -52,5 +52,5 @@ def _within(
             return
     raise AudioError(
         reference.path,
-        f"ends at {heard / SAMPLE_RATE_HZ * speed:g} s, before the {place[0]:g}–{place[1]:g} s that are asked for",
+        f"ends at {heard / SAMPLE_RATE_HZ * speed:g} s, before the end of {place[0]:g}–{place[1]:g} s",
     )

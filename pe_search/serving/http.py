@@ -189,7 +189,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
         except BusyError:
             raise HTTPException(503, "There are too many requests at once; try again.") from None
         except StoppedError:
-            raise HTTPException(503, "The server is ending.") from None
+            raise HTTPException(503, "The server is stopping.") from None
         except TooMuchError as error:
             raise HTTPException(413, str(error)) from error
         except PeSearchError as error:
@@ -253,7 +253,11 @@ class _Guard:
             is_foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
         else:
             is_foreign = origin not in (*self._web.origins, f"http://{headers.get('host')}")
-        return JSONResponse({"detail": "Web pages of this origin may not ask."}, 403) if is_foreign else None
+        return (
+            JSONResponse({"detail": "Requests from web pages of this origin are not allowed."}, 403)
+            if is_foreign
+            else None
+        )
 
 
 class HttpServer(uvicorn.Server):

@@ -154,7 +154,7 @@ def _only_server(path: Path, directory: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise PeSearchError(f"The store at {directory} has a server already; stop that one first.") from None
+        raise PeSearchError(f"The store at {directory} already has a server. Stop it first.") from None
     try:
         yield
     finally:

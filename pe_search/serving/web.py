@@ -37,8 +37,8 @@ def bind(web: Web) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[0]
         if web.token is None and not ipaddress.ip_address(address[0]).is_loopback:
             raise PeSearchError(
-                f"Other machines can reach {web.host}; set PE_SEARCH_TOKEN to a secret that whoever asks must show, or "
-                "leave --host out."
+                f"Other machines can reach {web.host}. Set PE_SEARCH_TOKEN to a secret that each request must send, or "
+                "omit --host."
             )
         bound = socket.socket(family, kind, protocol)
         try:

@@ -330,4 +330,4 @@ def check_unchanged(path: Path, held: Callable[[Path], tuple[Clip, bytes] | None
         raise AudioError(path, problems[0].reason)
     known = held(path)
     if known is None or (clip != known[0] and content_digest(path) != known[1]):
-        raise AudioError(path, "has changed since it was indexed; run `pe-search index` on it again")
+        raise AudioError(path, "has changed since it was indexed; index it again")

@@ -81,7 +81,7 @@ def convert(directory: Path) -> None:
         version = read_fields(directory).get("format_version")
         raise StoreError(
             f"The store at {directory} has format {version}, which must be converted to {FORMAT_VERSION}, but it can't "
-            f"be written to ({error.reason}). Run the command as someone who can write to it, or on a copy."
+            f"be written to ({error.reason}). Run the command as a user who can write to it, or on a copy."
         ) from error
     try:
         _convert(directory)

@@ -77,8 +77,8 @@ def refuse_odd_files(directory: Path, *, to_write: bool = False) -> None:
             )
         if to_write and has_other_names(path):
             raise StoreError(
-                f"{path} can't be written to: it has another name as well (a hard link), and would change there too. "
-                "Put a copy in its place."
+                f"{path} can't be written: it has another name too (a hard link), where it would also change. "
+                "Replace it with a copy."
             )
 
 
@@ -145,8 +145,8 @@ class Folder:
         """
         if self._identities() != self._identity:
             raise StoreError(
-                f"The store at {self.path} was deleted, renamed or replaced while it was written to. What comes from "
-                "here on is not kept; run the same command again."
+                f"The store at {self.path} was deleted, renamed or replaced while it was written. What follows is "
+                "not kept. Run the same command again."
             )
 
     @contextmanager

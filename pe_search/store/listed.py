@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from pe_search.directories import command_for
 from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
 from pe_search.store.files import LISTED_FILE, open_regular
@@ -42,8 +43,8 @@ class ListedPaths:
         heading, _, paths = content.partition(b"\0")
         if heading != _heading(paths):
             raise StoreError(
-                f"{self._file} is damaged. Delete it and run the same command again; what came by lists so far then "
-                "stays in the store until `pe-search remove` takes it out."
+                f"{self._file} is damaged. Delete it and run the same command again. Clips of earlier lists then stay "
+                f"in the store until {command_for('remove PATH', self._file.parent)} removes them."
             )
         return frozenset(map(os.fsdecode, paths.split(b"\0")[:-1]))
 

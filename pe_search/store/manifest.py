@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from pe_search.directories import command_for
 from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
 from pe_search.records import Hearing
@@ -107,8 +107,8 @@ def read_fields(directory: Path) -> dict[str, Any]:
             raise ValueError("it is too long")
         return fields_of(text.decode("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
-        command = f"pe-search index PATH --store {shlex.quote(str(directory))}"
-        raise StoreError(f"There is no store at {directory}; make it with `{command}`.") from None
+        command = command_for("index PATH", directory)
+        raise StoreError(f"There is no store at {directory}; make it with {command}.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} can't be read: {error}") from error
     except TypeError as error:
@@ -152,8 +152,8 @@ def manifest_of(fields: dict[str, Any], directory: Path) -> Manifest:
         )
     if type(version) is int and 0 < version < OLDEST_FORMAT:
         raise StoreError(
-            f"The store at {directory} has format {version}, which this pe-search reads no more; index again into a "
-            "new store (--store)."
+            f"The store at {directory} has format {version}, which this pe-search can't read any more. Index again "
+            "into a new store (--store)."
         )
     try:
         manifest = msgspec.convert(fields, Manifest)

@@ -62,7 +62,7 @@ def _refuse_misfits(store: Store, other: Store) -> None:
         ours, theirs = (getattr(one.manifest, field.name) for one in (store, other))
         if ours != theirs:
             raise StoreError(
-                f"The store at {other.directory} doesn't fit the one at {store.directory}: its {field.name} is "
+                f"The store at {other.directory} does not match the one at {store.directory}: its {field.name} is "
                 f"{theirs}, not {ours}."
             )
 

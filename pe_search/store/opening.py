@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pe_search.directories import command_for
 from pe_search.errors import StoreError
 from pe_search.store import commits
 from pe_search.store.database import code_of, is_damage, is_interrupt, open_database
@@ -93,16 +94,16 @@ def explaining(path: Path) -> Iterator[None]:
             raise KeyboardInterrupt from error
         if code_of(error) == sqlite3.SQLITE_FULL:
             raise StoreError(
-                f"The disk is full, so {path} can't be written to. All that was committed before is kept: "
-                "make room, and run the same command again."
+                f"The disk is full; {path} can't be written. Everything committed so far is kept. "
+                "Free some space and run the same command again."
             ) from error
         if is_damage(error):
             raise damaged(path, in_one_line(error)) from error
         raise StoreError(f"The catalog {path} can't be used: {in_one_line(error)}") from error
     except DamagedWindowError as error:
         raise StoreError(
-            f"The catalog {path} is damaged: {error}. `pe-search index` with the clip's folder embeds it again, and "
-            "`pe-search rebuild` saves what can still be read of it."
+            f"The catalog {path} is damaged: {error}. Index the clip's folder again; "
+            f"{command_for('rebuild', path.parent)} saves what can still be read."
         ) from error
     except (ValueError, TypeError, OverflowError) as error:
         raise damaged(path, str(error)) from error
@@ -119,7 +120,7 @@ def in_one_line(error: sqlite3.Error) -> str:
 def damaged(path: Path, reason: str) -> StoreError:
     """What to say of a catalog that is damaged."""
     return StoreError(
-        f"The catalog {path} is damaged: {reason}. `pe-search rebuild` saves what can still be read of it."
+        f"The catalog {path} is damaged: {reason}. {command_for('rebuild', path.parent)} saves what can still be read."
     )
 
 

@@ -132,11 +132,11 @@ def salvage_if_damaged(directory: Path) -> Salvage | None:
         if not _is_damage(error):
             raise StoreError(f"The catalog {path} can't be used: {in_one_line(error)}") from error
         raise StoreError(
-            f"Nothing can be saved of the catalog {path}: {in_one_line(error)}. Delete the store, and index again."
+            f"Nothing can be saved from the catalog {path}: {in_one_line(error)}. Delete the store, and index again."
         ) from error
     except UnicodeDecodeError as error:
         raise StoreError(
-            f"Nothing can be saved of the catalog {path}: a name in it is damaged. Delete the store, and index again."
+            f"Nothing can be saved from the catalog {path}: a name in it is damaged. Delete the store, and index again."
         ) from error
     except OSError as error:
         raise StoreError(f"The store at {directory} can't be written to: {error.strerror or error}.") from error
@@ -172,7 +172,7 @@ def _blame_manifest(db: sqlite3.Connection, manifest: Manifest) -> None:
             folder = Path(db.execute("PRAGMA database_list").fetchone()[2]).parent
             raise StoreError(
                 f"{folder / MANIFEST_FILE} is damaged: dimension is {manifest.dimension}, but all embeddings have "
-                f"{lengths[0] // 2} numbers. Correct it there; the catalog was left as it is."
+                f"{lengths[0] // 2} numbers. Correct it in that file. The catalog was not changed."
             )
 
 

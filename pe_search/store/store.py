@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.directories import absolute
+from pe_search.directories import absolute, command_for
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, IndexedClip, Problem
 from pe_search.store.catalog import Catalog
@@ -110,9 +110,7 @@ class Store:
         lock = _locked(directory)
         try:
             if os.path.lexists(directory / CATALOG_FILE):
-                raise StoreError(
-                    f"There is a catalog at {directory} already; make the new store elsewhere, or delete it."
-                )
+                raise StoreError(f"There is already a catalog at {directory}. Use another directory, or delete it.")
             write_manifest(directory, manifest)
             return cls(directory, manifest, lock=lock, on_problem=lambda _problem: None)
         except OSError as error:
@@ -240,5 +238,5 @@ def _refuse_other_numbers(directory: Path, manifest: Manifest, kept: str) -> Non
         if before.get(name) != value:
             raise StoreError(
                 f"{directory / MANIFEST_FILE} is damaged: {name} is {value!r}, and was {before.get(name)!r} when the "
-                "store was made. `pe-search rebuild` writes it again."
+                f"store was made. {command_for('rebuild', directory)} restores it."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from pathlib import Path
 from pe_search.audio.exclude import parse_patterns
 from pe_search.audio.hashing import content_digest
 from pe_search.audio.read import all_unreadable
+from pe_search.directories import command_for
 from pe_search.errors import AudioError, StoreError
 from pe_search.model import Model
 from pe_search.records import Clip, Problem
@@ -163,8 +163,8 @@ def _prepared(directory: Path, store: Store | None, job: Job, on_problem: Callab
     before = read_roots(store.catalog) if store else ()
     if job.is_for_known_roots and not before:
         lack = f"The store at {directory} knows no folder" if store else f"There is no store at {directory} yet"
-        command = f"pe-search index PATH --store {shlex.quote(str(directory))}"
-        raise StoreError(f"{lack}, so there is nothing to bring up to date; name a folder: `{command}`.")
+        command = command_for("index PATH", directory)
+        raise StoreError(f"{lack}, so there is nothing to bring up to date; name a folder: {command}.")
     for window in store.catalog.find_damage() if store else ():
         on_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
     held, left_out = (store.catalog.stamps(), store.catalog.left_out()) if store else ({}, [])

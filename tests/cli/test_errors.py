@@ -116,13 +116,13 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "index with another checkpoint": (
         lambda scene: scene.index(model=another_checkpoint(scene), store=scene.store),
-        r"The store at {store} was made with {checkpoint}, and embeddings of two checkpoints don't mix; index into "
-        r"another store \(--store\) to use {cwd}/other\.",
+        r"The store at {store} was made with {checkpoint}, and a store has one checkpoint\. To use "
+        r"{cwd}/other, index into another store \(--store\)\.",
     ),
     "query with another checkpoint": (
         lambda scene: ["query", "rain", "--model", "small", "--store", scene.store],
-        r"The store at {store} was made with {checkpoint}, and only that checkpoint can search it; index into another "
-        r"store \(--store\) to use small\.",
+        r"The store at {store} was made with {checkpoint}, and only that checkpoint can search it\. To use "
+        r"small, index into another store \(--store\)\.",
     ),
     "query with a checkpoint that can't be": (
         lambda scene: ["query", "rain", "--model", "medium", "--store", scene.store],
@@ -130,13 +130,13 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "index with a changed checkpoint": (
         lambda scene: changed_checkpoint(scene, "index"),
-        r"The checkpoint {checkpoint} is no longer the one that the store was made with \(revision \w+, now \w+\)\. "
-        r"Index into a new store with --store\.",
+        r"The checkpoint {checkpoint} has changed since the store was made \(revision \w+, now \w+\)\. "
+        r"Index into another store \(--store\)\.",
     ),
     "query with a changed checkpoint": (
         lambda scene: changed_checkpoint(scene, "query"),
-        r"The checkpoint {checkpoint} is no longer the one that the store was made with \(revision \w+, now \w+\)\. "
-        r"Index into a new store with --store\.",
+        r"The checkpoint {checkpoint} has changed since the store was made \(revision \w+, now \w+\)\. "
+        r"Index into another store \(--store\)\.",
     ),
     "query with a checkpoint that is gone": (gone_checkpoint, r"There is no checkpoint directory {checkpoint}\."),
     "a checkpoint directory that is not there": (
@@ -161,7 +161,7 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "a checkpoint in Meta's format": (
         lambda scene: not_a_checkpoint(scene, model_type=None),
-        r"{checkpoint} is not in the Hugging Face format .* take the main revision\.",
+        r"{checkpoint} is not in the Hugging Face format .* use the main revision\.",
     ),
     "a checkpoint without weights": (
         without_weights,
@@ -169,8 +169,8 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "a checkpoint to be fetched without a network": (
         lambda scene: scene.index(model="small"),
-        r"facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached\. Fetch it where there "
-        r"is a network with `pe-search models --fetch facebook/pe-av-small`, or use `--model builtin`\.",
+        r"facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached\. With a "
+        r"network, fetch it with `pe-search models --fetch facebook/pe-av-small`, or use `--model builtin`\.",
     ),
     "a revision to be fetched without a network": (
         lambda scene: scene.index("--revision", "v1", model="someone/sounds"),
@@ -178,23 +178,23 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "a revision of a directory": (
         lambda scene: scene.index("--revision", "main"),
-        r"{checkpoint} is not on the Hugging Face hub and has no revisions; leave --revision out\.",
+        r"{checkpoint} is not on the Hugging Face hub and has no revisions; omit --revision\.",
     ),
     "a device that is not there": (
         lambda scene: scene.index("--device", "cuda"),
-        r"This machine has no cuda device that torch can use; leave --device out\.",
+        r"This machine has no cuda device that torch can use\. Omit --device\.",
     ),
     "another window": (
         lambda scene: scene.index("--window", 2, store=scene.store),
-        r"The store at {store} has windows of 1\.28 s every 0\.64 s; index into another store .*",
+        r"The store at {store} has windows of 1\.28 s every 0\.64 s\. To use others, index into another store .*",
     ),
     "another hop": (
         lambda scene: scene.index("--window", 1.28, "--hop", 1.28, store=scene.store),
-        r"The store at {store} has windows of 1\.28 s every 0\.64 s; index into another store .*",
+        r"The store at {store} has windows of 1\.28 s every 0\.64 s\. To use others, index into another store .*",
     ),
     "an older store": (
         lambda scene: of_another_format(scene, 1),
-        r"The store at {store} has format 1, which this pe-search reads no more; index again into a new store "
+        r"The store at {store} has format 1, which this pe-search can't read any more. Index again into a new store "
         r"\(--store\)\.",
     ),
     "a newer store": (
@@ -207,18 +207,18 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "a damaged catalog at query": (
         lambda scene: damaged(scene, "catalog.sqlite3", "query"),
-        r"The catalog {store}/catalog\.sqlite3 is damaged: file is not a database\. `pe-search rebuild` saves what can "
-        r"still be read of it\.",
+        r"The catalog {store}/catalog\.sqlite3 is damaged: file is not a database\. `pe-search rebuild "
+        r"--store {store}` saves what can still be read\.",
     ),
     "a damaged catalog at rebuild": (
         lambda scene: damaged(scene, "catalog.sqlite3", "rebuild"),
-        r"Nothing can be saved of the catalog {store}/catalog\.sqlite3: file is not a database\. Delete the store, and "
-        r"index again\.",
+        r"Nothing can be saved from the catalog {store}/catalog\.sqlite3: file is not a database\. Delete the store, "
+        r"and index again\.",
     ),
     "a damaged catalog at status": (
         lambda scene: damaged(scene, "catalog.sqlite3", "status"),
-        r"The catalog {store}/catalog\.sqlite3 is damaged: file is not a database\. `pe-search rebuild` saves what can "
-        r"still be read of it\.",
+        r"The catalog {store}/catalog\.sqlite3 is damaged: file is not a database\. `pe-search rebuild "
+        r"--store {store}` saves what can still be read\.",
     ),
 }
 

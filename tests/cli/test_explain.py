@@ -66,7 +66,7 @@ def test_what_was_left_out_by_which_option(explained, library):
     assert explained("rain", "--under", weather, "--min-probability", 1, "--all-windows", status=1) == [
         "texts: 1 remembered",
         "rain: 9 of 9 windows searched, exactly; the best 9 windows, 0 probable enough (--min-probability 1), 0 shown",
-        f"not searched: 11 windows of clips elsewhere than --under {weather}",
+        f"not searched: 11 windows of clips outside --under {weather}",
     ]
     assert explained("rain", "--fdr", 0, status=1) == [
         "texts: 1 remembered, 128 embedded by the compiled text tower on cpu",
@@ -80,7 +80,7 @@ def test_that_some_windows_were_passed_over(explained, run_cli, store, library, 
     found = line.removeprefix("rain: ").removesuffix("; the best 1 clip, 1 shown")
     searched, rest = found.split(" of ")
     assert 0 < int(searched) < 20
-    assert rest == "20 windows searched, the likeliest (--exact goes through all)"
+    assert rest == "20 windows searched, the most likely (--exact searches all)"
     assert "20 of 20 windows searched, exactly" in explained("rain", "-k", 1, "--exact")[1]
     like = library.sounds / "dogs/bark.wav"
     assert "20 of 20 windows searched, exactly" in explained("--like", like, "-k", 1)[1]
@@ -89,7 +89,9 @@ def test_that_some_windows_were_passed_over(explained, run_cli, store, library, 
 def test_what_the_store_has_not(explained, run_cli, store, library, tmp_path):
     (tmp_path / "broken.wav").write_bytes(b"no audio")
     assert run_cli("index", tmp_path / "broken.wav", "--store", store).status == 2
-    assert explained("rain")[-1] == ("not searched: 1 clip that index left out; see `pe-search status --problems`")
+    assert explained("rain")[-1] == (
+        f"not searched: 1 clip that index left out; see `pe-search status --problems --store {store}`"
+    )
 
 
 def test_control_characters_of_a_query_are_escaped(explained):

@@ -29,8 +29,8 @@ def test_a_store_remembers_how_its_clips_are_heard_and_refuses_another_way(run_c
         refused = run_cli("index", clip, "--store", store, *other)
         assert (refused.status, refused.err) == (
             2,
-            f"pe-search: The store at {store} was made with --level none --speed 0.5 --track 1; index into another "
-            "store (--store) to use others.\n",
+            f"pe-search: The store at {store} was made with --level none --speed 0.5 --track 1. To use others, "
+            "index into another store (--store).\n",
         )
     facts = json.loads(run_cli("status", "--format", "json", "--store", store).out)
     assert (facts["level"], facts["speed"], facts["track"]) == ("none", 0.5, 1)
@@ -83,7 +83,7 @@ def test_label_takes_no_store_that_hears_otherwise(run_cli, plain_checkpoint, st
     refused = run_cli("label", clip, "--labels", "rain", "--level", "none", "--store", store)
     assert (refused.status, refused.err) == (
         2,
-        f"pe-search: The store at {store} was made with another --level, --speed or --track; leave --store out to use "
+        f"pe-search: The store at {store} was made with another --level, --speed or --track. Omit --store to use "
         "yours.\n",
     )
 

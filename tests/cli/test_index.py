@@ -96,7 +96,8 @@ def summary(
     if recognised:
         counts = f"{recognised} recognised, {counts}"
     if left_out_before:
-        counts = rf"{counts}, {left_out_before} left out before \(see `pe-search status --problems`\)"
+        seen = f"`pe-search status --problems --store {re.escape(str(store))}`"
+        counts = rf"{counts}, {left_out_before} left out before \(see {seen}\)"
     chosen = rf" on cpu in {dtype}" if clips else ""
     return rf"{embedded} in \d+\.\d s{chosen}, {counts}\. Store: {re.escape(str(store))}\n"
 
@@ -358,7 +359,7 @@ def test_a_frame_level_checkpoint_is_taken_with_a_word_about_it(sounds, tmp_path
     outcome = invoke("index", sounds, "--model", tmp_path / "frames", "--store", tmp_path / "store")
     note, last = outcome.err.splitlines(keepends=True)
     assert outcome.status == 0
-    assert note.startswith(f"pe-search: {tmp_path}/frames was trained to say where in a clip a sound is; ")
+    assert note.startswith(f"pe-search: {tmp_path}/frames was trained to find sounds within clips. ")
     assert re.fullmatch(summary(3, tmp_path / "store"), last)
 
 
@@ -390,7 +391,7 @@ def made_up_builtin(plain_checkpoint, monkeypatch) -> None:
     monkeypatch.setattr(checkpoint_module, "_BUILTIN_DIRECTORY", plain_checkpoint[0])
 
 
-NOTICE = "Using the built-in model: "
+NOTICE = "Using the built-in model, "
 
 
 def test_a_terminal_is_told_of_the_builtin_checkpoint_when_a_store_is_made_with_it_unasked(
@@ -399,7 +400,7 @@ def test_a_terminal_is_told_of_the_builtin_checkpoint_when_a_store_is_made_with_
     args = ("index", sounds, "--store", tmp_path / "store")
     shown = run_cli_on_terminal(*args)
     assert shown.count(NOTICE) == 1
-    assert "pe-search index --model small" in shown
+    assert "`pe-search index PATH --model small --store pe-av`" in " ".join(shown.split())
     write_audio(sounds / "d.wav", noise(CLIP_S, 4))
     assert NOTICE not in run_cli_on_terminal(*args)
     assert facts(tmp_path / "store")["model"] == "builtin"
@@ -535,7 +536,7 @@ def test_that_a_large_text_tower_is_compiled_is_told(run_cli, plain_checkpoint, 
     monkeypatch.setattr("pe_search.pe_audio.compile._TAKES_LONG_FROM_BYTES", 0)
     write_audio(tmp_path / "a.wav", noise(0.2))
     args = ("index", tmp_path / "a.wav", "--model", plain_checkpoint[0], "--store", tmp_path / "store")
-    line = "Compiling the text tower, so that queries are quick from now on; this takes a minute or two, once."
+    line = "Compiling the text tower to make queries fast. This takes one or two minutes, once."
     assert line in run_cli(*args).err.splitlines()
     shutil.rmtree(empty_cache)
     assert run_cli("query", "rain", "--store", tmp_path / "store").err.splitlines() == [line]

@@ -112,7 +112,7 @@ def test_with_another_checkpoint_it_is_left_alone(run_cli, sounds, store, tmp_pa
     named = run_cli("label", sounds, "--labels", LABELS, "--model", tmp_path / "other", "--store", store)
     assert named.status == 2
     assert named.err.startswith(f"pe-search: The store at {store} was made with ")
-    assert named.err.endswith(f"; leave --store out to use {tmp_path / 'other'}.\n")
+    assert named.err.endswith(f". Omit --store to use {tmp_path / 'other'}.\n")
 
 
 def test_a_store_that_is_named_must_be_there(run_cli, sounds, tmp_path):

@@ -44,7 +44,7 @@ def test_what_cannot_be_read_and_what_is_excluded_is_counted_before_the_summary(
     unreadable, excluded, summary = outcome.err.splitlines()
     assert outcome.status == 0
     assert unreadable == "pe-search: 5 files of kinds that can't be read: .dct 4, .mid 1."
-    assert excluded == "pe-search: 2 files and 1 folder passed over because of --exclude or .pesearchignore."
+    assert excluded == "pe-search: 2 files and 1 folder skipped because of --exclude or .pesearchignore."
     assert summary.startswith("1 clip embedded ")
 
 
@@ -116,7 +116,7 @@ def test_an_ignore_file_that_is_not_valid_is_one_line_and_the_rest_is_done(index
 def test_where_nothing_can_be_read_the_message_says_what_is_there(command, sounds, tmp_path):
     store = [] if command[0] == "locate" else ["--store", tmp_path / "store"]
     nothing = f"pe-search: no audio files to read in {sounds}: "
-    excluded = "passed over because of --exclude or .pesearchignore"
+    excluded = "skipped because of --exclude or .pesearchignore"
     for exclude, told in (
         (["*.wav"], f"{UNREADABLE}; 2 files and 1 folder {excluded}"),
         (["*.wav", "*.mid", "x", "[12].*"], f"5 files and 2 folders {excluded}"),

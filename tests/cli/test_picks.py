@@ -94,7 +94,7 @@ def test_a_clip_that_has_changed_or_is_gone_is_not_taken(run_cli, sounds, plain_
     options = ("--store", "store", "--format", "jsonl", *spans, *(BARE if spans else ()))
     outcome = run_cli("query", "rain", *options, "--cut-to", "cuts")
     assert outcome.status == 2
-    changed = f"pe-search: {sounds / 'a.wav'}: has changed since it was indexed; run `pe-search index` on it again\n"
+    changed = f"pe-search: {sounds / 'a.wav'}: has changed since it was indexed; index it again\n"
     assert outcome.err == f"{changed}1 cut written to cuts\n"
     assert len(outcome.out.splitlines()) == 2
     assert [name[:2] for name in names_in(sounds / "cuts")] == ["b_"]
@@ -126,14 +126,14 @@ def test_a_variable_that_was_never_set_is_not_the_working_directory(run_cli, sou
 def test_a_clip_that_flac_has_no_room_for_is_left_out_and_the_rest_is_cut(run_cli, sounds, plain_checkpoint):
     write_audio(sounds / "a.wav", noise(1, rate_hz=88_201), 88_201)
     outcome = run_cli("locate", "rain", "a.wav", "b.wav", *BARE, "--model", plain_checkpoint[0], "--cut-to", "cuts")
-    reason = "has a sample rate of 88201 Hz, for which FLAC has no room"
+    reason = "has a sample rate of 88201 Hz, which FLAC does not support"
     assert (outcome.status, len(outcome.out.splitlines())) == (2, 2)
     assert outcome.err == f"pe-search: {sounds / 'a.wav'}: {reason}\n1 cut written to cuts\n"
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_done(run_cli, library, sounds):
     outcome = run_cli("query", "rain", "--store", library.store, "--copy-to", "a.wav")
-    assert (outcome.status, outcome.out, outcome.err) == (2, b"", "pe-search: a.wav: is a file; name a folder.\n")
+    assert (outcome.status, outcome.out, outcome.err) == (2, b"", "pe-search: a.wav: is a file, not a folder.\n")
 
 
 # Playing
@@ -173,9 +173,7 @@ def test_without_a_player_there_is_a_line_that_says_so(run_cli, library, tmp_pat
     monkeypatch.setenv("PATH", str(tmp_path))
     outcome = run_cli("query", "rain", *weather(library), "--play")
     assert (outcome.status, outcome.out) == (2, b"")
-    assert outcome.err == (
-        "pe-search: There is nothing to play sound with: install one of ffplay, mpv, afplay, aplay, paplay.\n"
-    )
+    assert outcome.err == ("pe-search: No audio player found. Install one of ffplay, mpv, afplay, aplay, paplay.\n")
 
 
 def test_the_first_player_that_is_there_is_taken(player, tmp_path):

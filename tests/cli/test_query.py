@@ -201,7 +201,7 @@ def test_exact_goes_through_every_window_of_a_store_that_is_cut_into_lists(run_c
         exactly = run_cli(*asked, "--exact")
         assert paths_of(exactly.out) == [best.path]
         assert f"{windows} of {windows} windows searched, exactly; " in exactly.err
-        searched = re.search(rf"(\d+) of {windows} windows searched, the likeliest ", run_cli(*asked).err)
+        searched = re.search(rf"(\d+) of {windows} windows searched, the most likely ", run_cli(*asked).err)
         assert 0 < int(searched[1]) < windows
 
 

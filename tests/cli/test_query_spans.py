@@ -180,7 +180,7 @@ def test_a_clip_that_is_gone_is_named_and_its_hit_is_shown_without_spans(run_cli
 def test_a_clip_that_has_changed_is_named(run_cli, own_store, tmp_path):
     changed = write_audio(tmp_path / "sounds" / "a.wav", noise(2.0))
     outcome = run_cli("query", TEXT, "--spans", "--store", own_store)
-    says = "has changed since it was indexed; run `pe-search index` on it again"
+    says = "has changed since it was indexed; index it again"
     assert (outcome.status, outcome.err) == (2, f"pe-search: {changed}: {says}\n")
 
 

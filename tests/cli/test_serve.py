@@ -200,7 +200,7 @@ def test_a_second_one_for_the_same_store_is_refused(serve, command, run_cli, lib
     done = command("serve", "--store", str(tmp_path / "link"))
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.decode() == (
-        f"pe-search: The store at {tmp_path / 'link'} has a server already; stop that one first.\n"
+        f"pe-search: The store at {tmp_path / 'link'} already has a server. Stop it first.\n"
     )
     assert server.path.exists()
     assert serve(own_store).path != server.path
@@ -329,8 +329,8 @@ def test_another_address_is_refused_without_a_token(run_cli, library, runtime):
     outcome = run_cli("serve", "--http", "0", "--host", "0.0.0.0", "--store", library.store)
     assert (outcome.status, outcome.out) == (2, b"")
     assert outcome.err == (
-        "pe-search: Other machines can reach 0.0.0.0; set PE_SEARCH_TOKEN to a secret that whoever asks must show, or "
-        "leave --host out.\n"
+        "pe-search: Other machines can reach 0.0.0.0. Set PE_SEARCH_TOKEN to a secret that each request must send, or "
+        "omit --host.\n"
     )
     assert list(runtime.glob("*/*.socket")) == []
 

@@ -64,7 +64,7 @@ def test_rebuilding_replaces_an_index_that_is_wrong(store):
     index.write_bytes(good[:-40] + bytes(40))
     outcome = invoke("rebuild", "--store", store)
     assert outcome.status == 0
-    assert outcome.err.startswith("Index of ")
+    assert outcome.err.startswith("The new index has ")
     assert index.read_bytes() == good
     assert paths(store) == before
 
@@ -110,9 +110,9 @@ def other(library, tmp_path):
 def test_merging_brings_in_the_others_clips_once(store, other, tmp_path):
     before = set(paths(store))
     outcome = invoke("merge", other, "--store", store)
-    assert (outcome.status, outcome.out, outcome.err) == (0, b"", f"2 clips came in. Store: {store}\n")
+    assert (outcome.status, outcome.out, outcome.err) == (0, b"", f"2 clips copied. Store: {store}\n")
     assert set(paths(store)) == before | {str(tmp_path / "more" / f"{seed}.wav") for seed in range(2)}
-    assert invoke("merge", other, "--store", store).err == f"0 clips came in. Store: {store}\n"
+    assert invoke("merge", other, "--store", store).err == f"0 clips copied. Store: {store}\n"
 
 
 def test_merging_what_does_not_fit_or_is_not_there_is_one_line(store, other, tmp_path):
@@ -122,7 +122,7 @@ def test_merging_what_does_not_fit_or_is_not_there_is_one_line(store, other, tmp
     outcome = invoke("merge", other, "--store", store)
     assert outcome.status == 2
     assert outcome.err == (
-        f"pe-search: The store at {other} doesn't fit the one at {store}: its hop_s is 0.32, not 0.64.\n"
+        f"pe-search: The store at {other} does not match the one at {store}: its hop_s is 0.32, not 0.64.\n"
     )
     outcome = invoke("merge", tmp_path / "none", "--store", store)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)
@@ -190,12 +190,12 @@ def test_rebuilding_saves_what_can_be_read_of_a_damaged_catalog(store):
     (store / "index.vectors").unlink()
     outcome = invoke("query", "rain", "--store", store)
     assert outcome.status == 2
-    assert outcome.err.endswith("`pe-search rebuild` saves what can still be read of it.\n")
+    assert outcome.err.endswith(f"`pe-search rebuild --store {store}` saves what can still be read.\n")
     outcome = invoke("rebuild", "--store", store)
     assert outcome.status == 0
     assert outcome.err.splitlines()[0] == (
-        f"13 clips saved from the damaged catalog, which is now {store}/catalog.sqlite3.damaged; index your folders "
-        "again to embed what is missing."
+        f"13 clips saved. The damaged catalog is now {store}/catalog.sqlite3.damaged. Index your folders again to "
+        "embed the clips that are missing."
     )
     assert paths(store) == [path for path in before if os.fsencode(path) != lost]
 
@@ -211,8 +211,6 @@ def test_rebuilding_says_what_is_no_longer_known_once_the_table_of_contents_is_g
         file.write(bytes(size_bytes))
     outcome = invoke("rebuild", "--store", store)
     assert outcome.status == 0
-    assert outcome.err.splitlines()[0].startswith("14 clips saved from the damaged catalog, which is now ")
-    assert outcome.err.splitlines()[1] == (
-        "Of 14 clips it is no longer known whether anything of them couldn't be read."
-    )
+    assert outcome.err.splitlines()[0].startswith("14 clips saved. The damaged catalog is now ")
+    assert outcome.err.splitlines()[1] == "It is not known whether 14 clips could be read completely."
     assert paths(store) == before

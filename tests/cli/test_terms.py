@@ -204,7 +204,7 @@ def test_a_text_that_is_no_file_may_look_like_one(ask):
         (
             lambda path: write_audio(path, noise(1.0)),
             "@0.5-1.5",
-            "ends at 1 s, before the 0.5–1.5 s that are asked for",
+            "ends at 1 s, before the end of 0.5–1.5 s",
         ),
     ],
     ids=["missing", "stretch of a missing file", "folder", "empty", "no audio", "beyond the end"],

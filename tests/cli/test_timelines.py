@@ -144,15 +144,13 @@ def test_cue_as_cueparser_reads_it(write):
 def test_a_sheet_has_room_for_99_tracks(write):
     many = [Span(float(second), second + 0.5, 0.5) for second in range(100)]
     assert write(HitFormat.CUE, [trace("/s/a.wav", "dog", many[:99])]).read_bytes().count(b"TRACK") == 99
-    with pytest.raises(PeSearchError, match=r"room for 99 spans, and there are more: ask for fewer"):
+    with pytest.raises(PeSearchError, match=r"holds at most 99 spans, and there are more"):
         write(HitFormat.CUE, [trace("/s/a.wav", "dog", many)])
 
 
 @pytest.mark.parametrize("timeline_format", [HitFormat.AUDACITY, HitFormat.REAPER])
 def test_a_format_for_one_clip_takes_no_two_and_prints_nothing(timeline_format, capfdbinary):
-    message = (
-        f"^--format {timeline_format.value} is for the times of one clip, and the sound is heard in more than one: "
-    )
+    message = f"^--format {timeline_format.value} can't name clips, and the spans are in more than one. "
 
     def clips() -> Iterator[list[Trace | None]]:
         yield from TWO_CLIPS
@@ -173,7 +171,7 @@ def test_a_name_that_a_format_cannot_write_is_an_error_before_anything_is_printe
         yield [trace(f"/s/{name}", "dog", RAIN)]
         pytest.fail("it goes on with the next clip, which may take hours, though all would be in vain")
 
-    with pytest.raises(PeSearchError, match="has no way to write the name "):
+    with pytest.raises(PeSearchError, match="can't hold the name "):
         write_timelines(clips(), timeline_format)
     assert capfdbinary.readouterr().out == b""
 
@@ -217,7 +215,7 @@ def test_locate_prints_them(run_cli, sounds, plain_checkpoint):
     ]
     outcome = run_cli("locate", "rain", "a.wav", "b.wav", "--format", "reaper", *options)
     assert (outcome.status, outcome.out) == (2, b"")
-    assert outcome.err.startswith("pe-search: --format reaper is for the times of one clip")
+    assert outcome.err.startswith("pe-search: --format reaper can't name clips, and")
     outcome = run_cli("locate", "rain", "a.wav", "--format", "audacity", "--threshold", 1, *options[2:])
     assert (outcome.status, outcome.out) == (1, b"")
 

@@ -69,7 +69,7 @@ def test_code_of_a_checkpoint_is_refused_and_not_run(directory, tmp_path, file, 
     (directory / "own.py").write_text(CODE.format(made=str(tmp_path / "made")))
     edit(directory / file, auto_map={"AutoTokenizer": [where, None], "AutoConfig": where, "AutoModel": where})
     assert refusal(directory) == (
-        f"{directory}: its {file} has 'auto_map', which may run code that comes with a checkpoint; pe-search runs none."
+        f"{directory}: its {file} has 'auto_map', which may run code from the checkpoint; that is not allowed."
     )
     assert not (tmp_path / "made").exists()
 
@@ -304,7 +304,7 @@ def test_no_command_asks_the_hub_for_what_a_store_names(run_watched, foreign_sto
     at_commit = "" if "--model" in command else " --revision main" if "main" in command else f" --revision {COMMIT}"
     assert said == (
         "pe-search: mallory/tracker is not on this machine. Fetch it with `pe-search models --fetch mallory/tracker"
-        f"{at_commit}`, if you trust whoever made it.\n"
+        f"{at_commit}`, if you trust its author.\n"
     )
 
 
@@ -345,7 +345,7 @@ def test_a_checkpoint_that_is_here_is_used_without_a_network(run_watched, plain_
     ],
 )
 def test_a_store_that_names_what_can_not_be(name, revision):
-    with pytest.raises(CheckpointError, match="names a checkpoint that can't be") as caught:
+    with pytest.raises(CheckpointError, match="names an invalid checkpoint") as caught:
         find_same_checkpoint(name, revision)
     assert "\n" not in str(caught.value)
 

@@ -175,7 +175,7 @@ def test_nothing_is_committed_to_a_store_that_is_no_longer_there(store, tmp_path
             store.rename(tmp_path / "elsewhere")
         if how == "replaced":
             other.rename(store)
-        with pytest.raises(StoreError, match="was deleted, renamed or replaced while it was written to"):
+        with pytest.raises(StoreError, match="was deleted, renamed or replaced while it was written"):
             opened.catalog.commit(removed=[CLIP.path])
     for directory in (store, other, tmp_path / "elsewhere"):
         if directory.exists():

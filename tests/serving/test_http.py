@@ -270,7 +270,7 @@ def test_nobody_else(answering, headers, path):
 
 
 def test_other_machines_need_a_token():
-    with pytest.raises(PeSearchError, match=r"^Other machines can reach 0\.0\.0\.0; set PE_SEARCH_TOKEN to a secret"):
+    with pytest.raises(PeSearchError, match=r"^Other machines can reach 0\.0\.0\.0\. Set PE_SEARCH_TOKEN to a secret"):
         bind(Web("0.0.0.0", 0, None, ()))
     with bind(Web("0.0.0.0", 0, TOKEN, ())) as bound:
         assert url_of(bound).startswith("http://0.0.0.0:")

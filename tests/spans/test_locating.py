@@ -281,7 +281,7 @@ def test_clips_that_are_gone_changed_or_unreadable_are_named_once_and_have_no_tr
     hits += [hit(paths["gone"], 1, 2), hit(paths["short"], 2, 12)]
     traces = Locator(FakeFrameEmbedder(), Question([LOUD], BARE)).in_hits(hits, held.get, problems.append)
     assert [trace is not None for trace in traces] == [True] * 2 + [False] * 6
-    changed = "has changed since it was indexed; run `pe-search index` on it again"
+    changed = "has changed since it was indexed; index it again"
     assert problems == [
         Problem(paths["gone"], "No such file or directory"),
         Problem(paths["changed"], changed),

@@ -451,8 +451,8 @@ def test_a_full_disk_costs_nothing_that_was_committed(tmp_path, catalog):
     with pytest.raises(StoreError) as caught:
         put_clips(catalog, many, removed=[Path("/s/a.wav")])
     assert str(caught.value) == (
-        f"The disk is full, so {tmp_path}/catalog.sqlite3 can't be written to. All that was committed before is kept: "
-        "make room, and run the same command again."
+        f"The disk is full; {tmp_path}/catalog.sqlite3 can't be written. Everything committed so far is kept. Free "
+        "some space and run the same command again."
     )
     assert held(catalog) == [("/s/a.wav", 0.0, 1.0, [1, 1])]
     catalog._db.execute("PRAGMA max_page_count = 1000000")
@@ -465,7 +465,7 @@ def test_a_catalog_that_breaks_off(tmp_path, catalog):
     catalog.close()
     file = tmp_path / CATALOG_FILE
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(StoreError, match=r"catalog\.sqlite3 is damaged: .* `pe-search rebuild` saves"):
+    with pytest.raises(StoreError, match=r"catalog\.sqlite3 is damaged: .* `pe-search rebuild --store .*` saves"):
         Catalog(tmp_path, 2, read_only=True).places([1])
 
 

@@ -177,7 +177,7 @@ def test_a_reader_that_cannot_write_says_what_to_do(directory, monkeypatch):
         Store.open(directory)
     assert str(caught.value) == (
         f"The store at {directory} has format 2, which must be converted to 4, but it can't be written to (Read-only "
-        "file system). Run the command as someone who can write to it, or on a copy."
+        "file system). Run the command as a user who can write to it, or on a copy."
     )
     assert {file: file.read_bytes() for file in before} == before
 

@@ -179,7 +179,7 @@ def test_a_newer_format_says_so_whatever_its_fields(tmp_path, changes):
 def test_an_older_format_says_so_whatever_its_fields(tmp_path, changes):
     write_fields(tmp_path, format_version=1, **changes)
     assert refusal(tmp_path) == (
-        f"The store at {tmp_path} has format 1, which this pe-search reads no more; index again into a new store "
+        f"The store at {tmp_path} has format 1, which this pe-search can't read any more. Index again into a new store "
         "(--store)."
     )
 

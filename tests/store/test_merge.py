@@ -153,7 +153,7 @@ def test_another_manifest_does_not_fit(stores, tmp_path, name, value):
     with Store.create(tmp_path / "misfit", other) as misfit, pytest.raises(StoreError) as caught:
         merge(stores[0], misfit)
     assert str(caught.value) == (
-        f"The store at {tmp_path}/misfit doesn't fit the one at {tmp_path}/one: its {name} is {value}, not "
+        f"The store at {tmp_path}/misfit does not match the one at {tmp_path}/one: its {name} is {value}, not "
         f"{getattr(MANIFEST, name)}."
     )
 

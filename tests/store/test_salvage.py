@@ -188,7 +188,7 @@ def test_a_catalog_without_its_header_stays_as_it_is(directory):
     with pytest.raises(StoreError) as caught:
         salvage_if_damaged(directory)
     assert str(caught.value) == (
-        f"Nothing can be saved of the catalog {directory}/catalog.sqlite3: file is not a database. Delete the store, "
+        f"Nothing can be saved from the catalog {directory}/catalog.sqlite3: file is not a database. Delete the store, "
         "and index again."
     )
     assert (directory / CATALOG_FILE).read_bytes() == before

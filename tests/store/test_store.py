@@ -271,10 +271,10 @@ def test_folders_above_a_new_store_are_made(tmp_path):
 
 def test_a_new_store_does_not_take_over_what_another_holds(directory):
     other = dataclasses.replace(MANIFEST, model="other")
-    with pytest.raises(StoreError, match="There is a catalog at"):
+    with pytest.raises(StoreError, match="There is already a catalog at"):
         Store.create(directory, other)
     (directory / "manifest.json").unlink()
-    with pytest.raises(StoreError, match="There is a catalog at"):
+    with pytest.raises(StoreError, match="There is already a catalog at"):
         Store.create(directory, other)
     assert "manifest.json" not in files(directory)
 

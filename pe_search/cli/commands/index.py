@@ -38,6 +38,7 @@ from pe_search.cli.output.passed_over import (
     say_unreadable,
 )
 from pe_search.cli.output.progress import ProgressBar
+from pe_search.directories import command_for
 from pe_search.model import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, WINDOW_S, Wanted
 
 if TYPE_CHECKING:
@@ -219,13 +220,13 @@ def _saying_which_model(bar: ProgressBar, checkpoint: Checkpoint | None, *, is_f
         return
     if checkpoint.is_frame_level:
         say(
-            f"pe-search: {checkpoint.name} was trained to say where in a clip a sound is; to rank clips, "
-            "take one of facebook/pe-av-*."
+            f"pe-search: {checkpoint.name} was trained to find sounds within clips. To rank clips, "
+            "use one of facebook/pe-av-*."
         )
     if is_first_choice and sys.stderr.isatty():
         say(
-            "Using the built-in model: small and quick, it knows some common sounds. For the full model run "
-            "`pe-search index --model small …` (Meta's PE-AV, fetched once from Hugging Face)."
+            "Using the built-in model, which knows some common sounds. Meta's PE-AV knows more: "
+            "`pe-search index PATH --model small --store pe-av` downloads it once and makes a store with it."
         )
 
 
@@ -248,7 +249,7 @@ def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float, runti
         *([f"{summary.incomplete:,} incomplete"] if summary.incomplete else []),
         f"{len(summary.problems):,} left out",
         *(
-            [f"{summary.left_out_before:,} left out before (see `pe-search status --problems`)"]
+            [f"{summary.left_out_before:,} left out before (see {command_for('status --problems', directory)})"]
             if summary.left_out_before
             else []
         ),

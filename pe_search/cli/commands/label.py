@@ -194,7 +194,7 @@ def _library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **option
             library.close()
             if is_named:
                 raise StoreError(
-                    f"The store at {directory} was made with {made.model}, revision {made.revision}; leave --store out "
+                    f"The store at {directory} was made with {made.model}, revision {made.revision}. Omit --store "
                     f"to use {wanted.model}."
                 )
             return Listener(wanted, **options)
@@ -202,7 +202,7 @@ def _library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **option
         library.close()
         if is_named:
             raise StoreError(
-                f"The store at {directory} was made with another --level, --speed or --track; leave --store out to use "
+                f"The store at {directory} was made with another --level, --speed or --track. Omit --store to use "
                 "yours."
             )
         is_on_hub = not os.path.isabs(made.model) and "/" in made.model

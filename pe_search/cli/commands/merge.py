@@ -29,4 +29,4 @@ def merge(
     """
     with Library(store_directory(store)) as library:
         clips = library.merge(store_directory(other))
-    say(f"{counted(clips, 'clip')} came in. Store: {library.directory}")
+    say(f"{counted(clips, 'clip')} copied. Store: {library.directory}")

@@ -289,6 +289,6 @@ def _refuse_another(model: str, library: Library) -> None:
     made_with = library.manifest.model
     if canonical_name(model) != made_with:
         raise StoreError(
-            f"The store at {library.directory} was made with {made_with}, and only that checkpoint can search it; "
-            f"index into another store (--store) to use {model}."
+            f"The store at {library.directory} was made with {made_with}, and only that checkpoint can search it. "
+            f"To use {model}, index into another store (--store)."
         )

@@ -21,12 +21,12 @@ def rebuild(store: StoreOption = None) -> None:
     library = Library(store_directory(store), on_problem=say_problem)
     made = library.rebuild()
     if made.restored_manifest:
-        say(f"The manifest of {library.directory} was damaged; it is written again as the catalog has it.")
+        say(f"The manifest of {library.directory} was damaged. It was restored from the catalog.")
     if made.saved_clips is not None:
         say(
-            f"{counted(made.saved_clips, 'clip')} saved from the damaged catalog, which is now {made.damaged}; index "
-            "your folders again to embed what is missing."
+            f"{counted(made.saved_clips, 'clip')} saved. The damaged catalog is now {made.damaged}. Index your folders "
+            "again to embed the clips that are missing."
         )
     if made.unsure:
-        say(f"Of {counted(made.unsure, 'clip')} it is no longer known whether anything of them couldn't be read.")
-    say(f"Index of {counted(made.windows, 'window')} made.")
+        say(f"It is not known whether {counted(made.unsure, 'clip')} could be read completely.")
+    say(f"The new index has {counted(made.windows, 'window')}.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pe_search.cli.output.messages import counted, say
+from pe_search.directories import command_for
 from pe_search.queries import Answer, Request, SearchEffort
 from pe_search.records import LeftOut
 
@@ -38,15 +39,16 @@ def explain(library: Library, request: Request, answers: Sequence[Answer]) -> No
         say(f"{answer.query}: {_searched(answer.effort)}; {_shown(answer, request)}")
     if request.under is not None:
         outside = library.window_count() - answers[-1].effort.windows
-        say(f"not searched: {counted(outside, 'window')} of clips elsewhere than --under {request.under}")
+        say(f"not searched: {counted(outside, 'window')} of clips outside --under {request.under}")
     left_out = sum(isinstance(problem, LeftOut) for problem in library.problems())
     if left_out:
-        say(f"not searched: {counted(left_out, 'clip')} that index left out; see `pe-search status --problems`")
+        seen = command_for("status --problems", library.directory)
+        say(f"not searched: {counted(left_out, 'clip')} that index left out; see {seen}")
 
 
 def _searched(effort: SearchEffort) -> str:
     searched = f"{effort.windows_searched:,} of {counted(effort.windows, 'window')} searched"
-    return f"{searched}, exactly" if effort.is_exact else f"{searched}, the likeliest (--exact goes through all)"
+    return f"{searched}, exactly" if effort.is_exact else f"{searched}, the most likely (--exact searches all)"
 
 
 def _shown(answer: Answer, request: Request) -> str:

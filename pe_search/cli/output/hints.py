@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pe_search.cli.output.messages import command_for, counted, say, shown_path
+from pe_search.cli.output.messages import counted, say, shown_path
 from pe_search.clock import clock
+from pe_search.directories import command_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,9 +69,9 @@ def say_nothing_found(library: Library, request: Request) -> None:
     clips = sum(1 for _ in library.clips(request.under))
     if not clips and request.under is not None:
         said = f"the store has no clips in {shown_path(request.under)}"
-        say(f"pe-search: {said}; {command_for('list', library)} shows all.")
+        say(f"pe-search: {said}; {command_for('list', library.directory)} shows all.")
     elif not clips:
-        say(f"pe-search: the store has no clips; add some with {command_for('index FOLDER', library)}.")
+        say(f"pe-search: the store has no clips; add some with {command_for('index FOLDER', library.directory)}.")
     else:
         anything = replace(request, k=1, min_probability=0.0, fdr=None)
         for query, answer in zip(request.queries, library.answers(anything), strict=True):

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from pe_search.directories import default_store
 from pe_search.errors import PeSearchError
 from pe_search.records import Problem
-
-if TYPE_CHECKING:
-    from pe_search.library import Library
 
 
 def say(text: str) -> None:
@@ -59,7 +54,7 @@ def usage_error_line(error: Any) -> str:
 
 def say_compiling() -> None:
     """Say that a text tower is being compiled, for it takes long."""
-    say("Compiling the text tower, so that queries are quick from now on; this takes a minute or two, once.")
+    say("Compiling the text tower to make queries fast. This takes one or two minutes, once.")
 
 
 def printable(text: str) -> str:
@@ -68,13 +63,6 @@ def printable(text: str) -> str:
     Control characters come out as `\\x1b`, and bytes of a file name that are not UTF-8 as `\\xff`.
     """
     return "".join(character if character.isprintable() else _escaped(character) for character in text)
-
-
-def command_for(words: str, library: Library) -> str:
-    """A command that does something with the store of a library, as it is typed: `pe-search list --store birds`."""
-    directory = library.directory
-    store = "" if directory == default_store() else f" --store {shlex.quote(shown_path(directory))}"
-    return f"`pe-search {words}{store}`"
 
 
 def counted(number: int, noun: str) -> str:

@@ -71,4 +71,4 @@ def _unreadable(passed_over: PassedOver) -> str:
 def _excluded(passed_over: PassedOver) -> str:
     numbers = {"file": passed_over.excluded_files, "folder": passed_over.excluded_folders}
     parts = " and ".join(counted(number, noun) for noun, number in numbers.items() if number)
-    return f"{parts} passed over because of --exclude or .pesearchignore"
+    return f"{parts} skipped because of --exclude or .pesearchignore"

@@ -91,7 +91,7 @@ class Picks:
                 try:
                     folder.mkdir(parents=True, exist_ok=True)
                 except FileExistsError:
-                    raise PeSearchError(f"{folder}: is a file; name a folder.") from None
+                    raise PeSearchError(f"{folder}: is a file, not a folder.") from None
         self._copies: dict[Path, Path] = {}
         self._cuts: set[Path] = set()
         self._to_play: list[tuple[Path, Span]] = []

@@ -47,7 +47,7 @@ def find_player() -> list[str]:
     for name, options in _PLAYERS.items():
         if (path := shutil.which(name)) is not None:
             return [path, *options]
-    raise PeSearchError(f"There is nothing to play sound with: install one of {', '.join(_PLAYERS)}.")
+    raise PeSearchError(f"No audio player found. Install one of {', '.join(_PLAYERS)}.")
 
 
 def play(

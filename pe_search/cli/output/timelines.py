@@ -83,20 +83,20 @@ class TimelineWriter:
 def _refuse_what_has_no_room(heard: dict[Path, list[Heard]], timeline_format: HitFormat) -> None:
     if timeline_format in (HitFormat.AUDACITY, HitFormat.REAPER) and len(heard) > 1:
         raise PeSearchError(
-            f"--format {timeline_format.value} is for the times of one clip, and the sound is heard in more than one: "
-            "give one clip, or take raven or cue, which name the clip."
+            f"--format {timeline_format.value} can't name clips, and the spans are in more than one. "
+            "Give one clip, or use raven or cue."
         )
     if timeline_format is HitFormat.CUE and sum(map(len, heard.values())) > _MOST_TRACKS:
         raise PeSearchError(
-            f"A cue sheet has room for {_MOST_TRACKS} spans, and there are more: ask for fewer, with --threshold or "
-            "--min-length, or take another --format."
+            f"A cue sheet holds at most {_MOST_TRACKS} spans, and there are more. Raise --threshold or "
+            "--min-length, or use another --format."
         )
     if timeline_format in _NOT_IN_NAMES:
         what, forbidden = _NOT_IN_NAMES[timeline_format]
         for path in heard:
             if not forbidden.isdisjoint(str(path)):
                 raise PeSearchError(
-                    f"{what} has no way to write the name {str(path)!r}; take --format jsonl, or rename it."
+                    f"{what} can't hold the name {str(path)!r}. Use --format jsonl, or rename the file."
                 )
 
 
