@@ -31,7 +31,7 @@ StoresOption = Annotated[
         metavar="STORE",
         rich_help_panel="Store",
         show_default="see `pe-search config`",
-        help="The store: a folder, or the name of a store in your data directory. Several are searched together.",
+        help="A folder or the name of a store. Several are searched together.",
     ),
 ]
 
