@@ -87,6 +87,7 @@ class _Reading:
         times: Start and end of each window that was read.
         embeddings: Of those windows that are embedded and not committed.
         committed: How many windows the store holds already.
+        committed_s: Where the last of these ends.
         committed_before: How many it held before this run.
         share_read: How much of it the windows make up that were read, 0 to 1.
         missing: What of it couldn't be read; None as long as it isn't at its end, and if it was read whole.
@@ -98,6 +99,7 @@ class _Reading:
     times: list[tuple[float, float]] = field(default_factory=list)
     embeddings: list[NDArray[np.float32]] = field(default_factory=list)
     committed: int = 0
+    committed_s: float = 0.0
     committed_before: int = 0
     share_read: float = 0.0
     missing: str | None = None
@@ -208,6 +210,7 @@ class _Run:
         bytes_before = self._bytes_read
         begun = self._begun.pop(reading.digest, [])
         reading.committed = reading.committed_before = len(begun)
+        reading.committed_s = begun[-1][1] if begun else 0.0
         for window in ahead.windows():
             times = window.start_s, window.end_s
             reading.times.append(times)
@@ -261,9 +264,9 @@ class _Run:
     def kept_parts(self) -> tuple[KeptPart, ...]:
         """What the store keeps of contents that are not embedded to their ends."""
         return tuple(
-            KeptPart(reading.path, reading.share_read * reading.times[reading.committed - 1][1] / reading.times[-1][1])
+            KeptPart(reading.path, reading.share_read * reading.committed_s / reading.times[-1][1])
             for reading in self._uncommitted.values()
-            if 0 < reading.committed <= len(reading.times)
+            if reading.committed and reading.times
         )
 
     def _commit_if_due(self) -> None:
@@ -291,6 +294,7 @@ class _Run:
         )
         for reading in grown:
             reading.committed += len(reading.embeddings) - 1
+            reading.committed_s = reading.times[reading.committed - 1][1]
             del reading.embeddings[:-1]
         for reading in finished:
             del self._uncommitted[reading.digest]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pe_search.audio import ahead
-from pe_search.records import Clip, Content, Holdings, LeftOut, Problem
+from pe_search.records import Clip, Content, Holdings, LeftOut, Problem, Window
 from pe_search.reports import IndexSummary, KeptPart, PassedOver, Progress
 from pe_search.store import Store
 from pe_search.store.finder import INDEX_FILE
@@ -893,6 +893,15 @@ def test_a_run_that_goes_on_counts_what_was_kept_as_done_and_not_as_its_own(stor
     windows = len(next(iter(kept.values())))
     assert 0 < windows < 10
     assert part == KeptPart(path, pytest.approx(windows / 10))
+
+    def first_alone(_self: ahead.ClipAhead) -> Iterator[Window]:
+        yield next(windows_of(_self))
+        raise KeyboardInterrupt
+
+    windows_of = ahead.ClipAhead.windows
+    with monkeypatch.context() as patch:
+        patch.setattr(ahead.ClipAhead, "windows", first_alone)
+        assert index(store, sounds).kept_parts == (part,), "also before it is passed"
 
     told: list[Progress] = []
     summary = index(store, sounds, on_progress=told.append)
