@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pe_search.queries import Answer, Duplicate, Hit, Request, SpanRules
-    from pe_search.reports import Embeddings, IndexPlan, IndexSummary, Rebuilding, Removal, Status, Verification
+    from pe_search.reports import Embeddings, IndexPlan, IndexSummary, Rebuilding, Removal, Root, Status, Verification
     from pe_search.search.searching import TextMemory
     from pe_search.store import Manifest, RememberedTexts, Store
 
@@ -137,6 +137,12 @@ class Library(Listener):
         """The clips that could not be indexed or not be read completely, in order of path."""
         catalog = self.open().catalog
         return sorted([*catalog.left_out(), *catalog.incomplete()], key=lambda one: os.fsencode(one.clip.path))
+
+    def roots(self) -> tuple[Root, ...]:
+        """The folders and files that `index` was given, in order of path: what it brings up to date without paths."""
+        from pe_search.store.roots import read_roots
+
+        return read_roots(self.open().catalog)
 
     def embeddings(self) -> Embeddings:
         """All windows of the store with their embeddings, in one array."""

@@ -212,7 +212,9 @@ def test_index_makes_a_store_under_its_name_and_config_lists_it(run_cli, library
     write_audio(tmp_path / "a.wav", noise(0.2))
     args = ("index", tmp_path / "a.wav", "--model", library.checkpoint, "--store")
     outcome = run_cli(*args, "birds")
+    assert outcome.err.startswith(f"Store birds: {data / 'birds'}\n")
     assert outcome.err.endswith(f"Store: {data / 'birds'}\n")
+    assert not run_cli(*args, "birds").err.startswith("Store birds")
     assert run_cli(*args, "./bats").err.endswith(f"Store: {tmp_path / 'bats'}\n")
     shutil.copytree(library.store, data / "store")
     assert json.loads(run_cli("config", "--format", "json").out)["stores"] == {

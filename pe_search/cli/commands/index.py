@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from pe_search.cli.output.passed_over import (
     say_unreadable,
 )
 from pe_search.cli.output.progress import ProgressBar
-from pe_search.directories import command_for
+from pe_search.directories import command_for, data_directory, is_store_name
 from pe_search.model import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, WINDOW_S, Wanted
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.reports import IndexPlan, IndexSummary
+
+
+_MOST_FOLDERS = 5
 
 
 def index(
@@ -172,6 +175,10 @@ def index(
     )
     given = None if is_for_known_folders else paths or []
     where = "the folders of the store" if is_for_known_folders else places(paths, files_from)
+    if is_new and store is not None and is_store_name(store) and directory.parent == data_directory():
+        say(f"Store {store}: {directory}")
+    if is_for_known_folders and not is_new:
+        _say_folders([root.path for root in library.roots()])
     if dry_run:
         with library:
             plan = library.plan(
@@ -204,6 +211,13 @@ def index(
         raise typer.Exit(130)
     if summary.problems or summary.incomplete:
         raise typer.Exit(2)
+
+
+def _say_folders(folders: Sequence[Path]) -> None:
+    """Say what is gone through that nobody named now."""
+    if folders:
+        others = f" and {len(folders) - _MOST_FOLDERS:,} more" if len(folders) > _MOST_FOLDERS else ""
+        say(f"Updating {', '.join(map(str, folders[:_MOST_FOLDERS]))}{others}")
 
 
 def _refuse_nothing(found: IndexSummary | IndexPlan, where: str) -> None:

@@ -18,6 +18,8 @@ _COMMANDS = {
     "rm": "remove",
     "scan": "index",
     "search": "query",
+    "settings": "config",
+    "stores": "config",
     "tag": "label",
     "update": "index",
     "version": "--version",
