@@ -165,7 +165,7 @@ def test_a_store_is_made_searched_and_changed_there(on_windows, tmp_path):
     }
     assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == ["a.wav", "b.wav"]
     assert on_windows("remove", sounds / "a.wav", *store).stderr == "1 clip removed.\n"
-    assert "Index of 1 window made." in on_windows("rebuild", *store).stderr
+    assert on_windows("rebuild", *store).stderr == "The new index has 1 window.\n"
     assert "clips    1\n" in on_windows("status", *store).stdout.replace("       1", "    1")
     assert not list(tmp_path.rglob("*.part")), "no draft is left behind"
 

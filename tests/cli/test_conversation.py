@@ -27,7 +27,6 @@ from tests.made_up import make_checkpoint, noise, write_audio
 
 HELP = f"{_HELP}\n"
 GREETING = "Type what you are looking for. :help lists the commands, :q ends this.\n"
-README = Path(__file__).parents[2] / "README.md"
 UP = b"\x1b[A"
 
 
@@ -517,23 +516,6 @@ def test_an_error_is_a_line_and_the_conversation_goes_on(talk, run_cli, sounds):
     assert "(gone)" in talk.type("rain")
     shutil.move("elsewhere.wav", hit["path"])
     assert talk.type("rain") == answer
-    talk.end()
-
-
-@pytest.mark.slow
-def test_the_conversation_in_the_readme_is_honest(talk, run_cli, tmp_path, monkeypatch):
-    block = re.search(r"```text\n\$ pe-search query (.*?)\n(.*?)> :play", README.read_text(encoding="utf-8"), re.DOTALL)
-    greeting, *turns = block[2].split("\n> ")
-    shutil.copytree(README.parent / "examples" / "sounds", tmp_path / "sounds")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    assert run_cli("index", "sounds").status == 0
-    talk = talk(*block[1].split())
-    assert talk.greeting == f"{greeting}\n"
-    for turn in turns:
-        line, _, told = turn.partition("\n")
-        shown = re.sub(r"\x1b\[[0-9;]*m", "", talk.type(line))
-        assert [row.rstrip() for row in shown.splitlines()] == told.splitlines()
     talk.end()
 
 
