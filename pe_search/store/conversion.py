@@ -170,7 +170,7 @@ def _from_3(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE clips RENAME TO old_clips")
     make_tables(db, SCHEMAS[4])
     columns = "path, size_bytes, modified_ns, changed_ns, inode, content_id"
-    rows = db.execute(f"SELECT id, {columns}, checksum FROM old_clips").fetchall()
+    rows = db.execute(f"SELECT id, {columns}, checksum FROM old_clips")
     # A row that is damaged stays so, under any checksum but its own.
     db.executemany(
         "INSERT INTO clips VALUES (?, ?, ?, ?, ?, ?, ?, NULL, ?)",
