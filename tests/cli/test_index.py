@@ -20,6 +20,7 @@ from pe_search.pe_audio import checkpoint as checkpoint_module
 from pe_search.pe_audio import embedder as embedder_module
 from pe_search.pe_audio.checkpoint import find_checkpoint
 from pe_search.pe_audio.compiled import open_compiled
+from pe_search.pe_audio.loaded import Loaded
 from pe_search.store import Store
 from pe_search.tasks import indexing
 from tests.cli.conftest import invoke
@@ -476,7 +477,8 @@ def test_ctrl_c_says_what_is_kept_of_a_long_clip(index, sounds, tmp_path, monkey
 
 
 def test_a_file_that_is_no_audio_is_told_before_a_model_is_loaded(sounds, tmp_path, monkeypatch):
-    monkeypatch.setattr(embedder_module, "load_tower", lambda *_: pytest.fail("a model is loaded"))
+    for name in ("audio_embedder", "frame_embedder", "text_embedder"):
+        monkeypatch.setattr(Loaded, name, lambda *_: pytest.fail("a model is loaded"))
     (sounds / "a.txt").write_text("words")
     outcome = invoke("index", sounds / "a.txt", "--store", tmp_path / "store")
     assert (outcome.status, outcome.err) == (

@@ -18,7 +18,7 @@ from transformers import PeAudioFeatureExtractor, PeAudioFrameLevelModel, PeAudi
 
 from pe_search.audio.read import ClipReader
 from pe_search.cli.input.span_options import DEFAULT_RULES
-from pe_search.pe_audio import embedder as embedder_module
+from pe_search.pe_audio.loaded import Loaded
 from pe_search.queries import SpanRules
 from pe_search.spans.rules import find_spans, smoothed
 from tests.cli.conftest import ODD_NAMES, TEXTS
@@ -306,7 +306,8 @@ def test_where_there_are_no_blocks_the_strip_is_ascii(command, sounds, plain_che
 
 @pytest.mark.parametrize("args", [("locate", "dog"), ("label", "--labels", "dog")], ids=["locate", "label"])
 def test_files_that_are_no_audio_are_told_before_a_model_is_loaded(run_cli, tmp_path, monkeypatch, args):
-    monkeypatch.setattr(embedder_module, "load_tower", lambda *_: pytest.fail("a model is loaded"))
+    for name in ("audio_embedder", "frame_embedder", "text_embedder"):
+        monkeypatch.setattr(Loaded, name, lambda *_: pytest.fail("a model is loaded"))
     for name in ("a.m4a", "b.wav"):
         (tmp_path / name).write_text("words")
     outcome = run_cli(*args, tmp_path / "a.m4a", tmp_path / "b.wav")
