@@ -285,7 +285,7 @@ def fetch_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
     """A checkpoint, fetched from the Hugging Face hub unless it is on this machine already.
 
     Raises:
-        CheckpointError: If there is none of that name, or it can't be fetched.
+        CheckpointError: If there is none of that name, or it can't be downloaded.
     """
     from pe_search.pe_audio import checkpoint
 

@@ -70,7 +70,7 @@ def find_checkpoint(name: str, revision: str | None = None, *, may_fetch: bool =
             the name may be any that somebody put into the manifest of a store.
 
     Raises:
-        CheckpointError: If there is no such checkpoint, it can't be fetched, or it isn't PE Audio.
+        CheckpointError: If there is no such checkpoint, it can't be downloaded, or it isn't PE Audio.
     """
     canonical = canonical_name(name)
     if canonical == BUILTIN:
@@ -222,18 +222,18 @@ def _snapshot(hub_id: str, revision: str | None, *, may_fetch: bool) -> Path:
     at_revision = f" --revision {shlex.quote(revision)}" if revision else ""
     if not may_fetch:
         raise CheckpointError(
-            f"{hub_id} is not on this machine. Fetch it with `pe-search models --fetch {hub_id}{at_revision}`, if you "
-            "trust its author."
+            f"{hub_id} is not on this machine. Download it with `pe-search models --fetch {hub_id}{at_revision}`, if "
+            "you trust its author."
         )
     try:
         return snapshot(local_files_only=False)
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
             f"{hub_id} is not on this machine and the Hugging Face hub can't be reached. With a network, "
-            f"fetch it with `pe-search models --fetch {hub_id}{at_revision}`, or use `--model builtin`."
+            f"download it with `pe-search models --fetch {hub_id}{at_revision}`, or use `--model builtin`."
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise CheckpointError(f"{hub_id} can't be fetched from the Hugging Face hub: {first_line(error)}") from error
+        raise CheckpointError(f"{hub_id} can't be downloaded from the Hugging Face hub: {first_line(error)}") from error
 
 
 def _fingerprint(directory: Path, weights: list[Path]) -> str:

@@ -170,7 +170,7 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     "a checkpoint to be fetched without a network": (
         lambda scene: scene.index(model="small"),
         r"facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached\. With a "
-        r"network, fetch it with `pe-search models --fetch facebook/pe-av-small`, or use `--model builtin`\.",
+        r"network, download it with `pe-search models --fetch facebook/pe-av-small`, or use `--model builtin`\.",
     ),
     "a revision to be fetched without a network": (
         lambda scene: scene.index("--revision", "v1", model="someone/sounds"),

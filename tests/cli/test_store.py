@@ -54,7 +54,7 @@ def test_removing_a_folder_that_is_gone(store):
 
 def test_removing_what_is_not_there_is_exit_status_1(store, tmp_path):
     outcome = invoke("remove", tmp_path, "--store", store)
-    assert (outcome.status, outcome.err) == (1, "0 clips removed.\n")
+    assert (outcome.status, outcome.err) == (1, f"pe-search: the store has no clips in {tmp_path}\n")
 
 
 def test_rebuilding_replaces_an_index_that_is_wrong(store):

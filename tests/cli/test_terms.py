@@ -174,10 +174,10 @@ def test_audio_is_taken_from_a_text(ask, library):
 @pytest.mark.parametrize(
     ("args", "error"),
     [
-        (["rain", "--minus", "a.wav@1-2"], "--minus: 'a.wav@1-2' is an audio file; use --unlike for audio."),
-        (["rain", "--minus", "2:b/a.flac"], "--minus: 'b/a.flac' is an audio file; use --unlike for audio."),
-        (["--plus", "a.wav"], "--plus: 'a.wav' is an audio file; use --like for audio."),
-        (["here.wav"], "TEXT: 'here.wav' is an audio file; use --like for audio."),
+        (["rain", "--minus", "a.wav@1-2"], "--minus: 'a.wav@1-2' is an audio file; use --unlike a.wav@1-2."),
+        (["rain", "--minus", "2:b/a.flac"], "--minus: 'b/a.flac' is an audio file; use --unlike b/a.flac."),
+        (["--plus", "a.wav"], "--plus: 'a.wav' is an audio file; use --like a.wav."),
+        (["here.wav"], "TEXT: 'here.wav' is an audio file; use --like here.wav."),
         (["rain", "--unlike", "a.wav@2-1"], "--unlike: the part 2-1 must end after it starts."),
         (["--unlike", "a.wav"], "TEXT: give a TEXT, --plus or --like."),
         (["rain", "--unlike", "a.wav", "--fdr", "0.1"], "--fdr: can't be used with --like or --unlike."),

@@ -303,7 +303,7 @@ def test_no_command_asks_the_hub_for_what_a_store_names(run_watched, foreign_sto
     assert (status, has_reached_out) == (2, False)
     at_commit = "" if "--model" in command else " --revision main" if "main" in command else f" --revision {COMMIT}"
     assert said == (
-        "pe-search: mallory/tracker is not on this machine. Fetch it with `pe-search models --fetch mallory/tracker"
+        "pe-search: mallory/tracker is not on this machine. Download it with `pe-search models --fetch mallory/tracker"
         f"{at_commit}`, if you trust its author.\n"
     )
 

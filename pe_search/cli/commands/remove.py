@@ -33,9 +33,10 @@ def remove(
     """
     with Library(store_directory(store), on_problem=say_problem) as library:
         removal = library.remove(paths)
+    if not (removal.clips or removal.problems):
+        say(f"pe-search: the store has no clips in {', '.join(map(str, paths))}")
+        raise typer.Exit(1)
     said = f"{counted(removal.clips, 'clip')} removed"
     if removal.problems:
         said += f", {counted(removal.problems, 'problem')} forgotten"
     say(f"{said}.")
-    if not (removal.clips or removal.problems):
-        raise typer.Exit(1)

@@ -51,7 +51,7 @@ def refuse_audio(text: str, option: str) -> None:
     name = found[1] if found else text
     if Listener.has_audio_extension(name) and (option != "TEXT" or os.path.lexists(expanded(Path(name)))):
         meant = "--unlike" if option == "--minus" else "--like"
-        raise typer.BadParameter(f"{text!r} is an audio file; use {meant} for audio.", param_hint=option)
+        raise typer.BadParameter(f"{text!r} is an audio file; use {meant} {text}.", param_hint=option)
 
 
 def read_reference(argument: str, option: str = "--like") -> Reference:
