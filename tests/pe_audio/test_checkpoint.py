@@ -141,7 +141,7 @@ def test_weights_that_could_run_code_are_not_loaded(directory):
 
 def test_the_format_of_perception_models_is_refused(directory):
     edit_config(directory, model_type=None)
-    with pytest.raises(CheckpointError, match=r"Meta's own format, take the main revision"):
+    with pytest.raises(CheckpointError, match=r"Meta's own format, use the main revision"):
         find_checkpoint(str(directory))
 
 
@@ -188,8 +188,8 @@ def test_without_a_network_the_error_names_the_way_out(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError) as caught:
         find_checkpoint("small", "main", may_fetch=True)
     assert str(caught.value) == (
-        "facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached. Fetch it where there "
-        "is a network with `pe-search models --fetch facebook/pe-av-small --revision main`, or use `--model builtin`."
+        "facebook/pe-av-small is not on this machine and the Hugging Face hub can't be reached. With a network, "
+        "download it with `pe-search models --fetch facebook/pe-av-small --revision main`, or use `--model builtin`."
     )
 
 

@@ -277,9 +277,9 @@ def test_a_clip_that_was_touched_since_is_embedded(holding):
 @pytest.mark.parametrize(
     ("place", "reason"),
     [
-        ((2.0, 3.0), "ends at 2.5 s, before the 2–3 s that are asked for"),
-        ((7.0, 8.0), "ends at 2.5 s, before the 7–8 s that are asked for"),
-        ((0.0, 2.50002), "ends at 2.5 s, before the 0–2.50002 s that are asked for"),
+        ((2.0, 3.0), "ends at 2.5 s, before the end of 2–3 s"),
+        ((7.0, 8.0), "ends at 2.5 s, before the end of 7–8 s"),
+        ((0.0, 2.50002), "ends at 2.5 s, before the end of 0–2.50002 s"),
     ],
 )
 def test_a_stretch_beyond_the_end_is_an_error(holding, place, reason):
