@@ -116,6 +116,7 @@ def edit_catalog(directory: Path, statement: str, *values: object) -> int:
             db.executemany(
                 f"UPDATE {table} SET checksum = ? WHERE {key} = ?", ((checksum(*row[1:]), row[0]) for row in rows)
             )
+        commits.put_counts(db)
         ids = [row[0] for row in db.execute("SELECT id FROM windows ORDER BY id")]
         last_id = commits.last_window_id(db)
         db.execute("DELETE FROM gone")

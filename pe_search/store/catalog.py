@@ -18,7 +18,6 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, Holdings, Incomplete, LeftOut, Stamp
 from pe_search.store import commits, windows
 from pe_search.store.checking import find_damage
-from pe_search.store.commits import name_of
 from pe_search.store.files import CATALOG_FILE, Folder
 from pe_search.store.opening import damaged, explaining, has_content, log_of, open_to_read, open_to_write
 from pe_search.store.schema import LARGEST_VALUE, checked, clip_of, embedding_of, path_of, path_text, stamp_of
@@ -98,7 +97,7 @@ class Catalog:
         """Count what is there."""
         with self.reading():
             contents = self._contents()
-            left_out = len(self._left_out())
+            left_out = len(windows.left_out_rows(self._db))
         held = [content for content in contents if content[4]]
         return Holdings(
             clips=sum(clips for *_, clips, _ in held),
@@ -134,13 +133,7 @@ class Catalog:
     def left_out(self) -> list[LeftOut]:
         """What was left out, in order of path."""
         with self.reading():
-            return [LeftOut(clip_of(*row), str(reason)) for *row, reason in self._left_out()]
-
-    def _left_out(self) -> list[tuple[Any, ...]]:
-        rows = self._db.execute(
-            "SELECT path, size_bytes, modified_ns, changed_ns, inode, reason, checksum FROM left_out ORDER BY path"
-        )
-        return [checked(row, "a clip that was left out") for row in rows]
+            return [LeftOut(clip_of(*row), str(reason)) for *row, reason in windows.left_out_rows(self._db)]
 
     def missing_by_digest(self) -> dict[bytes, str]:
         """What could not be read of each content that was not read whole."""
@@ -220,13 +213,15 @@ class Catalog:
 
     def content(self, path: Path) -> Content | None:
         """The content of the clip at a path, or None if there is no such clip. Its embeddings are float32."""
-        return self._content("id = (SELECT content_id FROM clips WHERE path = ?)", name_of(path))
+        with self.reading():
+            row = windows.clip_row(self._db, path)
+            return None if row is None else self._content("id = ?", row[5])
 
     def content_of(self, digest: bytes) -> Content | None:
         """The whole content with a digest, or None if there is none. Its embeddings are float32."""
         return self._content("digest = ?", digest)
 
-    def _content(self, condition: str, value: bytes) -> Content | None:
+    def _content(self, condition: str, value: bytes | int) -> Content | None:
         with self.reading():
             row = self._db.execute(
                 f"SELECT {CONTENT} FROM contents WHERE {condition} AND duration_s IS NOT NULL", (value,)
@@ -234,6 +229,8 @@ class Catalog:
             if row is None:
                 return None
             content_id, digest, _, missing, _, count = checked(row, "a content")
+            if value not in (content_id, digest):
+                raise ValueError("a content can't be found")
             rows = windows.windows_of(self._db, content_id)
             if len(rows) != count:
                 raise ValueError("it lacks windows")
@@ -243,11 +240,11 @@ class Catalog:
     def clip(self, path: Path) -> tuple[Clip, bytes] | None:
         """The clip at a path as it was when it was indexed, and the digest of its content; None if it is not held."""
         with self.reading():
-            row = self._db.execute(
-                f"SELECT digest, {CLIP} FROM clips JOIN contents ON contents.id = content_id WHERE path = ?",
-                (name_of(path),),
-            ).fetchone()
-            return None if row is None else (clip_of(*checked(row[1:], "a clip")[:5]), row[0])
+            row = windows.clip_row(self._db, path)
+            if row is None:
+                return None
+            content = self._db.execute(f"SELECT {CONTENT} FROM contents WHERE id = ?", (row[5],)).fetchone()
+            return clip_of(*row[:5]), checked(content or (None,), "a content")[1]
 
     def commit(
         self,
@@ -315,7 +312,9 @@ class Catalog:
         """Let all that is written in the `with` block be one commit."""
         with explaining(self.path), self._folder.staying(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
+            commits.check_counts(self._db)
             yield self._db
+            commits.put_counts(self._db)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

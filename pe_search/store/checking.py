@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 
-from pe_search.store.commits import last_window_id
+from pe_search.store.commits import check_counts, last_window_id
 from pe_search.store.schema import is_as_written
 from pe_search.store.windows import CLIP, CONTENT, gone_after, in_words
 
@@ -63,9 +63,14 @@ def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
         ("roots", "path, exclude, indexed_at_s, passed_over, checksum"),
         ("state", "identity, manifest, checksum"),
         ("gone", "first_id, last_id, checksum"),
+        ("counts", "name, rows, checksum"),
     ):
         if not all(is_as_written(row) for row in db.execute(f"SELECT {columns} FROM {table}")):
             reasons.append(f"a row of {table} is not as it was written")
+    try:
+        check_counts(db)
+    except ValueError as error:
+        reasons.append(str(error))
     if not db.execute("SELECT count(*) FROM state").fetchone()[0]:
         reasons.append("its state is missing")
 

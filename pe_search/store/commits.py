@@ -16,6 +16,9 @@ from pe_search.store.schema import checked, checksum
 
 _CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
 
+# Tables whose rows nothing else counts.
+_COUNTED = ("left_out", "roots")
+
 
 def name_of(path: Path) -> bytes:
     """A path as it is kept."""
@@ -179,10 +182,48 @@ def last_window_id(db: sqlite3.Connection) -> int:
     return int(row[0])
 
 
+def check_counts(db: sqlite3.Connection) -> None:
+    """See whether all rows are there that nothing else counts.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    for name in _COUNTED:
+        if count_of(db, name) != _rows_in(db, name):
+            raise ValueError(f"it lacks rows of {name}")
+
+
+def put_counts(db: sqlite3.Connection) -> None:
+    """Keep how many rows there are that nothing else counts."""
+    for name in _COUNTED:
+        rows = _rows_in(db, name)
+        db.execute(
+            "INSERT INTO counts (name, rows, checksum) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+            "rows = excluded.rows, checksum = excluded.checksum WHERE rows <> excluded.rows",
+            (name, rows, checksum(name, rows)),
+        )
+
+
+def count_of(db: sqlite3.Connection, name: str) -> int:
+    """How many rows a table has, of those that are counted so.
+
+    Raises:
+        ValueError: If that is not known.
+    """
+    row = db.execute("SELECT name, rows, checksum FROM counts WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise ValueError(f"it lacks the count of {name}")
+    return int(checked(row, "a count")[1])
+
+
 def put_state(db: sqlite3.Connection, identity: str, manifest: str) -> None:
     """Keep what tells a catalog from any other, and the manifest of its store as JSON."""
     db.execute("DELETE FROM state")
     db.execute("INSERT INTO state VALUES (?, ?, ?)", (identity, manifest, checksum(identity, manifest)))
+
+
+def _rows_in(db: sqlite3.Connection, table: str) -> int:
+    return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 def _delete_row(table: str, db: sqlite3.Connection, path: Path) -> None:

@@ -124,6 +124,7 @@ def _convert(directory: Path) -> None:
                     for step in range(version, FORMAT_VERSION):
                         STEPS[step].tables(db)
                     commits.put_state(db, identity, as_json(manifest))
+                    commits.put_counts(db)
     write_manifest(directory, manifest)
 
 

@@ -58,6 +58,7 @@ def open_to_write(path: Path, manifest: str) -> sqlite3.Connection:
                 db.execute("BEGIN IMMEDIATE")
                 make_tables(db, SCHEMAS[FORMAT_VERSION])
                 commits.put_state(db, uuid.uuid4().hex, manifest)
+                commits.put_counts(db)
         make_durable(_of_our_tables(path, db))
     except BaseException:
         db.close()

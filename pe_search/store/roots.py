@@ -9,7 +9,7 @@ from typing import Any
 
 from pe_search.reports import PassedOver, Root
 from pe_search.store.catalog import Catalog
-from pe_search.store.commits import name_of
+from pe_search.store.commits import count_of, name_of
 from pe_search.store.schema import checked, checksum, path_of
 
 ROOT = "path, exclude, indexed_at_s, passed_over, checksum"
@@ -22,7 +22,10 @@ def read_roots(catalog: Catalog) -> tuple[Root, ...]:
         StoreError: If the catalog is damaged.
     """
     with catalog.reading() as db:
-        return tuple(root_of(checked(row, "a root")) for row in db.execute(f"SELECT {ROOT} FROM roots ORDER BY path"))
+        rows = db.execute(f"SELECT {ROOT} FROM roots ORDER BY path").fetchall()
+        if len(rows) != count_of(db, "roots"):
+            raise ValueError("it lacks roots")
+        return tuple(root_of(checked(row, "a root")) for row in rows)
 
 
 def write_roots(catalog: Catalog, roots: Iterable[Root] = (), *, forgotten: Iterable[Path] = ()) -> None:

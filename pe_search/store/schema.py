@@ -31,7 +31,8 @@ _LATEST_S = 1e9
 #
 # From format 3 on every row has a checksum over the rest of it (`checksum`). What a checksum can't tell is that a row
 # is no longer found, so the rows are counted: `contents` has how many clips and windows each one has, and `gone` has
-# the ids of windows that were there and are no more; all the others up to the last id are there.
+# the ids of windows that were there and are no more; all the others up to the last id are there. From format 4 on, the
+# other rows are counted too.
 SCHEMAS = {
     2: """
 CREATE TABLE contents (
@@ -172,6 +173,12 @@ CREATE TABLE roots (
     indexed_at_s INTEGER,
     -- JSON, from that run: extensions that nothing reads with their numbers, excluded files, excluded folders.
     passed_over TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+-- How many rows these tables have: `left_out` and `roots`.
+CREATE TABLE counts (
+    name TEXT PRIMARY KEY,
+    rows INTEGER NOT NULL,
     checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 -- The manifest as well, in case the file of it is damaged.

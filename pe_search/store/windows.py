@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.records import Clip
-from pe_search.store.commits import between, last_window_id, name_of
+from pe_search.store.commits import between, count_of, last_window_id, name_of
 from pe_search.store.schema import checked, clip_of, is_as_written, path_of, seconds_of
 
 # SQLite's own bound on the variables of one statement has been higher than this since version 3.32.
@@ -48,7 +48,11 @@ def windows_of(db: sqlite3.Connection, content_id: int) -> list[Row]:
         ValueError: If anything else is amiss. So do all functions here.
     """
     rows = db.execute(f"SELECT {_WINDOW} FROM windows WHERE content_id = ? ORDER BY id", (content_id,))
-    return [_sound(db, row) for row in rows]
+    found = [_sound(db, row) for row in rows]
+    # SQLite goes by its index, and doesn't look whether the row is what that says.
+    if any(row[1] != content_id for row in found):
+        raise ValueError("windows can't be found")
+    return found
 
 
 def windows_with(db: sqlite3.Connection, ids: Sequence[int], on_unknown: Callable[[int], None]) -> dict[int, Row]:
@@ -116,6 +120,23 @@ def clips_of(db: sqlite3.Connection, content_ids: Sequence[int]) -> dict[int, li
         if {content_id: len(clips.get(content_id, ())) for content_id in some} != expected:
             raise ValueError("it lacks clips or contents")
     return {content_id: clips.get(content_id, []) for content_id in content_ids}
+
+
+def clip_row(db: sqlite3.Connection, path: Path) -> Row | None:
+    """The columns of `CLIP` but the checksum of the clip at a path; None if there is none."""
+    row = db.execute(f"SELECT {CLIP} FROM clips WHERE path = ?", (name_of(path),)).fetchone()
+    if row is not None and row[0] != name_of(path):
+        raise ValueError("a clip can't be found")
+    return None if row is None else checked(row, "a clip")
+
+
+def left_out_rows(db: sqlite3.Connection) -> list[Row]:
+    """What is kept of the clips that were left out, in order of path."""
+    columns = "path, size_bytes, modified_ns, changed_ns, inode, reason, checksum"
+    rows = db.execute(f"SELECT {columns} FROM left_out ORDER BY path").fetchall()
+    if len(rows) != count_of(db, "left_out"):
+        raise ValueError("it lacks clips that were left out")
+    return [checked(row, "a clip that was left out") for row in rows]
 
 
 def places(

@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, Holdings, LeftOut
+from pe_search.reports import Root
+from pe_search.store import Store
 from pe_search.store.catalog import CATALOG_FILE, LARGEST_VALUE, Catalog, WindowPlace
-from tests.made_up import put_clips
+from pe_search.store.roots import write_roots
+from pe_search.store.salvage import salvage_if_damaged
+from tests.made_up import manifest, put_clips
 
 Entry = tuple[Clip, list[tuple[float, float]], np.ndarray]
 
@@ -608,3 +612,22 @@ def test_two_writers_take_turns(tmp_path, catalog):
     put_clips(catalog, [entry("/s/c.wav", 3)], removed=[Path("/s/b.wav")])
     assert sorted(catalog.clips()) == sorted(other.clips()) == [Path("/s/a.wav"), Path("/s/c.wav")]
     other.close()
+
+
+@pytest.mark.parametrize("table", ["left_out", "roots"])
+def test_rows_that_can_not_be_found_any_more_are_missed(tmp_path, table):
+    with Store.create(tmp_path / "store", manifest()) as store:
+        store.catalog.commit(left_out=[LeftOut(Clip(Path("/a.wav"), 1, 1), "bad")])
+        write_roots(store.catalog, [Root(Path("/"))])
+    with contextlib.closing(sqlite3.connect(tmp_path / "store" / "catalog.sqlite3")) as db, db:
+        db.execute(f"DELETE FROM {table}")
+    with Store.open(tmp_path / "store", read_only=False) as store:
+        with pytest.raises(StoreError, match="it lacks"):
+            store.status()
+        with pytest.raises(StoreError, match=f"it lacks rows of {table}"):
+            store.catalog.commit()
+        with pytest.raises(StoreError, match=f"it lacks rows of {table}"):
+            store.catalog.find_damage()
+    assert salvage_if_damaged(tmp_path / "store") is not None
+    with Store.open(tmp_path / "store") as store:
+        assert (len(store.status().roots), store.status().left_out) == ((1, 0) if table == "left_out" else (0, 1))
