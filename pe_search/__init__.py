@@ -6,7 +6,15 @@ import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pe_search.errors import AudioError, CheckpointError, PatternError, PeSearchError, QueryError, StoreError
+from pe_search.errors import (
+    AudioError,
+    CheckpointError,
+    PatternError,
+    PeSearchError,
+    QueryError,
+    StoreBusyError,
+    StoreError,
+)
 
 if TYPE_CHECKING:
     from pe_search.libraries import Libraries
@@ -74,6 +82,7 @@ __all__ = [
     "Span",
     "SpanRules",
     "Status",
+    "StoreBusyError",
     "StoreError",
     "Term",
     "Trace",

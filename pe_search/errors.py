@@ -48,6 +48,10 @@ class StoreError(PeSearchError):
     """A store that is missing or damaged, or does not fit the request."""
 
 
+class StoreBusyError(StoreError):
+    """A store that another process is writing to."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of the message of another library's error, or its type if it has no message."""
     lines = str(error).strip().splitlines()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -30,6 +31,8 @@ from pe_search.queries import SAME_FROM_COSINE
 from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from numpy.typing import NDArray
 
     from pe_search.queries import Answer, Duplicate, Hit, Request, SpanRules
@@ -184,9 +187,27 @@ class Library(Listener):
         """
         from pe_search.tasks.runs import Job, index_paths
 
-        job = Job(_given(paths), list_of(listed), several(exclude), prune, prune_lists, rehash)
+        job = Job(
+            None if paths is None else list_of(paths), list_of(listed), several(exclude), prune, prune_lists, rehash
+        )
         on_problem = on_problem or self._on_problem
         return index_paths(self.directory, self.model, job, on_progress=on_progress, on_problem=on_problem)
+
+    def watch(
+        self,
+        paths: Paths | None = None,
+        *,
+        exclude: Texts = (),
+        stop: Event | None = None,
+        on_progress: OnProgress = ignore,
+        on_problem: OnProblem | None = None,
+    ) -> Iterator[IndexSummary]:
+        """As `index`, and again after each burst of changes until `stop` is set; gives the summary of each run."""
+        from pe_search.tasks.watching import watch
+
+        roots = [root.path for root in self.status().roots] if paths is None else list_of(paths)
+        run = partial(self.index, paths, exclude=exclude, on_progress=on_progress, on_problem=on_problem)
+        return watch(run, roots, self.directory, stop)
 
     def plan(
         self,
@@ -201,7 +222,7 @@ class Library(Listener):
         """Return what `index` would do with these arguments. No model is loaded and nothing is written."""
         from pe_search.tasks.runs import Job, plan_paths
 
-        job = Job(_given(paths), list_of(listed), several(exclude), prune, prune_lists)
+        job = Job(None if paths is None else list_of(paths), list_of(listed), several(exclude), prune, prune_lists)
         return plan_paths(self.directory, self.model, job, on_problem or self._on_problem)
 
     def add(self, name: str, samples: NDArray[Any], sample_rate_hz: float) -> None:
@@ -382,7 +403,3 @@ class Library(Listener):
         from pe_search.store import Store
 
         return Store.open(self.directory, read_only=False, on_problem=self._on_problem)
-
-
-def _given(paths: Paths | None) -> list[Path] | None:
-    return None if paths is None else list_of(paths)

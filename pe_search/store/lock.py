@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pe_search.errors import StoreError
+from pe_search.errors import StoreBusyError, StoreError
 from pe_search.store.files import HOLDER_FILE, LOCK_FILE, refuse_odd_files
 
 
@@ -42,7 +42,8 @@ class WriterLock:
 
         Raises:
             NotWritableError: If the store can't be written to.
-            StoreError: If another process holds it, or a file of the store is no regular file.
+            StoreBusyError: If another process holds it.
+            StoreError: If a file of the store is no regular file.
         """
         refuse_odd_files(self._directory, to_write=True)
         try:
@@ -50,7 +51,7 @@ class WriterLock:
             self._holder.unlink(missing_ok=True)
             self._holder.write_text(f"{os.getpid()}\n", encoding="ascii")
         except Timeout:
-            raise StoreError(
+            raise StoreBusyError(
                 f"Another process{self._holder_in_words()} is writing to the store at {self._directory}; wait until it "
                 "has finished, or stop it."
             ) from None

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -29,19 +28,20 @@ from pe_search.cli.input.options import (
 )
 from pe_search.cli.input.times import seconds_option
 from pe_search.cli.output.index_plan import write_plan
-from pe_search.cli.output.messages import counted, say, say_compiling, say_problem, shown_path, shown_share
+from pe_search.cli.output.index_summary import say_summary
+from pe_search.cli.output.messages import say, say_compiling, say_problem
 from pe_search.cli.output.passed_over import (
     ExcludeOption,
     refuse_bad_patterns,
-    say_excluded,
     say_no_clips,
-    say_unreadable,
 )
 from pe_search.cli.output.progress import ProgressBar
-from pe_search.directories import command_for, data_directory, is_store_name
+from pe_search.cli.output.watching import watch_and_say
+from pe_search.directories import data_directory, is_store_name
 from pe_search.model import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, WINDOW_S, Wanted
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
     from pe_search.pe_audio.checkpoint import Checkpoint
@@ -123,6 +123,16 @@ def index(
             "--dry-run", rich_help_panel="Files", help="Print what would be done, one file a line, and do nothing."
         ),
     ] = False,
+    is_to_watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", rich_help_panel="Files", help="Go on, and index again whenever files change, until Ctrl-C."
+        ),
+    ] = False,
+    is_to_serve: Annotated[
+        bool,
+        typer.Option("--serve", rich_help_panel="Files", help="With --watch, also serve queries, as `serve` does."),
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
@@ -150,6 +160,11 @@ def index(
         raise typer.BadParameter(reason, param_hint="--exclude")
     if dry_run and rehash:
         raise typer.BadParameter("can't be used with --dry-run.", param_hint="--rehash")
+    _refuse_what_cannot_be_watched(
+        is_to_watch,
+        is_to_serve,
+        {"--files-from": files_from is not None, "--dry-run": dry_run, "--prune": prune, "--rehash": rehash},
+    )
     refuse_bad_patterns(exclude)
     patterns = exclude or usual_patterns()
     listed = read_paths(files_from)
@@ -187,6 +202,10 @@ def index(
         _refuse_nothing(plan, where)
         write_plan(plan, directory)
         raise typer.Exit(2 if plan.problems else 0)
+    if is_to_watch:
+        with library, _termination_interrupts():
+            watch_and_say(library, given, patterns, bar, is_to_serve=is_to_serve)
+        return
     with library, _termination_interrupts(), bar:
         summary = library.index(
             given,
@@ -201,7 +220,7 @@ def index(
     if not library.is_made():
         say("No clip could be read, and no store was made.")
         raise typer.Exit(2)
-    _say_summary(
+    say_summary(
         summary,
         directory,
         time.monotonic() - started_s,
@@ -218,6 +237,14 @@ def _say_folders(folders: Sequence[Path]) -> None:
     if folders:
         others = f" and {len(folders) - _MOST_FOLDERS:,} more" if len(folders) > _MOST_FOLDERS else ""
         say(f"Updating {', '.join(map(str, folders[:_MOST_FOLDERS]))}{others}")
+
+
+def _refuse_what_cannot_be_watched(is_to_watch: bool, is_to_serve: bool, others: dict[str, bool]) -> None:
+    if is_to_serve and not is_to_watch:
+        raise typer.BadParameter("requires --watch; to serve alone, use `pe-search serve`.", param_hint="--serve")
+    for option, is_given in others.items():
+        if is_to_watch and is_given:
+            raise typer.BadParameter("can't be used with --watch.", param_hint=option)
 
 
 def _refuse_nothing(found: IndexSummary | IndexPlan, where: str) -> None:
@@ -242,33 +269,6 @@ def _saying_which_model(bar: ProgressBar, checkpoint: Checkpoint | None, *, is_f
             "Using the built-in model, which knows some common sounds. Meta's PE-AV knows more: "
             "`pe-search index PATH --model small --store pe-av` downloads it once and makes a store with it."
         )
-
-
-def _say_summary(summary: IndexSummary, directory: Path, elapsed_s: float, runtime: str | None) -> None:
-    if summary.is_interrupted:
-        kept = [f"{shown_share(part.share)} of {shown_path(part.path)} is kept" for part in summary.kept_parts]
-        done = [f"{counted(summary.clips, 'clip')} embedded", *kept, "run the same command to go on"]
-        say(f"Interrupted. {'; '.join(done)}.")
-        return
-    say_unreadable(summary.passed_over)
-    say_excluded(summary.passed_over)
-    # `auto` must say what it chose.
-    chosen = f" on {runtime}" if runtime else ""
-    parts = [
-        f"{counted(summary.clips, 'clip')} embedded ({counted(summary.windows, 'window')}, "
-        f"{summary.audio_s / 3600:.2f} hours) in {elapsed_s:.1f} s{chosen}",
-        *([f"{summary.recognised:,} recognised"] if summary.recognised else []),
-        f"{summary.unchanged:,} unchanged",
-        f"{summary.removed:,} removed",
-        *([f"{summary.incomplete:,} incomplete"] if summary.incomplete else []),
-        f"{len(summary.problems):,} left out",
-        *(
-            [f"{summary.left_out_before:,} left out before (see {command_for('status --problems', directory)})"]
-            if summary.left_out_before
-            else []
-        ),
-    ]
-    say(f"{', '.join(parts)}. Store: {directory}")
 
 
 @contextmanager

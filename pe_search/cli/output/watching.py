@@ -1,0 +1,58 @@
+"""`index --watch`: a line for each run that changed something, until Ctrl-C."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pe_search.cli.output.index_summary import say_summary
+from pe_search.cli.output.messages import counted, say
+from pe_search.cli.output.progress import ProgressBar
+
+if TYPE_CHECKING:
+    from pe_search.library import Library
+    from pe_search.reports import IndexSummary
+
+
+def watch_and_say(
+    library: Library, paths: Sequence[Path] | None, exclude: Sequence[str], bar: ProgressBar, *, is_to_serve: bool
+) -> None:
+    """Keep a store up to date until Ctrl-C, and say what each run did; the first one has a bar."""
+    started_s = time.monotonic()
+    summaries = library.watch(paths, exclude=exclude, on_progress=bar.show)
+    with suppress(KeyboardInterrupt), bar:
+        first = next(summaries)
+        bar.hide()
+        _say(library, first, started_s)
+        if first.is_interrupted:
+            return
+        with _server(library.directory) if is_to_serve else nullcontext():
+            roots = len(library.status().roots) if library.is_made() else len(paths or ())
+            say(f"Watching {counted(roots, 'path')}. Ctrl-C ends it.")
+            for summary in summaries:
+                bar.hide()
+                if summary.is_interrupted:
+                    return
+                if summary.clips or summary.recognised or summary.removed or summary.problems or summary.incomplete:
+                    _say(library, summary, None)
+
+
+def _say(library: Library, summary: IndexSummary, started_s: float | None) -> None:
+    elapsed_s = None if started_s is None else time.monotonic() - started_s
+    say_summary(summary, library.directory, elapsed_s, library.model.loaded.audio_runtime if summary.windows else None)
+
+
+@contextmanager
+def _server(directory: Path) -> Iterator[None]:
+    """A server of the store, which says itself when it is ready, or why it can't be."""
+    command = [sys.executable, "-m", "pe_search", "serve", "--idle", "0", "--store", str(directory)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=sys.stderr) as server:
+        try:
+            yield
+        finally:
+            server.terminate()
