@@ -187,27 +187,19 @@ class Library(Listener):
         """
         from pe_search.tasks.runs import Job, index_paths
 
-        job = Job(
-            None if paths is None else list_of(paths), list_of(listed), several(exclude), prune, prune_lists, rehash
-        )
+        given = None if paths is None else list_of(paths)
+        job = Job(given, list_of(listed), several(exclude), prune, prune_lists, rehash)
         on_problem = on_problem or self._on_problem
         return index_paths(self.directory, self.model, job, on_progress=on_progress, on_problem=on_problem)
 
     def watch(
-        self,
-        paths: Paths | None = None,
-        *,
-        exclude: Texts = (),
-        stop: Event | None = None,
-        on_progress: OnProgress = ignore,
-        on_problem: OnProblem | None = None,
+        self, paths: Paths | None = None, *, exclude: Texts = (), stop: Event | None = None
     ) -> Iterator[IndexSummary]:
         """As `index`, and again after each burst of changes until `stop` is set; gives the summary of each run."""
         from pe_search.tasks.watching import watch
 
         roots = [root.path for root in self.status().roots] if paths is None else list_of(paths)
-        run = partial(self.index, paths, exclude=exclude, on_progress=on_progress, on_problem=on_problem)
-        return watch(run, roots, self.directory, stop)
+        return watch(partial(self.index, paths, exclude=exclude), roots, self.directory, stop)
 
     def plan(
         self,

@@ -34,6 +34,8 @@ SHIPPED_AUDIO = Path(__file__).parent / "builtin_audio"
 _SAMPLE_RATE_HZ = 48_000
 # Audio that a thread takes at once: its activations stay in a core's own cache.
 _BATCH_S = 5.0
+# Beyond this, upstream's group norm gives no number, where the graph's divides by infinity and gives zero.
+_LARGEST_SAMPLE = 1e19
 _ENCODER = "audio_encoder.embedder.dac_encoder."
 
 
@@ -128,6 +130,9 @@ class CompiledAudioEmbedder:
         for row, end in zip(signal, ends // self._front.stride, strict=True):
             row[:, end:] = 0
         embeddings: NDArray[np.float32] = self._session.run(None, {"signal": signal, "mask": mask})[0]
+        for embedding, window in zip(embeddings, windows, strict=True):
+            if max(window.max(), -window.min()) > _LARGEST_SAMPLE:
+                embedding[:] = np.nan
         return embeddings
 
 

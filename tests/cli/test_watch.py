@@ -67,7 +67,7 @@ def test_a_store_follows_until_it_is_stopped(folder, watching, number):
     write_audio(folder / "sounds" / "a.wav", noise(0.1))
     process = watching()
     line_with(process, "1 clip embedded")
-    assert line_with(process, "Watching") == "Watching 1 path. Ctrl-C ends it.\n"
+    assert line_with(process, "Watching") == "Watching for changes. Ctrl-C ends it.\n"
     write_audio(folder / "sounds" / "b.wav", noise(0.1, seed=1))
     said = line_with(process, "embedded")
     assert said.startswith("1 clip embedded (1 window, 0.00 hours) on cpu in float32, 1 unchanged, 0 removed")

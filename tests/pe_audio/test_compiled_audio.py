@@ -90,6 +90,13 @@ def test_silence_and_what_is_loud_come_out_as_of_torch(compiled):
     assert distance(compiled.embed_windows(windows), expected) < 1e-5
 
 
+def test_what_is_too_large_to_calculate_is_no_number(compiled):
+    window = noise(1.0)
+    for factor in (1e18, 1e20, 1e30, 1e36):
+        embeddings = compiled.embed_windows([np.float32(factor) * window])
+        assert np.isfinite(embeddings).all() == (factor < 1e19)
+
+
 def test_no_windows(compiled):
     assert compiled.embed_windows([]).shape == (0, compiled.dimension)
     assert compiled.embed_frames([]) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_search.cli.output.index_summary import say_summary
-from pe_search.cli.output.messages import counted, say
+from pe_search.cli.output.messages import say
 from pe_search.cli.output.progress import ProgressBar
 
 if TYPE_CHECKING:
@@ -22,28 +22,25 @@ if TYPE_CHECKING:
 def watch_and_say(
     library: Library, paths: Sequence[Path] | None, exclude: Sequence[str], bar: ProgressBar, *, is_to_serve: bool
 ) -> None:
-    """Keep a store up to date until Ctrl-C, and say what each run did; the first one has a bar."""
+    """Keep a store up to date until Ctrl-C, and say what each run changed; the first one has a bar."""
     started_s = time.monotonic()
-    summaries = library.watch(paths, exclude=exclude, on_progress=bar.show)
-    with suppress(KeyboardInterrupt), bar:
-        first = next(summaries)
-        bar.hide()
-        _say(library, first, started_s)
+    with suppress(KeyboardInterrupt):
+        with bar:
+            first = library.index(paths, exclude=exclude, on_progress=bar.show)
+        _say(library, first, time.monotonic() - started_s)
         if first.is_interrupted:
             return
         with _server(library.directory) if is_to_serve else nullcontext():
-            roots = len(library.status().roots) if library.is_made() else len(paths or ())
-            say(f"Watching {counted(roots, 'path')}. Ctrl-C ends it.")
-            for summary in summaries:
-                bar.hide()
+            for number, summary in enumerate(library.watch(paths, exclude=exclude)):
                 if summary.is_interrupted:
                     return
+                if number == 0:
+                    say("Watching for changes. Ctrl-C ends it.")
                 if summary.clips or summary.recognised or summary.removed or summary.problems or summary.incomplete:
                     _say(library, summary, None)
 
 
-def _say(library: Library, summary: IndexSummary, started_s: float | None) -> None:
-    elapsed_s = None if started_s is None else time.monotonic() - started_s
+def _say(library: Library, summary: IndexSummary, elapsed_s: float | None) -> None:
     say_summary(summary, library.directory, elapsed_s, library.model.loaded.audio_runtime if summary.windows else None)
 
 
