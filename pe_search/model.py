@@ -228,11 +228,13 @@ class Model:
 
     def untaught(self, texts: Sequence[str]) -> list[str]:
         """Those of some texts of which the checkpoint was taught no word; none if that is not known."""
-        from pe_search.pe_audio.checkpoint import BUILTIN, canonical_name, untaught_by_builtin
+        from pe_search.pe_audio.vocabulary import untaught_by_builtin
 
         untaught = untaught_by_builtin(texts)
         if not untaught:
             return []
+        from pe_search.pe_audio.checkpoint import BUILTIN, canonical_name
+
         manifest = self._existing()
         name = manifest.model if manifest is not None else canonical_name(self._wanted.model or BUILTIN)
         return untaught if name == BUILTIN else []

@@ -7,11 +7,9 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from unicodedata import normalize
 
 from pe_search.errors import CheckpointError, first_line
 from pe_search.pe_audio.vetting import CONFIG_FILE, MODEL_TYPES, SHARDS_FILE, read_json, vet
@@ -30,7 +28,6 @@ _BUILTIN_DIRECTORY = Path(__file__).parent / "builtin"
 WEIGHTS_FILE = "model.safetensors"
 # Nothing that could run code is ever fetched: weights as safetensors, everything else as JSON or plain text.
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")
-_WORD = re.compile(r"[^\W_]+(?:['-][^\W_]+)*")
 _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HUB_COMMIT = re.compile(r"[0-9a-f]{40}")
 # Meta trained the two heads apart: these rank clips, and facebook/pe-a-frame-* of the same size say where sounds are.
@@ -160,16 +157,6 @@ def builtin_concepts() -> tuple[str, ...]:
     """What the built-in checkpoint was taught, in a few words each, as the file beside its weights has it."""
     entries = json.loads((_BUILTIN_DIRECTORY / "concepts.json").read_text(encoding="utf-8"))
     return tuple(entry["prompt"] for entry in entries)
-
-
-def untaught_by_builtin(texts: Iterable[str]) -> list[str]:
-    """Those of some texts of which the built-in checkpoint was taught no word, by the file beside its weights."""
-    taught = b"\n" + (_BUILTIN_DIRECTORY / "words.txt").read_bytes()
-
-    def is_taught(word: str) -> bool:
-        return any(b"\n" + part.encode(errors="replace") + b"\n" in taught for part in (word, *re.split("['-]", word)))
-
-    return [text for text in texts if not any(map(is_taught, _WORD.findall(normalize("NFKC", text.lower()))))]
 
 
 def _open_directory(name: str, directory: Path, revision: str | None = None) -> Checkpoint:
