@@ -47,7 +47,7 @@ clean:
 	rm -rf $(VENV) $(DEMO_STORE) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # pip says nothing while it unpacks, which takes half a minute for torch alone. So this says every few seconds what goes on;
-# what pip itself says is shown if it fails.
+# what pip itself says is shown if it fails. Python compiles a module when it first imports it, and most it never does.
 define install
 	@echo "Installing $(1) into $(VENV). The first time this takes some minutes."
 	@( while sleep 5; do \
@@ -57,7 +57,7 @@ define install
 	        echo "  $$(sed -n -e 's/^ *\(Collecting [^ ]*\).*/\1/p' -e 's/^ *\(Downloading .*\)/\1/p' $(VENV)/pip.log | tail -n 1)"; \
 	    fi; \
 	done ) & beat=$$!; trap "kill $$beat 2>/dev/null" EXIT; \
-	$(BIN)/pip install --progress-bar off --constraint constraints.txt --editable $(2) > $(VENV)/pip.log 2>&1 || \
+	$(BIN)/pip install --no-compile --progress-bar off --constraint constraints.txt --editable $(2) > $(VENV)/pip.log 2>&1 || \
 	    { cat $(VENV)/pip.log; exit 1; }
 endef
 
