@@ -9,17 +9,19 @@ pool of prepared clips, the training state) go to `--work`, which `--resume` rea
 import argparse
 import logging
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from recipe import calibration, captions, scoring, validation
 from recipe.attribution import write_attribution
 from recipe.concepts_file import write_concepts, write_words
+from recipe.lessons import prepare
 from recipe.pool import open_pool
 from recipe.processor import keep_freed_memory
 from recipe.recordings import find_recordings
 from recipe.saved import save_checkpoint
-from recipe.schedule import Schedule
+from recipe.schedule import WITH_LESSONS, Schedule
 from recipe.synthesis import SYNTHESISERS
 from recipe.training import train
 from transformers import PeAudioModel, PreTrainedTokenizerFast
@@ -45,6 +47,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--steps", type=int, help="instead of a time: steps, for a run that can be repeated; 0 teaches captions alone"
     )
     parser.add_argument("--start", type=Path, help="checkpoint of this recipe to teach further")
+    parser.add_argument(
+        "--teacher",
+        type=Path,
+        metavar="MODEL.BIN",
+        help="with --start: learn from this Whisper encoder, too, in the file that CTranslate2 keeps it in",
+    )
     parser.add_argument("--text-steps", type=int, default=2_000, help="steps on captions alone")
     parser.add_argument(
         "--validate", type=Path, help="folder of recordings to score on as it goes; nothing is learned from them"
@@ -73,7 +81,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--score-minutes", type=float, default=4.0, help="time between two scores (default: %(default)s)"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.teacher and not options.start:
+        parser.error("--teacher needs --start: it teaches a checkpoint that hears already")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -84,6 +95,8 @@ def main(arguments: list[str] | None = None) -> None:
     keep_freed_memory()
     minutes = 100.0 if options.minutes is None and options.steps is None else options.minutes
     schedule = Schedule(minutes=minutes, steps=options.steps, start=options.start, text_steps=options.text_steps)
+    if options.teacher:
+        schedule = replace(schedule, **WITH_LESSONS)
 
     recordings = [r for folder in options.data for r in find_recordings(folder, captions.CONCEPTS)]
     kept = [r for r in recordings if _held_out(r.fold, r.concept, r.kit, options)]
@@ -91,6 +104,12 @@ def main(arguments: list[str] | None = None) -> None:
     log.info("%d recordings to train on, %d kept for scoring", len(used), len(kept))
     counts = {name: options.sounds_each * (DRUM_SOUNDS if name in captions.DRUMS else 1) for name in SYNTHESISERS}
     sources = open_pool(used, SYNTHESISERS, counts, options.pool or options.work / "pool", options.seed)
+
+    lessons = None
+    if options.teacher:
+        concepts = [c for c in captions.CONCEPTS if any(source.concept == c for source in sources)]
+        model = PeAudioModel.from_pretrained(options.start, dtype=torch.float32)
+        lessons = prepare(sources, concepts, schedule.plan, options.teacher, model, options.work, options.seed)
 
     cuts = validation.read_cuts(options.validate) if options.validate else []
 
@@ -108,6 +127,7 @@ def main(arguments: list[str] | None = None) -> None:
         options.before_cooling,
         score if kept or cuts else None,
         score_every_s=60 * options.score_minutes,
+        lessons=lessons,
     )
     if options.calibration:
         calibration.apply(trained.model, *options.calibration)

@@ -446,17 +446,15 @@ def _transformer_layer(layer: nn.Module, tokens: Tensor, rotation: Tensor) -> Te
     return result
 
 
-def audio_embeddings(
-    model: PeAudioModel, bank: FilterBank, waveforms: Tensor, augmentation: Augmentation | None = None
-) -> Tensor:
-    """`[batch, samples]` → `[batch, 1 + frames, size]`: the clip's embedding, then those of its frames.
+def audio_states(model: PeAudioModel, signals: Tensor, augmentation: Augmentation | None = None) -> Tensor:
+    """The filter bank's `[batch, BANDS, time]` → `[batch, 1 + frames, width]`: what the last layer gives.
 
-    The same numbers as upstream's forward, with gradients in every block after the filter bank. `bank` is the model's.
+    The same numbers as upstream's forward, with gradients in every block after the filter bank.
     """
     augment = augmentation or Augmentation()
     audio = model.audio_encoder
     encoder = audio.embedder.dac_encoder
-    signals = _channels_last(augment.bands(bank.signals(model, waveforms)))
+    signals = _channels_last(augment.bands(signals))
     for index, block in enumerate(encoder.block[LINEAR_BLOCKS:]):
         if index:
             for unit in _units(block):
@@ -472,8 +470,24 @@ def audio_embeddings(
     rotation = torch.complex(cosines[0, :, None, :half], sines[0, :, None, :half])
     for layer in audio.layers:
         tokens = augment.layer(tokens, _transformer_layer(layer, tokens, rotation))
-    embeddings: Tensor = model.audio_head(audio.output(audio.norm(tokens)).float())
+    return tokens
+
+
+def embed_states(model: PeAudioModel, states: Tensor) -> Tensor:
+    """What the last layer gives → embeddings."""
+    audio = model.audio_encoder
+    embeddings: Tensor = model.audio_head(audio.output(audio.norm(states)).float())
     return embeddings
+
+
+def audio_embeddings(
+    model: PeAudioModel, bank: FilterBank, waveforms: Tensor, augmentation: Augmentation | None = None
+) -> Tensor:
+    """`[batch, samples]` → `[batch, 1 + frames, size]`: the clip's embedding, then those of its frames.
+
+    `bank` is the model's.
+    """
+    return embed_states(model, audio_states(model, bank.signals(model, waveforms), augmentation))
 
 
 def text_embeddings(model: PeAudioModel, token_ids: Tensor, mask: Tensor, groups: int = 1) -> Tensor:

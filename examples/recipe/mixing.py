@@ -155,13 +155,17 @@ class Mixer:
             self._last = self.draw_concept(short)
         return self._last
 
-    def draw_clip(self, concept: str) -> tuple[NDArray[np.float16], bool]:
-        """A variation of a source of the concept, and whether it was recorded or made."""
+    def draw_source(self, concept: str) -> Source:
+        """A recording of the concept, or what was made for it."""
         recorded, made = self._recorded.get(concept, []), self._made.get(concept, [])
         use_recorded = bool(recorded) and (not made or self.rng.random() < self._recorded_share(concept))
         group = recorded if use_recorded else made
-        source = group[self.rng.integers(len(group))]
-        return source.clips[self.rng.integers(len(source.clips))], use_recorded
+        return group[self.rng.integers(len(group))]
+
+    def draw_clip(self, concept: str) -> tuple[NDArray[np.float16], bool]:
+        """A variation of a source of the concept, and whether it was recorded or made."""
+        source = self.draw_source(concept)
+        return source.clips[self.rng.integers(len(source.clips))], source.recorded
 
     def _recorded_share(self, concept: str) -> float:
         """The more recordings of a thing there are, the less has to be made; drums differ too much among makers."""

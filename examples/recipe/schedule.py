@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from recipe import captions
 from recipe.held_out import PLAIN
@@ -74,3 +75,18 @@ class Schedule:
         """Share of the learning rate at a share of the training."""
         height = _RATE_AFTER_START if self.start else 1.0
         return height * max(0.02, min(1.0, (1 - progress) / COOLING))
+
+
+WITH_LESSONS: dict[str, Any] = {
+    "seconds_per_step": 128.0,
+    "ema_decay": 0.99,
+    "augmentation": {
+        "equaliser_db": 2.5,
+        "band_mask": 3,
+        "band_limit": 0.1,
+        "frame_mask": 0.15,
+        "dropout": 0.05,
+        "layer_drop": 0.02,
+    },
+}
+"""What differs in a training on lessons: smaller steps, and milder changes, as the teacher heard it unchanged."""

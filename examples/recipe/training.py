@@ -4,6 +4,9 @@ Progress is counted in steps (`steps`: the same run every time but for BPE dropo
 minutes of work (`minutes`: as far as the machine gets). The text tower goes to `text_tower.pt` in the work folder once
 it is warmed up, the whole state to `training_state.pt` every few minutes; `resume` goes on from what is there.
 
+With `lessons`, windows come from there instead of being mixed, the teacher's answers are one more thing to learn, and
+the text tower stays as it is.
+
 The learning rate stays at its height and falls in the last part alone, and the state before it falls is kept as
 `state_before_cooling.pt`: a later session can go on from there with a longer schedule, as if the rate had never fallen.
 """
@@ -30,16 +33,19 @@ from recipe.concepts_file import taught_concepts
 from recipe.frontend import (
     Augmentation,
     FilterBank,
-    audio_embeddings,
+    audio_states,
+    embed_states,
     freeze_filter_bank,
     initialise_audio,
     text_embeddings,
 )
+from recipe.lessons import Lesson, Lessons
 from recipe.mixing import Batch, Mixer
 from recipe.objective import CaptionBatch, draw_captions, losses, overlap_matrix, targets
 from recipe.optimizer import Optimizer
 from recipe.pool import Source
 from recipe.processor import mixed_precision
+from recipe.pupil import Pupil
 from recipe.saved import (
     STATE_BEFORE_COOLING_FILE,
     STATE_FILE,
@@ -53,6 +59,9 @@ from recipe.text_warm_up import draw_tokenizer, initialise_text, warm_up_text
 from recipe.tokenizer import encode
 
 log = logging.getLogger("train_builtin")
+
+_FIRST_LESSONS = 40
+"""How many a pupil's layer is fitted on before it learns."""
 
 
 @dataclass
@@ -72,8 +81,15 @@ class Batches:
     """Draws batches in a second thread, a few ahead. `elapsed_s` is set by the training, for the schedule."""
 
     def __init__(
-        self, mixer: Mixer, tokenizer: PreTrainedTokenizerFast, schedule: Schedule, seed: int, step: int
+        self,
+        mixer: Mixer,
+        lessons: Lessons | None,
+        tokenizer: PreTrainedTokenizerFast,
+        schedule: Schedule,
+        seed: int,
+        step: int,
     ) -> None:
+        self._lessons = lessons
         self._mixer, self._tokenizer, self._schedule = mixer, tokenizer, schedule
         self._rng = random.Random(seed * 1_000_003 + step)
         self._step = step
@@ -107,15 +123,19 @@ class Batches:
                 progress = schedule.progress(self._step, self.elapsed_s)
                 self._mixer.plan.mixed = schedule.plan.mixed * (1.0 if schedule.start else min(1.0, progress / 0.1))
                 self._step += 1
-                frames = max(1, round(rng.choice(list(schedule.lengths_s)) * rng.uniform(0.75, 1.0) * FRAMES_PER_S))
-                size = min(schedule.most_windows, max(8, round(schedule.seconds_per_step * FRAMES_PER_S / frames)))
-                batch = self._mixer.batch(size, frames)
+                batch = self._lessons.draw() if self._lessons else self._mixed()
                 heard = {self._mixer.concepts[column] for column in np.flatnonzero(batch.heard.any(0))}
                 drawn = draw_captions(self._mixer.concepts, self._mixer.plan.favoured, batch.pairs, rng, heard)
                 dropout = schedule.merge_dropout if rng.random() < 0.6 else 0.0
                 self._queue.put((batch, drawn, *encode(self._tokenizer, drawn.texts, dropout)))
         except Exception as error:
             self._queue.put(error)
+
+    def _mixed(self) -> Batch:
+        schedule, rng = self._schedule, self._rng
+        frames = max(1, round(rng.choice(list(schedule.lengths_s)) * rng.uniform(0.75, 1.0) * FRAMES_PER_S))
+        size = min(schedule.most_windows, max(8, round(schedule.seconds_per_step * FRAMES_PER_S / frames)))
+        return self._mixer.batch(size, frames)
 
 
 # ---- both towers
@@ -181,10 +201,12 @@ def train(
     score: Callable[[PeAudioModel, PreTrainedTokenizerFast], dict[str, float]] | None = None,
     score_every_s: float = 240.0,
     state_every_s: float = 180.0,
+    lessons: Path | None = None,
 ) -> Trained:
     """Train on `sources`; `score` is called on the averaged weights now and then and its result logged.
 
-    `resume` goes on from the state in `work`, or with `before_cooling` from that before the rate fell.
+    `lessons` is a folder that `recipe.lessons.prepare` made. `resume` goes on from the state in `work`, or with
+    `before_cooling` from that before the rate fell.
     """
     work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
@@ -204,6 +226,9 @@ def train(
         model, tokenizer = _begin(schedule, work, mixer, seed, generator, resume)
     model.text_model.set_attn_implementation("eager")
     freeze_filter_bank(model)
+    if lessons:
+        model.text_model.requires_grad_(False)
+        model.text_audio_head.requires_grad_(False)
     model.to(device).train()
     bank = FilterBank.of(model)
     averaged = copy.deepcopy(model).requires_grad_(False).eval()
@@ -215,7 +240,9 @@ def train(
 
     augmentation = Augmentation(**schedule.augmentation, generator=generator)  # type: ignore[arg-type]
     overlaps = overlap_matrix(concepts)
-    batches = Batches(mixer, tokenizer, schedule, seed, step)
+    store = Lessons(lessons, np.random.default_rng([seed, step]), schedule.seconds_per_step) if lessons else None
+    pupil = _pupil(model, tokenizer, concepts, store) if store else None
+    batches = Batches(mixer, store, tokenizer, schedule, seed, step)
     sums: dict[str, float] = {}
     cooling = schedule.progress(step, elapsed_s) > 1 - COOLING
     last, last_score, last_state = time.monotonic(), elapsed_s, elapsed_s
@@ -225,7 +252,9 @@ def train(
                 save_state(work, STATE_BEFORE_COOLING_FILE, model, averaged, optimizer, step, elapsed_s)
                 cooling = True
             optimizer.set_rate(min(1.0, (step + 1) / schedule.warm_up_steps) * schedule.rate(progress))
-            parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule)
+            parts = _step(model, bank, optimizer, batches, overlaps, augmentation, schedule, pupil)
+            if pupil:
+                pupil.step(schedule.rate(progress))
             step += 1
             decay = min(schedule.ema_decay, 1 - 1 / (step / 4 + 2))
             with torch.no_grad():
@@ -262,12 +291,19 @@ def _step(
     overlaps: np.ndarray[Any, np.dtype[np.bool_]],
     augmentation: Augmentation,
     schedule: Schedule,
+    pupil: Pupil | None,
 ) -> dict[str, float]:
     device = model.device
     batch, drawn, token_ids, mask = batches.draw()
     truth = targets(batch, drawn, overlaps).to(device)
+    lesson = batch if isinstance(batch, Lesson) else None
     with mixed_precision(device):
-        audio = audio_embeddings(model, bank, torch.from_numpy(batch.waveforms).to(device), augmentation)
+        if lesson:
+            signals = torch.from_numpy(lesson.bands).to(device)
+        else:
+            signals = bank.signals(model, torch.from_numpy(batch.waveforms).to(device))
+        states = audio_states(model, signals, augmentation)
+        audio = embed_states(model, states)
         text = text_embeddings(model, token_ids.to(device), mask.to(device), groups=6)
     parts = losses(
         audio.float(),
@@ -278,7 +314,27 @@ def _step(
         schedule.frame_weight,
     )
     optimizer.zero_grad()
-    parts.total.backward()  # type: ignore[no-untyped-call]
+    total, terms = parts.total, vars(parts)
+    if lesson and pupil:
+        scale, bias = model.text_audio_logit_scale, model.text_audio_logit_bias
+        logits = audio[:, 0].float() @ text[: drawn.plain].float().T * scale + bias
+        taught = pupil.loss(states[:, 0].cpu(), logits.cpu(), lesson).to(device)
+        total, terms = total + taught, terms | {"teacher": taught}
+    total.backward()  # type: ignore[no-untyped-call]
     norm = nn.utils.clip_grad_norm_(model.parameters(), schedule.gradient_clip)
     optimizer.step()
-    return {name: float(value.detach()) for name, value in (*vars(parts).items(), ("gradient", norm))}
+    return {name: float(value.detach()) for name, value in (*terms.items(), ("gradient", norm))}
+
+
+@torch.no_grad()
+def _pupil(model: PeAudioModel, tokenizer: PreTrainedTokenizerFast, concepts: Sequence[str], lessons: Lessons) -> Pupil:
+    prompts = text_embeddings(model, *encode(tokenizer, [captions.plain_prompt(concept) for concept in concepts]))
+    drawn, states, levels = [], [], []
+    for _ in range(_FIRST_LESSONS):
+        drawn.append(lessons.draw())
+        with mixed_precision(model.device):
+            states.append(audio_states(model, torch.from_numpy(drawn[-1].bands).to(model.device))[:, 0].float())
+            embeddings = embed_states(model, states[-1][:, None])[:, 0].float()
+        logits = embeddings @ prompts.T * model.text_audio_logit_scale + model.text_audio_logit_bias
+        levels.append(logits.logsumexp(1).mean())
+    return Pupil([state.cpu() for state in states], drawn, float(torch.stack(levels).mean()))
