@@ -79,6 +79,7 @@ class Schedule:
 
 WITH_LESSONS: dict[str, Any] = {
     "seconds_per_step": 128.0,
+    "learning_rate": 7e-4,
     "ema_decay": 0.99,
     "augmentation": {
         "equaliser_db": 2.5,
