@@ -183,7 +183,7 @@ def test_a_server_there_answers_http_alone(on_windows, tmp_path):
     with subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, cwd=PACKAGE.parent) as server:
         try:
             ready = server.stderr.readline()
-            assert ready.startswith(f"Ready for queries of the store at {tmp_path / 'store'} at http://127.0.0.1:")
+            assert ready.startswith(f"Ready for queries to the store at {tmp_path / 'store'} at http://127.0.0.1:")
             url = ready.split(" at ")[-1].split(". ")[0]
             with urllib.request.urlopen(f"{url}?text=rain", timeout=DEADLINE_S) as answer:
                 assert [hit["path"] for hit in json.load(answer)["hits"]] == [str(tmp_path / "sounds" / "a.wav")]

@@ -49,7 +49,7 @@ def bind(web: Web) -> socket.socket:
             bound.close()
             raise
     except OSError as error:
-        raise PeSearchError(f"Port {web.port} of {web.host} can't be served: {error.strerror or error}.") from error
+        raise PeSearchError(f"Port {web.port} of {web.host} can't be used: {error.strerror or error}.") from error
     return bound
 
 

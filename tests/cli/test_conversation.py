@@ -99,7 +99,7 @@ def test_a_conversation_from_beginning_to_end(talk, shown_by, run_cli, library):
     talk = talk(*options)
 
     assert talk.greeting == GREETING
-    assert talk.type(":like 1") == "pe-search: There are no hits; type what you are looking for first.\n"
+    assert talk.type(":like 1") == "pe-search: There are no hits. Search for something first.\n"
     assert talk.type("rain") == shown_by("rain", *options)
     assert talk.type("  church   bell ") == shown_by("church bell", *options)
     assert talk.type("") == ""
@@ -108,11 +108,11 @@ def test_a_conversation_from_beginning_to_end(talk, shown_by, run_cli, library):
     assert talk.type(":spans 0") == "pe-search: There is no hit 0: the last answer has 3 hits.\n"
     assert talk.type(":spans") == "pe-search: :spans takes the number of a hit, as in `:spans 1`.\n"
     assert talk.type(":like one") == "pe-search: :like takes the number of a hit, as in `:like 1`.\n"
-    assert talk.type(":dance") == "pe-search: There is no command ':dance'; :help lists those that there are.\n"
+    assert talk.type(":dance") == "pe-search: There is no command ':dance'. :help lists the commands.\n"
     assert talk.type(":spans 1") == shown_by("rain", "--spans", *options[:2], "-k", 1, *options[4:])
     assert talk.type(":like 2") == shown_by("--like", second, *options)
     assert talk.type(":spans 1") == (
-        "pe-search: These hits are of a sound, and spans are of a text: type first what to listen for.\n"
+        "pe-search: Spans need a text, and the last query was audio. Search for a text first.\n"
     )
     assert talk.type(":help") == HELP == talk.type("help")
     assert talk.end() == ":quit\n"
@@ -143,7 +143,7 @@ def test_more_goes_on_where_the_answer_ended(talk, shown_by, library):
     options = ("--store", library.store, "--under", library.sounds / "weather")
     clips = shown_by("rain", *options).splitlines()
     talk = talk(*options, "-k", 1)
-    assert talk.type(":more") == "pe-search: There are no hits; type what you are looking for first.\n"
+    assert talk.type(":more") == "pe-search: There are no hits. Search for something first.\n"
     paths = [line.split()[-1] for line in clips[2:]]
 
     def shown(line: str) -> list[str]:
@@ -155,7 +155,7 @@ def test_more_goes_on_where_the_answer_ended(talk, shown_by, library):
     assert talk.type(":k 5") == ""
     assert shown(":more") == paths[2:]
     assert talk.type(":more") == "There are no more hits.\n"
-    assert talk.type(":more 2") == "pe-search: :more takes nothing; :k says how many hits it shows.\n"
+    assert talk.type(":more 2") == "pe-search: :more takes no argument. :k sets how many hits it shows.\n"
     assert talk.type(":spans 4") == "pe-search: There is no hit 4: the last answer has 3 hits.\n"
     talk.end(b":q\r")
 
@@ -182,7 +182,7 @@ def test_a_hit_is_copied_and_the_folder_is_remembered(talk, run_cli, library, tm
     names = [Path(hit["path"]).name for hit in hits_of(run_cli, "rain", *options)]
     talk = talk(*options)
     talk.type("rain")
-    assert talk.type(":copy 1") == "pe-search: Say where to copy it, as in `:copy 1 picks`.\n"
+    assert talk.type(":copy 1") == "pe-search: Give a folder, as in `:copy 1 picks`.\n"
     assert talk.type(":copy") == "pe-search: :copy takes the number of a hit, as in `:copy 1`.\n"
     assert talk.type(f":copy 1 {tmp_path}/my picks") == f"1 clip copied to {tmp_path}/my picks\n"
     assert talk.type(":copy 2") == f"1 clip copied to {tmp_path}/my picks\n"
@@ -286,7 +286,7 @@ def test_so_does_the_one_for_spans(talk, shown_by, run_cli, library):
 def test_nothing_found_is_said(talk, library):
     talk = talk("--store", library.store, "--min-probability", 1)
     assert talk.type("rain") == "Nothing found.\n"
-    assert talk.type(":play 1") == "pe-search: There are no hits; type what you are looking for first.\n"
+    assert talk.type(":play 1") == "pe-search: There are no hits. Search for something first.\n"
     talk.end()
 
 
@@ -415,7 +415,7 @@ def test_neither_does_what_goes_wrong_with_an_answer(capsys, error, said):
 
     hold(["rain", ":play 1", "sea"], show)
     assert asked == [("rain",), ("sea",)]
-    no_hits = "pe-search: There are no hits; type what you are looking for first.\n"
+    no_hits = "pe-search: There are no hits. Search for something first.\n"
     assert capsys.readouterr().err == f"{GREETING}{said}{no_hits}{said}\n"
 
 

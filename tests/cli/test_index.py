@@ -484,7 +484,7 @@ def test_a_file_that_is_no_audio_is_told_before_a_model_is_loaded(sounds, tmp_pa
     assert (outcome.status, outcome.err) == (
         2,
         f"pe-search: {sounds}/a.txt: can't be read as audio: Format not recognised\n"
-        "No clip could be read, and no store was made.\n",
+        "No clip could be read; no store was made.\n",
     )
     assert not (tmp_path / "store").exists()
 

@@ -79,7 +79,7 @@ def serve(runtime: Path) -> Iterator[Callable[..., Server]]:
             stack.enter_context(process)
             stack.callback(process.kill)
             ready = process.stderr.readline()
-            assert ready.startswith("Ready for queries of the store at "), ready + process.stderr.read()
+            assert ready.startswith("Ready for queries to the store at "), ready + process.stderr.read()
             return Server(process, ready, socket_path(runtime / "pe-search", store))
 
         yield start
@@ -175,7 +175,7 @@ def test_only_the_user_can_reach_it(serve, library):
 def test_it_stops_cleanly(serve, run_cli, library, number):
     server = serve(library.store)
     assert server.ready == (
-        f"Ready for queries of the store at {library.store}. It ends after 60 minutes without one. Ctrl-C ends it.\n"
+        f"Ready for queries to the store at {library.store}. It ends after 60 minutes without one. Ctrl-C ends it.\n"
     )
     assert run_cli("query", "rain", "--store", library.store).status == 0
     assert server.end(number) == (0, "")
@@ -191,7 +191,7 @@ def test_it_ends_when_nobody_asks_for_long(serve, library):
 
 def test_it_need_not(serve, library):
     server = serve(library.store, "--idle", "0")
-    assert server.ready == f"Ready for queries of the store at {library.store}. Ctrl-C ends it.\n"
+    assert server.ready == f"Ready for queries to the store at {library.store}. Ctrl-C ends it.\n"
 
 
 def test_a_second_one_for_the_same_store_is_refused(serve, command, run_cli, library, own_store, tmp_path):
@@ -340,7 +340,7 @@ def test_a_port_that_is_taken_is_told(run_cli, library):
         port = taken.getsockname()[1]
         outcome = run_cli("serve", "--http", port, "--store", library.store)
     assert (outcome.status, outcome.out) == (2, b"")
-    assert outcome.err == f"pe-search: Port {port} of 127.0.0.1 can't be served: Address already in use.\n"
+    assert outcome.err == f"pe-search: Port {port} of 127.0.0.1 can't be used: Address already in use.\n"
 
 
 def test_there_must_be_a_store(run_cli, tmp_path):

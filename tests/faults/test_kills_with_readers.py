@@ -59,7 +59,7 @@ def ask_server(drums: Scene, runtime: Path, tmp_path: Path) -> Iterator[Callable
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
         try:
             ready = server.stderr.readline()
-            assert ready.startswith("Ready for queries of the store at "), ready
+            assert ready.startswith("Ready for queries to the store at "), ready
             socket = socket_path(runtime / "pe-search", store)
             yield lambda: {
                 (hit.path, hit.start_s, hit.end_s) for hits in ask(socket, request, problems.append) for hit in hits

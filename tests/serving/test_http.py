@@ -281,12 +281,12 @@ def test_this_machine_needs_none(host):
     with bind(Web(host, 0, None, ())) as bound:
         port = bound.getsockname()[1]
         assert url_of(bound).endswith(f":{port}")
-        with pytest.raises(PeSearchError, match=f"^Port {port} of {host} can't be served: Address already in use"):
+        with pytest.raises(PeSearchError, match=f"^Port {port} of {host} can't be used: Address already in use"):
             bind(Web(host, port, None, ()))
 
 
 def test_a_host_that_is_none_is_named():
-    with pytest.raises(PeSearchError, match=r"^Port 1 of no\.such\.host\.invalid can't be served: "):
+    with pytest.raises(PeSearchError, match=r"^Port 1 of no\.such\.host\.invalid can't be used: "):
         bind(Web("no.such.host.invalid", 1, None, ()))
 
 

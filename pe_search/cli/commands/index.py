@@ -218,7 +218,7 @@ def index(
         )
     _refuse_nothing(summary, where)
     if not library.is_made():
-        say("No clip could be read, and no store was made.")
+        say("No clip could be read; no store was made.")
         raise typer.Exit(2)
     say_summary(
         summary,

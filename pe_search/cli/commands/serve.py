@@ -88,7 +88,7 @@ def serve(
         joined = " " if sys.platform == "win32" else ", and "
         also = f"{joined}at {url}/hits" if url else ""
         end = f" It ends after {counted_minutes(idle_minutes)} without one." if idle_minutes else ""
-        say(f"Ready for queries of the store at {directory}{also}.{end} Ctrl-C ends it.")
+        say(f"Ready for queries to the store at {directory}{also}.{end} Ctrl-C ends it.")
 
     has_ended = run(
         directory,

@@ -107,7 +107,7 @@ class Conversation:
         if name in self._commands:
             self._commands[name](rest.strip())
         elif line.startswith(":"):
-            raise PeSearchError(f"There is no command {name!r}; :help lists those that there are.")
+            raise PeSearchError(f"There is no command {name!r}. :help lists the commands.")
         else:
             text = " ".join(_unquoted(line).split())
             self._ask(replace(self._template, texts=(*checked_texts([text], "TEXT"),)))
@@ -129,9 +129,9 @@ class Conversation:
 
     def _show_more(self, rest: str) -> None:
         if rest:
-            raise PeSearchError(":more takes nothing; :k says how many hits it shows.")
+            raise PeSearchError(":more takes no argument. :k sets how many hits it shows.")
         if self._asked is None or not self._hits:
-            raise PeSearchError("There are no hits; type what you are looking for first.")
+            raise PeSearchError("There are no hits. Search for something first.")
         shown = len(self._hits)
         if self._asked.k is not None and shown >= self._asked.k:
             k = None if self._request.k is None else shown + self._request.k
@@ -144,7 +144,7 @@ class Conversation:
         if not number.isdecimal():
             raise PeSearchError(f"{name} takes the number of a hit, as in `{name} 1`.")
         if not self._hits:
-            raise PeSearchError("There are no hits; type what you are looking for first.")
+            raise PeSearchError("There are no hits. Search for something first.")
         numbered = {str(position): hit for position, hit in enumerate(self._hits, start=1)}
         if number not in numbered:
             raise PeSearchError(f"There is no hit {number}: the last answer has {counted(len(self._hits), 'hit')}.")
@@ -158,7 +158,7 @@ class Conversation:
         hit = self._hit(":copy", number)
         folder = _unquoted(folder.strip()) or self._copy_to or ""
         if not folder:
-            raise PeSearchError(f"Say where to copy it, as in `:copy {number} picks`.")
+            raise PeSearchError(f"Give a folder, as in `:copy {number} picks`.")
         self._pick(hit, folder, is_to_play=False)
         self._copy_to = folder
 
@@ -195,7 +195,7 @@ class Conversation:
         assert self._asked is not None
         query = self._asked.queries[0]
         if not query.texts:
-            raise PeSearchError("These hits are of a sound, and spans are of a text: type first what to listen for.")
+            raise PeSearchError("Spans need a text, and the last query was audio. Search for a text first.")
         picks = Picks(self._library, None, None, is_to_play=False)
         rules = self._rules_at(self._library.hearing.speed)
         write_hits_with_spans(self._library, [[hit]], [query], rules, HitFormat.TABLE, picks)
