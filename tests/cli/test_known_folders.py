@@ -88,7 +88,7 @@ def test_without_a_path_every_folder_is_brought_up_to_date_by_its_own_patterns(
     (sounds / "a.wav").unlink()
     assert "2 clips embedded" in index()
     assert names() == ["y.wav", "x.wav", "b.wav", "new.wav"]
-    assert index().startswith(f"Updating {tmp_path / 'more'}, {sounds}\n")
+    assert index().startswith(f"Going through {tmp_path / 'more'}, {sounds}\n")
     # The patterns given last count.
     index(sounds)
     assert folders()[1] == (str(sounds), [], True)

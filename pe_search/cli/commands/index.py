@@ -236,7 +236,7 @@ def _say_folders(folders: Sequence[Path]) -> None:
     """Say what is gone through that nobody named now."""
     if folders:
         others = f" and {len(folders) - _MOST_FOLDERS:,} more" if len(folders) > _MOST_FOLDERS else ""
-        say(f"Updating {', '.join(map(str, folders[:_MOST_FOLDERS]))}{others}")
+        say(f"Going through {', '.join(map(str, folders[:_MOST_FOLDERS]))}{others}")
 
 
 def _refuse_what_cannot_be_watched(is_to_watch: bool, is_to_serve: bool, others: dict[str, bool]) -> None:
