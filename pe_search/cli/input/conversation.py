@@ -12,6 +12,7 @@ import typer
 
 from pe_search.cli.input.history import History
 from pe_search.cli.input.options import checked_texts
+from pe_search.cli.output.hints import say_nothing_found
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import counted, say, say_error, shown_path, usage_error_line
@@ -122,7 +123,7 @@ class Conversation:
         self._asked, self._hits = replace(self._request, queries=(query,), fdr=fdr), ()
         self._show(self._asked, self._keep, 0)
         if not self._hits:
-            say("Nothing found.")
+            say_nothing_found(self._library, self._asked)
 
     def _keep(self, hits: Sequence[Hit]) -> None:
         self._hits = hits
