@@ -124,7 +124,7 @@ class IndexPlan:
         changed: Changed clips that it would read again.
         moved: The new paths of clips that were moved or renamed. They are not embedded again.
         gone: Clips that it would remove, because their files are gone, excluded or no longer on a list.
-        skipped: Clips that an earlier run left out and that have not changed since.
+        left_out: Clips that an earlier run left out and that have not changed since.
         unchanged: The number of clips that have not changed.
         problems: Folders and files that can't be opened.
         passed_over: What it would skip in folders.
@@ -135,7 +135,7 @@ class IndexPlan:
     changed: tuple[Path, ...]
     moved: tuple[Path, ...]
     gone: tuple[Path, ...]
-    skipped: tuple[Path, ...]
+    left_out: tuple[Path, ...]
     unchanged: int
     problems: tuple[Problem, ...]
     passed_over: PassedOver

@@ -31,7 +31,7 @@ class Plan:
         left_out_before: Number of clips that were left out as they are, so that it would be in vain to try again.
         problems: Folders and files that couldn't be looked at.
         passed_over: What was seen in folders, and not taken.
-        skipped: Paths of the clips that were left out before.
+        left_out: Paths of the clips that were left out before.
         lost: Roots under which nothing is left of what the store holds.
         passed_over_at: What was passed over at each root where anything was.
     """
@@ -44,7 +44,7 @@ class Plan:
     left_out_before: int
     problems: tuple[Problem, ...]
     passed_over: PassedOver
-    skipped: tuple[Path, ...] = field(default=(), compare=False)
+    left_out: tuple[Path, ...] = field(default=(), compare=False)
     lost: frozenset[str] = field(default=frozenset(), compare=False)
     passed_over_at: Mapping[str, PassedOver] = field(default_factory=dict, compare=False)
 
@@ -87,7 +87,7 @@ def plan_index(
     unchanged = 0
     to_read: list[Clip] = []
     known_better: list[Clip] = []
-    skipped: list[Path] = []
+    again_left_out: list[Path] = []
     for path, stamp in stamps.items():
         is_held = not rehash and is_same(held.get(path), stamp)
         before = None if rehash else held.get(path) if is_held else hopeless.get(path)
@@ -96,7 +96,7 @@ def plan_index(
             to_read.append(Clip(Path(path), *stamp))
             continue
         if not is_held:
-            skipped.append(Path(path))
+            again_left_out.append(Path(path))
         if before != stamp:
             known_better.append(Clip(Path(path), *stamp))
     # What couldn't be looked at isn't known to be gone.
@@ -141,10 +141,10 @@ def plan_index(
         to_remove=tuple(Path(path) for path in held if is_gone(path)),
         to_forget=tuple(Path(path) for path in hopeless if is_gone(path)),
         unchanged=unchanged,
-        left_out_before=len(skipped),
+        left_out_before=len(again_left_out),
         problems=tuple(problems),
         passed_over=found.passed_over,
-        skipped=tuple(skipped),
+        left_out=tuple(again_left_out),
         lost=frozenset(bare),
         passed_over_at=found.passed_over_at,
     )

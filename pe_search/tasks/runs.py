@@ -151,7 +151,7 @@ def plan_paths(directory: Path, model: Model, job: Job, on_problem: Callable[[Pr
             changed=tuple(clip.path for clip in plan.to_read if clip.path in changed),
             moved=tuple(moved),
             gone=tuple(path for path in plan.to_remove if path not in moved.values()),
-            skipped=plan.skipped,
+            left_out=plan.left_out,
             unchanged=plan.unchanged,
             problems=plan.problems,
             passed_over=plan.passed_over,

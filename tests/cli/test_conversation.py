@@ -141,13 +141,16 @@ def test_a_word_that_is_a_command_is_searched_in_quotes():
 
 def test_more_goes_on_where_the_answer_ended(talk, shown_by, library):
     options = ("--store", library.store, "--under", library.sounds / "weather")
-    clips = shown_by("rain", *options).splitlines()
     talk = talk(*options, "-k", 1)
     assert talk.type(":more") == "pe-search: There are no hits. Search for something first.\n"
-    paths = [line.split()[-1] for line in clips[2:]]
+
+    def paths_in(table: str) -> list[str]:
+        return [line.split()[-1] for line in table.splitlines() if "weather/" in line]
 
     def shown(line: str) -> list[str]:
-        return [line.split()[-1] for line in talk.type(line).splitlines()[2:]]
+        return paths_in(talk.type(line))
+
+    paths = paths_in(shown_by("rain", *options))
 
     assert len(paths) == 3
     assert shown("rain") == paths[:1]

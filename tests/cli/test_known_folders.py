@@ -257,10 +257,10 @@ def test_a_dry_run_says_what_a_run_would_do_and_does_none_of_it(
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr(embedder_module.Embedder, "__init__", refuse)
-    expected = ["new new.wav", "changed b.wav", "moved z.wav", "skipped bad.wav"]
+    expected = ["new new.wav", "changed b.wav", "moved z.wav", "left-out bad.wav"]
     assert dry()[0] == dry(sounds)[0] == expected
-    assert "Would read 2 clips: 1 new, 1 changed, 1 moved, 0 gone, 1 skipped, 1 unchanged." in dry()[1]
-    assert dry(sounds, "--exclude", "drafts/")[0] == ["changed b.wav", "moved z.wav", "gone c.wav", "skipped bad.wav"]
+    assert "Would read 2 clips: 1 new, 1 changed, 1 moved, 0 gone, 1 left out, 1 unchanged." in dry()[1]
+    assert dry(sounds, "--exclude", "drafts/")[0] == ["changed b.wav", "moved z.wav", "gone c.wav", "left-out bad.wav"]
     assert {file: file.read_bytes() for file in store.iterdir() if file in before} == before
     with pe_search.open(store) as library:
         plan = library.plan(sounds)

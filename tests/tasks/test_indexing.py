@@ -79,8 +79,9 @@ def contents(store: Store) -> Contents:
     """Every window with its embedding, by searching along each axis."""
     axes = [
         {
-            (str(match.path), match.start_s, match.end_s): match.score
+            (str(path), match.start_s, match.end_s): match.score
             for match in store.finder.best_matches(np.eye(3, dtype=np.float32)[axis], 100_000, all_windows=True).best
+            for path in (match.path, *match.copies)
         }
         for axis in range(3)
     ]
