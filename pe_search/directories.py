@@ -37,7 +37,7 @@ def command_for(words: str, directory: Path) -> str:
     """A command for the store in a directory, as it is typed: `pe-search list --store birds`."""
     import shlex
 
-    if directory == default_store():
+    if directory == default_store() and not is_other_folder(os.environ.get("PE_SEARCH_STORE", "")):
         return f"`pe-search {words}`"
     name = directory.name
     is_named = directory.parent == data_directory() and store_called(name) == directory
@@ -47,6 +47,18 @@ def command_for(words: str, directory: Path) -> str:
 def is_store_name(text: str) -> bool:
     """Whether a text can be the name of a store in the user's data directory, and not only a path."""
     return Path(text).name == text and not text.startswith(("~", "."))
+
+
+def is_other_folder(name: str) -> bool:
+    """Whether a bare name means a folder of the working directory that holds files and is no store.
+
+    Raises:
+        OSError: If the folder can't be read.
+    """
+    folder = Path(name)
+    if not is_store_name(name) or not folder.is_dir():
+        return False
+    return not (folder / "manifest.json").exists() and any(folder.iterdir())
 
 
 def named_stores() -> list[str]:

@@ -226,3 +226,26 @@ def test_index_makes_a_store_under_its_name_and_config_lists_it(run_cli, library
     # A Python program means paths.
     with pytest.raises(pe_search.StoreError, match=f"There is no store at {tmp_path / 'birds'}"):
         pe_search.open("birds")
+
+
+def test_index_makes_no_store_among_other_files(run_cli, library, data, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    write_audio(Path("sounds/a.wav"), noise(0.2))
+    args = ("index", "sounds", "--model", library.checkpoint)
+    refusal = (
+        "pe-search: sounds is a folder with other files. Write --store ./sounds to put the store there, or give the "
+        "store another name.\n"
+    )
+    outcome = run_cli(*args, "--store", "sounds")
+    assert (outcome.status, outcome.out, outcome.err) == (2, b"", refusal)
+    with monkeypatch.context() as patch:
+        patch.setenv("PE_SEARCH_STORE", "sounds")
+        assert run_cli(*args).err == refusal
+        # What another command suggests is not refused.
+        todo = f"make it with `pe-search index PATH --store {tmp_path / 'sounds'}`."
+        assert run_cli("status").err == f"pe-search: There is no store at {tmp_path / 'sounds'}; {todo}\n"
+    assert [path.name for path in Path("sounds").iterdir()] == ["a.wav"]
+    assert not data.exists()
+    Path("empty").mkdir()
+    for store in ("./sounds", "sounds", "empty"):
+        assert run_cli(*args, "--store", store).status == 0

@@ -39,6 +39,7 @@ def test_a_word_that_is_near_nothing(run_cli):
         (("query", "rain", "-n", "3"), "-n", "-k"),
         (("query", "rain", "--json"), "--json", "--format jsonl"),
         (("query", "rain", "--mnus", "wind"), "--mnus", "--minus"),
+        (("query", "rain", "--min-prob", "0.5"), "--min-prob", "--min-probability"),
         (("query", "rain", "--folder=a"), "--folder", "--under"),
         (("label", ".", "--threshold", "0.5"), "--threshold", "--min-probability"),
     ],
@@ -47,6 +48,11 @@ def test_a_wrong_option(run_cli, args, wrong, meant):
     outcome = run_cli(*args)
     assert (outcome.status, outcome.out) == (2, b"")
     assert outcome.err == f"pe-search: No such option {wrong!r}. Did you mean {meant!r}?\n"
+
+
+@pytest.mark.parametrize("wrong", ["--nope", "--xyz", "--verbose", "-x"])
+def test_an_option_that_is_near_nothing(run_cli, wrong):
+    assert run_cli("query", "rain", wrong).err == f"pe-search: No such option {wrong!r}.\n"
 
 
 def test_an_option_of_another_command_is_not_offered(run_cli):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import time
@@ -37,7 +38,7 @@ from pe_search.cli.output.passed_over import (
 )
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.watching import watch_and_say
-from pe_search.directories import data_directory, is_store_name
+from pe_search.directories import data_directory, is_other_folder, is_store_name
 from pe_search.model import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, WINDOW_S, Wanted
 
 if TYPE_CHECKING:
@@ -174,6 +175,11 @@ def index(
         raise typer.BadParameter(reason, param_hint="--files-from")
     directory = store_directory(store)
     is_new = not Library(directory).is_made()
+    if is_new and store is not None and is_other_folder(store):
+        raise typer.BadParameter(
+            f"{store} is a folder with other files. Write --store {shlex.quote(f'./{store}')} to put the store there, "
+            "or give the store another name."
+        )
     if is_new and hop_s is not None and hop_s > (window_s or WINDOW_S):
         raise typer.BadParameter("must not be longer than the window; some audio would be skipped.", param_hint="--hop")
     if is_new and model is None:

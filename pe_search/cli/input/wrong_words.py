@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from difflib import get_close_matches
 
+# Two names of options that share less are not taken for one and its misspelling; from 0 to 1.
+_LEAST_RATIO = 0.7
 # What people type who know other programs. Misspellings need no line here.
 _COMMANDS = {
     "add": "index",
@@ -59,5 +61,9 @@ def option_instead(word: str, options: Collection[str]) -> str | None:
     meant = _OPTIONS.get(word.lower())
     if meant is not None and meant.split()[0] in options:
         return meant
-    long_ones = [option for option in options if option.startswith("--")]
-    return next(iter(get_close_matches(word.lower(), long_ones, 1)), None)
+    # Without the dashes, which would make any two options alike.
+    names = [option.removeprefix("--") for option in options if option.startswith("--")]
+    name = word.lower().lstrip("-")
+    begun = [one for one in names if len(name) > 1 and one.startswith(name)]
+    near = begun if len(begun) == 1 else get_close_matches(name, names, 1, _LEAST_RATIO)
+    return f"--{near[0]}" if near else None
