@@ -12,13 +12,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from recipe import calibration, captions, scoring, validation
 from recipe.attribution import write_attribution
 from recipe.concepts_file import write_concepts, write_words
-from recipe.lessons import prepare
+from recipe.lessons import Lessons, prepare
 from recipe.pool import open_pool
 from recipe.processor import keep_freed_memory
+from recipe.prompts import move_prompts
 from recipe.recordings import find_recordings
 from recipe.saved import save_checkpoint
 from recipe.schedule import WITH_LESSONS, Schedule
@@ -44,7 +46,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, help="time for the joint training (default 100)")
     length.add_argument(
-        "--steps", type=int, help="instead of a time: steps, for a run that can be repeated; 0 teaches captions alone"
+        "--steps",
+        type=int,
+        help="instead of a time: steps, for a run that can be repeated; 0 changes the text tower alone",
     )
     parser.add_argument("--start", type=Path, help="checkpoint of this recipe to teach further")
     parser.add_argument(
@@ -106,8 +110,8 @@ def main(arguments: list[str] | None = None) -> None:
     sources = open_pool(used, SYNTHESISERS, counts, options.pool or options.work / "pool", options.seed)
 
     lessons = None
+    concepts = [c for c in captions.CONCEPTS if any(source.concept == c for source in sources)]
     if options.teacher:
-        concepts = [c for c in captions.CONCEPTS if any(source.concept == c for source in sources)]
         model = PeAudioModel.from_pretrained(options.start, dtype=torch.float32)
         lessons = prepare(sources, concepts, schedule.plan, options.teacher, model, options.work, options.seed)
 
@@ -129,6 +133,9 @@ def main(arguments: list[str] | None = None) -> None:
         score_every_s=60 * options.score_minutes,
         lessons=lessons,
     )
+    if lessons and options.steps == 0:
+        store = Lessons(lessons, np.random.default_rng(options.seed), schedule.seconds_per_step)
+        move_prompts(trained.model, trained.tokenizer, concepts, store)
     if options.calibration:
         calibration.apply(trained.model, *options.calibration)
     save_checkpoint(trained.model, trained.tokenizer, options.out)

@@ -14,6 +14,7 @@ from recipe.frontend import BANDS, FilterBank, initialise_audio
 from recipe.lessons import Lessons, prepare
 from recipe.mixing import MixingPlan
 from recipe.pool import Source
+from recipe.prompts import fit_prompts, move_prompts
 from recipe.pupil import answers_loss
 from recipe.saved import save_checkpoint
 from recipe.schedule import WITH_LESSONS, Schedule
@@ -181,6 +182,30 @@ def test_a_training_on_lessons_changes_the_audio_tower_alone(
     assert torch.equal(bank.filters, bank_before.filters)
     longer = dataclasses.replace(schedule, steps=3)
     assert train(sources, longer, tmp_path / "b", seed=5, resume=True, lessons=lessons).steps == 3
+
+
+def test_prompts_are_fitted_to_what_is_heard() -> None:
+    generator = torch.Generator().manual_seed(0)
+    inputs, right = torch.randn(400, 8, generator=generator), torch.randn(3, 8, generator=generator)
+    wanted = (3 * inputs @ right.T).softmax(1)
+    start = torch.randn(3, 8, generator=generator)
+    moved = fit_prompts(inputs, wanted, start)
+
+    def agreement(prompts: torch.Tensor) -> float:
+        return float(((inputs @ prompts.T).argmax(1) == wanted.argmax(1)).float().mean())
+
+    assert agreement(start) < 0.4 and agreement(moved) > 0.8
+
+
+def test_moved_prompts_change_the_text_head_alone(teacher: Path, sources: list[Source], tmp_path: Path) -> None:
+    sizes = {"tokenizer_captions": 300, "vocabulary_size": 400, "merge_dropout": 0.0, "text_steps": 2}
+    trained = train(sources, Schedule(steps=0, **sizes), tmp_path / "a", seed=5)
+    before = {name: weight.clone() for name, weight in trained.model.state_dict().items()}
+    folder = prepare(sources, ["rain", "crow"], MixingPlan(), teacher, trained.model, tmp_path, 0, WINDOWS)
+    lessons = Lessons(folder, np.random.default_rng(0), seconds_per_step=4.0)
+    move_prompts(trained.model, trained.tokenizer, ["rain", "crow"], lessons, count=4)
+    changed = [k for k, weight in trained.model.state_dict().items() if not torch.equal(weight, before[k])]
+    assert changed == ["text_audio_head.proj.weight"]
 
 
 def test_a_teacher_needs_a_checkpoint_to_teach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
