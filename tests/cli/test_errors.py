@@ -262,7 +262,7 @@ WRONG_CALLS = {
     "an improbable probability": (["query", "rain", "--min-probability", "1.1"], "--min-probability: "),
     "a probability that is no number": (
         ["query", "x", "--min-probability", "nan"],
-        "--min-probability: must be a number.",
+        "--min-probability: 'nan' must be a number from 0 to 1, such as 0.5.",
     ),
     "a false discovery rate above one": (["query", "rain", "--fdr", "1.5"], "--fdr: "),
     "a false discovery rate that is no number": (["query", "rain", "--fdr", "nan"], "--fdr: "),

@@ -239,7 +239,10 @@ def test_a_path_that_is_not_there_is_status_2(run_cli, tmp_path):
         (["--labels", "rain\udcff"], "--labels: must be UTF-8."),
         (["--labels-file", "blank.txt"], "--labels-file: blank.txt is empty."),
         (["--labels-file", "latin.txt"], "--labels-file: latin.txt is not UTF-8."),
-        (["--labels", "rain", "--min-probability", "nan"], "--min-probability: must be a number."),
+        (
+            ["--labels", "rain", "--min-probability", "nan"],
+            "--min-probability: 'nan' must be a number from 0 to 1, such as 0.5.",
+        ),
     ],
 )
 def test_wrong_calls(run_cli, sounds, monkeypatch, args, said):

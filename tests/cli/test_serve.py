@@ -306,9 +306,9 @@ def test_pages_of_an_allowed_origin_are_answered(serve, library):
     [
         (["--host", "0.0.0.0"], "--host and --origin require --http."),
         (["--origin", "http://localhost"], "--host and --origin require --http."),
-        (["--http", "65536"], "--http: 65536 is not in the range 0<=x<=65535."),
-        (["--idle", "-1"], "--idle: -1.0 is not in the range x>=0.0."),
-        (["--idle", "nan"], "--idle: must be a number."),
+        (["--http", "65536"], "--http: '65536' must be a whole number from 0 to 65535."),
+        (["--idle", "-1"], "--idle: '-1' must be a number, 0 or more."),
+        (["--idle", "nan"], "--idle: 'nan' must be a number, 0 or more."),
     ],
 )
 def test_a_wrong_call_is_told(run_cli, args, line):

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.input.config import usual_format
-from pe_search.cli.input.options import StoreOption, a_number, format_option, store_directory
+from pe_search.cli.input.numbers import number_between
+from pe_search.cli.input.options import StoreOption, format_option, store_directory
 from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import Rows, write_paths
 from pe_search.cli.output.messages import counted, say, say_problem, shown_path
@@ -47,10 +48,8 @@ def duplicates(
         float,
         typer.Option(
             "--threshold",
-            min=0.0,
-            max=1.0,
+            parser=number_between(0.0, 1.0),
             metavar="C",
-            callback=a_number,
             rich_help_panel="Filter",
             help="The least cosine of two clips that sound the same.",
         ),

@@ -16,6 +16,7 @@ import typer
 from pe_search.cli.input.completion import complete_checkpoint
 from pe_search.cli.input.config import usual_format, usual_model, usual_patterns
 from pe_search.cli.input.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
+from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import (
     Device,
     DeviceOption,
@@ -25,7 +26,6 @@ from pe_search.cli.input.options import (
     SpeedOption,
     StoreOption,
     TrackOption,
-    a_number,
     checked_texts,
     format_option,
     store_directory,
@@ -76,10 +76,8 @@ def label(
         float,
         typer.Option(
             "--min-probability",
-            min=0.0,
-            max=1.0,
+            parser=number_between(0.0, 1.0),
             metavar="P",
-            callback=a_number,
             rich_help_panel="Filter",
             help="Drop labels whose probability is below P.",
         ),

@@ -13,7 +13,8 @@ from pe_search.cli.input.completion import complete_checkpoint, complete_frame_c
 from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.input.lists import read_more_texts
-from pe_search.cli.input.options import NullOption, StoresOption, a_number, format_option, store_directory
+from pe_search.cli.input.numbers import number_between
+from pe_search.cli.input.options import NullOption, StoresOption, format_option, store_directory
 from pe_search.cli.input.span_options import (
     DEFAULT_RULES,
     JoinOption,
@@ -131,10 +132,8 @@ def query(
         float,
         typer.Option(
             "--min-probability",
-            min=0.0,
-            max=1.0,
+            parser=number_between(0.0, 1.0),
             metavar="P",
-            callback=a_number,
             rich_help_panel="Filter",
             help="Drop hits whose probability is below P.",
         ),
@@ -143,10 +142,8 @@ def query(
         float | None,
         typer.Option(
             "--fdr",
-            min=0.0,
-            max=1.0,
+            parser=number_between(0.0, 1.0),
             metavar="F",
-            callback=a_number,
             rich_help_panel="Filter",
             show_default=False,
             help="Keep what stands out; a share F of it may be chance.",

@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.options import StoreOption, a_number, store_directory
+from pe_search.cli.input.numbers import number_between, whole_number_between
+from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import counted, say, say_compiling
 
 _SHORTEST_TOKEN = 16
@@ -21,9 +22,8 @@ def serve(
         float,
         typer.Option(
             "--idle",
-            min=0.0,
+            parser=number_between(0.0),
             metavar="MINUTES",
-            callback=a_number,
             rich_help_panel="Serve",
             help="End after this time without a query. 0 means never.",
         ),
@@ -32,8 +32,7 @@ def serve(
         int | None,
         typer.Option(
             "--http",
-            min=0,
-            max=65_535,
+            parser=whole_number_between(0, 65_535),
             metavar="PORT",
             rich_help_panel="Serve",
             help="Also answer HTTP on PORT, in JSON. 0 means any free port.",

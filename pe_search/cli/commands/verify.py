@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.numbers import whole_number_between
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import counted, say, say_problem
 from pe_search.cli.output.tables import fact_lines
@@ -19,7 +20,11 @@ def verify(
     sample: Annotated[
         int,
         typer.Option(
-            "--sample", min=1, metavar="N", rich_help_panel="Ask", help="Embed N clips again, always the same ones."
+            "--sample",
+            parser=whole_number_between(1),
+            metavar="N",
+            rich_help_panel="Ask",
+            help="Embed N clips again, always the same ones.",
         ),
     ] = 20,
     store: StoreOption = None,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from pe_search.cli.input.numbers import number_between, whole_number_between
 from pe_search.directories import default_store, store_called
 
 StoreOption = Annotated[
@@ -76,9 +76,7 @@ SpeedOption = Annotated[
     typer.Option(
         "--speed",
         metavar="X",
-        min=0.001,
-        max=1.0,
-        callback=lambda value: a_number(value),
+        parser=number_between(0.001, 1.0),
         rich_help_panel="Model",
         show_default="the store's, else 1",
         help="Slow clips down for the model: 0.1 for bats. Times stay those of the file.",
@@ -89,7 +87,7 @@ TrackOption = Annotated[
     typer.Option(
         "--track",
         metavar="N",
-        min=1,
+        parser=whole_number_between(1),
         rich_help_panel="Model",
         show_default="the store's, else 1",
         help="The audio track to read from a file with several.",
@@ -138,13 +136,6 @@ def format_option(text: str, default: str) -> Any:
 def _json_is_jsonl(value: StrEnum | None) -> StrEnum | None:
     kinds = [] if value is None else [kind for kind in type(value) if kind.value == "jsonl"]
     return kinds[0] if kinds and value == "json" else value
-
-
-def a_number(value: float | None) -> float | None:
-    """The value as it is, unless it is NaN, which some versions of Typer let through every bound."""
-    if value is not None and math.isnan(value):
-        raise typer.BadParameter("must be a number.")
-    return value
 
 
 def checked_texts(texts: list[str], name: str) -> list[str]:

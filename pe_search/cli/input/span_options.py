@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.options import a_number
+from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.times import seconds_option
 from pe_search.queries import SpanRules
 
@@ -19,9 +19,7 @@ ThresholdOption = Annotated[
     typer.Option(
         "--threshold",
         metavar="P",
-        min=0.0,
-        max=1.0,
-        callback=a_number,
+        parser=number_between(0.0, 1.0),
         rich_help_panel="Spans",
         show_default=f"{DEFAULT_RULES.threshold:g}",
         help="Least probability of a span.",
