@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -212,14 +213,18 @@ def _root(
         pe-search locate "dog barking" walk.wav
 
     Results go to stdout, everything else to stderr.
-    Exit status: 0 found or done, 1 nothing found, 2 an error, even if part of the work is done.
+    Exit status: 0 found or done, 1 nothing found, 2 an error, also if only a part of the work failed.
     """
 
 
 def main() -> None:
     """Run the command line."""
     _mend_streams()
-    app(prog_name="pe-search")
+    try:
+        app(prog_name="pe-search")
+    except OSError as error:  # of what is printed before a command is called, as the version
+        say_error(error)
+        sys.exit(2)
 
 
 def _mend_streams() -> None:
@@ -228,10 +233,22 @@ def _mend_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))  # noqa: SIM115
+            if name == "stdout":
+                sys.stdout = io.TextIOWrapper(_Closed(), encoding="utf-8", write_through=True)
     _move_stderr()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+class _Closed(io.RawIOBase):
+    """A closed stdout: whatever is written there would be lost, which is an error."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, _data: object) -> int:
+        raise OSError(errno.EBADF, "standard output is closed")
 
 
 def _move_stderr() -> None:

@@ -509,7 +509,8 @@ def test_towers_are_loaded_once(talk, shown_by, run_cli, sounds, empty_cache):
     assert run_cli("query", "a dog").status == 2
 
 
-def test_an_error_is_a_line_and_the_conversation_goes_on(talk, run_cli, sounds):
+def test_an_error_is_a_line_and_the_conversation_goes_on(talk, run_cli, sounds, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     assert run_cli("index", sounds, "--model", "checkpoint").status == 0
     talk = talk("-k", 1)
     answer = talk.type("rain")

@@ -18,7 +18,7 @@ import tempfile
 import termios
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,8 +80,8 @@ class Place:
 
     def __init__(self, base: Path) -> None:
         self._kept = base / "kept"
-        self.home = base / "home"
-        (self.home / "bin").mkdir(parents=True)
+        self.home = _folder_as_long_as_shown()
+        (self.home / "bin").mkdir()
         for python in ("python", "python3"):
             self._write_program(python, f'exec "{sys.executable}" "$@"')
         self._write_program("pe-search", f'exec "{sys.executable}" -m pe_search "$@"')
@@ -93,6 +93,12 @@ class Place:
         self._keep("new")
         self.run(Turn("pe-search index sounds", ()))
         self._keep("indexed")
+
+    def __enter__(self) -> Place:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.home)
 
     def _write_program(self, name: str, line: str) -> None:
         program = self.home / "bin" / name
@@ -187,6 +193,16 @@ class Place:
         return lines
 
 
+def _folder_as_long_as_shown() -> Path:
+    """A new folder with a path as long as `HOME_SHOWN`, so that tables are as wide with either."""
+    for number in range(100):
+        folder = Path(f"/tmp/{number:x}".ljust(len(HOME_SHOWN), "_"))
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise FileExistsError("all folders for pages are taken; remove /tmp/*__")
+
+
 def _read_terminal(descriptor: int, typed: list[str], patience_s: float = 120) -> bytes:
     """All that is written to a terminal, while `typed` is typed: a line each time that a prompt appears."""
     seen = b""
@@ -269,8 +285,7 @@ def refreshed(place: Place, page: str) -> str:
 
 def main() -> None:
     """Write the pages again: those that are named, or all."""
-    with tempfile.TemporaryDirectory() as base:
-        place = Place(Path(base))
+    with tempfile.TemporaryDirectory() as base, Place(Path(base)) as place:
         for page in sys.argv[1:] or PAGES:
             new = refreshed(place, page)
             (ROOT / page).write_text(new, "utf-8")

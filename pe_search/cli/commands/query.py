@@ -146,7 +146,7 @@ def query(
             metavar="F",
             rich_help_panel="Filter",
             show_default=False,
-            help="Keep what stands out; a share F of it may be chance.",
+            help="Only clear hits; at most a share F of them is chance.",
         ),
     ] = None,
     exact: Annotated[

@@ -37,8 +37,8 @@ TEXT         find what sounds like it; in quotes also a word such as "help"
 :under PATH  search only clips in PATH; without PATH, all
 :k N         show N hits for each query, or all
 :help        show this
-:q           end, as do quit, exit and Ctrl-D
-The arrow keys go through what was typed before. Ctrl-C gives up the line, or what is being done."""
+:q           end; quit, exit and Ctrl-D do the same
+Arrow keys go through earlier lines. Ctrl-C clears the line or stops a command."""
 _WITHOUT_COLON = {"q": ":q", "quit": ":q", "exit": ":q", "help": ":help", "?": ":help"}
 _ENDS = (":q", ":quit", ":exit")
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 
-from pe_search.cli.output.messages import printable, shown_path
+from pe_search.cli.output.messages import shown_path, shown_query
 from pe_search.cli.output.tables import PathTable
 from pe_search.clock import clock
 from pe_search.queries import Hit
@@ -77,7 +77,7 @@ def _write_table(hits: Sequence[Hit]) -> None:
 
 def hit_table(query: str) -> PathTable:
     """An empty table for the hits of a query."""
-    table = PathTable(printable(query))
+    table = PathTable(shown_query(query))
     table.add_column("#", right=True, style="dim")
     table.add_column("prob.", right=True, style="green")
     table.add_column("score", right=True, style="dim", if_wide=True)

@@ -15,9 +15,24 @@ from pe_search.records import Problem
 
 
 def say(text: str) -> None:
-    """Print one line on stderr, whatever characters are in it. That nobody reads it any more stops no work."""
+    """Print one line on stderr, whatever characters are in it. That nobody reads it any more stops no work.
+
+    On a terminal a long one goes on below, with no word and no path broken, so that it can be copied.
+    """
+    line = printable(text)
+    line = printable(text)
     with suppress(OSError):
-        print(printable(text), file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            import textwrap
+
+            line = textwrap.fill(line, _columns(), break_long_words=False, break_on_hyphens=False)
+        print(line, file=sys.stderr, flush=True)
+
+
+def _columns() -> int:
+    """How wide the terminal is that stderr is, as Rich has it for tables."""
+    chosen = os.environ.get("COLUMNS", "")
+    return int(chosen) if chosen.isdecimal() and int(chosen) else os.get_terminal_size(sys.stderr.fileno()).columns
 
 
 def say_problem(problem: Problem) -> None:
@@ -85,6 +100,13 @@ def shown_path(path: Path) -> str:
     except (ValueError, OSError):
         short = path
     return printable(str(short))
+
+
+def shown_query(name: str) -> str:
+    """The name of a query for people: paths of its audio are relative to the working directory if they are below it."""
+    with suppress(OSError):
+        name = name.replace(f"like {os.getcwd()}{os.sep}", "like ")
+    return printable(name)
 
 
 def _escaped(character: str) -> str:
