@@ -61,10 +61,14 @@ def _refuse_misfits(store: Store, other: Store) -> None:
     for field in dataclasses.fields(Manifest):
         ours, theirs = (getattr(one.manifest, field.name) for one in (store, other))
         if ours != theirs:
-            raise StoreError(
-                f"The store at {other.directory} does not match the one at {store.directory}: its {field.name} is "
-                f"{theirs}, not {ours}."
-            )
+            differs = f"its {field.name} is {theirs}, not {ours}"
+            if field.name in ("window_s", "hop_s"):
+                differs = f"it has windows of {_windows_of(other)}, this store {_windows_of(store)}"
+            raise StoreError(f"The store at {other.directory} does not match the one at {store.directory}: {differs}.")
+
+
+def _windows_of(store: Store) -> str:
+    return f"{store.manifest.window_s:g} s every {store.manifest.hop_s:g} s"
 
 
 def _arrivals(other: Store, held: dict[Path, Clip]) -> Iterator[tuple[Clip, Content]]:

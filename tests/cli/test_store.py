@@ -112,7 +112,12 @@ def test_merging_brings_in_the_others_clips_once(store, other, tmp_path):
     outcome = invoke("merge", other, "--store", store)
     assert (outcome.status, outcome.out, outcome.err) == (0, b"", f"2 clips copied. Store: {store}\n")
     assert set(paths(store)) == before | {str(tmp_path / "more" / f"{seed}.wav") for seed in range(2)}
-    assert invoke("merge", other, "--store", store).err == f"0 clips copied. Store: {store}\n"
+    assert invoke("merge", other, "--store", store).err == f"0 clips copied; 2 were there already. Store: {store}\n"
+
+
+def test_merging_a_store_without_clips_says_so(store, other):
+    assert invoke("remove", other.with_name("more"), "--store", other).status == 0
+    assert invoke("merge", other, "--store", store).err == f"0 clips copied; {other} holds none. Store: {store}\n"
 
 
 def test_merging_what_does_not_fit_or_is_not_there_is_one_line(store, other, tmp_path):
@@ -122,7 +127,8 @@ def test_merging_what_does_not_fit_or_is_not_there_is_one_line(store, other, tmp
     outcome = invoke("merge", other, "--store", store)
     assert outcome.status == 2
     assert outcome.err == (
-        f"pe-search: The store at {other} does not match the one at {store}: its hop_s is 0.32, not 0.64.\n"
+        f"pe-search: The store at {other} does not match the one at {store}: it has windows of 1.28 s "
+        "every 0.32 s, this store 1.28 s every 0.64 s.\n"
     )
     outcome = invoke("merge", tmp_path / "none", "--store", store)
     assert (outcome.status, outcome.err.count("\n")) == (2, 1)

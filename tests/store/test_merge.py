@@ -143,8 +143,6 @@ def test_what_was_left_out_comes_along_unless_something_is_known_of_it(stores):
         ("model", "other"),
         ("revision", "f00"),
         ("dimension", 3),
-        ("window_s", 20.0),
-        ("hop_s", 5.0),
         ("logit_bias", 1.0),
     ],
 )
@@ -155,6 +153,24 @@ def test_another_manifest_does_not_fit(stores, tmp_path, name, value):
     assert str(caught.value) == (
         f"The store at {tmp_path}/misfit does not match the one at {tmp_path}/one: its {name} is {value}, not "
         f"{getattr(MANIFEST, name)}."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "windows"),
+    [
+        ({"window_s": 20.0}, f"20 s every {MANIFEST.hop_s:g} s"),
+        ({"hop_s": 2.5}, f"{MANIFEST.window_s:g} s every 2.5 s"),
+        ({"window_s": 5.0, "hop_s": 2.5}, "5 s every 2.5 s"),
+    ],
+)
+def test_other_windows_do_not_fit(stores, tmp_path, changes, windows):
+    other = dataclasses.replace(MANIFEST, **changes)
+    with Store.create(tmp_path / "misfit", other) as misfit, pytest.raises(StoreError) as caught:
+        merge(stores[0], misfit)
+    assert str(caught.value) == (
+        f"The store at {tmp_path}/misfit does not match the one at {tmp_path}/one: it has windows of {windows}, this "
+        f"store {MANIFEST.window_s:g} s every {MANIFEST.hop_s:g} s."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,16 @@ def merge(
     Both stores must have the same checkpoint, window and hop. If both hold a clip, the one whose file changed last is
     kept. If a merge is interrupted, the same command goes on.
     """
+    directory = store_directory(other)
     with Library(store_directory(store)) as library:
-        clips = library.merge(store_directory(other))
-    say(f"{counted(clips, 'clip')} copied. Store: {library.directory}")
+        clips = library.merge(directory)
+    why = "" if clips else _why_none(directory)
+    say(f"{counted(clips, 'clip')} copied{why}. Store: {library.directory}")
+
+
+def _why_none(other: Path) -> str:
+    with Library(other) as library:
+        clips = library.status().clips
+    if not clips:
+        return f"; {other} holds none"
+    return f"; {clips:,} {'was' if clips == 1 else 'were'} there already"
