@@ -26,6 +26,7 @@ import uvicorn
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi import Query as Parameter
 from fastapi import Request as HttpRequest
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
@@ -71,6 +72,17 @@ class _Refusal(BaseModel):
     detail: str
 
 
+# What a value must be, by parameter.
+_WANTED = {
+    "text": f"must be given 1 to {_MOST_TEXTS} times, each with 1 to {_LONGEST_TEXT} characters that are not all blank",
+    "k": f"must be a whole number from 1 to {MOST_HITS}, or all",
+    "under": f"must be an absolute path of at most {_LONGEST_PATH} characters",
+    "all_windows": "must be true or false",
+    "min_probability": "must be a number from 0 to 1, such as 0.5",
+    "exact": "must be true or false",
+}
+
+
 class _Overview(BaseModel):
     name: str
     version: str
@@ -86,6 +98,17 @@ async def _refuse_unknown(connection: HttpRequest) -> None:
             near = get_close_matches(name, known, 1)
             meant = f" Did you mean {near[0]}?" if near else ""
             raise HTTPException(400, f"There is no parameter {name!r}.{meant} There are: {', '.join(known)}.")
+
+
+async def _refuse_invalid(_: HttpRequest, error: Exception) -> Response:
+    """Say in words what is wrong with the parameters; FastAPI would list the entries of pydantic."""
+    assert isinstance(error, RequestValidationError)
+    missing = [entry["loc"][1] for entry in error.errors() if entry["type"] == "missing"]
+    # A value that may be of two kinds has an entry for each.
+    wrong = dict.fromkeys(entry["loc"][1] for entry in error.errors() if entry["type"] != "missing")
+    parts = [f"{name} is missing, as in /hits?{name}=rain." for name in missing]
+    parts += [f"{name} {_WANTED[name]}." for name in wrong]
+    return JSONResponse({"detail": " ".join(parts)}, 422)
 
 
 _WHO: dict[int | str, dict[str, Any]] = {
@@ -120,6 +143,8 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
         dependencies=[] if web.token is None else [Depends(HTTPBearer(auto_error=False))],
     )
 
+    app.add_exception_handler(RequestValidationError, _refuse_invalid)
+
     @app.get("/", summary="What this is, and what can be asked", response_model=_Overview, responses=_WHO)
     async def overview() -> _Overview:
         operations = app.openapi()["paths"]
@@ -147,6 +172,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
                 "content": {"text/plain": {}},
             },
             413: {"model": _Refusal, "description": "More hits or windows than one request may ask for"},
+            422: {"model": _Refusal, "description": "A parameter is missing, or its value is not valid"},
             500: {"model": _Refusal, "description": "The store can't be searched"},
             503: {"model": _Refusal, "description": "Too many requests at once, or the server is ending"},
         },

@@ -71,27 +71,41 @@ def test_the_hits_are_those_of_json_lines(client, store, asked, request_):
     assert response.content.isascii()
 
 
+TEXT = "text must be given 1 to 100 times, each with 1 to 1000 characters that are not all blank."
+K = "k must be a whole number from 1 to 10000, or all."
+UNDER = "under must be an absolute path of at most 4096 characters."
+MIN_PROBABILITY = "min_probability must be a number from 0 to 1, such as 0.5."
+
+
 @pytest.mark.parametrize(
-    "asked",
+    ("asked", "says"),
     [
-        "",
-        "text=",
-        "text=+",
-        "text=1+0+0&text=",
-        "text=" + "1" * 1001,
-        "&".join(["text=1"] * 101),
-        "text=1+0+0&k=0",
-        "text=1+0+0&k=10001",
-        "text=1+0+0&k=many",
-        "text=1+0+0&under=s",
-        "text=1+0+0&under=/" + "s" * 4096,
-        "text=1+0+0&min_probability=1.1",
-        "text=1+0+0&min_probability=nan",
-        "text=1+0+0&exact=perhaps",
+        ("", "text is missing, as in /hits?text=rain."),
+        ("text=", TEXT),
+        ("text=+", TEXT),
+        ("text=1+0+0&text=", TEXT),
+        ("text=" + "1" * 1001, TEXT),
+        ("&".join(["text=1"] * 101), TEXT),
+        ("text=1+0+0&k=0", K),
+        ("text=1+0+0&k=10001", K),
+        ("text=1+0+0&k=many", K),
+        ("text=1+0+0&under=s", UNDER),
+        ("text=1+0+0&under=/" + "s" * 4096, UNDER),
+        ("text=1+0+0&min_probability=1.1", MIN_PROBABILITY),
+        ("text=1+0+0&min_probability=nan", MIN_PROBABILITY),
+        ("text=1+0+0&exact=perhaps", "exact must be true or false."),
+        ("text=1+0+0&all_windows=perhaps", "all_windows must be true or false."),
+        ("k=x&exact=2", f"text is missing, as in /hits?text=rain. {K} exact must be true or false."),
     ],
 )
-def test_what_makes_no_sense_is_refused(client, asked):
-    assert client.get(f"/hits?{asked}").status_code == 422
+def test_what_makes_no_sense_is_refused_in_words(client, asked, says):
+    response = client.get(f"/hits?{asked}")
+    assert (response.status_code, response.json()) == (422, {"detail": says})
+
+
+def test_the_description_has_a_text_for_every_refusal(client):
+    answers = client.get("/openapi.json").json()["paths"]["/hits"]["get"]["responses"]
+    assert answers["422"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/_Refusal"}
 
 
 def test_a_store_that_can_not_be_searched_says_why(client, store):
