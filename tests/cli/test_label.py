@@ -232,8 +232,8 @@ def test_a_path_that_is_not_there_is_status_2(run_cli, tmp_path):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ([], "--labels or --labels-file: give one of the two."),
-        (["--labels", "rain", "--labels-file", "labels.txt"], "--labels or --labels-file: give one of the two."),
+        ([], "Give --labels or --labels-file."),
+        (["--labels", "rain", "--labels-file", "labels.txt"], "Give only one of --labels and --labels-file."),
         (["--labels", ""], "--labels: must not be empty."),
         (["--labels", "rain,,dog"], "--labels: must not be empty."),
         (["--labels", "rain\udcff"], "--labels: must be UTF-8."),

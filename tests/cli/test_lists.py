@@ -306,10 +306,10 @@ def test_an_empty_list_is_nothing_found(feed, library, verb, tmp_path):
     ("verb", "hint"),
     [
         (["label", "--labels", "rain"], "PATH: give a folder or a file, or --files-from."),
-        (["locate"], "TEXT... FILE...: give a TEXT, then a FILE."),
-        (["locate", "--files-from", "-"], "TEXT... FILE...: give a TEXT, then a FILE."),
-        (["locate", "-t", "rain"], "TEXT... FILE...: give a FILE."),
-        (["query"], "TEXT: give a TEXT, --plus or --like."),
+        (["locate"], "Give a TEXT, then a FILE."),
+        (["locate", "--files-from", "-"], "Give a TEXT, then a FILE."),
+        (["locate", "-t", "rain"], "Give a FILE."),
+        (["query"], "Give a TEXT, --plus or --like. As TEXT, - reads standard input."),
     ],
     ids=str,
 )

@@ -164,10 +164,10 @@ def test_texts_and_files_are_told_apart(locate, sounds, arguments, queries, file
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["rain"], "give a FILE after 'rain'."),
-        (["a.wav"], "give a TEXT before 'a.wav'."),
-        (["none.wav"], "there is no file 'none.wav'."),
-        (["rain", "siren"], "there is no file 'siren'."),
+        (["rain"], "Give a FILE after 'rain'."),
+        (["a.wav"], "Give a TEXT before 'a.wav'."),
+        (["none.wav"], "There is no file 'none.wav'."),
+        (["rain", "siren"], "There is no file 'siren'."),
         (
             ["siren", "thunder", "a.wav"],
             "'thunder' may be a text, and is a file or folder; write ./thunder for the file, or give all "

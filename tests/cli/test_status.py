@@ -180,3 +180,11 @@ def test_status_needs_no_checkpoint(run_cli, library, tmp_path):
     outcome = run_cli("status", "--store", store)
     assert outcome.status == 0
     assert "checkpoint  facebook/pe-av-small, revision c0ffee" in outcome.out.decode().splitlines()
+
+
+def test_a_terminal_is_told_that_there_are_no_problems(run_cli, run_cli_on_terminal, library):
+    args = ("status", "--problems", "--store", library.store)
+    assert run_cli_on_terminal(*args, status=1) == "No problems.\n"
+    assert run_cli_on_terminal(*args, "--format", "json", status=1) == "[]\n"
+    outcome = run_cli(*args)
+    assert (outcome.status, outcome.out, outcome.err) == (1, b"", "")

@@ -166,8 +166,10 @@ def label(
 
 
 def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:
-    if (labels is None) == (labels_file is None):
-        raise typer.BadParameter("give one of the two.", param_hint="--labels or --labels-file")
+    if labels is None and labels_file is None:
+        raise typer.BadParameter("Give --labels or --labels-file.")
+    if labels is not None and labels_file is not None:
+        raise typer.BadParameter("Give only one of --labels and --labels-file.")
     if labels_file is not None:
         return list(dict.fromkeys(read_texts(labels_file, "--labels-file")))
     assert labels is not None

@@ -189,11 +189,10 @@ def _told_apart(arguments: list[str], texts: list[str], *, has_list: bool) -> tu
     word there that could be either is refused where it stands before another file: a folder `rain` must not silently
     take the place of a text.
     """
-    hint = "TEXT... FILE..."
     if not texts and not arguments:
-        raise typer.BadParameter("give a TEXT, then a FILE.", param_hint=hint)
+        raise typer.BadParameter("Give a TEXT, then a FILE.")
     if texts and not (arguments or has_list):
-        raise typer.BadParameter("give a FILE.", param_hint=hint)
+        raise typer.BadParameter("Give a FILE.")
     if texts or has_list:
         return (texts, [Path(file) for file in arguments]) if texts else (arguments, [])
     for place, argument in enumerate(arguments[1:], start=1):
@@ -202,14 +201,13 @@ def _told_apart(arguments: list[str], texts: list[str], *, has_list: bool) -> tu
                 raise typer.BadParameter(
                     f"{argument!r} may be a text, and is a file or folder; write ./{argument} for the file, or "
                     "give all texts with -t.",
-                    param_hint=hint,
                 )
             return arguments[:place], [Path(file) for file in arguments[place:]]
     last = arguments[-1]
     if len(arguments) > 1 or (_is_file_name(last) and not _is_there(last)):
-        raise typer.BadParameter(f"there is no file {last!r}.", param_hint=hint)
+        raise typer.BadParameter(f"There is no file {last!r}.")
     missing = "TEXT before" if _is_file_name(last) else "FILE after"
-    raise typer.BadParameter(f"give a {missing} {last!r}.", param_hint=hint)
+    raise typer.BadParameter(f"Give a {missing} {last!r}.")
 
 
 def _is_file_name(argument: str) -> bool:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pe_search.cli.input.options import StoreOption, store_directory
-from pe_search.cli.output.messages import counted, printable
+from pe_search.cli.output.hints import is_on_terminal
+from pe_search.cli.output.messages import counted, printable, say
 from pe_search.cli.output.tables import fact_lines
 from pe_search.library import Library
 from pe_search.records import Incomplete, LeftOut
@@ -178,6 +179,8 @@ def _write_problems(problems: Sequence[LeftOut | Incomplete], status_format: Sta
             is_left_out = isinstance(one, LeftOut)
             typer.echo(printable(f"{one.clip.path}: {'' if is_left_out else 'incomplete: '}{one.reason}"))
     if not problems:
+        if status_format is StatusFormat.TEXT and is_on_terminal():
+            say("No problems.")
         raise typer.Exit(1)
 
 

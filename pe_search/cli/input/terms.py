@@ -58,11 +58,15 @@ def read_reference(argument: str, option: str = "--like") -> Reference:
     """An audio file, or a part of it as `FILE@START-END`. An existing file with exactly that name takes precedence.
 
     Raises:
-        typer.BadParameter: If START or END is not a time, or END is not after START. It names the `option`.
+        typer.BadParameter: If START or END is not a time, END is not after START, or FILE is a folder. It names
+            the `option`.
     """
-    path, place = expanded(Path(argument)), None
-    if not os.path.lexists(path) and (found := _PLACE.fullmatch(argument)):
-        path, place = expanded(Path(found[1])), read_place(found[2], found[3], option)
+    name, place = argument, None
+    if not os.path.lexists(expanded(Path(name))) and (found := _PLACE.fullmatch(argument)):
+        name, place = found[1], read_place(found[2], found[3], option)
+    path = expanded(Path(name))
+    if path.is_dir():
+        raise typer.BadParameter(f"{name} is a folder; {option} takes an audio file.")
     return Reference(Path(os.path.abspath(path)), place)
 
 
@@ -81,7 +85,7 @@ def read_queries(
     references = tuple(map(read_reference, like))
     others = tuple(read_reference(argument, "--unlike") for argument in unlike)
     if not (texts or added or references):
-        raise typer.BadParameter("give a TEXT, --plus or --like.", param_hint="TEXT")
+        raise typer.BadParameter("Give a TEXT, --plus or --like. As TEXT, - reads standard input.")
     if is_any and len(texts) < 2:
         raise typer.BadParameter("give at least two TEXTs.", param_hint="--any")
     wordings = [tuple(texts)] if is_any or not texts else [(text,) for text in texts]
