@@ -56,7 +56,7 @@ def is_other_folder(name: str) -> bool:
         OSError: If the folder can't be read.
     """
     folder = Path(name)
-    if not is_store_name(name) or not folder.is_dir():
+    if not name or not is_store_name(name) or not folder.is_dir():
         return False
     return not (folder / "manifest.json").exists() and any(folder.iterdir())
 

@@ -249,3 +249,11 @@ def test_index_makes_no_store_among_other_files(run_cli, library, data, monkeypa
     Path("empty").mkdir()
     for store in ("./sounds", "sounds", "empty"):
         assert run_cli(*args, "--store", store).status == 0
+
+
+def test_a_command_for_the_usual_store_names_none_wherever_it_is_run(run_cli, data, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("a.txt").touch()
+    monkeypatch.delenv("PE_SEARCH_STORE", raising=False)
+    todo = "make it with `pe-search index PATH`."
+    assert run_cli("status").err == f"pe-search: There is no store at {data / 'store'}; {todo}\n"
