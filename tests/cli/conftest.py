@@ -25,6 +25,7 @@ from transformers import PeAudioFeatureExtractor, PeAudioModel
 from typer.testing import CliRunner
 
 from pe_search.cli.app import app
+from pe_search.cli.output import messages
 from pe_search.store import finder
 from pe_search.store.index import open_index
 from tests.made_up import make_tokenizer, noise, write_audio
@@ -103,6 +104,12 @@ def _plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", str(COLUMNS))
+
+
+@pytest.fixture(autouse=True)
+def _room_for_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep messages on one line, though the paths of tests are long; tables have the usual width."""
+    monkeypatch.setattr(messages, "columns", lambda: 10_000)
 
 
 def invoke(*args: object) -> Outcome:

@@ -254,7 +254,8 @@ def test_without_a_desktop_or_a_file_there_is_a_line_that_says_so(tmp_path, monk
         reveal_module.reveal(tmp_path / "b.wav")
 
 
-def test_options_hold_for_every_line(talk, shown_by, library):
+def test_options_hold_for_every_line(talk, shown_by, library, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     options = (
         "--store",
         library.store,
@@ -526,7 +527,8 @@ def test_an_error_is_a_line_and_the_conversation_goes_on(talk, run_cli, sounds, 
 # Before and beside
 
 
-def test_a_store_that_is_not_there_is_told_before_anything_is_asked(terminal, sounds):
+def test_a_store_that_is_not_there_is_told_before_anything_is_asked(terminal, sounds, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     status, shown = terminal([sys.executable, "-m", "pe_search", "query"]).finish()
     assert status == 2
     assert shown == (f"pe-search: There is no store at {Path.cwd() / 'store'}; make it with `pe-search index PATH`.\n")

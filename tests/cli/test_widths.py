@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pe_search.cli.output import hits as hits_module
-from pe_search.cli.output import tables
+from pe_search.cli.output import messages, tables
 from pe_search.cli.output.hit_spans import HitTraceWriter
 from pe_search.cli.output.hits import HitFormat, HitWriter
 from pe_search.cli.output.tables import PathTable, fact_lines, with_path
@@ -154,3 +156,28 @@ def test_a_word_that_is_longer_than_its_column_stays_whole(monkeypatch, capsys):
 def test_a_path_is_beside_or_below(monkeypatch, path, shown):
     monkeypatch.setattr(tables, "room", lambda: 20)
     assert with_path("before", path) == shown
+
+
+def test_a_message_goes_on_below_at_words(monkeypatch, capsys):
+    monkeypatch.setattr(messages, "columns", lambda: 30)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    messages.say("pe-search: /a/folder/with/a-long-name.wav: No such file or directory")
+    assert capsys.readouterr().err.splitlines() == [
+        "pe-search:",
+        "/a/folder/with/a-long-name.wav:",
+        "No such file or directory",
+    ]
+
+
+def test_a_message_is_one_line_where_no_terminal_is(monkeypatch, capsys):
+    monkeypatch.setattr(messages, "columns", lambda: 30)
+    messages.say("pe-search: /a/folder/with/a-long-name.wav: No such file or directory")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [("57", 57), ("0", 80), ("wide", 80), ("", 80)])
+def test_the_width_is_the_one_that_is_chosen_or_the_terminals(chosen, expected, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("COLUMNS", chosen)
+    monkeypatch.setattr(os, "get_terminal_size", lambda _descriptor: os.terminal_size((80, 24)))
+    assert messages.columns() == expected

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,20 +231,19 @@ def _put_into_hub_cache(hub: Path, name: str, layout: str) -> None:
     (repository / "refs" / "main").write_text("0" * 40)
 
 
-def is_as_shown(shown: tuple[str, ...], seen: list[str]) -> bool:
+def is_as_shown(shown: Sequence[str], seen: Sequence[str]) -> bool:
     """Whether what is shown was seen, but for what another machine or day may say otherwise."""
     if MORE in shown:
-        end = shown.index(MORE)
-        return but_for_the_machine(seen[:end]) == but_for_the_machine(list(shown[:end])) and len(seen) > end
-    return but_for_the_machine(seen) == but_for_the_machine(list(shown))
+        return but_for_the_machine(seen).startswith(but_for_the_machine(shown[: shown.index(MORE)]))
+    return but_for_the_machine(seen) == but_for_the_machine(shown)
 
 
-def but_for_the_machine(lines: list[str]) -> list[str]:
-    """Lines without how long it took, on what and when."""
-    text = "\n".join(line.rstrip() for line in lines)
+def but_for_the_machine(lines: Sequence[str]) -> str:
+    """Lines without how long it took, on what and when; as one, since it depends on that where a long line ends."""
+    text = " ".join(" ".join(lines).split())
     for pattern in _MACHINE:
         text = pattern.sub("~", text)
-    return text.split("\n")
+    return text
 
 
 def starts_new(page: str) -> bool:

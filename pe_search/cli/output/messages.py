@@ -25,11 +25,11 @@ def say(text: str) -> None:
         if sys.stderr.isatty():
             import textwrap
 
-            line = textwrap.fill(line, _columns(), break_long_words=False, break_on_hyphens=False)
+            line = textwrap.fill(line, columns(), break_long_words=False, break_on_hyphens=False)
         print(line, file=sys.stderr, flush=True)
 
 
-def _columns() -> int:
+def columns() -> int:
     """How wide the terminal is that stderr is, as Rich has it for tables."""
     chosen = os.environ.get("COLUMNS", "")
     return int(chosen) if chosen.isdecimal() and int(chosen) else os.get_terminal_size(sys.stderr.fileno()).columns
