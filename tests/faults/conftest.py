@@ -84,8 +84,9 @@ def contents(store: Path, scratch: Path) -> Contents:
             # The score of a window and a base vector is the embedding's number there, exactly.
             for base in np.eye(DIMENSION, dtype=np.float32):
                 matches = opened.finder.best_matches(base, 1_000_000, all_windows=True).best
-                column = {(match.path, match.start_s, match.end_s): match.score for match in matches}
-                assert len(column) == len(matches) == opened.catalog.holdings().windows, "a window is there twice"
+                found = [(match, path) for match in matches for path in (match.path, *match.copies)]
+                column = {(path, match.start_s, match.end_s): match.score for match, path in found}
+                assert len(column) == len(found) == opened.catalog.holdings().windows, "a window is there twice"
                 columns.append(column)
     except StoreError:
         return NOTHING
