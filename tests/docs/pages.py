@@ -36,7 +36,7 @@ _IS_PIPED = re.compile(r" \| |--format (?!table)")
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x07")
 # How long it took and on what, and what a draw of temporary names or a clock decided.
 _MACHINE = (
-    re.compile(r"in [\d.,]+ s on \w+ in \w+"),
+    re.compile(r"in [\d.,]+ s( on \w+ in \w+)?"),
     re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?"),
 )
 _CHECKPOINTS = {"facebook/pe-av-small": "pe_audio_video", "facebook/pe-a-frame-small": "frame_level"}
