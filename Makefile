@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-DEMO_STORE := demo.store
+DEMO_STORE := ./demo.store
 # Which tests: all, or those of a file or folder.
 T ?=
 
