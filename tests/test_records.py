@@ -116,9 +116,12 @@ def test_rules_for_a_file_that_is_slowed_down_have_shorter_times():
 
 
 def test_the_errors_are_one_tree():
-    assert {error.__name__: error.__bases__ for error in ERRORS if error is not errors.PeSearchError} == dict.fromkeys(
-        ("AudioError", "CheckpointError", "PatternError", "QueryError", "StoreError"), (errors.PeSearchError,)
-    )
+    assert {error.__name__: error.__bases__ for error in ERRORS if error is not errors.PeSearchError} == {
+        **dict.fromkeys(
+            ("AudioError", "CheckpointError", "PatternError", "QueryError", "StoreError"), (errors.PeSearchError,)
+        ),
+        "StoreBusyError": (errors.StoreError,),
+    }
 
 
 def test_an_audio_error_has_path_and_reason_apart_and_both_in_its_message():
