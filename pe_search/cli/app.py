@@ -10,16 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pe_search import PeSearchError, __version__
 from pe_search.cli.output.messages import say, say_error, usage_error_line
-
-if TYPE_CHECKING:
-    from pe_search.cli.help import CommandHelp
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
@@ -160,22 +157,6 @@ def _usage_errors_in_a_line() -> Iterator[None]:
         raise typer.Exit(2) from error
 
 
-def help_of(name: str) -> CommandHelp:
-    """The parts of the help of a command, or of pe-search itself for an empty name: what the documentation is made of.
-
-    Raises:
-        KeyError: If there is no such command.
-    """
-    from pe_search.cli.help import command_help
-
-    group: Any = typer.main.get_command(app)
-    root = group.context_class(group, info_name="pe-search")
-    if not name:
-        return command_help(group, root)
-    command = group.commands[name]
-    return command_help(command, command.context_class(command, info_name=name, parent=root))
-
-
 def _discard_stdout() -> None:
     """Give what Python still flushes to stdout on its way out a place to go."""
     with suppress(io.UnsupportedOperation):  # a test runner's stdout has no descriptor
@@ -232,9 +213,10 @@ def _mend_streams() -> None:
     # A descriptor that the shell closed would be given to the next file that is opened, and a warning be written there.
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))  # noqa: SIM115
+            placeholder = Path(os.devnull).open("r+", encoding="utf-8")  # noqa: SIM115
+            setattr(sys, name, placeholder)
             if name == "stdout":
-                sys.stdout = io.TextIOWrapper(_Closed(), encoding="utf-8", write_through=True)
+                sys.stdout = io.TextIOWrapper(_Closed(placeholder), encoding="utf-8", write_through=True)
     _move_stderr()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -242,7 +224,15 @@ def _mend_streams() -> None:
 
 
 class _Closed(io.RawIOBase):
-    """A closed stdout: whatever is written there would be lost, which is an error."""
+    """A closed stdout: whatever is written there would be lost, which is an error.
+
+    Args:
+        placeholder: What keeps its descriptor from being given to another file.
+    """
+
+    def __init__(self, placeholder: object) -> None:
+        super().__init__()
+        self._placeholder = placeholder
 
     def writable(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""The help of a command, made from its docstring and its options: for people as text, for the documentation as parts.
+"""The help of a command, made from its docstring and its options: as text, and as the parts it is made of.
 
 A docstring is a summary, an example block that begins with a line `\\b`, and more paragraphs. The group of an option is
 its `rich_help_panel`. Click's own layout is not used: it knows no groups, and rich, which does, takes long to import.

@@ -30,20 +30,20 @@ class AudioTail(nn.Module):
         super().__init__()
         self.audio_encoder: Any = tower.audio_encoder
         self.audio_head = tower.audio_head
+        dac = self.audio_encoder.embedder.dac_encoder
+        self._first = narrow_blocks(dac.conv1.out_channels, len(dac.block))
 
     @property
     def channels(self) -> int:
         """How many the signal has that it takes."""
         dac = self.audio_encoder.embedder.dac_encoder
-        return int(dac.conv1.out_channels << narrow_blocks(dac.conv1.out_channels, len(dac.block)))
+        return int(dac.conv1.out_channels << self._first)
 
     @property
     def moments_per_frame(self) -> int:
         """How many moments of that signal a frame has."""
         dac = self.audio_encoder.embedder.dac_encoder
-        return math.prod(
-            block.conv1.stride[0] for block in dac.block[narrow_blocks(dac.conv1.out_channels, len(dac.block)) :]
-        )
+        return math.prod(block.conv1.stride[0] for block in dac.block[self._first :])
 
     def forward(self, signal: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Embed windows and their frames.
@@ -75,7 +75,7 @@ class AudioTail(nn.Module):
     def _encode(self, signal: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         dac = self.audio_encoder.embedder.dac_encoder
         moments = self.moments_per_frame
-        for block in dac.block[narrow_blocks(dac.conv1.out_channels, len(dac.block)) :]:
+        for block in dac.block[self._first :]:
             within = mask.repeat_interleave(moments, dim=2)
             for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
                 branch = unit.conv1(_snake(unit.snake1, signal) * within)

@@ -20,6 +20,48 @@ LARGEST_VALUE = float(np.finfo(np.float16).max)
 # No time that pe-search writes comes near this; one from elsewhere could ask for any amount of memory.
 _LATEST_S = 1e9
 
+# What formats 3 and 4 have alike.
+_CONTENTS_AND_WINDOWS = """
+CREATE TABLE contents (
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,
+    -- NULL as long as more of its windows are to come.
+    duration_s REAL,
+    -- What could not be read, in words; NULL if it was read whole.
+    missing TEXT,
+    clips INTEGER NOT NULL,
+    windows INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE TABLE windows (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    content_id INTEGER NOT NULL REFERENCES contents(id),
+    start_s REAL NOT NULL,
+    end_s REAL NOT NULL,
+    embedding BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX windows_by_content ON windows(content_id);
+CREATE TABLE gone (
+    first_id INTEGER PRIMARY KEY,
+    last_id INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+);
+"""
+_LEFT_OUT = """CREATE TABLE left_out (
+    path BLOB PRIMARY KEY,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    changed_ns INTEGER,
+    inode INTEGER,
+    reason TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+_STATE = """-- The manifest as well, in case the file of it is damaged.
+CREATE TABLE state (identity TEXT NOT NULL, manifest TEXT NOT NULL, checksum INTEGER NOT NULL);
+"""
+
 # The tables of each format that is read or converted. Any change is another format, with a step in `conversion.py`: a
 # catalog with other tables, or with anything beside them, is refused.
 #
@@ -65,33 +107,7 @@ CREATE TABLE left_out (
 ) WITHOUT ROWID;
 CREATE TABLE state (identity TEXT NOT NULL);
 """,
-    3: """
-CREATE TABLE contents (
-    id INTEGER PRIMARY KEY,
-    digest BLOB NOT NULL UNIQUE,
-    -- NULL as long as more of its windows are to come.
-    duration_s REAL,
-    -- What could not be read, in words; NULL if it was read whole.
-    missing TEXT,
-    clips INTEGER NOT NULL,
-    windows INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE TABLE windows (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    content_id INTEGER NOT NULL REFERENCES contents(id),
-    start_s REAL NOT NULL,
-    end_s REAL NOT NULL,
-    embedding BLOB NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE INDEX windows_by_content ON windows(content_id);
-CREATE TABLE gone (
-    first_id INTEGER PRIMARY KEY,
-    last_id INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE TABLE clips (
+    3: f"""{_CONTENTS_AND_WINDOWS}CREATE TABLE clips (
     id INTEGER PRIMARY KEY,
     path BLOB NOT NULL UNIQUE,
     size_bytes INTEGER NOT NULL,
@@ -103,45 +119,8 @@ CREATE TABLE clips (
     checksum INTEGER NOT NULL
 );
 CREATE INDEX clips_by_content ON clips(content_id);
-CREATE TABLE left_out (
-    path BLOB PRIMARY KEY,
-    size_bytes INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL,
-    changed_ns INTEGER,
-    inode INTEGER,
-    reason TEXT NOT NULL,
-    checksum INTEGER NOT NULL
-) WITHOUT ROWID;
--- The manifest as well, in case the file of it is damaged.
-CREATE TABLE state (identity TEXT NOT NULL, manifest TEXT NOT NULL, checksum INTEGER NOT NULL);
-""",
-    4: """
-CREATE TABLE contents (
-    id INTEGER PRIMARY KEY,
-    digest BLOB NOT NULL UNIQUE,
-    -- NULL as long as more of its windows are to come.
-    duration_s REAL,
-    -- What could not be read, in words; NULL if it was read whole.
-    missing TEXT,
-    clips INTEGER NOT NULL,
-    windows INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE TABLE windows (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    content_id INTEGER NOT NULL REFERENCES contents(id),
-    start_s REAL NOT NULL,
-    end_s REAL NOT NULL,
-    embedding BLOB NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE INDEX windows_by_content ON windows(content_id);
-CREATE TABLE gone (
-    first_id INTEGER PRIMARY KEY,
-    last_id INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-);
-CREATE TABLE clips (
+{_LEFT_OUT}{_STATE}""",
+    4: f"""{_CONTENTS_AND_WINDOWS}CREATE TABLE clips (
     id INTEGER PRIMARY KEY,
     path BLOB NOT NULL UNIQUE,
     size_bytes INTEGER NOT NULL,
@@ -155,16 +134,7 @@ CREATE TABLE clips (
     checksum INTEGER NOT NULL
 );
 CREATE INDEX clips_by_content ON clips(content_id);
-CREATE TABLE left_out (
-    path BLOB PRIMARY KEY,
-    size_bytes INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL,
-    changed_ns INTEGER,
-    inode INTEGER,
-    reason TEXT NOT NULL,
-    checksum INTEGER NOT NULL
-) WITHOUT ROWID;
--- What index was told to go through.
+{_LEFT_OUT}-- What index was told to go through.
 CREATE TABLE roots (
     path BLOB PRIMARY KEY,
     -- JSON: a list of patterns.
@@ -181,9 +151,7 @@ CREATE TABLE counts (
     rows INTEGER NOT NULL,
     checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
--- The manifest as well, in case the file of it is damaged.
-CREATE TABLE state (identity TEXT NOT NULL, manifest TEXT NOT NULL, checksum INTEGER NOT NULL);
-""",
+{_STATE}""",
 }
 FORMAT_VERSION = max(SCHEMAS)
 OLDEST_FORMAT = min(SCHEMAS)

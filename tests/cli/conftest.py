@@ -20,11 +20,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 from numpy.typing import NDArray
 from transformers import PeAudioFeatureExtractor, PeAudioModel
 from typer.testing import CliRunner
 
 from pe_search.cli.app import app
+from pe_search.cli.help import CommandHelp, command_help
 from pe_search.cli.output import messages
 from pe_search.store import finder
 from pe_search.store.index import open_index
@@ -357,3 +359,13 @@ def _upstream_logits(model: PeAudioModel, windows: Sequence[NDArray[np.float32]]
             )
         logits[rows] = output.logits_audio_text.numpy()
     return logits
+
+
+def help_of(name: str) -> CommandHelp:
+    """The parts of the help of a command, or of pe-search itself for an empty name."""
+    group = typer.main.get_command(app)
+    root = group.context_class(group, info_name="pe-search")
+    if not name:
+        return command_help(group, root)
+    command = group.commands[name]
+    return command_help(command, command.context_class(command, info_name=name, parent=root))

@@ -7,8 +7,9 @@ import re
 import pytest
 import typer
 
-from pe_search.cli.app import COMMANDS, app, help_of
+from pe_search.cli.app import COMMANDS, app
 from pe_search.cli.help import GROUPS, CommandHelp, Entry, docstring_parts, help_text
+from tests.cli.conftest import help_of
 
 NAMES = [name for names in COMMANDS.values() for name in names]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pe_search.cli.app import COMMANDS, help_of
+from pe_search.cli.app import COMMANDS
 from pe_search.cli.input import wrong_words
+from tests.cli.conftest import help_of
 
 NAMES = [name for names in COMMANDS.values() for name in names]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from pe_search.cli.input.config import KEYS, read_config, store_in_config
+from pe_search.cli.input.options import FactsFormat, FactsFormatOption
 from pe_search.cli.output.messages import printable
 from pe_search.directories import config_file, data_directory, default_store, named_stores
 
@@ -18,18 +18,8 @@ _VARIABLES = {"store": "PE_SEARCH_STORE", "model": "PE_SEARCH_MODEL"}
 _FORMAT_IN_WORDS = "table; in a pipe paths or jsonl"
 
 
-class ConfigFormat(StrEnum):
-    """The ways to print settings."""
-
-    TEXT = "text"
-    JSON = "json"
-    JSONL = "jsonl"
-
-
 def config(
-    config_format: Annotated[
-        ConfigFormat, typer.Option("--format", metavar="FORMAT", rich_help_panel="Show", help="text, json.")
-    ] = ConfigFormat.TEXT,
+    config_format: FactsFormatOption = FactsFormat.TEXT,
 ) -> None:
     """Show the settings, where each comes from, and the stores that have a name.
 
@@ -45,7 +35,7 @@ def config(
     """
     settings = {key: _setting(key) for key in KEYS}
     file, stores = config_file(), named_stores()
-    if config_format is not ConfigFormat.TEXT:
+    if config_format is not FactsFormat.TEXT:
         facts = {
             "file": str(file),
             "settings": {key: {"value": value, "from": origin} for key, (value, origin) in settings.items()},

@@ -24,7 +24,7 @@ from pe_search.cli.input.span_options import (
     span_rules,
 )
 from pe_search.cli.input.terms import read_queries, read_reference, read_term
-from pe_search.cli.output.answers import AnswerPrinter, OnHits
+from pe_search.cli.output.answers import AnswerPrinter
 from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say, say_compiling, say_problem
@@ -276,10 +276,7 @@ def _converse(printer: AnswerPrinter, request: Request) -> None:
     printer.library.open()
     printer.picks()
 
-    def show(asked: Request, on_hits: OnHits, skip: int) -> None:
-        printer.show(asked, on_hits, skip)
-
-    Conversation(printer.library, request, show, printer.rules_at, printer.copy_to).hold()
+    Conversation(printer.library, request, printer.show, printer.rules_at, printer.copy_to).hold()
 
 
 def _refuse_another(model: str, library: Library) -> None:

@@ -6,13 +6,12 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.input.options import FactsFormat, FactsFormatOption, StoreOption, store_directory
 from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.messages import counted, printable, say
 from pe_search.cli.output.tables import fact_lines
@@ -26,18 +25,8 @@ if TYPE_CHECKING:
 _MOST_ROOTS = 20
 
 
-class StatusFormat(StrEnum):
-    """The ways to print the status."""
-
-    TEXT = "text"
-    JSON = "json"
-    JSONL = "jsonl"
-
-
 def status(
-    status_format: Annotated[
-        StatusFormat, typer.Option("--format", metavar="FORMAT", rich_help_panel="Show", help="text, json.")
-    ] = StatusFormat.TEXT,
+    status_format: FactsFormatOption = FactsFormat.TEXT,
     problems: Annotated[
         bool,
         typer.Option(
@@ -58,15 +47,15 @@ def status(
 
     Exit status: 0 done; with --problems 1 if there are none; 2 an error.
     """
-    if status_format is StatusFormat.JSONL:
-        status_format = StatusFormat.JSON
+    if status_format is FactsFormat.JSONL:
+        status_format = FactsFormat.JSON
     with Library(store_directory(store)) as library:
         if problems:
             _write_problems(library.problems(), status_format)
             return
         found = library.status()
     written_at = datetime.fromtimestamp(found.written_at_s, UTC)
-    if status_format is StatusFormat.JSON:
+    if status_format is FactsFormat.JSON:
         facts = {
             "store": str(found.store),
             "model": found.model,
@@ -161,8 +150,8 @@ def _different(status: Status) -> str:
     return f", {status.contents:,} different" if status.contents < status.clips else ""
 
 
-def _write_problems(problems: Sequence[LeftOut | Incomplete], status_format: StatusFormat) -> None:
-    if status_format is StatusFormat.JSON:
+def _write_problems(problems: Sequence[LeftOut | Incomplete], status_format: FactsFormat) -> None:
+    if status_format is FactsFormat.JSON:
         facts = [
             {
                 "path": str(one.clip.path),
@@ -179,7 +168,7 @@ def _write_problems(problems: Sequence[LeftOut | Incomplete], status_format: Sta
             is_left_out = isinstance(one, LeftOut)
             typer.echo(printable(f"{one.clip.path}: {'' if is_left_out else 'incomplete: '}{one.reason}"))
     if not problems:
-        if status_format is StatusFormat.TEXT and is_on_terminal():
+        if status_format is FactsFormat.TEXT and is_on_terminal():
             say("No problems.")
         raise typer.Exit(1)
 

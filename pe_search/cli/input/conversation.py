@@ -58,7 +58,7 @@ class Conversation:
         self,
         library: Library,
         request: Request,
-        show: Callable[[Request, Callable[[Sequence[Hit]], None], int], None],
+        show: Callable[[Request, Callable[[Sequence[Hit]], None], int], object],
         rules_at: Callable[[float], SpanRules],
         copy_to: str | None,
     ) -> None:

@@ -36,6 +36,19 @@ StoresOption = Annotated[
 ]
 
 
+class FactsFormat(StrEnum):
+    """The ways to print facts; `jsonl` means `json`, since they are one object."""
+
+    TEXT = "text"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+FactsFormatOption = Annotated[
+    FactsFormat, typer.Option("--format", metavar="FORMAT", rich_help_panel="Show", help="text, json.")
+]
+
+
 class Device(StrEnum):
     """Where the audio tower runs."""
 
