@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+# As from a shell: `make test` hands its flags down, with which another make says which folder it enters.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
 
 
 @pytest.mark.slow
@@ -25,6 +28,7 @@ def test_the_first_answer_to_each_query_of_the_demo_is_right(tmp_path):
             f"DEMO_STORE={tmp_path / 'demo'}",
         ],
         cwd=ROOT,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
@@ -52,7 +56,7 @@ def test_setting_up_says_what_it_does_and_what_pip_said_if_it_fails(tmp_path, st
     python.chmod(0o755)
     venv = tmp_path / "venv"
     argv = ["make", f"{venv}/installed", f"VENV={venv}", f"PYTHON={python}"]
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[:2] == [
         f"Making {venv} with {python}.",
         f"Installing pe-search into {venv}. The first time this takes some minutes.",
