@@ -95,6 +95,40 @@ USUAL_HEARING = Hearing(level="auto")
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file says of itself beside its sound. Whatever it doesn't say is None, or empty.
+
+    Attributes:
+        sample_rate_hz: Of the file.
+        channels: Of the file.
+        bits: Bits of a sample; None where samples are compressed with loss.
+        codec: How samples are kept, as FFmpeg or libsndfile names it: `pcm_16`, `flac`, `mp3`.
+        keywords: Single words or phrases, as the file has them.
+        bpm: Beats a minute.
+        key: Musical key, as the file has it.
+        recorded_at: When its first sample was recorded: ISO 8601, with an offset only where the zone is known.
+        recorded_by: What says so: `GUANO`, `bext`, `AudioMoth` or `tags`. A file's name may say it too:
+            see `audio.recorded.when`.
+    """
+
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    bits: int | None = None
+    codec: str | None = None
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    comment: str | None = None
+    description: str | None = None
+    genre: str | None = None
+    keywords: tuple[str, ...] = ()
+    bpm: float | None = None
+    key: str | None = None
+    recorded_at: str | None = None
+    recorded_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """The stretch of a clip that is embedded once.
 

@@ -73,6 +73,9 @@ class FfmpegSource:
         subtype: How finely its samples are resolved, in libsndfile's words: `PCM_16`, `PCM_24` or `FLOAT`.
         duration_s: What the file says, or what FFmpeg takes it for; the samples may be fewer or more.
         notes: Empty; there is as yet nothing odd that it would tell.
+        codec: Of its samples, as FFmpeg names it.
+        bits: Bits of a sample; None where samples are compressed with loss.
+        tags: Of the file and of the track, by FFmpeg's names.
 
     Raises:
         AudioError: If FFmpeg can't open it, or it has no such track.
@@ -112,6 +115,11 @@ class FfmpegSource:
             self.sample_rate_hz: int = stream.codec_context.sample_rate or 0
             self.channels: int = stream.codec_context.layout.nb_channels
             self.subtype = _subtype(stream.codec_context.format.name if stream.codec_context.format else "flt")
+            self.codec: str = stream.codec_context.codec.canonical_name
+            self.bits: int | None = None
+            if stream.codec_context.codec.lossless:
+                self.bits = int(self.subtype.removeprefix("PCM_").replace("FLOAT", "32"))
+            self.tags: dict[str, str] = {**self._container.metadata, **stream.metadata}
             declared_s = self._stated_s()
         except BaseException:
             self._container.close()

@@ -12,6 +12,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -123,6 +124,15 @@ def is_mpeg_in_wave(file: BinaryIO) -> bool:
         return chunks is not None and _unpack(file, "<H", chunks[b"fmt "][0])[0] in _MPEG_TAGS
     except struct.error:
         return False
+
+
+def wave_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place of the content and size of the chunks of an open WAV; none of any other file."""
+    file.seek(0)
+    magic = file.read(12)
+    if magic[:4] in (b"RIFF", b"RF64", b"BW64") and magic[8:12] == b"WAVE":
+        with suppress(struct.error):
+            yield from _chunks(file, 12, os.fstat(file.fileno()).st_size, "<4sI", 2)
 
 
 def _wave(file: BinaryIO, size_bytes: int, magic: bytes) -> Header | None:

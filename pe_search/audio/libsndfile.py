@@ -17,6 +17,19 @@ from pe_search.errors import AudioError
 
 # Less than a frame of the model is nothing that anyone would miss.
 _TOLERANCE_S = 0.04
+_BITS = {
+    "PCM_S8": 8,
+    "PCM_U8": 8,
+    "PCM_16": 16,
+    "PCM_24": 24,
+    "PCM_32": 32,
+    "FLOAT": 32,
+    "DOUBLE": 64,
+    "ALAC_16": 16,
+    "ALAC_20": 20,
+    "ALAC_24": 24,
+    "ALAC_32": 32,
+}
 
 
 class LibsndfileSource:
@@ -32,6 +45,9 @@ class LibsndfileSource:
         subtype: How its samples are kept, in libsndfile's words: `PCM_16`, `FLOAT`, `IMA_ADPCM` …
         duration_s: Of the samples that it is known to hold.
         notes: What is odd about it, though nothing is missing.
+        codec: As `subtype`, in lower case.
+        bits: Bits of a sample; None where samples are compressed.
+        tags: What the file says of itself, by libsndfile's names.
 
     Raises:
         AudioError: If libsndfile can't open it.
@@ -59,6 +75,9 @@ class LibsndfileSource:
         self.sample_rate_hz: int = self._sound.samplerate
         self.channels: int = self._sound.channels
         self.subtype: str = self._sound.subtype
+        self.codec = self.subtype.lower()
+        self.bits: int | None = _BITS.get(self.subtype)
+        self.tags: dict[str, str] = self._sound.copy_metadata()
         self.duration_s = max(self._sound.frames, 0) / max(self.sample_rate_hz, 1)
         self.notes: list[str] = []
         if header is not None and header.says_too_little:

@@ -14,9 +14,10 @@ from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.files import open_clip
 from pe_search.audio.headers import is_mpeg_in_wave
 from pe_search.audio.libsndfile import LibsndfileSource
+from pe_search.audio.metadata import read_facts
 from pe_search.audio.mono import Mixer, integer_scale
 from pe_search.errors import AudioError
-from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem
+from pe_search.records import PLAIN_HEARING, Clip, Facts, Hearing, Problem
 
 _LOWEST_RATE_HZ = 1_000
 _HIGHEST_RATE_HZ = 768_000
@@ -43,6 +44,9 @@ class Source(Protocol):
     subtype: str
     duration_s: float
     notes: list[str]
+    codec: str
+    bits: int | None
+    tags: dict[str, str]
 
     def close(self) -> None:
         """Let go of the file, which stays open."""
@@ -129,6 +133,12 @@ class ClipReader:
     def notes(self) -> tuple[str, ...]:
         """What is odd about the file though nothing is missing; to be asked after the last block."""
         return tuple(self._source.notes)
+
+    def facts(self) -> Facts:
+        """What the file says of itself beside its sound."""
+        source = self._source
+        stream = Facts(source.sample_rate_hz, source.channels, source.bits, source.codec)
+        return read_facts(self._file, source.tags, stream)
 
     def missing(self) -> str | None:
         """What the file should hold, but couldn't be read; to be asked after the last block. None if all was read."""

@@ -39,6 +39,7 @@ class Kind:
     container_options: dict[str, str] = field(default_factory=dict)
     codec_options: dict[str, str] = field(default_factory=dict)
     bits_per_s: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 KINDS = {
@@ -94,6 +95,7 @@ def encode(kind: Kind, *tracks: NDArray[np.float32]) -> bytes:
     """
     file = io.BytesIO()
     with av.open(file, "w", format=kind.container, options=kind.container_options) as container:
+        container.metadata.update(kind.tags)
         pictures = container.add_stream("mpeg4", rate=PICTURES_HZ) if kind.has_video else None
         if pictures is not None:
             pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
