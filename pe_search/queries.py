@@ -83,6 +83,50 @@ class Query:
         return ", ".join([text if self.texts else text.removeprefix("+ "), *likes] if text else likes)
 
 
+Range = tuple[float | None, float | None]
+"""The least and the largest number that fit; None for no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which clips may be hits at all, by what is known of them. None, or an empty tuple, is no filter.
+
+    A clip of which something is not known does not pass a filter for it.
+
+    Attributes:
+        length_s: Length of the clip in seconds.
+        sample_rate_hz: Of the file.
+        channels: Of the file.
+        loudness_lufs: Integrated loudness.
+        bpm: Beats a minute.
+        names: Patterns with `*`, `?` and `[…]`, of which the file's name matches one; a pattern with a slash is for the
+            path. Case doesn't count.
+        tags: Tags of the user, of which the clip has all.
+        recorded: From when to before when it was recorded: local times as ISO 8601 without a zone. What counts is where
+            a window begins: the start of the recording, as its recorder's clock showed it, and the window's time.
+        hours: From which hour of the day to before which, 0 to 24; likewise. From 22 to 4 goes past midnight.
+    """
+
+    length_s: Range | None = None
+    sample_rate_hz: Range | None = None
+    channels: Range | None = None
+    loudness_lufs: Range | None = None
+    bpm: Range | None = None
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    recorded: tuple[str | None, str | None] | None = None
+    hours: tuple[float, float] | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is any filter."""
+        return self != Filters()
+
+    @property
+    def has_time(self) -> bool:
+        """Whether it tells windows of one clip apart."""
+        return self.recorded is not None or self.hours is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """Everything that decides which hits a store returns.
@@ -96,6 +140,7 @@ class Request:
         fdr: Keeps only hits that score higher than unrelated texts do; at most this share of them is chance. No query
             may have audio. None keeps all hits.
         exact: Whether to search all windows of a large store.
+        filters: Which clips may be hits.
     """
 
     queries: tuple[Query, ...]
@@ -105,6 +150,7 @@ class Request:
     min_probability: float = 0.0
     fdr: float | None = None
     exact: bool = False
+    filters: Filters = Filters()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +190,7 @@ class SearchEffort:
         is_exact: Whether all windows were searched. If not, a window that belongs to the best may be missing, which is
             rare.
         windows_searched: The number of windows that were scored.
-        windows: The number of windows in the store, or below `under`.
+        windows: The number of windows in the store, or of those below `under` that pass the filters.
     """
 
     is_exact: bool

@@ -43,6 +43,45 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file says of itself beside its sound. Whatever it doesn't say is None, or empty.
+
+    Attributes:
+        sample_rate_hz: Of the file.
+        channels: Of the file.
+        bits: Bits of a sample; None where samples are compressed with loss.
+        codec: How samples are kept, as FFmpeg or libsndfile names it: `pcm_16`, `flac`, `mp3`.
+        keywords: Single words or phrases, as the file has them.
+        bpm: Beats a minute.
+        key: Musical key, as the file has it.
+        recorded_at: When its first sample was recorded: ISO 8601, with an offset only where the zone is known.
+        recorded_by: What says so: `GUANO`, `bext`, `AudioMoth` or `tags`. A file's name may say it too:
+            see `recorded.when`.
+        loudness_lufs: Integrated loudness by EBU R128 of the mix of its channels; None for silence, and if its samples
+            were not gone through.
+        peak_dbfs: Its loudest sample, in dB relative to full scale; likewise.
+    """
+
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    bits: int | None = None
+    codec: str | None = None
+    title: str | None = None
+    artist: str | None = None
+    album: str | None = None
+    comment: str | None = None
+    description: str | None = None
+    genre: str | None = None
+    keywords: tuple[str, ...] = ()
+    bpm: float | None = None
+    key: str | None = None
+    recorded_at: str | None = None
+    recorded_by: str | None = None
+    loudness_lufs: float | None = None
+    peak_dbfs: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IndexedClip:
     """A clip as a store holds it.
 
@@ -55,6 +94,11 @@ class IndexedClip:
         indexed_at_s: When it was put into the store, in seconds since the epoch; None if an older pe-search did.
         digest: The same for all clips of the same bytes, and for no others.
         missing: What could not be read of it, in words; None if it was read whole.
+        facts: What the file says of itself; nothing as long as no `index` of this pe-search has read it.
+        tags: The user's own, in order.
+        recorded_at: When its first sample was recorded, by its facts, its name and the zone of its folder: ISO 8601,
+            with an offset only where the zone is known; None if nothing tells.
+        recorded_by: What tells: as `Facts.recorded_by`, or `name`.
     """
 
     path: Path
@@ -65,6 +109,10 @@ class IndexedClip:
     indexed_at_s: int | None
     digest: bytes
     missing: str | None = None
+    facts: Facts = Facts()
+    tags: tuple[str, ...] = ()
+    recorded_at: str | None = None
+    recorded_by: str | None = None
 
     def is_gone(self) -> bool:
         """Whether there is nothing at its path any more, for which the disk is asked. A name is never gone."""
@@ -95,40 +143,6 @@ USUAL_HEARING = Hearing(level="auto")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a file says of itself beside its sound. Whatever it doesn't say is None, or empty.
-
-    Attributes:
-        sample_rate_hz: Of the file.
-        channels: Of the file.
-        bits: Bits of a sample; None where samples are compressed with loss.
-        codec: How samples are kept, as FFmpeg or libsndfile names it: `pcm_16`, `flac`, `mp3`.
-        keywords: Single words or phrases, as the file has them.
-        bpm: Beats a minute.
-        key: Musical key, as the file has it.
-        recorded_at: When its first sample was recorded: ISO 8601, with an offset only where the zone is known.
-        recorded_by: What says so: `GUANO`, `bext`, `AudioMoth` or `tags`. A file's name may say it too:
-            see `audio.recorded.when`.
-    """
-
-    sample_rate_hz: int | None = None
-    channels: int | None = None
-    bits: int | None = None
-    codec: str | None = None
-    title: str | None = None
-    artist: str | None = None
-    album: str | None = None
-    comment: str | None = None
-    description: str | None = None
-    genre: str | None = None
-    keywords: tuple[str, ...] = ()
-    bpm: float | None = None
-    key: str | None = None
-    recorded_at: str | None = None
-    recorded_by: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Window:
     """The stretch of a clip that is embedded once.
 
@@ -153,6 +167,7 @@ class Content:
         embeddings: float32 of shape (windows, dimension).
         is_whole: Whether it ends with these windows, or more are to come.
         missing: What could not be read of it, in words; None if it was read whole. Only the last part tells.
+        facts: What the file says of itself; None if it was not asked. Only the last part tells.
     """
 
     digest: bytes
@@ -160,6 +175,7 @@ class Content:
     embeddings: NDArray[np.float32]
     is_whole: bool
     missing: str | None = None
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     {"model"},
     {"embedding"},
     {"audio", "pe_audio", "store"},
-    {"reports"},
+    {"filters", "naming", "recorded", "reports"},
     {"clock", "directories", "drafts", "errors", "probability", "queries", "records"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}

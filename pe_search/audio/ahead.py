@@ -6,13 +6,15 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Condition
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.hashing import content_digest, unchanged
+from pe_search.audio.loudness import LoudnessMeter
 from pe_search.audio.read import ClipReader, oddities
 from pe_search.audio.windows import cut_windows
-from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem, Window
+from pe_search.records import PLAIN_HEARING, Clip, Facts, Hearing, Problem, Window
 
 # Many a library is made of clips of a second; several of them make one batch.
 _CLIPS_AHEAD = 24
@@ -32,12 +34,14 @@ class ClipAhead:
         clip: The clip.
         share_read: How much of it the windows that were taken make up, 0–1.
         oddities: What of it couldn't be read, and what is odd about it; known once the windows have ended.
+        facts: What it says of itself, and how loud it is; likewise.
     """
 
     def __init__(self, clip: Clip) -> None:
         self.clip = clip
         self.share_read = 0.0
         self.oddities: tuple[Problem, ...] = ()
+        self.facts: Facts | None = None
         self._changed = Condition()
         self._digest: bytes | None = None
         self._windows: deque[tuple[Window, float]] = deque()
@@ -120,7 +124,9 @@ class ClipAhead:
 
     def _cut(self, window_s: float, hop_s: float, hearing: Hearing) -> None:
         with ClipReader(self.clip.path, hearing) as reader:
-            for window in cut_windows(reader.blocks(), window_s, hop_s, hearing):
+            facts = reader.facts()
+            meter = LoudnessMeter()
+            for window in cut_windows(meter.passing(reader.blocks()), window_s, hop_s, hearing):
                 # The header may lie about the length, so the share is held at one.
                 share = window.end_s / max(reader.header_duration_s, window.end_s)
                 with self._changed:
@@ -134,6 +140,7 @@ class ClipAhead:
                     self._seconds += len(window.samples) / SAMPLE_RATE_HZ
                     self._changed.notify_all()
             self.oddities = oddities(reader)
+            self.facts = replace(facts, loudness_lufs=meter.loudness_lufs, peak_dbfs=meter.peak_dbfs)
 
     def _go_on(self) -> None:
         if self._is_stopped:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import BinaryIO
 
-from pe_search.audio import recorded
+from pe_search import recorded
 from pe_search.audio.headers import wave_chunks
 from pe_search.records import Facts
 

@@ -113,6 +113,7 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
             request.k,
             like=aim.like,
             under=request.under,
+            filters=request.filters or None,
             all_windows=request.all_windows,
             exact=request.exact,
         )

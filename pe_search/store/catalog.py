@@ -18,9 +18,10 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, Holdings, Incomplete, LeftOut, Stamp
 from pe_search.store import commits, windows
 from pe_search.store.checking import find_damage
+from pe_search.store.facts import facts_with
 from pe_search.store.files import CATALOG_FILE, Folder
 from pe_search.store.opening import damaged, explaining, has_content, log_of, open_to_read, open_to_write
-from pe_search.store.schema import LARGEST_VALUE, checked, clip_of, embedding_of, path_of, path_text, stamp_of
+from pe_search.store.schema import checked, clip_of, embedding_of, path_of, path_text, stamp_of
 from pe_search.store.windows import CLIP, CONTENT, WindowPlace, times_of
 
 # No file has it, so that one whose clip has it is read again.
@@ -235,7 +236,8 @@ class Catalog:
             if len(rows) != count:
                 raise ValueError("it lacks windows")
             embeddings = np.stack([embedding_of(window[4], self._dimension) for window in rows])
-            return Content(digest, [times_of(window) for window in rows], embeddings, is_whole=True, missing=missing)
+            times, facts = [times_of(window) for window in rows], facts_with(self._db, content_id)
+            return Content(digest, times, embeddings, is_whole=True, missing=missing, facts=facts)
 
     def clip(self, path: Path) -> tuple[Clip, bytes] | None:
         """The clip at a path as it was when it was indexed, and the digest of its content; None if it is not held."""
@@ -273,7 +275,7 @@ class Catalog:
             for path in removed:
                 commits.delete_clip(db, path)
             for content in contents:
-                commits.put_content(db, content, self._as_kept(content.embeddings), self._damaged)
+                commits.put_content(db, content, self._damaged)
             now_s = int(time.time())
             for clip, digest, indexed_at_s in chain(((*one, now_s) for one in clips), saved):
                 commits.put_clip(db, clip, digest, indexed_at_s)
@@ -313,21 +315,17 @@ class Catalog:
         with explaining(self.path), self._folder.staying(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             commits.check_counts(self._db)
+            before = self._db.total_changes
             yield self._db
             commits.put_counts(self._db)
+            if self._db.total_changes != before:
+                commits.count_commit(self._db)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Let all that is read in the `with` block be of one moment, so that it can be counted."""
         with explaining(self.path), nullcontext() if self._db.in_transaction else self.snapshot():
             yield self._db
-
-    def _as_kept(self, embeddings: NDArray[np.float32]) -> NDArray[np.float16]:
-        with np.errstate(over="ignore"):
-            kept = np.asarray(embeddings).astype("<f2")
-        if not np.isfinite(kept).all():
-            raise StoreError(f"The catalog {self.path} holds no embedding with values beyond {LARGEST_VALUE:g}.")
-        return kept
 
     def last_window_id(self) -> int:
         """The highest id that a window ever had; 0 if there never was one."""
@@ -363,19 +361,19 @@ class Catalog:
     def places(
         self,
         window_ids: Sequence[int],
-        under: Path | None = None,
+        is_meant: Callable[[Path, float], bool] = lambda _path, _start_s: True,
         *,
         on_unknown: Callable[[int], None] = lambda _: None,
     ) -> dict[int, list[WindowPlace]]:
-        """Where the given windows are: in every clip that has their content, or in those at or below a path.
+        """Where the given windows are: in every clip that has their content, and that is meant.
 
         Args:
             window_ids: Of windows that are there, or are gone.
-            under: The path.
+            is_meant: Tells it by the clip's path and the window's start.
             on_unknown: Called with each id that no window ever had.
         """
         with self.reading():
-            return windows.places(self._db, window_ids, under, on_unknown)
+            return windows.places(self._db, window_ids, is_meant, on_unknown)
 
     def window_ids(self) -> NDArray[np.int64]:
         """Ids, ascending, of all windows."""
@@ -386,6 +384,11 @@ class Catalog:
         """Ids, ascending, of the windows of the clip at a path or of all clips below it."""
         with self.reading():
             return windows.ids_under(self._db, path)
+
+    def subset_under(self, path: Path) -> windows.Subset:
+        """As `window_ids_under`, with what tells whether a clip is one of them."""
+        is_under = windows.is_under(path)
+        return windows.Subset(self.window_ids_under(path), lambda clip, _start_s: is_under(commits.name_of(clip)))
 
 
 def _file_state(path: Path) -> tuple[int, int, int, int] | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pe_search.store.commits import check_counts, last_window_id
-from pe_search.store.schema import is_as_written
+from pe_search.store.schema import FACTS, TAG, ZONE, is_as_written
 from pe_search.store.windows import CLIP, CONTENT, gone_after, in_words
 
 _WINDOWS_AT_ONCE = 4_096
@@ -64,6 +64,9 @@ def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
         ("state", "identity, manifest, checksum"),
         ("gone", "first_id, last_id, checksum"),
         ("counts", "name, rows, checksum"),
+        ("facts", FACTS),
+        ("tags", TAG),
+        ("zones", ZONE),
     ):
         if not all(is_as_written(row) for row in db.execute(f"SELECT {columns} FROM {table}")):
             reasons.append(f"a row of {table} is not as it was written")

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.records import Clip, Content, LeftOut
-from pe_search.store.schema import checked, checksum
+from pe_search.errors import StoreError
+from pe_search.records import Clip, Content, Facts, LeftOut
+from pe_search.store.schema import LARGEST_VALUE, checked, checksum, facts_as_json
 
 _CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
 
 # Tables whose rows nothing else counts.
-_COUNTED = ("left_out", "roots")
+_COUNTED = ("left_out", "roots", "tags", "zones")
+_COMMITS = "commits"
 
 
 def name_of(path: Path) -> bytes:
@@ -25,21 +27,20 @@ def name_of(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def put_content(
-    db: sqlite3.Connection, content: Content, embeddings: NDArray[np.float16], damaged: dict[int, list[int]]
-) -> None:
+def put_content(db: sqlite3.Connection, content: Content, damaged: dict[int, list[int]]) -> None:
     """Add a content, or the next windows of one that was begun; one that is whole stays as it was.
 
     Args:
         db: The catalog's.
         content: What to add.
-        embeddings: Of the content, as they are kept.
         damaged: The ids of the windows of each content that is to be embedded again. One that is put again loses them,
             and is taken out of this.
 
     Raises:
         ValueError: If a row of the catalog is damaged.
+        StoreError: If an embedding has a value that float16 has no room for.
     """
+    embeddings = _as_kept(content.embeddings)
     row = db.execute(f"SELECT {_CONTENT} FROM contents WHERE digest = ?", (content.digest,)).fetchone()
     if row is None:
         content_id = db.execute("SELECT ifnull(max(id), 0) + 1 FROM contents").fetchone()[0]
@@ -72,6 +73,14 @@ def put_content(
         "INSERT INTO windows (id, content_id, start_s, end_s, embedding, checksum) VALUES (?, ?, ?, ?, ?, ?)",
         ((*row, checksum(*row)) for row in rows),
     )
+    if content.is_whole and content.facts is not None:
+        put_facts(db, content_id, content.facts)
+
+
+def put_facts(db: sqlite3.Connection, content_id: int, facts: Facts) -> None:
+    """Keep what the file of a content says of itself, in place of what was kept."""
+    row = (content_id, facts_as_json(facts))
+    db.execute("REPLACE INTO facts (content_id, facts, checksum) VALUES (?, ?, ?)", (*row, checksum(*row)))
 
 
 def put_clip(db: sqlite3.Connection, clip: Clip, digest: bytes, indexed_at_s: int | None) -> None:
@@ -135,6 +144,7 @@ def delete_contents(db: sqlite3.Connection, condition: str, *values: object) -> 
         ids = [row[0] for row in db.execute("SELECT id FROM windows WHERE content_id = ? ORDER BY id", (content_id,))]
         delete_windows(db, ids)
         db.execute("DELETE FROM contents WHERE id = ?", (content_id,))
+        db.execute("DELETE FROM facts WHERE content_id = ?", (content_id,))
 
 
 def delete_windows(db: sqlite3.Connection, ids: Sequence[int]) -> None:
@@ -196,12 +206,18 @@ def check_counts(db: sqlite3.Connection) -> None:
 def put_counts(db: sqlite3.Connection) -> None:
     """Keep how many rows there are that nothing else counts."""
     for name in _COUNTED:
-        rows = _rows_in(db, name)
-        db.execute(
-            "INSERT INTO counts (name, rows, checksum) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
-            "rows = excluded.rows, checksum = excluded.checksum WHERE rows <> excluded.rows",
-            (name, rows, checksum(name, rows)),
-        )
+        _put_count(db, name, _rows_in(db, name))
+
+
+def commit_number(db: sqlite3.Connection) -> int:
+    """How many commits there were; 0 for a catalog that was just made."""
+    row = db.execute("SELECT name, rows, checksum FROM counts WHERE name = ?", (_COMMITS,)).fetchone()
+    return 0 if row is None else int(checked(row, "a count")[1])
+
+
+def count_commit(db: sqlite3.Connection) -> None:
+    """Count one more commit."""
+    _put_count(db, _COMMITS, commit_number(db) + 1)
 
 
 def count_of(db: sqlite3.Connection, name: str) -> int:
@@ -220,6 +236,22 @@ def put_state(db: sqlite3.Connection, identity: str, manifest: str) -> None:
     """Keep what tells a catalog from any other, and the manifest of its store as JSON."""
     db.execute("DELETE FROM state")
     db.execute("INSERT INTO state VALUES (?, ?, ?)", (identity, manifest, checksum(identity, manifest)))
+
+
+def _as_kept(embeddings: NDArray[np.float32]) -> NDArray[np.float16]:
+    with np.errstate(over="ignore"):
+        kept = np.asarray(embeddings).astype("<f2")
+    if not np.isfinite(kept).all():
+        raise StoreError(f"A catalog holds no embedding with values beyond {LARGEST_VALUE:g}.")
+    return kept
+
+
+def _put_count(db: sqlite3.Connection, name: str, rows: int) -> None:
+    db.execute(
+        "INSERT INTO counts (name, rows, checksum) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+        "rows = excluded.rows, checksum = excluded.checksum WHERE rows <> excluded.rows",
+        (name, rows, checksum(name, rows)),
+    )
 
 
 def _rows_in(db: sqlite3.Connection, table: str) -> int:

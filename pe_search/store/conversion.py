@@ -180,7 +180,13 @@ def _from_3(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE old_clips")
 
 
+def _from_4(db: sqlite3.Connection) -> None:
+    """Places for facts, which the next index run reads, for tags and for zones."""
+    make_tables(db, SCHEMAS[5])
+
+
 STEPS: Mapping[int, Step] = {
     2: Step(_from_2, lambda fields: fields | {"level": "none", "speed": 1.0, "track": 1}),
     3: Step(_from_3, lambda fields: fields),
+    4: Step(_from_4, lambda fields: fields),
 }

@@ -23,6 +23,7 @@ TEXTS_FILE = "texts.sqlite3"
 LOCK_FILE = "writer.lock"
 HOLDER_FILE = "writer.pid"
 LISTED_FILE = "listed.paths"
+LOOKUP_FILE = "lookup.sqlite3"
 
 # What SQLite keeps beside a database.
 _SQLITE_ENDS = ("-journal", "-wal", "-shm")
@@ -32,7 +33,7 @@ _FILES = (
     LOCK_FILE,
     HOLDER_FILE,
     LISTED_FILE,
-    *(name + end for name in (CATALOG_FILE, TEXTS_FILE) for end in ("", *_SQLITE_ENDS)),
+    *(name + end for name in (CATALOG_FILE, TEXTS_FILE, LOOKUP_FILE) for end in ("", *_SQLITE_ENDS)),
 )
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",

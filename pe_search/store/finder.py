@@ -20,7 +20,9 @@ from pe_search.store.index import LISTS_FROM, Found, Index, make_index, open_ind
 from pe_search.store.kernels import best_rows
 
 if TYPE_CHECKING:
-    from pe_search.queries import Match, Matches
+    from pe_search.queries import Filters, Match, Matches
+    from pe_search.store.lookup import Lookup
+    from pe_search.store.windows import Subset
 
 # How many windows to look for at first, for each match that is wanted; and how much wider to look when clips that show
 # once, or equal scores, or windows that are gone, leave the answer open.
@@ -63,6 +65,21 @@ class Finder:
         self._opened: Index | None = None
         self._opened_state: tuple[int, int, int] | None = None
         self._is_disk_full = False
+        self._lookup: Lookup | None = None
+
+    @property
+    def lookup(self) -> Lookup:
+        """What is known of the clips, for those queries that ask for it."""
+        if self._lookup is None:
+            from pe_search.store.lookup import Lookup
+
+            self._lookup = Lookup(self._catalog, self._path.parent)
+        return self._lookup
+
+    def close(self) -> None:
+        """Close the files that were opened."""
+        if self._lookup is not None:
+            self._lookup.close()
 
     def best_matches(
         self,
@@ -71,6 +88,7 @@ class Finder:
         *,
         like: NDArray[np.float32] | None = None,
         under: Path | None = None,
+        filters: Filters | None = None,
         all_windows: bool = False,
         exact: bool = False,
     ) -> Matches:
@@ -85,6 +103,7 @@ class Finder:
             k: How many at most, at least one; None for all of them, which is exact.
             like: float32 of shape (dimension,). All windows are gone through then, as if `exact`.
             under: A clip, or a folder that the clips must be below; absolute.
+            filters: Which of the clips and windows may be matches.
             all_windows: Whether a clip may show more than once.
             exact: Whether to go through all windows, however many there are.
         """
@@ -96,9 +115,9 @@ class Finder:
                 self._make(None, with_lists=False)
             index = self._index()
         try:
-            return self._best_matches(index, query, like, k, under, all_windows, exact)
+            return self._best_matches(index, query, like, k, (under, filters), all_windows, exact)
         except _IndexDamagedError as error:
-            return self._best_matches(self._mended(str(error)), query, like, k, under, all_windows, exact)
+            return self._best_matches(self._mended(str(error)), query, like, k, (under, filters), all_windows, exact)
 
     def refresh(self) -> None:
         """Make the index again if many windows have come or gone since it was made.
@@ -143,7 +162,7 @@ class Finder:
         query: NDArray[np.float32],
         like: NDArray[np.float32] | None,
         k: int,
-        under: Path | None,
+        wherein: tuple[Path | None, Filters | None],
         all_windows: bool,
         exact: bool,
     ) -> Matches:
@@ -154,7 +173,8 @@ class Finder:
             up_to = 0 if index is None else index.up_to
             if up_to > self._catalog.last_window_id():
                 raise _IndexDamagedError("it covers more windows than there ever were")
-            among = None if under is None else self._catalog.window_ids_under(under)
+            subset = self._subset(*wherein)
+            among = None if subset is None else subset.ids
             tail_scores, tail_ids = self._tail(query, like, up_to, among)
             most = (0 if index is None else len(index)) + len(tail_ids)
             # One more than there are shows that these are all.
@@ -172,7 +192,7 @@ class Finder:
                 )
                 # Looking up a place takes longer than finding what is there, and the first are mostly enough.
                 for placed in (best[: _PLACES_AT_FIRST * k], best):
-                    matches = self._in_order(scores[placed], ids[placed], under)
+                    matches = self._in_order(scores[placed], ids[placed], subset)
                     if not all_windows:
                         matches = _best_per_clip(matches)
                     # Nothing that was not looked up can score above the last that was, so beyond it the answer is
@@ -183,6 +203,12 @@ class Finder:
                         self._compare_with_catalog(query, like, [match for match in matches[:k] if match[1] <= up_to])
                         return Matches(tuple(match for match, _ in matches[:k]), effort)
                 wanted *= _WIDENING
+
+    def _subset(self, under: Path | None, filters: Filters | None) -> Subset | None:
+        """The windows that are meant; None if all are."""
+        if filters is not None:
+            return self.lookup.subset(under, filters)
+        return None if under is None else self._catalog.subset_under(under)
 
     def _tail(
         self,
@@ -204,12 +230,16 @@ class Finder:
         return np.concatenate(scores), np.concatenate(ids)
 
     def _in_order(
-        self, scores: NDArray[np.float32], ids: NDArray[np.int64], under: Path | None
+        self, scores: NDArray[np.float32], ids: NDArray[np.int64], subset: Subset | None
     ) -> list[tuple[Match, int]]:
         """Matches with the ids of their windows, best first."""
         from pe_search.queries import Match
 
-        places = self._catalog.places([int(window_id) for window_id in ids], under, on_unknown=_refuse_unknown)
+        window_ids = [int(window_id) for window_id in ids]
+        if subset is None:
+            places = self._catalog.places(window_ids, on_unknown=_refuse_unknown)
+        else:
+            places = self._catalog.places(window_ids, subset.has, on_unknown=_refuse_unknown)
         matches = []
         for score, window_id in zip(scores, ids, strict=True):
             # Every clip with the same content has the window; one that left after the index was made has no place.

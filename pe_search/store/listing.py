@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pe_search.records import IndexedClip
+from pe_search.recorded import when
+from pe_search.records import Facts, IndexedClip
 from pe_search.store.catalog import Catalog
-from pe_search.store.schema import checked, clip_of, path_text, seconds_of
+from pe_search.store.commits import name_of
+from pe_search.store.facts import Zones, read_tags, read_zones
+from pe_search.store.schema import checked, clip_of, facts_of, path_of, path_text, seconds_of
 from pe_search.store.windows import CLIP, in_sql
 
 _CONTENT = "contents.id, digest, duration_s, missing, contents.clips, contents.windows, contents.checksum"
+_FACTS = "facts.content_id, facts.facts, facts.checksum"
+COLUMNS = f"{CLIP}, {_CONTENT}, {_FACTS}"
+WITH_CONTENT = "clips JOIN contents ON contents.id = content_id LEFT JOIN facts ON facts.content_id = contents.id"
 _ROWS_AT_ONCE = 1_024
 
 
@@ -26,6 +32,7 @@ def indexed_clips(catalog: Catalog, under: Path | None = None) -> Iterator[Index
         StoreError: If the catalog is damaged. What came before it is sound.
     """
     condition, bounds = ("1", []) if under is None else in_sql(under)
+    known = Known(catalog)
     with catalog.reading() as db:
         began = db.execute("PRAGMA data_version").fetchone()
         # By the paths in the table; what follows goes by SQLite's index of them.
@@ -36,11 +43,11 @@ def indexed_clips(catalog: Catalog, under: Path | None = None) -> Iterator[Index
     while True:
         with catalog.reading() as db:
             rows = db.execute(
-                f"SELECT {CLIP}, {_CONTENT} FROM clips JOIN contents ON contents.id = content_id "
+                f"SELECT {COLUMNS} FROM {WITH_CONTENT} "
                 f"WHERE path > ? AND {condition} ORDER BY path LIMIT {_ROWS_AT_ONCE}",
                 (last, *bounds),
             ).fetchall()
-            clips = [_clip_of(row) for row in rows]
+            clips = [known.clip_of(row) for row in rows]
             expected -= len(rows)
             if not rows and expected and began == db.execute("PRAGMA data_version").fetchone():
                 raise ValueError("it lacks clips or contents")
@@ -50,22 +57,63 @@ def indexed_clips(catalog: Catalog, under: Path | None = None) -> Iterator[Index
         last = rows[-1][0]
 
 
-def _clip_of(row: tuple[Any, ...]) -> IndexedClip:
-    *clip, _, indexed_at_s = checked(row[:8], "a clip")
-    _, digest, duration_s, missing, _, windows = checked(row[8:], "a content")
-    if not isinstance(indexed_at_s, int | None):
-        raise ValueError("a time is not a whole number")
-    held = clip_of(*clip)
-    return IndexedClip(
-        path=held.path,
-        size_bytes=held.size_bytes,
-        modified_ns=held.modified_ns,
-        duration_s=None if duration_s is None else seconds_of(duration_s),
-        windows=int(windows),
-        indexed_at_s=indexed_at_s,
-        digest=bytes(digest),
-        missing=None if missing is None else str(missing),
-    )
+class Known:
+    """What is known of clips beside their sound: tags and zones, read once, with what a row has of a clip.
+
+    Args:
+        catalog: The store's.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        with catalog.reading():
+            self._tags = read_tags(catalog)
+            self._zones = Zones(read_zones(catalog))
+
+    def said_by_user(self, name: bytes, digest: bytes) -> tuple[object, ...]:
+        """The tags of a content, and the zone of a clip by its path as it is kept."""
+        zone = self._zones.of(path_of(name)) if self._zones.are_any else None
+        return self._tags.get(digest, ()), None if zone is None else zone.key
+
+    def clip_of(self, row: tuple[Any, ...]) -> IndexedClip:
+        """The clip of a row of `COLUMNS`."""
+        *clip, _, indexed_at_s = checked(row[:8], "a clip")
+        _, digest, duration_s, missing, _, windows = checked(row[8:15], "a content")
+        if not isinstance(indexed_at_s, int | None):
+            raise ValueError("a time is not a whole number")
+        held, facts = clip_of(*clip), facts_of(row[15:]) or Facts()
+        recorded = when(facts, held.path.name, self._zones.of(held.path))
+        return IndexedClip(
+            path=held.path,
+            size_bytes=held.size_bytes,
+            modified_ns=held.modified_ns,
+            duration_s=None if duration_s is None else seconds_of(duration_s),
+            windows=int(windows),
+            indexed_at_s=indexed_at_s,
+            digest=bytes(digest),
+            missing=None if missing is None else str(missing),
+            facts=facts,
+            tags=self._tags.get(bytes(digest), ()),
+            recorded_at=None if recorded is None else recorded[0].isoformat(),
+            recorded_by=None if recorded is None else recorded[1],
+        )
+
+
+def indexed_clips_at(catalog: Catalog, paths: Iterable[Path]) -> dict[Path, IndexedClip]:
+    """Those of some clips that the catalog holds, by path.
+
+    Raises:
+        StoreError: If the catalog is damaged.
+    """
+    found = {}
+    with catalog.reading() as db:
+        known = Known(catalog)
+        for path in dict.fromkeys(paths):
+            row = db.execute(f"SELECT {COLUMNS} FROM {WITH_CONTENT} WHERE path = ?", (name_of(path),)).fetchone()
+            if row is not None:
+                found[path] = known.clip_of(row)
+                if found[path].path != path:
+                    raise ValueError("a clip can't be found")
+    return found
 
 
 def formats(catalog: Catalog) -> tuple[tuple[str, int], ...]:

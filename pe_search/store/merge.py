@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content
+from pe_search.store.facts import read_tags, read_zones, write_tags, write_zones
 from pe_search.store.manifest import Manifest
 from pe_search.store.roots import read_roots, write_roots
 from pe_search.store.store import Store
@@ -50,6 +51,9 @@ def merge(store: Store, other: Store) -> int:
         # Those of another machine would be taken for disks that are not mounted, by every run.
         arriving = [root for root in read_roots(other.catalog) if root.path not in known_roots]
         write_roots(store.catalog, [root for root in arriving if os.path.lexists(root.path)])
+        tags = read_tags(other.catalog).items()
+        write_tags(store.catalog, added=[(digest, tag) for digest, those in tags for tag in those], removed=())
+        write_zones(store.catalog, {**read_zones(other.catalog), **read_zones(store.catalog)})
     store.catalog.drop_unused_contents()
     store.finder.refresh()
     return clips

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import re
 import sqlite3
@@ -13,14 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.records import Clip, Stamp
+from pe_search.records import Clip, Facts, Stamp
 
 # The largest number that an embedding may have in it, because it is kept as float16.
 LARGEST_VALUE = float(np.finfo(np.float16).max)
+# Of a fact, where it is no text.
+_KINDS = {
+    "sample_rate_hz": (int,),
+    "channels": (int,),
+    "bits": (int,),
+    "bpm": (int, float),
+    "loudness_lufs": (int, float),
+    "peak_dbfs": (int, float),
+    "keywords": (list,),
+}
+_FACTS_KINDS = {field.name: _KINDS.get(field.name, (str,)) for field in dataclasses.fields(Facts)}
 # No time that pe-search writes comes near this; one from elsewhere could ask for any amount of memory.
 _LATEST_S = 1e9
 
-# What formats 3 and 4 have alike.
+# What formats have alike.
 _CONTENTS_AND_WINDOWS = """
 CREATE TABLE contents (
     id INTEGER PRIMARY KEY,
@@ -48,6 +61,21 @@ CREATE TABLE gone (
     checksum INTEGER NOT NULL
 );
 """
+_CLIPS = """CREATE TABLE clips (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    -- NULL where they are not known.
+    changed_ns INTEGER,
+    inode INTEGER,
+    content_id INTEGER NOT NULL REFERENCES contents(id),
+    -- When it was put here, in seconds since the epoch; NULL where that is not known.
+    indexed_at_s INTEGER,
+    checksum INTEGER NOT NULL
+);
+CREATE INDEX clips_by_content ON clips(content_id);
+"""
 _LEFT_OUT = """CREATE TABLE left_out (
     path BLOB PRIMARY KEY,
     size_bytes INTEGER NOT NULL,
@@ -55,6 +83,45 @@ _LEFT_OUT = """CREATE TABLE left_out (
     changed_ns INTEGER,
     inode INTEGER,
     reason TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+_ROOTS_AND_COUNTS = """-- What index was told to go through.
+CREATE TABLE roots (
+    path BLOB PRIMARY KEY,
+    -- JSON: a list of patterns.
+    exclude TEXT NOT NULL,
+    -- When a run last came to its end, in seconds since the epoch; NULL if none did.
+    indexed_at_s INTEGER,
+    -- JSON, from that run: extensions that nothing reads with their numbers, excluded files, excluded folders.
+    passed_over TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+-- How many rows these tables have: `left_out` and `roots`, from format 5 on `tags` and `zones`. There it also has how
+-- many commits there were.
+CREATE TABLE counts (
+    name TEXT PRIMARY KEY,
+    rows INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
+_FACTS = """CREATE TABLE facts (
+    content_id INTEGER PRIMARY KEY,
+    -- JSON: what the file says of itself beside its sound, and how loud it is.
+    facts TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+);
+-- The user's own. By digest, so that they outlive a move; and a clip that comes back has them again.
+CREATE TABLE tags (
+    digest BLOB NOT NULL,
+    tag TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (digest, tag)
+) WITHOUT ROWID;
+-- In which zone the clips at or below a path were recorded, as the user says.
+CREATE TABLE zones (
+    path BLOB PRIMARY KEY,
+    zone TEXT NOT NULL,
     checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 """
@@ -74,7 +141,7 @@ CREATE TABLE state (identity TEXT NOT NULL, manifest TEXT NOT NULL, checksum INT
 # From format 3 on every row has a checksum over the rest of it (`checksum`). What a checksum can't tell is that a row
 # is no longer found, so the rows are counted: `contents` has how many clips and windows each one has, and `gone` has
 # the ids of windows that were there and are no more; all the others up to the last id are there. From format 4 on, the
-# other rows are counted too.
+# other rows are counted too, but for `facts`: a content that has none is read again by the next index run.
 SCHEMAS = {
     2: """
 CREATE TABLE contents (
@@ -120,39 +187,13 @@ CREATE TABLE state (identity TEXT NOT NULL);
 );
 CREATE INDEX clips_by_content ON clips(content_id);
 {_LEFT_OUT}{_STATE}""",
-    4: f"""{_CONTENTS_AND_WINDOWS}CREATE TABLE clips (
-    id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE,
-    size_bytes INTEGER NOT NULL,
-    modified_ns INTEGER NOT NULL,
-    -- NULL where they are not known.
-    changed_ns INTEGER,
-    inode INTEGER,
-    content_id INTEGER NOT NULL REFERENCES contents(id),
-    -- When it was put here, in seconds since the epoch; NULL where that is not known.
-    indexed_at_s INTEGER,
-    checksum INTEGER NOT NULL
-);
-CREATE INDEX clips_by_content ON clips(content_id);
-{_LEFT_OUT}-- What index was told to go through.
-CREATE TABLE roots (
-    path BLOB PRIMARY KEY,
-    -- JSON: a list of patterns.
-    exclude TEXT NOT NULL,
-    -- When a run last came to its end, in seconds since the epoch; NULL if none did.
-    indexed_at_s INTEGER,
-    -- JSON, from that run: extensions that nothing reads with their numbers, excluded files, excluded folders.
-    passed_over TEXT NOT NULL,
-    checksum INTEGER NOT NULL
-) WITHOUT ROWID;
--- How many rows these tables have: `left_out` and `roots`.
-CREATE TABLE counts (
-    name TEXT PRIMARY KEY,
-    rows INTEGER NOT NULL,
-    checksum INTEGER NOT NULL
-) WITHOUT ROWID;
-{_STATE}""",
+    4: f"{_CONTENTS_AND_WINDOWS}{_CLIPS}{_LEFT_OUT}{_ROOTS_AND_COUNTS}{_STATE}",
+    5: f"{_CONTENTS_AND_WINDOWS}{_CLIPS}{_LEFT_OUT}{_ROOTS_AND_COUNTS}{_FACTS}{_STATE}",
 }
+# The columns of some tables, with the checksum of the others at the end.
+FACTS = "content_id, facts, checksum"
+TAG = "digest, tag, checksum"
+ZONE = "path, zone, checksum"
 FORMAT_VERSION = max(SCHEMAS)
 OLDEST_FORMAT = min(SCHEMAS)
 
@@ -233,6 +274,28 @@ def path_text(name: object) -> str:
     if not isinstance(name, bytes) or b"\0" in name:
         raise ValueError("a path is invalid")
     return os.fsdecode(name)
+
+
+def facts_as_json(facts: Facts) -> str:
+    """Facts as they are kept: those that say anything."""
+    said = {name: getattr(facts, name) for name in _FACTS_KINDS}
+    return json.dumps({name: value for name, value in said.items() if value not in (None, ())}, ensure_ascii=False)
+
+
+def facts_of(row: tuple[Any, ...] | None) -> Facts | None:
+    """The facts of a row; None if there is no row: the next index run reads them.
+
+    Raises:
+        ValueError: If the row is damaged.
+    """
+    if row is None or row[0] is None:
+        return None
+    said = json.loads(checked(row, "facts")[1])
+    if not isinstance(said, dict) or not said.keys() <= _FACTS_KINDS.keys():
+        raise ValueError("facts are invalid")
+    if not all(isinstance(value, _FACTS_KINDS[name]) for name, value in said.items()):
+        raise ValueError("facts are invalid")
+    return Facts(**said | {"keywords": tuple(map(str, said.get("keywords", ())))})
 
 
 def embedding_of(value: object, dimension: int) -> NDArray[np.float32]:

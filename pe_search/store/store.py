@@ -124,6 +124,7 @@ class Store:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.finder.close()
         self.catalog.close()
         _let_go(self._lock)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,20 @@ class WindowPlace:
     path: Path
     start_s: float
     end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """Some windows of a catalog: those that a query is about.
+
+    Attributes:
+        ids: Of the windows, ascending.
+        has: Whether the window of a clip, by the clip's path and the window's start, is meant: of several clips of the
+            same bytes, one may be and another not.
+    """
+
+    ids: NDArray[np.int64]
+    has: Callable[[Path, float], bool]
 
 
 def windows_of(db: sqlite3.Connection, content_id: int) -> list[Row]:
@@ -140,15 +154,29 @@ def left_out_rows(db: sqlite3.Connection) -> list[Row]:
 
 
 def places(
-    db: sqlite3.Connection, ids: Sequence[int], under: Path | None, on_unknown: Callable[[int], None]
+    db: sqlite3.Connection,
+    ids: Sequence[int],
+    is_meant: Callable[[Path, float], bool],
+    on_unknown: Callable[[int], None],
 ) -> dict[int, list[WindowPlace]]:
-    """Where the windows with some ids are: in every clip that has their content, or in those at or below a path."""
+    """Where the windows with some ids are: in every clip that has their content, and is meant with their start."""
     windows = windows_with(db, ids, on_unknown)
     clips = clips_of(db, list({row[1] for row in windows.values()}))
-    is_under = _test(under)
+    times = {window_id: times_of(row) for window_id, row in windows.items()}
     return {
-        window_id: [WindowPlace(clip.path, *times_of(row)) for clip in clips[row[1]] if is_under(clip.path)]
+        window_id: [
+            WindowPlace(clip.path, *times[window_id])
+            for clip in clips[row[1]]
+            if is_meant(clip.path, times[window_id][0])
+        ]
         for window_id, row in windows.items()
+    }
+
+
+def windows_from(db: sqlite3.Connection, content_ids: Iterable[int]) -> dict[int, list[tuple[int, float]]]:
+    """Id and start of the windows of some contents, by the contents' ids."""
+    return {
+        content_id: [(row[0], times_of(row)[0]) for row in windows_of(db, content_id)] for content_id in content_ids
     }
 
 
@@ -231,12 +259,11 @@ def _pieces(ids: Sequence[int]) -> Iterator[list[int]]:
         yield [int(one) for one in ids[first : first + _IDS_PER_STATEMENT]]
 
 
-def _test(under: Path | None) -> Callable[[Path], bool]:
-    if under is None:
-        return lambda _path: True
-    name = name_of(under)
+def is_under(folder: Path) -> Callable[[bytes], bool]:
+    """What tells whether a path, as it is kept, is this one or below it."""
+    name = name_of(folder)
     below = name.rstrip(b"/") + b"/"
-    return lambda path: name_of(path) == name or name_of(path).startswith(below)
+    return lambda path: path == name or path.startswith(below)
 
 
 def in_sql(path: Path) -> tuple[str, list[bytes]]:

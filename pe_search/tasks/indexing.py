@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, gather_batches
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Content, LeftOut, Problem
+from pe_search.records import Clip, Content, Facts, LeftOut, Problem
 from pe_search.reports import IndexSummary, KeptPart, Progress
 from pe_search.store import Store
+from pe_search.tasks.facts import learn_facts
 from pe_search.tasks.planning import Plan
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
@@ -48,6 +49,7 @@ def run_index(
         run.report(problem)
     try:
         store.catalog.commit(removed=(*plan.to_remove, *plan.to_forget), seen=plan.known_better)
+        learn_facts(store)
         if plan.to_read:
             run.learn_what_is_held()
         manifest = store.manifest
@@ -91,6 +93,7 @@ class _Reading:
         committed_before: How many it held before this run.
         share_read: How much of it the windows make up that were read, 0 to 1.
         missing: What of it couldn't be read; None as long as it isn't at its end, and if it was read whole.
+        facts: What the file says of itself; None as long as it isn't at its end.
     """
 
     digest: bytes
@@ -103,6 +106,7 @@ class _Reading:
     committed_before: int = 0
     share_read: float = 0.0
     missing: str | None = None
+    facts: Facts | None = None
     is_read: bool = False
     is_dropped: bool = False
 
@@ -190,6 +194,7 @@ class _Run:
             missing: str | None = None
             if reading is not None:
                 self._take_oddities(reading, ahead.oddities)
+                reading.facts = ahead.facts
                 reading.is_read = True
             if digest in self._held:
                 self._recognised.append((clip, digest))
@@ -315,4 +320,5 @@ def _part(reading: _Reading, windows: int) -> Content:
     """The windows that come after those that are committed."""
     times = reading.times[reading.committed : reading.committed + windows]
     embeddings = np.stack(reading.embeddings[:windows])
-    return Content(reading.digest, times, embeddings, is_whole=reading.is_finished, missing=reading.missing)
+    ended = reading.is_finished
+    return Content(reading.digest, times, embeddings, ended, missing=reading.missing, facts=reading.facts)

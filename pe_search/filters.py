@@ -1,0 +1,115 @@
+"""Which clips pass filters, by what is known of them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import cache
+
+from pe_search.queries import Filters, Range
+from pe_search.records import IndexedClip
+
+_HOUR_S = 3_600.0
+_DAY_S = 24 * _HOUR_S
+_EPOCH = datetime(1970, 1, 1)
+
+
+def takes(filters: Filters, clip: IndexedClip, start_s: float = 0.0) -> bool:
+    """Whether a clip, or its window from a time on, passes."""
+    facts = clip.facts
+    return (
+        is_within(clip.duration_s, filters.length_s)
+        and is_within(facts.sample_rate_hz, filters.sample_rate_hz)
+        and is_within(facts.channels, filters.channels)
+        and is_within(facts.loudness_lufs, filters.loudness_lufs)
+        and is_within(facts.bpm, filters.bpm)
+        and is_named(filters.names)(os.fsencode(clip.path))
+        and set(filters.tags) <= set(clip.tags)
+        and is_at(filters, local_s(clip.recorded_at), start_s)
+    )
+
+
+def is_within(value: float | None, bounds: Range | None) -> bool:
+    """Whether a number lies in a range; None lies in none."""
+    if bounds is None:
+        return True
+    least, most = bounds
+    return value is not None and (least is None or least <= value) and (most is None or value <= most)
+
+
+def is_named(patterns: Iterable[str]) -> Callable[[bytes], bool]:
+    """What tells whether a path, as bytes, matches one of some patterns; all do if there is none."""
+    tests = [_matcher(pattern) for pattern in patterns]
+    return lambda path: not tests or any(test(path) for test in tests)
+
+
+@cache
+def _matcher(pattern: str) -> Callable[[bytes], bool]:
+    folded = pattern.lower()
+    is_of_path = "/" in folded
+    # A relative pattern is for the end of a path.
+    expression = re.compile(fnmatch.translate(folded if not is_of_path or folded.startswith("/") else f"*/{folded}"))
+
+    def test(path: bytes) -> bool:
+        text = os.fsdecode(path).lower()
+        return expression.match(text if is_of_path else text.rpartition("/")[2]) is not None
+
+    return test
+
+
+def local_s(moment: str | None) -> float | None:
+    """Seconds from 1970 to a time of ISO 8601 as a clock on the wall shows it there; None for None."""
+    if moment is None:
+        return None
+    return (datetime.fromisoformat(moment).replace(tzinfo=None) - _EPOCH).total_seconds()
+
+
+def is_at(filters: Filters, recorded_s: float | None, start_s: float = 0.0) -> bool:
+    """Whether what begins at a time of a recording passes the filters for when it was recorded.
+
+    Args:
+        filters: The filters.
+        recorded_s: When the recording began, as `local_s` has it; None if that is not known.
+        start_s: Where in it, in seconds.
+    """
+    if not filters.has_time:
+        return True
+    if recorded_s is None:
+        return False
+    at_s = recorded_s + start_s
+    return is_in_period(filters, at_s) and is_in_hours(filters, at_s)
+
+
+def is_in_period(filters: Filters, at_s: float) -> bool:
+    """Whether a time, as `local_s` has it, is in `Filters.recorded`."""
+    first, last = period_s(filters)
+    return (first is None or first <= at_s) and (last is None or at_s < last)
+
+
+def period_s(filters: Filters) -> Range:
+    """`Filters.recorded` as `local_s` has times."""
+    return (None, None) if filters.recorded is None else (local_s(filters.recorded[0]), local_s(filters.recorded[1]))
+
+
+def is_in_hours(filters: Filters, at_s: float) -> bool:
+    """Whether a time, as `local_s` has it, is in `Filters.hours`."""
+    if filters.hours is None:
+        return True
+    first, last = filters.hours
+    hour = at_s % _DAY_S / _HOUR_S
+    return first <= hour < last if first < last else hour >= first or hour < last
+
+
+def is_whole_in(filters: Filters, recorded_s: float, duration_s: float) -> bool:
+    """Whether whatever begins within a recording is sure to pass the filters for when it was recorded."""
+    last_s = recorded_s + duration_s
+    if not (is_in_period(filters, recorded_s) and is_in_period(filters, last_s)):
+        return False
+    if filters.hours is None:
+        return True
+    _, last = filters.hours
+    left_s = (last * _HOUR_S - recorded_s) % _DAY_S
+    return is_in_hours(filters, recorded_s) and duration_s < (left_s or _DAY_S)

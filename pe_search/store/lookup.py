@@ -1,0 +1,311 @@
+"""What is known of clips in a form that is quick to search: a small SQLite file, made from the catalog.
+
+Like the index, it may be deleted at any time and is made again. Each row bears a mark of what it was made of, so that
+only what has changed since is made anew. It belongs to one commit of the catalog, whose number it knows; a query that
+finds another brings it up to date. Where it can't be written, it is made in memory.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.errors import StoreError
+from pe_search.filters import is_at, is_named, is_whole_in, local_s, period_s
+from pe_search.naming import category_of, words_in
+from pe_search.queries import Filters, Range
+from pe_search.records import IndexedClip
+from pe_search.store.catalog import Catalog
+from pe_search.store.commits import commit_number, name_of
+from pe_search.store.database import is_interrupt, open_database
+from pe_search.store.files import LOOKUP_FILE
+from pe_search.store.listing import COLUMNS, WITH_CONTENT, Known
+from pe_search.store.schema import make_tables, schema_made_by, schema_of
+from pe_search.store.windows import Subset, is_under, windows_from
+
+_TABLES = """CREATE TABLE made_of (identity TEXT NOT NULL, commits INTEGER NOT NULL);
+CREATE TABLE clips (
+    id INTEGER PRIMARY KEY,
+    -- Of the rows of the catalog that it was made of.
+    mark INTEGER NOT NULL,
+    path BLOB NOT NULL,
+    content_id INTEGER NOT NULL,
+    first_id INTEGER NOT NULL,
+    last_id INTEGER NOT NULL,
+    windows INTEGER NOT NULL,
+    length_s REAL,
+    sample_rate_hz INTEGER,
+    channels INTEGER,
+    loudness_lufs REAL,
+    bpm REAL,
+    -- When it was recorded, as a clock on the wall showed it, in seconds from 1970.
+    recorded_s REAL
+);
+CREATE TABLE tags (
+    tag TEXT NOT NULL,
+    clip_id INTEGER NOT NULL,
+    PRIMARY KEY (tag, clip_id)
+) WITHOUT ROWID;
+CREATE VIRTUAL TABLE words USING fts5(
+    name, folders, tags, said, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2'
+);
+"""
+_BUSY_TIMEOUT_S = 30.0
+_ROWS_AT_ONCE = 1_024
+_STRETCHES = "(SELECT content_id AS of, min(id) AS first, max(id) AS last, count(*) AS held FROM windows GROUP BY 1)"
+# Of the columns of the catalog's rows, see `listing.COLUMNS`: the checksums of clip, content and facts; and the digest.
+_CLIP_SUM, _CONTENT_ID, _DIGEST, _CONTENT_SUM, _FACTS_SUM = 7, 8, 9, 14, 17
+
+
+class Lookup:
+    """What is known of the clips of a catalog.
+
+    Args:
+        catalog: The store's.
+        directory: The store's.
+    """
+
+    def __init__(self, catalog: Catalog, directory: Path) -> None:
+        self._catalog = catalog
+        self._path = directory / LOOKUP_FILE
+        self._db: sqlite3.Connection | None = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def refresh(self) -> None:
+        """Bring the file up to date, so that no query has to."""
+        with self._catalog.snapshot(), self._current():
+            pass
+
+    def subset(self, under: Path | None, filters: Filters) -> Subset:
+        """The windows that pass filters, of the clips at or below a path, or of all.
+
+        Args:
+            under: The path; absolute, or a name.
+            filters: The filters.
+        """
+        with self._catalog.reading() as catalog, self._current() as db:
+            clips = list(_clips_passing(db, under, filters))
+            if not filters.has_time:
+                paths = {path for path, *_ in clips}
+                return Subset(_ids(catalog, clips), lambda path, _start_s: name_of(path) in paths)
+            recorded = {path: recorded_s for path, *_, recorded_s in clips}
+
+            def has(path: Path, start_s: float) -> bool:
+                return is_at(filters, recorded.get(name_of(path)), start_s)
+
+            whole = [clip for clip in clips if is_whole_in(filters, clip[6], clip[5] or 0.0)]
+            parts = [clip for clip in clips if not is_whole_in(filters, clip[6], clip[5] or 0.0)]
+            partly: set[int] = set()
+            starts = windows_from(catalog, {content_id for _, content_id, *_ in parts})
+            for _, content_id, *_, recorded_s in parts:
+                partly |= {one for one, start_s in starts[content_id] if is_at(filters, recorded_s, start_s)}
+            return Subset(np.union1d(_ids(catalog, whole), np.array(sorted(partly), np.int64)), has)
+
+    @contextmanager
+    def _current(self) -> Iterator[sqlite3.Connection]:
+        """The file, of the commit that is being read, within a transaction."""
+        with self._catalog.reading() as catalog:
+            identity, commits = self._catalog.identity, commit_number(catalog)
+            try:
+                db = self._opened(catalog, identity, commits)
+            except (sqlite3.Error, StoreError, OSError) as error:
+                if isinstance(error, sqlite3.Error) and is_interrupt(error):
+                    raise KeyboardInterrupt from error
+                # It is damaged, in use, or can't be written: what it would tell is made without it.
+                self.close()
+                db = self._db = sqlite3.connect(":memory:", check_same_thread=False)
+                _bring_up_to_date(db, self._catalog, catalog, identity, commits)
+            try:
+                yield db
+            finally:
+                db.rollback()
+
+    def _opened(self, catalog: sqlite3.Connection, identity: str, commits: int) -> sqlite3.Connection:
+        if self._db is None:
+            self._db = self._open()
+        if not _is_made_of(self._db, identity, commits):
+            try:
+                _bring_up_to_date(self._db, self._catalog, catalog, identity, commits)
+            except sqlite3.DatabaseError:
+                self.close()
+                with suppress(FileNotFoundError):
+                    self._path.unlink()
+                self._db = self._open()
+                _bring_up_to_date(self._db, self._catalog, catalog, identity, commits)
+            self._db.execute("BEGIN")
+        return self._db
+
+    def _open(self) -> sqlite3.Connection:
+        db = open_database(self._path, "rwc", busy_timeout_s=_BUSY_TIMEOUT_S)
+        try:
+            if {*schema_made_by(_TABLES)} <= schema_of(db) or not schema_of(db):
+                return db
+        except sqlite3.DatabaseError:
+            pass
+        except BaseException:
+            db.close()
+            raise
+        db.close()
+        self._path.unlink()
+        return open_database(self._path, "rwc", busy_timeout_s=_BUSY_TIMEOUT_S)
+
+
+def _is_made_of(db: sqlite3.Connection, identity: str, commits: int) -> bool:
+    """Whether a lookup is that of a commit of a catalog; if so, a transaction is begun in which it stays so."""
+    db.execute("BEGIN")
+    with suppress(sqlite3.OperationalError):  # it is empty
+        if db.execute("SELECT identity, commits FROM made_of").fetchall() == [(identity, commits)]:
+            return True
+    db.rollback()
+    return False
+
+
+def _bring_up_to_date(
+    db: sqlite3.Connection, source: Catalog, catalog: sqlite3.Connection, identity: str, commits: int
+) -> None:
+    """Make rows for clips that are new or changed, and drop those of clips that are gone."""
+    known = Known(source)
+    # A commit that is lost with the power is made again.
+    db.execute("PRAGMA synchronous = OFF")
+    with db:
+        db.execute("BEGIN IMMEDIATE")
+        make_tables(db, _TABLES)
+        if db.execute("SELECT identity FROM made_of").fetchall() != [(identity,)]:
+            for table in ("clips", "tags", "words"):
+                db.execute(f"DELETE FROM {table}")
+        before = dict(db.execute("SELECT id, mark FROM clips"))
+        rows = catalog.execute(
+            f"SELECT {COLUMNS}, clips.id, stretch.first, stretch.last, stretch.held FROM {WITH_CONTENT} "
+            f"LEFT JOIN {_STRETCHES} AS stretch ON stretch.of = contents.id"
+        )
+        while some := rows.fetchmany(_ROWS_AT_ONCE):
+            for row in some:
+                *columns, clip_id, first_id, last_id, windows = row
+                mark = _mark(columns, known, (first_id, last_id, windows))
+                if before.pop(clip_id, None) == mark:
+                    continue
+                _drop(db, clip_id)
+                if first_id is not None:
+                    clip = known.clip_of(tuple(columns))
+                    _put(db, clip_id, mark, columns[_CONTENT_ID], (first_id, last_id, windows), clip)
+        for clip_id in before:
+            _drop(db, clip_id)
+        db.execute("DELETE FROM made_of")
+        db.execute("INSERT INTO made_of VALUES (?, ?)", (identity, commits))
+
+
+def _mark(columns: list[Any], known: Known, stretch: tuple[object, ...]) -> int:
+    sums = columns[_CLIP_SUM], columns[_CONTENT_SUM], columns[_FACTS_SUM]
+    said = known.said_by_user(columns[0], columns[_DIGEST])
+    return zlib.crc32(repr((sums, said, stretch)).encode("utf-8", "surrogateescape"))
+
+
+def _drop(db: sqlite3.Connection, clip_id: int) -> None:
+    db.execute("DELETE FROM clips WHERE id = ?", (clip_id,))
+    db.execute("DELETE FROM tags WHERE clip_id = ?", (clip_id,))
+    db.execute("DELETE FROM words WHERE rowid = ?", (clip_id,))
+
+
+def _put(
+    db: sqlite3.Connection,
+    clip_id: int,
+    mark: int,
+    content_id: int,
+    stretch: tuple[int, int, int],
+    clip: IndexedClip,
+) -> None:
+    facts = clip.facts
+    db.execute(
+        "INSERT INTO clips VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(clip_id, mark, name_of(clip.path), content_id, *stretch, clip.duration_s),
+            *(facts.sample_rate_hz, facts.channels, facts.loudness_lufs, facts.bpm, local_s(clip.recorded_at)),
+        ),
+    )
+    db.executemany("INSERT INTO tags VALUES (?, ?)", ((tag, clip_id) for tag in clip.tags))
+    said = (facts.title, facts.artist, facts.album, facts.comment, facts.description, facts.genre, *facts.keywords)
+    texts = (
+        _searchable(f"{clip.path.stem} {category_of(clip.path) or ''}"),
+        _searchable(" ".join(clip.path.parent.parts)),
+        _searchable(" ".join(clip.tags)),
+        _searchable(" ".join(filter(None, said))),
+    )
+    db.execute("INSERT INTO words (rowid, name, folders, tags, said) VALUES (?, ?, ?, ?, ?)", (clip_id, *texts))
+
+
+def _searchable(text: str) -> str:
+    """A text as it is, and the words in it that it does not part by itself: kick808 is kick and 808 too."""
+    whole = text.encode("utf-8", "replace").decode()
+    apart = dict.fromkeys(words_in(whole))
+    joined = set(whole.lower().split())
+    return " ".join([whole, *(word for word in apart if word not in joined)])
+
+
+def _clips_passing(
+    db: sqlite3.Connection, under: Path | None, filters: Filters
+) -> Iterator[tuple[bytes, int, int, int, int, float | None, float]]:
+    """Path, content, first and last window, number of windows, length and time of the clips that may pass."""
+    conditions, values = ["1"], list[object]()
+
+    def require(condition: str, *bounds: object) -> None:
+        conditions.append(condition)
+        values.extend(bounds)
+
+    ranges: dict[str, Range | None] = {
+        "length_s": filters.length_s,
+        "sample_rate_hz": filters.sample_rate_hz,
+        "channels": filters.channels,
+        "loudness_lufs": filters.loudness_lufs,
+        "bpm": filters.bpm,
+    }
+    for column, bounds in ranges.items():
+        if bounds is not None:
+            require(f"{column} IS NOT NULL")
+            for comparison, bound in zip((">=", "<="), bounds, strict=True):
+                if bound is not None:
+                    require(f"{column} {comparison} ?", bound)
+    for tag in filters.tags:
+        require("id IN (SELECT clip_id FROM tags WHERE tag = ?)", tag)
+    if filters.has_time:
+        first_s, before_s = period_s(filters)
+        require("recorded_s IS NOT NULL")
+        if first_s is not None:
+            require("recorded_s + ifnull(length_s, 0) >= ?", first_s)
+        if before_s is not None:
+            require("recorded_s < ?", before_s)
+    is_wanted = is_named(filters.names)
+    is_below = None if under is None else is_under(under)
+    columns = "path, content_id, first_id, last_id, windows, length_s, recorded_s"
+    for row in db.execute(f"SELECT {columns} FROM clips WHERE {' AND '.join(conditions)}", values):
+        if is_wanted(row[0]) and (is_below is None or is_below(row[0])):
+            yield row
+
+
+def _ids(
+    catalog: sqlite3.Connection, clips: list[tuple[bytes, int, int, int, int, float | None, float]]
+) -> NDArray[np.int64]:
+    """The windows of clips, ascending. Those of a long one may lie in several places, between others."""
+    together = {
+        (first_id, last_id) for _, _, first_id, last_id, windows, *_ in clips if last_id - first_id + 1 == windows
+    }
+    apart = {content_id for _, content_id, first_id, last_id, windows, *_ in clips if last_id - first_id + 1 != windows}
+    scattered = [one for places in windows_from(catalog, apart).values() for one, _ in places]
+    bounds = np.array(sorted(together), np.int64).reshape(-1, 2)
+    counts = bounds[:, 1] - bounds[:, 0] + 1
+    starts = np.repeat(
+        bounds[:, 0] - np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)[: len(counts)], counts
+    )
+    ids = starts + np.arange(int(counts.sum()))
+    return np.union1d(ids, np.array(scattered, np.int64)) if scattered else ids
