@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-from pe_search.directories import expanded
 from pe_search.errors import StoreError
+from pe_search.holder import Holder
 from pe_search.listener import (
     Listener,
     ListenerOptions,
@@ -28,7 +25,6 @@ from pe_search.listener import (
 )
 from pe_search.model import Wanted
 from pe_search.queries import SAME_FROM_COSINE
-from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
 
 if TYPE_CHECKING:
     from threading import Event
@@ -36,14 +32,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pe_search.queries import Answer, Duplicate, Hit, Request, SpanRules
-    from pe_search.reports import Embeddings, IndexPlan, IndexSummary, Rebuilding, Removal, Root, Status, Verification
+    from pe_search.reports import IndexPlan, IndexSummary, Verification
     from pe_search.search.searching import TextMemory
-    from pe_search.store import Manifest, RememberedTexts, Store
-
-EXPORT_SUFFIXES = (".npz", ".parquet")
 
 
-class Library(Listener):
+class Library(Holder, Listener):
     """One store with its checkpoint. Make it with `pe_search.open` or `pe_search.create`, in a `with` statement.
 
     Nothing is opened or loaded before it is needed. Many processes may read a store while one writes to it. Every
@@ -66,32 +59,11 @@ class Library(Listener):
     def __init__(
         self, directory: PathLike, *, wanted: Wanted | None = None, **options: Unpack[ListenerOptions]
     ) -> None:
-        self.directory = expanded(Path(directory)).absolute()
-        super().__init__(wanted, directory=self.directory, **options)
-        self._stack = ExitStack()
-        self._store: Store | None = None
+        Holder.__init__(self, directory)
+        Listener.__init__(self, wanted, directory=self.directory, **options)
 
     def __repr__(self) -> str:
         return f"Library({str(self.directory)!r})"
-
-    def __enter__(self) -> Library:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the store. The next use opens it again."""
-        self._store = None
-        self._stack.close()
-
-    def open(self) -> Store:
-        """Open the store for reading, and return it. It stays open until `close`."""
-        if self._store is None:
-            from pe_search.store import Store
-
-            self._store = self._stack.enter_context(Store.open(self.directory, on_problem=self._on_problem))
-        return self._store
 
     def create(self) -> None:
         """Make the store. It must not exist yet."""
@@ -101,57 +73,6 @@ class Library(Listener):
             raise StoreError(f"There is already a store at {self.directory}. Open it, or choose another directory.")
         with Store.create(self.directory, self.model.new_manifest()):
             pass
-
-    def is_made(self) -> bool:
-        """Whether there is a store."""
-        return self._manifest() is not None
-
-    def is_current(self) -> bool:
-        """Whether the open store is still the one on disk, with nothing committed since it was opened."""
-        return self._store is None or self._store.is_as_opened()
-
-    def status(self) -> Status:
-        """What the store holds and how it was made."""
-        return self.open().status()
-
-    @property
-    def manifest(self) -> Manifest:
-        """What the store was made with."""
-        return self.open().manifest
-
-    @property
-    def remembered_texts(self) -> RememberedTexts:
-        """What the store was asked before."""
-        return self.open().remembered_texts
-
-    def window_count(self) -> int:
-        """How many windows the store holds. Clips with the same bytes share their windows."""
-        return self.open().catalog.window_count()
-
-    def clips(self, under: PathLike | None = None) -> Iterator[IndexedClip]:
-        """Yield the clips of the store in order of path, without holding all of them in memory."""
-        return self.open().clips(under)
-
-    def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
-        """The clip at a path as it was indexed, and the digest of its content; None if the store lacks it."""
-        return self.open().catalog.clip(self.open().clip_at(path))
-
-    def problems(self) -> list[LeftOut | Incomplete]:
-        """The clips that could not be indexed or not be read completely, in order of path."""
-        catalog = self.open().catalog
-        return sorted([*catalog.left_out(), *catalog.incomplete()], key=lambda one: os.fsencode(one.clip.path))
-
-    def roots(self) -> tuple[Root, ...]:
-        """The folders and files that `index` was given, in order of path: what it brings up to date without paths."""
-        from pe_search.store.roots import read_roots
-
-        return read_roots(self.open().catalog)
-
-    def embeddings(self) -> Embeddings:
-        """All windows of the store with their embeddings, in one array."""
-        from pe_search.store.export import embeddings
-
-        return embeddings(self.open())
 
     # Clips become embeddings
 
@@ -341,57 +262,8 @@ class Library(Listener):
 
         check_unchanged(self.open().clip_at(path), self.clip)
 
-    def export(self, file: PathLike) -> int:
-        """Write all windows to `file`, .npz or .parquet, and return how many there are."""
-        from pe_search.store.export import export
-
-        if Path(file).suffix.lower() not in EXPORT_SUFFIXES:
-            raise ValueError(f"{os.fspath(file)!r} must end with .npz or .parquet")
-        return export(self.open(), expanded(Path(file)))
-
-    # The store is looked after
-
-    def remove(self, paths: Paths) -> Removal:
-        """Remove clips, folders of clips and added names from the store. Files are kept."""
-        from pe_search.tasks.removing import remove
-
-        with self._writer() as writer:
-            return remove(writer, list_of(paths))
-
-    def merge(self, other: PathLike) -> int:
-        """Copy the clips of another store into this one, and return how many were copied."""
-        from pe_search.store import Store
-        from pe_search.store.merge import merge
-
-        with Store.open(expanded(Path(other)).absolute()) as taken, self._writer() as writer:
-            return merge(writer, taken)
-
     def verify(self, sample: int = 20) -> Verification:
         """Embed some files again, always the same ones, and compare them with the store."""
         from pe_search.tasks.verifying import verify
 
         return verify(self.open(), self.model.audio_embedder, sample)
-
-    def rebuild(self) -> Rebuilding:
-        """Make the index again. Repair the manifest and the catalog first if they are damaged.
-
-        Raises:
-            OSError: If the disk is full or can't be written.
-        """
-        from pe_search.store.rebuilding import rebuild
-
-        self.close()
-        return rebuild(self.directory, self._on_problem)
-
-    def _manifest(self) -> Manifest | None:
-        from pe_search.store import read_manifest_if_any
-
-        return read_manifest_if_any(self.directory) if self._store is None else self._store.manifest
-
-    def _held(self) -> Store | None:
-        return None if self._manifest() is None else self.open()
-
-    def _writer(self) -> Store:
-        from pe_search.store import Store
-
-        return Store.open(self.directory, read_only=False, on_problem=self._on_problem)

@@ -19,7 +19,7 @@ from pe_search.records import Clip, Content, Holdings, Incomplete, LeftOut, Stam
 from pe_search.store import commits, windows
 from pe_search.store.checking import find_damage
 from pe_search.store.facts import facts_with
-from pe_search.store.files import CATALOG_FILE, Folder
+from pe_search.store.files import CATALOG_FILE, Folder, file_state
 from pe_search.store.opening import damaged, explaining, has_content, log_of, open_to_read, open_to_write
 from pe_search.store.schema import checked, clip_of, embedding_of, path_of, path_text, stamp_of
 from pe_search.store.windows import CLIP, CONTENT, WindowPlace, times_of
@@ -69,7 +69,7 @@ class Catalog:
         return self._opened_as == self._files()
 
     def _files(self) -> list[tuple[int, int, int, int] | None]:
-        return [_file_state(self.path), _file_state(log_of(self.path))]
+        return [file_state(self.path), file_state(log_of(self.path))]
 
     @property
     def folder(self) -> Folder:
@@ -389,13 +389,3 @@ class Catalog:
         """As `window_ids_under`, with what tells whether a clip is one of them."""
         is_under = windows.is_under(path)
         return windows.Subset(self.window_ids_under(path), lambda clip, _start_s: is_under(commits.name_of(clip)))
-
-
-def _file_state(path: Path) -> tuple[int, int, int, int] | None:
-    """What tells a file from any other and from itself at another time; None if there is none or it is empty."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    # An empty log is made by whoever reads.
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) if status.st_size else None

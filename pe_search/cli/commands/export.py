@@ -9,7 +9,8 @@ import typer
 
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import counted, say
-from pe_search.library import EXPORT_SUFFIXES, Library
+from pe_search.holder import EXPORT_SUFFIXES
+from pe_search.library import Library
 
 
 def export(

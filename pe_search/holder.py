@@ -1,0 +1,154 @@
+"""A store without a checkpoint: all that can be done with it but to embed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from pe_search.directories import expanded
+from pe_search.listener import OnProblem, PathLike, Paths, ignore, list_of
+from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
+
+if TYPE_CHECKING:
+    from pe_search.reports import Embeddings, Rebuilding, Removal, Root, Status
+    from pe_search.store import Manifest, RememberedTexts, Store
+
+EXPORT_SUFFIXES = (".npz", ".parquet")
+
+
+class Holder:
+    """A store without a checkpoint. A `Library` is a holder and a listener.
+
+    Nothing is opened before it is needed. Every method raises `StoreError` if the store is missing or damaged, or can't
+    be written where that is needed.
+
+    Args:
+        directory: The folder of the store.
+        on_problem: Called with each problem that does not stop the work.
+    """
+
+    def __init__(self, directory: PathLike, on_problem: OnProblem = ignore) -> None:
+        self.directory = expanded(Path(directory)).absolute()
+        self._on_problem = on_problem
+        self._stack = ExitStack()
+        self._store: Store | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store. The next use opens it again."""
+        self._store = None
+        self._stack.close()
+
+    def open(self) -> Store:
+        """Open the store for reading, and return it. It stays open until `close`."""
+        if self._store is None:
+            from pe_search.store import Store
+
+            self._store = self._stack.enter_context(Store.open(self.directory, on_problem=self._on_problem))
+        return self._store
+
+    def is_made(self) -> bool:
+        """Whether there is a store."""
+        return self._manifest() is not None
+
+    def is_current(self) -> bool:
+        """Whether the open store is still the one on disk, with nothing committed since it was opened."""
+        return self._store is None or self._store.is_as_opened()
+
+    def status(self) -> Status:
+        """What the store holds and how it was made."""
+        return self.open().status()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the store was made with."""
+        return self.open().manifest
+
+    @property
+    def remembered_texts(self) -> RememberedTexts:
+        """What the store was asked before."""
+        return self.open().remembered_texts
+
+    def window_count(self) -> int:
+        """How many windows the store holds. Clips with the same bytes share their windows."""
+        return self.open().catalog.window_count()
+
+    def clips(self, under: PathLike | None = None) -> Iterator[IndexedClip]:
+        """Yield the clips of the store in order of path, without holding all of them in memory."""
+        return self.open().clips(under)
+
+    def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
+        """The clip at a path as it was indexed, and the digest of its content; None if the store lacks it."""
+        return self.open().catalog.clip(self.open().clip_at(path))
+
+    def problems(self) -> list[LeftOut | Incomplete]:
+        """The clips that could not be indexed or not be read completely, in order of path."""
+        catalog = self.open().catalog
+        return sorted([*catalog.left_out(), *catalog.incomplete()], key=lambda one: os.fsencode(one.clip.path))
+
+    def roots(self) -> tuple[Root, ...]:
+        """The folders and files that `index` was given, in order of path: what it brings up to date without paths."""
+        from pe_search.store.roots import read_roots
+
+        return read_roots(self.open().catalog)
+
+    def embeddings(self) -> Embeddings:
+        """All windows of the store with their embeddings, in one array."""
+        from pe_search.store.export import embeddings
+
+        return embeddings(self.open())
+
+    def export(self, file: PathLike) -> int:
+        """Write all windows to `file`, .npz or .parquet, and return how many there are."""
+        from pe_search.store.export import export
+
+        if Path(file).suffix.lower() not in EXPORT_SUFFIXES:
+            raise ValueError(f"{os.fspath(file)!r} must end with .npz or .parquet")
+        return export(self.open(), expanded(Path(file)))
+
+    def remove(self, paths: Paths) -> Removal:
+        """Remove clips, folders of clips and added names from the store. Files are kept."""
+        from pe_search.tasks.removing import remove
+
+        with self._writer() as writer:
+            return remove(writer, list_of(paths))
+
+    def merge(self, other: PathLike) -> int:
+        """Copy the clips of another store into this one, and return how many were copied."""
+        from pe_search.store import Store
+        from pe_search.store.merge import merge
+
+        with Store.open(expanded(Path(other)).absolute()) as taken, self._writer() as writer:
+            return merge(writer, taken)
+
+    def rebuild(self) -> Rebuilding:
+        """Make the index again. Repair the manifest and the catalog first if they are damaged.
+
+        Raises:
+            OSError: If the disk is full or can't be written.
+        """
+        from pe_search.store.rebuilding import rebuild
+
+        self.close()
+        return rebuild(self.directory, self._on_problem)
+
+    def _manifest(self) -> Manifest | None:
+        from pe_search.store import read_manifest_if_any
+
+        return read_manifest_if_any(self.directory) if self._store is None else self._store.manifest
+
+    def _held(self) -> Store | None:
+        return None if self._manifest() is None else self.open()
+
+    def _writer(self) -> Store:
+        from pe_search.store import Store
+
+        return Store.open(self.directory, read_only=False, on_problem=self._on_problem)
