@@ -65,6 +65,11 @@ def open_database(
     return db
 
 
+def open_in_memory() -> sqlite3.Connection:
+    """A new database that is on no disk."""
+    return sqlite3.connect(":memory:", check_same_thread=False)
+
+
 def code_of(error: sqlite3.Error) -> int:
     """SQLite's primary code for an error, or 0 for one of Python's own."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF

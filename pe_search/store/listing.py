@@ -19,7 +19,7 @@ from pe_search.store.windows import CLIP, in_sql
 _CONTENT = "contents.id, digest, duration_s, missing, contents.clips, contents.windows, contents.checksum"
 _FACTS = "facts.content_id, facts.facts, facts.checksum"
 COLUMNS = f"{CLIP}, {_CONTENT}, {_FACTS}"
-WITH_CONTENT = "clips JOIN contents ON contents.id = content_id LEFT JOIN facts ON facts.content_id = contents.id"
+WITH_CONTENT = "clips JOIN contents ON contents.id = clips.content_id LEFT JOIN facts ON facts.content_id = contents.id"
 _ROWS_AT_ONCE = 1_024
 
 

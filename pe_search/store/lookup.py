@@ -24,7 +24,7 @@ from pe_search.queries import Filters, Range
 from pe_search.records import IndexedClip
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import commit_number, name_of
-from pe_search.store.database import is_interrupt, open_database
+from pe_search.store.database import is_interrupt, open_database, open_in_memory
 from pe_search.store.files import LOOKUP_FILE
 from pe_search.store.listing import COLUMNS, WITH_CONTENT, Known
 from pe_search.store.schema import make_tables, schema_made_by, schema_of
@@ -125,7 +125,7 @@ class Lookup:
                     raise KeyboardInterrupt from error
                 # It is damaged, in use, or can't be written: what it would tell is made without it.
                 self.close()
-                db = self._db = sqlite3.connect(":memory:", check_same_thread=False)
+                db = self._db = open_in_memory()
                 _bring_up_to_date(db, self._catalog, catalog, identity, commits)
             try:
                 yield db

@@ -279,7 +279,7 @@ def path_text(name: object) -> str:
 def facts_as_json(facts: Facts) -> str:
     """Facts as they are kept: those that say anything."""
     said = {name: getattr(facts, name) for name in _FACTS_KINDS}
-    return json.dumps({name: value for name, value in said.items() if value not in (None, ())}, ensure_ascii=False)
+    return json.dumps({name: value for name, value in said.items() if value not in (None, ())})
 
 
 def facts_of(row: tuple[Any, ...] | None) -> Facts | None:

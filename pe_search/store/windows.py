@@ -20,7 +20,7 @@ _IDS_PER_STATEMENT = 10_000
 _WINDOWS_AT_ONCE = 4_096
 _WINDOWS_ASKED_TWICE = 2_000
 _WINDOW = "id, content_id, start_s, end_s, embedding, checksum"
-CLIP = "path, size_bytes, modified_ns, changed_ns, inode, content_id, indexed_at_s, clips.checksum"
+CLIP = "path, size_bytes, modified_ns, changed_ns, inode, clips.content_id, indexed_at_s, clips.checksum"
 CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
 
 Row = tuple[Any, ...]

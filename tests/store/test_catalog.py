@@ -16,9 +16,10 @@ from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, Holdings, LeftOut
 from pe_search.reports import Root
 from pe_search.store import Store
-from pe_search.store.catalog import CATALOG_FILE, LARGEST_VALUE, Catalog, WindowPlace
+from pe_search.store.catalog import CATALOG_FILE, Catalog, WindowPlace
 from pe_search.store.roots import write_roots
 from pe_search.store.salvage import salvage_if_damaged
+from pe_search.store.schema import LARGEST_VALUE
 from tests.made_up import manifest, put_clips
 
 Entry = tuple[Clip, list[tuple[float, float]], np.ndarray]
@@ -328,7 +329,7 @@ def test_what_is_under_a_path(catalog, path, expected):
     ids = catalog.window_ids_under(Path(path))
     assert ids.dtype == np.int64
     assert ids.tolist() == sorted(ids.tolist())
-    places = catalog.places(ids.tolist(), Path(path))
+    places = catalog.places(ids.tolist(), catalog.subset_under(Path(path)).has)
     assert len(places) == len(ids)
     found = [str(place.path) for row in places.values() for place in row]
     assert sorted(found) == sorted(expected * 2)

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Holdings, LeftOut, Problem
+from pe_search.records import Clip, Facts, Holdings, LeftOut, Problem
+from pe_search.reports import PassedOver, Root
 from pe_search.store import FORMAT_VERSION, Store, conversion, read_manifest_if_any
+from pe_search.store.facts import read_tags, read_zones, without_facts
 from pe_search.store.lock import NotWritableError, WriterLock
 from pe_search.store.manifest import OldFormatError, read_manifest
 from pe_search.store.salvage import salvage_if_damaged
@@ -124,6 +126,22 @@ def test_all_that_a_store_of_format_3_holds_is_there_afterwards(tmp_path):
         assert store.status().formats == ((".wav", 6),)
 
 
+def test_all_that_a_store_of_format_4_holds_is_there_afterwards(tmp_path):
+    directory = tmp_path / "store"
+    make_store(directory, 4)
+    with Store.open(directory, read_only=False) as store:
+        kick = next(clip for clip in store.clips() if clip.path == Path("/s/new/Kick_808.wav"))
+        assert (kick.duration_s, kick.windows, kick.indexed_at_s, kick.facts) == (0.5, 1, 1_764_500_000, Facts())
+        assert store.status().roots == (Root(Path("/s"), ("*.tmp",), 1_764_500_001, PassedOver(((".wma", 2),), 1, 0)),)
+        assert store.catalog.holdings() == Holdings(7, 6, 10, 84.5, left_out=2, incomplete=1)
+        # What the files say is read by the next index run.
+        assert without_facts(store.catalog).keys() == {
+            *(Path(f"/s/{name}.wav") for name in ("broken off", "copy of rain", "dog", "late", "new/Kick_808")),
+            Path(os.fsdecode(b"/s/\xff.wav")),
+        }
+        assert (read_tags(store.catalog), read_zones(store.catalog)) == ({}, {})
+
+
 def test_a_row_that_was_damaged_before_a_conversion_is_damaged_after_it(tmp_path):
     directory = tmp_path / "store"
     make_store(directory, 3)
@@ -176,8 +194,8 @@ def test_a_reader_that_cannot_write_says_what_to_do(directory, monkeypatch):
     with pytest.raises(StoreError) as caught:
         Store.open(directory)
     assert str(caught.value) == (
-        f"The store at {directory} has format 2, which must be converted to 4, but it can't be written to (Read-only "
-        "file system). Run the command as a user who can write to it, or on a copy."
+        f"The store at {directory} has format 2, which must be converted to {FORMAT_VERSION}, but it can't be written "
+        "to (Read-only file system). Run the command as a user who can write to it, or on a copy."
     )
     assert {file: file.read_bytes() for file in before} == before
 
