@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     )
     from pe_search.records import Clip, Hearing, Incomplete, IndexedClip, LeftOut, Problem
     from pe_search.reports import (
+        Counts,
         Embeddings,
         IndexPlan,
         IndexSummary,
@@ -54,6 +55,7 @@ __all__ = [
     "AudioError",
     "CheckpointError",
     "Clip",
+    "Counts",
     "Duplicate",
     "EmbeddingEffort",
     "Embeddings",

@@ -22,6 +22,7 @@ from pe_search.listener import (
     ignore,
     list_of,
     several,
+    texts_of,
 )
 from pe_search.model import Wanted
 from pe_search.queries import SAME_FROM_COSINE
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pe_search.queries import Answer, Duplicate, Hit, Request, SpanRules
-    from pe_search.reports import IndexPlan, IndexSummary, Verification
+    from pe_search.queries import Answer, Duplicate, Filters, Hit, Request, SpanRules
+    from pe_search.reports import Counts, IndexPlan, IndexSummary, Verification
     from pe_search.search.searching import TextMemory
 
 
@@ -255,6 +256,50 @@ class Library(Holder, Listener):
         from pe_search.search.duplicates import find_duplicates
 
         return list(find_duplicates(self.open(), threshold, under=self.open().below(under), on_progress=on_progress))
+
+    def count(
+        self,
+        texts: Texts,
+        *,
+        by: str = "hour",
+        of: str = "windows",
+        min_probability: float = 0.5,
+        under: PathLike | None = None,
+        filters: Filters | None = None,
+        on_progress: Callable[[float], None] = ignore,
+    ) -> Counts:
+        """Count the windows or clips that sound like texts, by the time when they were recorded or by folder.
+
+        In each bin a window counts once, and so does a clip, however many clips of the same bytes there are.
+
+        Args:
+            texts: What to count. Each text is counted by itself.
+            by: `hour` of the day, `day`, `month` or `folder`.
+            of: `windows` or `clips`. A clip counts in each bin in which one of its windows does.
+            min_probability: The least probability of a window that counts.
+            under: See above.
+            filters: Which clips and windows to count.
+            on_progress: Called from time to time with the share that is done, 0 to 1.
+
+        Raises:
+            QueryError: If there is no text, or one is empty.
+        """
+        from pe_search.search.counting import count
+        from pe_search.search.searching import RememberingEmbedder
+
+        store, wanted = self.open(), texts_of(texts)
+        embedder = RememberingEmbedder(store.remembered_texts, self.model.text_embedder, self.model.audio_embedder)
+        return count(
+            store,
+            wanted,
+            embedder.embed_texts(wanted),
+            by=by,
+            of=of,
+            min_probability=min_probability,
+            under=store.below(under),
+            filters=filters,
+            on_progress=on_progress,
+        )
 
     def check_unchanged(self, path: PathLike) -> None:
         """Raise an `AudioError` if a clip is gone, can't be read, or has changed since it was indexed."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from pe_search.records import Hearing, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -255,3 +257,47 @@ class Embeddings:
     paths: tuple[Path, ...]
     times: NDArray[np.float64]
     vectors: NDArray[np.float32]
+
+
+COUNTED_BY = ("hour", "day", "month", "folder")
+COUNTED = ("windows", "clips")
+UNKNOWN = "unknown"
+"""The bin of what no time is known of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many windows or clips of a store sound like texts, by the time when they were recorded or by folder.
+
+    A window's time is that of its start, as its recorder's clock showed it.
+
+    Attributes:
+        by: `hour`, `day`, `month` or `folder`.
+        of: `windows` or `clips`.
+        min_probability: The least probability of a window that counts. A clip counts if one of its windows does.
+        texts: What was counted.
+        bins: In order. By hour, `0` to `23`; else those that have any window: days as `2024-06-12`, months as
+            `2024-06`, folders relative to `base`. If there are clips without a time, `unknown` is the last one.
+        totals: Of each bin, how many windows or clips it has, whatever they sound like.
+        counts: Of each text, of each bin, how many of these count.
+        best: Of each text, the highest probability of a window; None if there is no window.
+        clips_without_time: Clips of which it is not known when they were recorded; 0 by folder.
+        base: What the names of folders are relative to; None if they are whole, or by time.
+    """
+
+    by: str
+    of: str
+    min_probability: float
+    texts: tuple[str, ...]
+    bins: tuple[str, ...]
+    totals: tuple[int, ...]
+    counts: tuple[tuple[int, ...], ...]
+    best: tuple[float | None, ...]
+    clips_without_time: int = 0
+    base: Path | None = None
+
+    def rows(self) -> Iterator[tuple[str, str, int, int]]:
+        """Text, bin, count and total: of each text, for each bin."""
+        for text, counts in zip(self.texts, self.counts, strict=True):
+            for name, count, total in zip(self.bins, counts, self.totals, strict=True):
+                yield text, name, count, total

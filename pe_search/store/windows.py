@@ -61,12 +61,16 @@ def windows_of(db: sqlite3.Connection, content_id: int) -> list[Row]:
         DamagedWindowError: If one is not as it was written. So do the other functions here that read windows.
         ValueError: If anything else is amiss. So do all functions here.
     """
-    rows = db.execute(f"SELECT {_WINDOW} FROM windows WHERE content_id = ? ORDER BY id", (content_id,))
-    found = [_sound(db, row) for row in rows]
-    # SQLite goes by its index, and doesn't look whether the row is what that says.
-    if any(row[1] != content_id for row in found):
-        raise ValueError("windows can't be found")
-    return found
+    return list(each_window_of(db, content_id))
+
+
+def each_window_of(db: sqlite3.Connection, content_id: int) -> Iterator[Row]:
+    """As `windows_of`, one after the other."""
+    for row in db.execute(f"SELECT {_WINDOW} FROM windows WHERE content_id = ? ORDER BY id", (content_id,)):
+        # SQLite goes by its index, and doesn't look whether the row is what that says.
+        if row[1] != content_id:
+            raise ValueError("windows can't be found")
+        yield _sound(db, row)
 
 
 def windows_with(db: sqlite3.Connection, ids: Sequence[int], on_unknown: Callable[[int], None]) -> dict[int, Row]:
