@@ -7,8 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pe_search.store.commits import check_counts, last_window_id
-from pe_search.store.schema import FACTS, TAG, ZONE, is_as_written
-from pe_search.store.windows import CLIP, CONTENT, gone_after, in_words
+from pe_search.store.schema import FACTS, TAG, ZONE, row_test
+from pe_search.store.windows import CLIP, CONTENT, WINDOW, gone_after, in_words
 
 _WINDOWS_AT_ONCE = 4_096
 
@@ -45,14 +45,16 @@ def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
     """
     reasons: list[str] = []
     expected: dict[int, tuple[int, int]] = {}
+    is_sound = row_test(CONTENT)
     for row in db.execute(f"SELECT {CONTENT} FROM contents"):
-        if is_as_written(row):
+        if is_sound(row):
             expected[row[0]] = row[4], row[5]
         else:
             reasons.append("the row of a content is not as it was written")
     clips: Counter[int] = Counter()
+    is_sound = row_test(CLIP)
     for row in db.execute(f"SELECT {CLIP} FROM clips"):
-        if is_as_written(row):
+        if is_sound(row):
             clips[row[5]] += 1
         else:
             reasons.append("the row of a clip is not as it was written")
@@ -68,7 +70,7 @@ def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
         ("tags", TAG),
         ("zones", ZONE),
     ):
-        if not all(is_as_written(row) for row in db.execute(f"SELECT {columns} FROM {table}")):
+        if not all(map(row_test(columns), db.execute(f"SELECT {columns} FROM {table}"))):
             reasons.append(f"a row of {table} is not as it was written")
     try:
         check_counts(db)
@@ -80,11 +82,12 @@ def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
     sound: dict[int, list[int]] = {}
     bad: list[tuple[int, int, str]] = []
     count = 0
-    rows = db.execute("SELECT id, content_id, start_s, end_s, embedding, checksum FROM windows")
+    rows = db.execute(f"SELECT {WINDOW} FROM windows")
+    is_sound, size_bytes = row_test(WINDOW), 2 * dimension
     while some := rows.fetchmany(_WINDOWS_AT_ONCE):
         count += len(some)
         for row in some:
-            if is_as_written(row) and len(row[4]) == 2 * dimension:
+            if is_sound(row) and len(row[4]) == size_bytes:
                 sound.setdefault(row[1], []).append(row[0])
             else:
                 bad.append((row[0], row[1], in_words(db, row)))

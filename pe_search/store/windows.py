@@ -19,7 +19,7 @@ from pe_search.store.schema import checked, clip_of, is_as_written, path_of, sec
 _IDS_PER_STATEMENT = 10_000
 _WINDOWS_AT_ONCE = 4_096
 _WINDOWS_ASKED_TWICE = 2_000
-_WINDOW = "id, content_id, start_s, end_s, embedding, checksum"
+WINDOW = "id, content_id, start_s, end_s, embedding, checksum"
 CLIP = "path, size_bytes, modified_ns, changed_ns, inode, clips.content_id, indexed_at_s, clips.checksum"
 CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
 
@@ -66,7 +66,7 @@ def windows_of(db: sqlite3.Connection, content_id: int) -> list[Row]:
 
 def each_window_of(db: sqlite3.Connection, content_id: int) -> Iterator[Row]:
     """As `windows_of`, one after the other."""
-    for row in db.execute(f"SELECT {_WINDOW} FROM windows WHERE content_id = ? ORDER BY id", (content_id,)):
+    for row in db.execute(f"SELECT {WINDOW} FROM windows WHERE content_id = ? ORDER BY id", (content_id,)):
         # SQLite goes by its index, and doesn't look whether the row is what that says.
         if row[1] != content_id:
             raise ValueError("windows can't be found")
@@ -84,7 +84,7 @@ def windows_with(db: sqlite3.Connection, ids: Sequence[int], on_unknown: Callabl
     found: dict[int, Row] = {}
     for some in _pieces(ids):
         marks = ",".join("?" * len(some))
-        for row in db.execute(f"SELECT {_WINDOW} FROM windows WHERE id IN ({marks})", some):
+        for row in db.execute(f"SELECT {WINDOW} FROM windows WHERE id IN ({marks})", some):
             found[row[0]] = _sound(db, row)
     last_id = None
     for window_id in ids:
@@ -99,7 +99,7 @@ def windows_with(db: sqlite3.Connection, ids: Sequence[int], on_unknown: Callabl
 def windows_after(db: sqlite3.Connection, after: int) -> Iterator[list[Row]]:
     """The windows with higher ids, in order of id, some thousand at a time."""
     expected = last_window_id(db) - after - gone_after(db, after)
-    rows = db.execute(f"SELECT {_WINDOW} FROM windows WHERE id > ? ORDER BY id", (after,))
+    rows = db.execute(f"SELECT {WINDOW} FROM windows WHERE id > ? ORDER BY id", (after,))
     while some := rows.fetchmany(_WINDOWS_AT_ONCE):
         expected -= len(some)
         yield [_sound(db, row) for row in some]
