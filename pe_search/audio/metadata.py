@@ -175,5 +175,7 @@ def _split(text: str) -> list[str]:
 
 def _clean(text: str) -> str | None:
     """A text without control characters, in one line, not too long; None if nothing is left."""
+    if not text:
+        return None
     kept = "".join(" " if ord(one) < 32 or 127 <= ord(one) < 160 else one for one in text[: 4 * _LONGEST_TEXT])
     return " ".join(kept.split())[:_LONGEST_TEXT] or None
