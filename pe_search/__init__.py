@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pe_search.errors import (
     AudioError,
     CheckpointError,
+    MissingExtraError,
     PatternError,
     PeSearchError,
     QueryError,
@@ -68,6 +69,7 @@ __all__ = [
     "LeftOut",
     "Libraries",
     "Library",
+    "MissingExtraError",
     "PassedOver",
     "PatternError",
     "PeSearchError",

@@ -36,6 +36,29 @@ class CheckpointError(PeSearchError):
     """A PE Audio checkpoint that can't be found, downloaded or loaded."""
 
 
+class MissingExtraError(PeSearchError):
+    """A library that few need, and that is not installed.
+
+    Args:
+        job: What needs it, at the beginning of a sentence.
+        package: The library.
+        extra: The extra of pe-search that has it.
+    """
+
+    def __init__(self, job: str, package: str, extra: str) -> None:
+        # The arguments as they are, so that another process can make the error again.
+        super().__init__(job, package, extra)
+        self.job = job
+        self.package = package
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return (
+            f"{self.job} needs {self.package}, which is not installed: `pip install 'pe-search[{self.extra}]'`, "
+            f"`pipx inject pe-search {self.package}`, or in the clone `uv tool install . --with {self.package}`."
+        )
+
+
 class PatternError(PeSearchError):
     """An invalid pattern for file names."""
 

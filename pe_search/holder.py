@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pe_search.directories import expanded
-from pe_search.listener import OnProblem, PathLike, Paths, ignore, list_of
+from pe_search.listener import OnProblem, PathLike, Paths, ignore, list_of, several
 from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
 
 if TYPE_CHECKING:
@@ -88,6 +88,12 @@ class Holder:
     def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
         """The clip at a path as it was indexed, and the digest of its content; None if the store lacks it."""
         return self.open().catalog.clip(self.open().clip_at(path))
+
+    def known(self, paths: Paths) -> dict[Path, IndexedClip]:
+        """What is known of the clips at some paths, as hits have them; those that the store lacks are left out."""
+        from pe_search.store.listing import indexed_clips_at
+
+        return indexed_clips_at(self.open().catalog, map(Path, several(paths)))
 
     def problems(self) -> list[LeftOut | Incomplete]:
         """The clips that could not be indexed or not be read completely, in order of path."""

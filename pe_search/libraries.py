@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from pe_search.errors import QueryError, StoreError
 from pe_search.library import Library
+from pe_search.listener import several
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Unpack
 
-    from pe_search.listener import ListenerOptions, PathLike
+    from pe_search.listener import ListenerOptions, PathLike, Paths
     from pe_search.model import Wanted
     from pe_search.queries import Answer, Hit, Query, Request, SpanRules
     from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 class Libraries(Library):
     """Several stores of one checkpoint. Queries are put to all of them, and their hits are ranked together.
 
-    `clips`, `clip`, `problems` and `window_count` are of all stores too. All else is of the first.
+    `clips`, `clip`, `known`, `rows`, `problems` and `window_count` are of all stores too. All else is of the first.
 
     Attributes:
         stores: A library for each.
@@ -85,6 +87,11 @@ class Libraries(Library):
         """As `Library.clip`, from the first store that holds it."""
         return next((found for one in self.stores if (found := one.clip(path)) is not None), None)
 
+    def known(self, paths: Paths) -> dict[Path, IndexedClip]:
+        """As `Library.known`, each from the first store that holds it."""
+        wanted = several(paths)
+        return {path: clip for one in reversed(self.stores) for path, clip in one.known(wanted).items()}
+
     def problems(self) -> list[LeftOut | Incomplete]:
         """As `Library.problems`, of each store in turn."""
         return [problem for one in self.stores for problem in one.problems()]
@@ -123,6 +130,9 @@ class Libraries(Library):
                     "--track: they can't be asked for spans together."
                 )
         return super().locator(queries, rules)
+
+    def _all_held(self) -> tuple[Store, ...]:
+        return tuple(one.open() for one in self.stores)
 
     def hit_counts(self, request: Request) -> list[int]:
         """As `Library.hit_counts`."""

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pe_search.audio.find import Found
+    from pe_search.fields import Field
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.loaded import Loaded
     from pe_search.queries import Hit, Query, Reference, Span, SpanRules, Term, Trace
+    from pe_search.records import IndexedClip
     from pe_search.reports import Progress
     from pe_search.spans.locating import Locator
     from pe_search.store import Manifest, Store
+    from pe_search.tasks.describing import Describer
     from pe_search.tasks.keeping import Keeper
 
 PathLike = str | os.PathLike[str]
@@ -248,6 +251,38 @@ class Listener:
             return iter(())
         return label(self.model, held, wanted, clips, report, on_progress)
 
+    def rows(self, found: Iterable[Hit | IndexedClip], fields: Texts) -> Iterator[dict[str, Any]]:
+        """Yield a row for each of some hits, labels or clips: the values of some fields by name, as JSON has them.
+
+        Clips that no store holds are described by their files.
+
+        Args:
+            found: What `query`, `label` or `clips` returned.
+            fields: Names of `pe_search.fields.FIELDS`: `["path", "at", "tags"]`. What is not known is None.
+
+        Raises:
+            ValueError: If a field is unknown or named twice.
+        """
+        from pe_search.fields import FIELDS, named
+
+        return self.describer(named(several(fields), FIELDS)).rows(found)
+
+    def describer(self, fields: Sequence[Field], *, are_of_files: bool = False) -> Describer:
+        """Return what makes rows of hits and clips; see `Describer`."""
+        from pe_search.tasks.describing import Describer
+
+        return Describer(fields, self._all_held(), self.hearing, are_of_files=are_of_files)
+
+    def describe(self, path: PathLike) -> IndexedClip:
+        """What a file says of itself, of which only the header is read.
+
+        Raises:
+            AudioError: If the file can't be opened as audio.
+        """
+        from pe_search.tasks.describing import clip_of_file
+
+        return clip_of_file(expanded(Path(path)), self.hearing)
+
     def copy(self, path: PathLike, folder: PathLike) -> Path:
         """Copy a clip into an existing folder, as `Keeper.copy`."""
         return self._keeper(folder).copy(expanded(Path(path)))
@@ -294,6 +329,11 @@ class Listener:
     def _held(self) -> Store | None:
         """Its store, if it has one, opened."""
         return None
+
+    def _all_held(self) -> Sequence[Store]:
+        """All stores that it has, opened."""
+        held = self._held()
+        return () if held is None else (held,)
 
     def _rules(self, rules: SpanRules | None) -> SpanRules:
         from pe_search.queries import SpanRules

@@ -83,16 +83,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class IndexedClip:
-    """A clip as a store holds it.
+    """A clip as a store holds it; or as its file describes it, if no store does.
 
     Attributes:
         path: Of the file; a name if the clip is no file.
         size_bytes: Of the file, when it was indexed.
         modified_ns: When the file was last changed then, in nanoseconds since the epoch.
-        duration_s: Length of what was embedded; None while it is to be embedded again.
-        windows: How many it has.
+        duration_s: Length of what was embedded; None while it is to be embedded again. Without a store, what the
+            file's header says.
+        windows: How many it has; 0 without a store.
         indexed_at_s: When it was put into the store, in seconds since the epoch; None if an older pe-search did.
-        digest: The same for all clips of the same bytes, and for no others.
+        digest: The same for all clips of the same bytes, and for no others; empty without a store.
         missing: What could not be read of it, in words; None if it was read whole.
         facts: What the file says of itself; nothing as long as no `index` of this pe-search has read it.
         tags: The user's own, in order.
@@ -113,6 +114,11 @@ class IndexedClip:
     tags: tuple[str, ...] = ()
     recorded_at: str | None = None
     recorded_by: str | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a store holds it."""
+        return bool(self.digest)
 
     def is_gone(self) -> bool:
         """Whether there is nothing at its path any more, for which the disk is asked. A name is never gone."""

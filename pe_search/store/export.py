@@ -1,13 +1,12 @@
-"""Write what a store holds for other programs: Parquet or NumPy's npz. The only importer of pyarrow."""
+"""Write what a store holds for other programs: Parquet or NumPy's npz."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import zipfile
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 from typing import IO
@@ -18,6 +17,8 @@ from numpy.typing import NDArray
 
 from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
+from pe_search.fields import Kind
+from pe_search.parquet import Column, ParquetWriter, need_pyarrow
 from pe_search.reports import Embeddings
 from pe_search.store.store import Store
 
@@ -39,9 +40,13 @@ def export(store: Store, file: Path) -> int:
         The number of windows.
 
     Raises:
-        StoreError: If the file can't be written, or pyarrow is missing for Parquet.
+        StoreError: If the file can't be written.
+        MissingExtraError: If pyarrow is missing for Parquet.
     """
-    write = _parquet_writer() if file.suffix.lower() == ".parquet" else _write_npz
+    is_parquet = file.suffix.lower() == ".parquet"
+    if is_parquet:
+        need_pyarrow()
+    write = _write_parquet if is_parquet else _write_npz
     try:
         with store.catalog.snapshot(), whole_file(file) as out:
             return write(store, out)
@@ -105,40 +110,19 @@ def _write_npz(store: Store, out: IO[bytes]) -> int:
     return windows
 
 
-def _parquet_writer() -> Callable[[Store, IO[bytes]], int]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError as error:
-        raise StoreError(
-            "Parquet needs pyarrow, which is not installed: `pip install 'pe-search[parquet]'`, or export to .npz."
-        ) from error
-
-    def write(store: Store, out: IO[bytes]) -> int:
-        dimension = store.manifest.dimension
-        schema = pyarrow.schema(
-            [
-                pyarrow.field("path", pyarrow.string(), nullable=False),
-                pyarrow.field("start_s", pyarrow.float64(), nullable=False),
-                pyarrow.field("end_s", pyarrow.float64(), nullable=False),
-                pyarrow.field("embedding", pyarrow.list_(pyarrow.float32(), dimension), nullable=False),
-            ],
-            metadata={"manifest": _manifest_json(store)},
-        )
-        windows = 0
-        with parquet.ParquetWriter(out, schema) as writer:
-            for paths, times, embeddings in _row_groups(store):
-                columns = [
-                    pyarrow.array(paths, pyarrow.string()),
-                    pyarrow.array([start_s for start_s, _ in times], pyarrow.float64()),
-                    pyarrow.array([end_s for _, end_s in times], pyarrow.float64()),
-                    pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(embeddings.ravel()), dimension),
-                ]
-                writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
-                windows += len(paths)
-        return windows
-
-    return write
+def _write_parquet(store: Store, out: IO[bytes]) -> int:
+    columns = (
+        Column("path", Kind.TEXT, is_always_known=True),
+        Column("start_s", Kind.NUMBER, is_always_known=True),
+        Column("end_s", Kind.NUMBER, is_always_known=True),
+        Column("embedding", store.manifest.dimension, is_always_known=True),
+    )
+    windows = 0
+    with ParquetWriter(out, columns, {"manifest": _manifest_json(store)}) as writer:
+        for paths, times, embeddings in _row_groups(store):
+            writer.write(paths, [start_s for start_s, _ in times], [end_s for _, end_s in times], embeddings)
+            windows += len(paths)
+    return windows
 
 
 def _row_groups(store: Store) -> Iterator[tuple[list[str], list[tuple[float, float]], NDArray[np.float32]]]:
@@ -146,7 +130,7 @@ def _row_groups(store: Store) -> Iterator[tuple[list[str], list[tuple[float, flo
     times: list[tuple[float, float]] = []
     embeddings: list[NDArray[np.float32]] = []
     for clip, content in store.embedded_clips():
-        paths.extend(repeat(os.fsencode(clip.path).decode("utf-8", "backslashreplace"), len(content.times)))
+        paths.extend(repeat(str(clip.path), len(content.times)))
         times.extend(content.times)
         embeddings.append(content.embeddings)
         if len(paths) >= _ROWS_AT_ONCE:

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pe_search.recorded import when
 from pe_search.records import Facts, IndexedClip
@@ -15,6 +15,9 @@ from pe_search.store.commits import name_of
 from pe_search.store.facts import Zones, read_tags, read_zones
 from pe_search.store.schema import checked, clip_of, facts_of, path_of, path_text, seconds_of
 from pe_search.store.windows import CLIP, in_sql
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _CONTENT = "contents.id, digest, duration_s, missing, contents.clips, contents.windows, contents.checksum"
 _FACTS = "facts.content_id, facts.facts, facts.checksum"
@@ -69,6 +72,10 @@ class Known:
             self._tags = read_tags(catalog)
             self._zones = Zones(read_zones(catalog))
 
+    def zone_of(self, path: Path) -> ZoneInfo | None:
+        """Where a clip was recorded, as the user says; None if nobody said."""
+        return self._zones.of(path)
+
     def said_by_user(self, name: bytes, digest: bytes) -> tuple[object, ...]:
         """The tags of a content, and the zone of a clip by its path as it is kept."""
         zone = self._zones.of(path_of(name)) if self._zones.are_any else None
@@ -98,15 +105,20 @@ class Known:
         )
 
 
-def indexed_clips_at(catalog: Catalog, paths: Iterable[Path]) -> dict[Path, IndexedClip]:
+def indexed_clips_at(catalog: Catalog, paths: Iterable[Path], known: Known | None = None) -> dict[Path, IndexedClip]:
     """Those of some clips that the catalog holds, by path.
+
+    Args:
+        catalog: The store's.
+        paths: Of the clips.
+        known: What is known of clips beside their sound, for whoever asks often; None to read it now.
 
     Raises:
         StoreError: If the catalog is damaged.
     """
     found = {}
     with catalog.reading() as db:
-        known = Known(catalog)
+        known = known or Known(catalog)
         for path in dict.fromkeys(paths):
             row = db.execute(f"SELECT {COLUMNS} FROM {WITH_CONTENT} WHERE path = ?", (name_of(path),)).fetchone()
             if row is not None:
@@ -114,6 +126,21 @@ def indexed_clips_at(catalog: Catalog, paths: Iterable[Path]) -> dict[Path, Inde
                 if found[path].path != path:
                     raise ValueError("a clip can't be found")
     return found
+
+
+def copies_of(catalog: Catalog, path: Path) -> tuple[Path, ...]:
+    """The other clips of the same bytes as one, in order of path.
+
+    Raises:
+        StoreError: If the catalog is damaged.
+    """
+    with catalog.reading() as db:
+        rows = db.execute(
+            f"SELECT {CLIP} FROM clips WHERE content_id = (SELECT content_id FROM clips WHERE path = ?) ORDER BY path",
+            (name_of(path),),
+        )
+        found = [clip_of(*checked(row, "a clip")[:5]).path for row in rows]
+    return tuple(other for other in found if other != path)
 
 
 def formats(catalog: Catalog) -> tuple[tuple[str, int], ...]:

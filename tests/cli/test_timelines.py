@@ -28,10 +28,9 @@ def trace(path: str | bytes, query: str, spans: list[Span]) -> Trace:
 
 
 def write_timelines(clips: Iterable[list[Trace | None]], timeline_format: HitFormat) -> int:
-    writer = TimelineWriter(timeline_format)
-    for traces in clips:
-        writer.write(traces)
-    writer.finish()
+    with TimelineWriter(timeline_format) as writer:
+        for traces in clips:
+            writer.write(traces)
     return writer.count
 
 

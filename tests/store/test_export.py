@@ -13,7 +13,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from pe_search.errors import StoreError
+from pe_search.errors import MissingExtraError, StoreError
 from pe_search.records import Clip
 from pe_search.store import Manifest, Store
 from pe_search.store import export as export_module
@@ -103,7 +103,7 @@ def test_the_file_is_written_whole_or_not_at_all(store, tmp_path, monkeypatch, s
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pe_search.store.export.os.fsync", refuse)
+        patch.setattr("os.fsync", refuse)
         with pytest.raises(StoreError) as caught:
             export(store, file)
     assert str(caught.value) == f"{file} can't be written: No space left on device."
@@ -138,9 +138,10 @@ def test_parquet_without_pyarrow(store, tmp_path, monkeypatch):
         return importing(name, *args, **options)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(MissingExtraError) as caught:
         export(store, tmp_path / "out.parquet")
     assert str(caught.value) == (
-        "Parquet needs pyarrow, which is not installed: `pip install 'pe-search[parquet]'`, or export to .npz."
+        "Parquet needs pyarrow, which is not installed: `pip install 'pe-search[parquet]'`, "
+        "`pipx inject pe-search pyarrow`, or in the clone `uv tool install . --with pyarrow`."
     )
     assert [path.name for path in tmp_path.iterdir()] == ["store"]

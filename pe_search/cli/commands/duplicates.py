@@ -14,9 +14,9 @@ from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import StoreOption, format_option, store_directory
 from pe_search.cli.output.hints import is_on_terminal
-from pe_search.cli.output.hits import Rows, write_paths
 from pe_search.cli.output.messages import counted, say, say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
+from pe_search.cli.output.rows import Rows, write_paths
 from pe_search.cli.output.tables import PathTable
 from pe_search.library import Library
 from pe_search.queries import SAME_FROM_COSINE, Duplicate

@@ -9,12 +9,13 @@ from contextlib import closing
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pe_search.cli.input.completion import complete_checkpoint
-from pe_search.cli.input.config import usual_format, usual_model, usual_patterns
+from pe_search.cli.input.config import usual_model, usual_patterns
+from pe_search.cli.input.field_options import LabelFieldsOption, OutputOption, chosen_format, read_fields
 from pe_search.cli.input.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import (
@@ -30,18 +31,24 @@ from pe_search.cli.input.options import (
     format_option,
     store_directory,
 )
+from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import is_on_terminal, say_odd_texts
-from pe_search.cli.output.hits import Rows, times
+from pe_search.cli.output.hits import times
 from pe_search.cli.output.messages import printable, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
+from pe_search.cli.output.rows import columns_of, row_writer
 from pe_search.cli.output.tables import PathTable
 from pe_search.errors import StoreError
+from pe_search.fields import LABEL_FIELDS, named
 from pe_search.library import Library
 from pe_search.listener import Listener
 from pe_search.model import Wanted
 from pe_search.queries import Hit
 from pe_search.records import Problem
+
+if TYPE_CHECKING:
+    from pe_search.tasks.describing import Describer
 
 _FIELDS = ("label", "rank", "path", "start_s", "end_s", "score", "probability")
 # A label is more likely to fit than not.
@@ -55,6 +62,7 @@ class LabelFormat(StrEnum):
     JSONL = "jsonl"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 def label(
@@ -84,8 +92,10 @@ def label(
     ] = 0.0,
     label_format: Annotated[
         LabelFormat | None,
-        format_option("table, jsonl, csv.", "table; in a pipe jsonl"),
+        format_option("table, jsonl, csv, parquet.", "table; in a pipe jsonl"),
     ] = None,
+    fields: LabelFieldsOption = None,
+    output: OutputOption = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -118,9 +128,8 @@ def label(
     """
     texts = _read_labels(labels, labels_file)
     refuse_bad_patterns(exclude)
-    if label_format is None:
-        usual = usual_format(LabelFormat)
-        label_format = usual or (LabelFormat.TABLE if sys.stdout.isatty() else LabelFormat.JSONL)
+    shown = read_fields(fields, LABEL_FIELDS)
+    label_format = chosen_format(label_format, LabelFormat, in_a_pipe="jsonl", output=output, shown=shown)
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
@@ -155,7 +164,9 @@ def label(
             best[:] = [max([*best, hits[0]], key=lambda hit: hit.probability)]
             return [hit for hit in hits if hit.probability >= min_probability]
 
-        count = _write(map(likely, labelled), label_format, bar.hide)
+        describer = None if shown is None else listener.describer(shown, are_of_files=True)
+        with output_to(output):
+            count = _write(map(likely, labelled), label_format, describer, bar.hide)
     if problems:
         raise typer.Exit(2)
     if count == 0:
@@ -210,23 +221,28 @@ def _library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **option
     return library
 
 
-def _write(answers: Iterable[Sequence[Hit]], label_format: LabelFormat, make_room: Callable[[], None]) -> int:
+def _write(
+    answers: Iterable[Sequence[Hit]],
+    label_format: LabelFormat,
+    describer: Describer | None,
+    make_room: Callable[[], None],
+) -> int:
     """Print the labels of each clip to stdout; returns how many there are."""
-    if label_format is LabelFormat.TABLE:
+    if label_format is LabelFormat.TABLE and describer is None:
         labelled = [hits for hits in answers if hits]
         make_room()
         if labelled:
             _write_table(labelled)
         return sum(map(len, labelled))
-    rows = Rows(_FIELDS, as_csv=label_format is LabelFormat.CSV)
+    columns = columns_of(named(_FIELDS, LABEL_FIELDS) if describer is None else describer.fields)
     count = 0
-    for hits in answers:
-        make_room()
-        rows.write_all(hit.to_dict().values() for hit in hits)
-        sys.stdout.buffer.flush()
-        count += len(hits)
-    # The header of CSV comes even if every clip was left out.
-    rows.write_all(())
+    with row_writer(columns, label_format.value) as rows:
+        for hits in answers:
+            make_room()
+            described = (hit.to_dict() for hit in hits) if describer is None else describer.rows(hits)
+            rows.write_all(row.values() for row in described)
+            sys.stdout.buffer.flush()
+            count += len(hits)
     return count
 
 

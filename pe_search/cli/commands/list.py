@@ -7,20 +7,33 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.input.config import usual_format
+from pe_search.cli.input.field_options import (
+    ClipFieldsOption,
+    OutputOption,
+    ReverseOption,
+    SortOption,
+    chosen_format,
+    read_fields,
+    read_sort,
+)
 from pe_search.cli.input.options import NullOption, StoreOption, format_option, store_directory
-from pe_search.cli.output.hits import Rows, write_paths
+from pe_search.cli.output.files import output_to
 from pe_search.cli.output.messages import say, shown_path
+from pe_search.cli.output.rows import columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import is_wide, with_path
 from pe_search.clock import clock
+from pe_search.fields import CLIP_FIELDS, named
 from pe_search.library import Library
 from pe_search.records import IndexedClip
 
-_FIELDS = ("path", "duration_s", "windows", "indexed_at", "is_incomplete", "is_gone")
+if TYPE_CHECKING:
+    from pe_search.tasks.describing import Describer
+
+_USUAL = ("path", "duration_s", "windows", "indexed_at", "is_incomplete", "is_gone")
 _COLUMNS = f"{'length':>9}", f"{'windows':>7}", f"{'indexed':<16}"
 
 
@@ -32,6 +45,7 @@ class ListFormat(StrEnum):
     JSONL = "jsonl"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
 
 
 def list(  # noqa: A001 (the command's name)
@@ -44,8 +58,12 @@ def list(  # noqa: A001 (the command's name)
     ] = False,
     list_format: Annotated[
         ListFormat | None,
-        format_option("table, paths, jsonl, csv.", "table; in a pipe paths"),
+        format_option("table, paths, jsonl, csv, parquet.", "table; in a pipe paths"),
     ] = None,
+    fields: ClipFieldsOption = None,
+    sort: SortOption = None,
+    is_reversed: ReverseOption = False,
+    output: OutputOption = None,
     null: NullOption = False,
     store: StoreOption = None,
 ) -> None:
@@ -55,6 +73,7 @@ def list(  # noqa: A001 (the command's name)
         pe-search list
         pe-search list --under ./birds --format csv > birds.csv
         pe-search list --gone
+        pe-search list --fields path,recorded_at,tags --sort recorded_at
 
     Shows the length of each clip, its windows and when it was indexed (- means by an older pe-search). A clip that
     could not be read to its end is marked incomplete; a clip whose file is missing is marked gone, and `index` removes
@@ -62,35 +81,44 @@ def list(  # noqa: A001 (the command's name)
 
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
-    if null and list_format not in (None, ListFormat.PATHS):
-        raise typer.BadParameter("-0 requires --format paths.")
-    if list_format is None:
-        usual = ListFormat.PATHS if null else usual_format(ListFormat)
-        list_format = usual or (ListFormat.TABLE if sys.stdout.isatty() else ListFormat.PATHS)
+    shown = read_fields(fields, CLIP_FIELDS)
+    sort_by = read_sort(sort, is_reversed=is_reversed)
+    list_format = chosen_format(list_format, ListFormat, in_a_pipe="paths", output=output, shown=shown, null=null)
     with Library(store_directory(store)) as library:
-        clips = (clip for clip in library.clips(under) if not gone or clip.is_gone())
-        count = _write(clips, list_format, null)
+        clips: Iterator[IndexedClip] = (clip for clip in library.clips(under) if not gone or clip.is_gone())
+        describer = library.describer(named(_USUAL, CLIP_FIELDS) if shown is None else shown)
+        if sort_by is not None:
+            clips = iter(describer.sorted(clips, sort_by, reverse=is_reversed))
+        with output_to(output):
+            if list_format in (ListFormat.PATHS, ListFormat.TABLE) and shown is None:
+                count = _write_lines(clips, list_format, null)
+            else:
+                count = _write_rows(clips, list_format, describer)
     if not count:
         if sys.stderr.isatty():
             say(f"pe-search: {_why_none(under, gone)}.")
         raise typer.Exit(1)
 
 
-def _write(clips: Iterator[IndexedClip], list_format: ListFormat, null: bool) -> int:
+def _write_rows(clips: Iterator[IndexedClip], list_format: ListFormat, describer: Describer) -> int:
     count = 0
-    rows = Rows(_FIELDS, as_csv=list_format is ListFormat.CSV)
-    if list_format is ListFormat.CSV:
-        rows.write_all(())
+    with row_writer(columns_of(describer.fields), list_format.value) as rows:
+        for row in describer.rows(clips):
+            rows.write_all([row.values()])
+            count += 1
+    return count
+
+
+def _write_lines(clips: Iterator[IndexedClip], list_format: ListFormat, null: bool) -> int:
+    count = 0
     # Not a table of rich, which has to know all rows before it prints one.
     for count, clip in enumerate(clips, start=1):
         if list_format is ListFormat.PATHS:
             write_paths([clip.path], null=null)
-        elif list_format is ListFormat.TABLE:
+        else:
             if count == 1:
                 typer.echo(_joined(*_COLUMNS, "clip"))
             typer.echo(_line(clip))
-        else:
-            rows.write_all([_values(clip)])
     sys.stdout.buffer.flush()
     return count
 
@@ -105,15 +133,6 @@ def _line(clip: IndexedClip) -> str:
 
 def _joined(length: str, windows: str, indexed: str, path: str) -> str:
     return with_path("  ".join([length, windows, indexed] if is_wide() else [length, indexed]), path)
-
-
-def _values(clip: IndexedClip) -> Iterator[object]:
-    yield str(clip.path)
-    yield None if clip.duration_s is None else round(clip.duration_s, 6)
-    yield clip.windows
-    yield None if clip.indexed_at_s is None else _at(clip.indexed_at_s).isoformat()
-    yield clip.missing is not None
-    yield clip.is_gone()
 
 
 def _at(seconds: int) -> datetime:

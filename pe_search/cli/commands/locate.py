@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,8 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.input.completion import complete_frame_checkpoint
-from pe_search.cli.input.config import usual_format, usual_model, usual_patterns
+from pe_search.cli.input.config import usual_model, usual_patterns
+from pe_search.cli.input.field_options import OutputOption, chosen_format
 from pe_search.cli.input.lists import FilesFromOption, places, read_paths
 from pe_search.cli.input.options import (
     Device,
@@ -27,6 +27,7 @@ from pe_search.cli.input.options import (
 )
 from pe_search.cli.input.span_options import JoinOption, MinLengthOption, SmoothOption, ThresholdOption, span_rules
 from pe_search.cli.input.times import seconds_option
+from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import Loudest, is_on_terminal, say_odd_texts
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say_problem
@@ -79,8 +80,9 @@ def locate(
     join_s: JoinOption = None,
     trace_format: Annotated[
         HitFormat | None,
-        format_option("table, paths, jsonl, csv, audacity, raven, reaper, cue.", "table; in a pipe jsonl"),
+        format_option("table, paths, jsonl, csv, parquet, audacity, raven, reaper, cue.", "table; in a pipe jsonl"),
     ] = None,
+    output: OutputOption = None,
     null: NullOption = False,
     copy_to: CopyToOption = None,
     cut_to: CutToOption = None,
@@ -115,14 +117,9 @@ def locate(
 
     Exit status: 0 found, 1 nothing found, 2 an error or a file left out.
     """
-    if null and trace_format not in (None, HitFormat.PATHS):
-        raise typer.BadParameter("-0 requires --format paths.")
     if within_s is not None and not then:
         raise typer.BadParameter("--within requires --then.")
-    if trace_format is None:
-        trace_format = usual_format(HitFormat) or (HitFormat.TABLE if sys.stdout.isatty() else HitFormat.JSONL)
-    if null:
-        trace_format = HitFormat.PATHS
+    trace_format = chosen_format(trace_format, HitFormat, in_a_pipe="jsonl", output=output, null=null)
     for name, values in {"--text": texts, "--then": then, "--without": without}.items():
         checked_texts(values or [], name)
     queries, files = _told_apart(texts_and_files or [], texts or [], has_list=files_from is not None)
@@ -165,13 +162,13 @@ def locate(
         is_timeline = trace_format in TIMELINE_FORMATS
         writer = TimelineWriter(trace_format) if is_timeline else TraceWriter(trace_format, null=null)
         loudest = Loudest()
-        # Each clip has a trace for each query.
-        while traces := list(islice(heard, len(queries))):
-            bar.hide()
-            loudest.take(traces)
-            picks.take_traces(traces)
-            writer.write(traces)
-        writer.finish()
+        with output_to(output), writer:
+            # Each clip has a trace for each query.
+            while traces := list(islice(heard, len(queries))):
+                bar.hide()
+                loudest.take(traces)
+                picks.take_traces(traces)
+                writer.write(traces)
     picks.finish()
     if problems or picks.problems:
         raise typer.Exit(2)

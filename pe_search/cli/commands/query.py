@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.input.completion import complete_checkpoint, complete_frame_checkpoint
-from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
+from pe_search.cli.input.field_options import HitFieldsOption, OutputOption, chosen_format, read_fields
 from pe_search.cli.input.lists import read_more_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import NullOption, StoresOption, format_option, store_directory
@@ -25,6 +25,7 @@ from pe_search.cli.input.span_options import (
 )
 from pe_search.cli.input.terms import read_queries, read_reference, read_term
 from pe_search.cli.output.answers import AnswerPrinter
+from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say, say_compiling, say_problem
@@ -32,6 +33,7 @@ from pe_search.cli.output.picks import CopyToOption, CutToOption, PlayOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
 from pe_search.directories import absolute
 from pe_search.errors import StoreError
+from pe_search.fields import HIT_FIELDS
 from pe_search.libraries import Libraries
 from pe_search.library import Library
 from pe_search.listener import ListenerOptions, nothing_around
@@ -115,10 +117,12 @@ def query(
     hit_format: Annotated[
         HitFormat | None,
         format_option(
-            "table, paths, jsonl, csv; for spans also audacity, raven, reaper, cue.",
+            "table, paths, jsonl, csv, parquet; spans: audacity, raven, reaper, cue.",
             "table; in a pipe paths",
         ),
     ] = None,
+    fields: HitFieldsOption = None,
+    output: OutputOption = None,
     null: NullOption = False,
     under: Annotated[
         Path | None,
@@ -204,9 +208,10 @@ def query(
 
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
-    if null and hit_format not in (None, HitFormat.PATHS):
-        raise typer.BadParameter("-0 requires --format paths.")
+    shown = read_fields(fields, HIT_FIELDS)
     converses = not (texts or plus or like or is_any or from_file) and sys.stdin.isatty() and sys.stdout.isatty()
+    if converses and output is not None:
+        raise typer.BadParameter("requires a TEXT.", param_hint="-o")
     if converses:
         # What each query will have, beside what is typed.
         minus_terms = tuple(read_term(term, "--minus") for term in minus or ())
@@ -233,12 +238,15 @@ def query(
     if len(texts or ()) > 1 and not is_any and is_on_terminal() and all(text.isalnum() for text in texts or ()):
         words = " ".join(texts or ())
         say(f'{len(texts or ())} queries: {"; ".join(texts or ())}. Quote a phrase: pe-search query "{words}"')
-    if hit_format is None:
-        in_a_pipe = HitFormat.JSONL if spans else HitFormat.PATHS
-        usual = HitFormat.PATHS if null else usual_format(HitFormat)
-        # Paths can't show spans, for which those who like paths ask now and then.
-        hit_format = None if spans and usual is HitFormat.PATHS else usual
-        hit_format = hit_format or (HitFormat.TABLE if sys.stdout.isatty() else in_a_pipe)
+    hit_format = chosen_format(
+        hit_format,
+        HitFormat,
+        in_a_pipe="jsonl" if spans else "paths",
+        output=output,
+        shown=shown,
+        null=null,
+        shows_paths=not spans,
+    )
 
     request = Request(
         queries=queries,
@@ -263,12 +271,25 @@ def query(
             _refuse_another(model, library)
         is_to_hint = is_on_terminal() and not converses
         printer = AnswerPrinter(
-            library, hit_format, null, spans, rules_at, copy_to, cut_to, is_to_play, is_to_explain, is_to_hint
+            library=library,
+            hit_format=hit_format,
+            fields=shown,
+            null=null,
+            spans=spans,
+            rules_at=rules_at,
+            copy_to=copy_to,
+            cut_to=cut_to,
+            is_to_play=is_to_play,
+            is_to_explain=is_to_explain,
+            is_to_hint=is_to_hint,
         )
         if converses:
             _converse(printer, request)
-        elif status := printer.show(request):
-            raise typer.Exit(status)
+            return
+        with output_to(output):
+            status = printer.show(request)
+    if status:
+        raise typer.Exit(status)
 
 
 def _converse(printer: AnswerPrinter, request: Request) -> None:

@@ -15,6 +15,7 @@ from pe_search.libraries import Libraries
 from pe_search.queries import Answer, Hit, Request, SpanRules
 
 if TYPE_CHECKING:
+    from pe_search.fields import Field
     from pe_search.library import Library
 
 OnHits = Callable[[Sequence[Hit]], None]
@@ -31,6 +32,7 @@ class AnswerPrinter:
     Attributes:
         library: What is asked, by way of its server if one runs.
         hit_format: How hits are printed.
+        fields: What is shown of each hit; None for what is usual.
         null: Whether paths end with a NUL byte.
         spans: Whether to show when within each hit the sound is heard.
         rules_at: How spans are made of what is heard at a speed.
@@ -43,6 +45,7 @@ class AnswerPrinter:
 
     library: Library
     hit_format: HitFormat
+    fields: tuple[Field, ...] | None
     null: bool
     spans: bool
     rules_at: Callable[[float], SpanRules]
@@ -78,15 +81,18 @@ class AnswerPrinter:
         if not skip:
             say_odd_texts(self.library, list(dict.fromkeys(_texts_of(request))), "--minus")
         picks = self.picks()
+        describer = None if self.fields is None else self.library.describer(self.fields)
         # With `:like`, a conversation has a query in which there is nothing to listen for.
         if self.spans and all(query.texts or query.plus for query in request.queries):
             rules = self.rules_at(self.library.hearing.speed)
-            status = write_hits_with_spans(self.library, found, request.queries, rules, self.hit_format, picks)
+            status = write_hits_with_spans(
+                self.library, found, request.queries, rules, self.hit_format, picks, describer=describer
+            )
         else:
-            writer = HitWriter(self.hit_format, null=self.null)
-            for hits in found:
-                picks.take_hits(hits, self.library.check_unchanged)
-                writer.write(hits)
+            with HitWriter(self.hit_format, null=self.null, describer=describer) as writer:
+                for hits in found:
+                    picks.take_hits(hits, self.library.check_unchanged)
+                    writer.write(hits)
             status = int(writer.count == 0)
         if self.is_to_explain:
             from pe_search.cli.output.explain import explain

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pe_search.cli.output.picks import Picks
     from pe_search.library import Library
     from pe_search.spans.locating import Locator
+    from pe_search.tasks.describing import Describer
 
 
 def write_hits_with_spans(
@@ -25,8 +26,19 @@ def write_hits_with_spans(
     rules: SpanRules,
     hit_format: HitFormat,
     picks: Picks,
+    *,
+    describer: Describer | None = None,
 ) -> int:
     """Print the hits of each query with their spans, and have these picked. The head is loaded for the first hit.
+
+    Args:
+        library: What was asked.
+        answers: The hits of each query.
+        queries: The queries.
+        rules: How spans are made.
+        hit_format: How they are printed.
+        picks: Takes the spans.
+        describer: What makes rows of hits, for other fields than the usual ones.
 
     Returns:
         The exit status: 0; 1 if there is no hit, or no span where only these are shown; 2 if a clip of a hit could not
@@ -46,17 +58,16 @@ def write_hits_with_spans(
             problems.append(problem)
             say_problem(problem)
 
-    timelines = TimelineWriter(hit_format) if hit_format in TIMELINE_FORMATS else None
-    rows = HitTraceWriter(hit_format)
-    for hits in answers:
-        if hits and locator is None:
-            locator = library.locator(queries, rules)
-        traces: list[Trace | None] = locator.in_hits(hits, library.clip, leave_out) if locator else []
-        picks.take_traces(traces, are_hits=True)
-        if timelines is not None:
-            timelines.write(traces)
-        else:
-            rows.write(list(zip(hits, traces, strict=True)))
-    if timelines is not None:
-        timelines.finish()
-    return 2 if problems else int((timelines or rows).count == 0)
+    is_timeline = hit_format in TIMELINE_FORMATS
+    writer = TimelineWriter(hit_format) if is_timeline else HitTraceWriter(hit_format, describer)
+    with writer:
+        for hits in answers:
+            if hits and locator is None:
+                locator = library.locator(queries, rules)
+            traces: list[Trace | None] = locator.in_hits(hits, library.clip, leave_out) if locator else []
+            picks.take_traces(traces, are_hits=True)
+            if isinstance(writer, TimelineWriter):
+                writer.write(traces)
+            else:
+                writer.write(list(zip(hits, traces, strict=True)))
+    return 2 if problems else int(writer.count == 0)

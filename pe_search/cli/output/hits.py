@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from enum import StrEnum
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Self
 
+from pe_search import fields
 from pe_search.cli.output.messages import shown_path, shown_query
-from pe_search.cli.output.tables import PathTable
+from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
+from pe_search.cli.output.tables import PathTable, write_renderable
 from pe_search.clock import clock
 from pe_search.queries import Hit
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from pe_search.tasks.describing import Describer
 
 
 class HitFormat(StrEnum):
@@ -28,6 +28,7 @@ class HitFormat(StrEnum):
     JSONL = "jsonl"
     JSON = "json"
     CSV = "csv"
+    PARQUET = "parquet"
     AUDACITY = "audacity"
     RAVEN = "raven"
     REAPER = "reaper"
@@ -39,32 +40,54 @@ HIT_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability
 
 
 class HitWriter:
-    """Prints the hits of each query to stdout as they come.
+    """Prints the hits of each query to stdout as they come, in a `with` statement, at whose end all are printed.
 
     Args:
         hit_format: How to print them; none of those for spans.
         null: With `PATHS`, end each path with a NUL byte instead of a newline.
+        describer: What makes rows of hits, for other fields than the usual ones; not with `PATHS`.
 
     Attributes:
         count: How many hits were printed.
     """
 
-    def __init__(self, hit_format: HitFormat, *, null: bool = False) -> None:
+    def __init__(self, hit_format: HitFormat, *, null: bool = False, describer: Describer | None = None) -> None:
         self.count = 0
         self._format = hit_format
         self._null = null
-        self._rows = Rows(HIT_FIELDS, as_csv=hit_format is HitFormat.CSV)
+        self._describer = describer
+        self._end = ExitStack()
+        shown = fields.named(HIT_FIELDS, fields.HIT_FIELDS) if describer is None else describer.fields
+        self._columns = columns_of(shown)
+        self._has_rows = hit_format not in (HitFormat.TABLE, HitFormat.PATHS)
+        self._rows = row_writer(self._columns, hit_format.value) if self._has_rows else None
+
+    def __enter__(self) -> Self:
+        if self._rows is not None:
+            self._end.enter_context(self._rows)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.__exit__(*error)  # type: ignore[arg-type]
 
     def write(self, hits: Sequence[Hit]) -> None:
         """Print the hits of one query."""
-        if self._format is HitFormat.TABLE:
-            _write_table(hits)
+        if self._rows is not None:
+            self._rows.write_all(self._values(hits))
         elif self._format is HitFormat.PATHS:
             write_paths((hit.path for hit in hits), null=self._null)
-        else:
-            self._rows.write_all(hit.to_dict().values() for hit in hits)
+        elif self._describer is None:
+            _write_table(hits)
+        elif hits:
+            write_title(hits[0].query)
+            with TableRows(self._columns) as rows:
+                rows.write_all(self._values(hits))
         sys.stdout.buffer.flush()
         self.count += len(hits)
+
+    def _values(self, hits: Sequence[Hit]) -> Iterator[Iterable[object]]:
+        described = (hit.to_dict() for hit in hits) if self._describer is None else self._describer.rows(hits)
+        return (row.values() for row in described)
 
 
 def _write_table(hits: Sequence[Hit]) -> None:
@@ -73,6 +96,13 @@ def _write_table(hits: Sequence[Hit]) -> None:
         for hit in hits:
             add_hit(table, hit)
         table.write()
+
+
+def write_title(query: str) -> None:
+    """Write the name of a query above its hits."""
+    from rich.text import Text
+
+    write_renderable(Text(shown_query(query), style="bold"))
 
 
 def hit_table(query: str) -> PathTable:
@@ -114,43 +144,3 @@ def style_of(probability: float) -> str | None:
 def times(start_s: float, end_s: float) -> str:
     """From when to when, for people."""
     return f"{clock(start_s)}–{clock(end_s)}"
-
-
-def write_paths(paths: Iterable[Path], *, null: bool = False) -> None:
-    """Write one path on each line, byte for byte; with `null`, each ends with a NUL byte instead."""
-    sys.stdout.buffer.writelines(os.fsencode(path) + (b"\0" if null else b"\n") for path in paths)
-
-
-class Rows:
-    """Rows on stdout: JSON Lines, or CSV below a header. Paths in them may hold bytes that are not UTF-8.
-
-    Args:
-        fields: What each row has.
-        as_csv: Whether to write CSV.
-    """
-
-    def __init__(self, fields: Sequence[str], *, as_csv: bool) -> None:
-        self._fields = fields
-        self._as_csv = as_csv
-        self._has_header = False
-
-    def write_all(self, rows: Iterable[Iterable[object]]) -> None:
-        """Write some rows, which may be none; the header of CSV comes with the first of them."""
-        out = sys.stdout.buffer
-        if self._as_csv and not self._has_header:
-            write_csv_row(self._fields, out)
-            self._has_header = True
-        for values in rows:
-            if self._as_csv:
-                write_csv_row([json.dumps(value) if isinstance(value, bool) else value for value in values], out)
-            else:
-                # ASCII only, so that a name that is not UTF-8 survives: its bytes become lone surrogates (PEP 383).
-                out.write(json.dumps(dict(zip(self._fields, values, strict=True))).encode("ascii") + b"\n")
-
-
-def write_csv_row(values: Sequence[object], out: BinaryIO) -> None:
-    """Write one line, whose paths may hold bytes that are not UTF-8."""
-    line = io.StringIO()
-    # The writer quotes only those line ends that it uses itself, so it is left to use both.
-    csv.writer(line, lineterminator="\r\n").writerow(values)
-    out.write(line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n")

@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
-from pe_search.cli.output.hits import HitFormat, write_csv_row
+from pe_search.cli.output.hits import HitFormat
+from pe_search.cli.output.rows import write_csv_row
 from pe_search.errors import PeSearchError
 from pe_search.queries import Span, Trace
 
@@ -43,6 +44,8 @@ Heard = tuple[str, Span]
 class TimelineWriter:
     """Prints spans to stdout for another program, clip after clip, those of one clip in order of time.
 
+    In a `with` statement, at whose end it prints.
+
     Nothing is printed before all spans are known, because a table of one clip that turns out to be of several is no
     table.
 
@@ -58,6 +61,13 @@ class TimelineWriter:
         self._format = timeline_format
         self._heard: dict[Path, list[Heard]] = {}
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._finish()
+
     def write(self, traces: Iterable[Trace | None]) -> None:
         """Take some traces; those of one clip need not come together. None is for a clip that can't be listened to.
 
@@ -71,8 +81,7 @@ class TimelineWriter:
         # At once, since the next clip may take hours.
         _refuse_what_has_no_room(self._heard, self._format)
 
-    def finish(self) -> None:
-        """Print it all."""
+    def _finish(self) -> None:
         for marks in self._heard.values():
             marks.sort(key=lambda mark: (mark[1].start_s, mark[1].end_s))
         out = sys.stdout.buffer

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
 
-from pe_search.cli.output.hits import (
-    HIT_FIELDS,
-    HitFormat,
-    Rows,
-    add_hit,
-    hit_table,
-    style_of,
-    times,
-    write_paths,
-)
+from pe_search import fields
+from pe_search.cli.output.hits import HIT_FIELDS, HitFormat, add_hit, hit_table, style_of, times, write_title
 from pe_search.cli.output.messages import printable, shown_path
+from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import strip_room, with_path, write_renderable
+from pe_search.parquet import Column
 from pe_search.queries import Hit, Span, Trace
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.measure import Measurement
 
+    from pe_search.tasks.describing import Describer
+
 _SPAN_FIELDS = ("start_s", "end_s", "probability")
-_SPAN_COLUMNS = tuple(f"span_{field}" for field in _SPAN_FIELDS)
-_TRACE_FIELDS = ("query", "path", *_SPAN_FIELDS)
+_SPAN_COLUMNS = [Column(f"span_{field}", fields.Kind.NUMBER) for field in _SPAN_FIELDS]
+_TRACE_COLUMNS = [
+    *(Column(name, fields.Kind.TEXT) for name in ("query", "path")),
+    *(Column(name, fields.Kind.NUMBER) for name in _SPAN_FIELDS),
+]
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _ASCII = " .:-=+*#"
 
 
 class TraceWriter:
-    """Prints the spans of each clip to stdout as they come.
+    """Prints the spans of each clip to stdout as they come, in a `with` statement, at whose end all are printed.
 
     Args:
         trace_format: How to print them; none of those for other programs. `PATHS` prints each clip once in which
@@ -47,67 +47,93 @@ class TraceWriter:
         self.count = 0
         self._format = trace_format
         self._null = null
-        self._rows = Rows(_TRACE_FIELDS, as_csv=trace_format is HitFormat.CSV)
+        self._end = ExitStack()
+        has_rows = trace_format not in (HitFormat.PATHS, HitFormat.TABLE)
+        self._rows = row_writer(_TRACE_COLUMNS, trace_format.value) if has_rows else None
+
+    def __enter__(self) -> Self:
+        if self._rows is not None:
+            self._end.enter_context(self._rows)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.__exit__(*error)  # type: ignore[arg-type]
 
     def write(self, traces: Sequence[Trace]) -> None:
         """Print the traces of one clip."""
         heard = [trace for trace in traces if trace.spans]
-        if self._format is HitFormat.PATHS:
-            write_paths((trace.path for trace in heard[:1]), null=self._null)
-        elif self._format is HitFormat.TABLE:
-            for trace in heard:
-                _write_trace(trace)
-        else:
+        if self._rows is not None:
             self._rows.write_all(
                 (trace.query, str(trace.path), *_span_values(span)) for trace in heard for span in trace.spans
             )
+        elif self._format is HitFormat.PATHS:
+            write_paths((trace.path for trace in heard[:1]), null=self._null)
+        else:
+            for trace in heard:
+                _write_trace(trace)
         self.count += sum(len(trace.spans) for trace in heard)
         sys.stdout.buffer.flush()
-
-    def finish(self) -> None:
-        """Print what CSV has even if no clip could be listened to: its header."""
-        if self._format is HitFormat.CSV:
-            self._rows.write_all(())
-            sys.stdout.buffer.flush()
 
 
 class HitTraceWriter:
     """Prints the hits of each query to stdout as they come, each with its spans.
 
-    JSON Lines have one more key, `spans`: a list, or null where the clip could not be listened to. CSV has a row for
-    each span, and one with empty fields for a hit without.
+    In a `with` statement, at whose end all are printed. JSON Lines have one more key, `spans`: a list, or null where
+    the clip could not be listened to. CSV, Parquet and tables of other fields have a row for each span, and one without
+    a span for a hit in which nothing is heard.
 
     Args:
         hit_format: How to print them; not `PATHS`, which has no place for spans, and none of those for other programs.
+        describer: What makes rows of hits, for other fields than the usual ones.
 
     Attributes:
         count: How many hits were printed.
     """
 
-    def __init__(self, hit_format: HitFormat) -> None:
+    def __init__(self, hit_format: HitFormat, describer: Describer | None = None) -> None:
         self.count = 0
         self._format = hit_format
-        self._as_csv = hit_format is HitFormat.CSV
-        self._rows = Rows((*HIT_FIELDS, *(_SPAN_COLUMNS if self._as_csv else ("spans",))), as_csv=self._as_csv)
+        self._describer = describer
+        self._end = ExitStack()
+        shown = fields.named(HIT_FIELDS, fields.HIT_FIELDS) if describer is None else describer.fields
+        more = [Column("spans", fields.Kind.TEXT)] if hit_format is HitFormat.JSONL else _SPAN_COLUMNS
+        self._columns = [*columns_of(shown), *more]
+        is_table = hit_format is HitFormat.TABLE
+        self._rows = None if is_table else row_writer(self._columns, hit_format.value)
+
+    def __enter__(self) -> Self:
+        if self._rows is not None:
+            self._end.enter_context(self._rows)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.__exit__(*error)  # type: ignore[arg-type]
 
     def write(self, hits: Sequence[tuple[Hit, Trace | None]]) -> None:
         """Print the hits of one query, each with its trace."""
-        if self._format is HitFormat.TABLE:
+        if self._rows is not None:
+            self._rows.write_all(self._values(hits))
+        elif self._describer is None:
             _write_hits(hits)
-        else:
-            self._rows.write_all(row for hit, trace in hits for row in self._rows_of(hit, trace))
+        elif hits:
+            write_title(hits[0][0].query)
+            with TableRows(self._columns) as rows:
+                rows.write_all(self._values(hits))
         sys.stdout.buffer.flush()
         self.count += len(hits)
 
-    def _rows_of(self, hit: Hit, trace: Trace | None) -> Iterator[tuple[object, ...]]:
-        heard = None if trace is None else [_span_values(span) for span in trace.spans]
-        values = hit.to_dict().values()
-        if not self._as_csv:
-            yield *values, None if heard is None else [dict(zip(_SPAN_FIELDS, one, strict=True)) for one in heard]
-        else:
-            blank: Sequence[tuple[object, ...]] = [("",) * len(_SPAN_COLUMNS)]
-            for one in heard or blank:
-                yield *values, *one
+    def _values(self, hits: Sequence[tuple[Hit, Trace | None]]) -> Iterator[tuple[object, ...]]:
+        ranked = [hit for hit, _ in hits]
+        described = (hit.to_dict() for hit in ranked) if self._describer is None else self._describer.rows(ranked)
+        for (_, trace), row in zip(hits, described, strict=True):
+            heard = None if trace is None else [_span_values(span) for span in trace.spans]
+            values = row.values()
+            if self._format is HitFormat.JSONL:
+                yield *values, None if heard is None else [dict(zip(_SPAN_FIELDS, one, strict=True)) for one in heard]
+            else:
+                nothing: Sequence[tuple[object, ...]] = [(None,) * len(_SPAN_COLUMNS)]
+                for one in heard or nothing:
+                    yield *values, *one
 
 
 def _span_values(span: Span) -> tuple[float, float, float]:
