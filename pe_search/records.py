@@ -185,6 +185,29 @@ class Content:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether what a word means is heard in a stretch of a content.
+
+    Attributes:
+        word: The word, with its `@`.
+        digest: Of the content.
+        start_s: From when.
+        end_s: To when.
+        verdict: `yes`, `no` or `unsure`.
+        judged_by: Who judged: the name of a user of the system.
+        judged_at_s: When, in seconds since the epoch.
+    """
+
+    word: str
+    digest: bytes
+    start_s: float
+    end_s: float
+    verdict: str
+    judged_by: str
+    judged_at_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """A clip that can't be indexed until its file changes, with the reason."""
 

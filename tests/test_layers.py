@@ -27,6 +27,7 @@ FLOORS: list[set[str]] = [
     {"tasks"},
     {"spans"},
     {"search"},
+    {"learning"},
     {"model"},
     {"embedding"},
     {"audio", "pe_audio", "store"},

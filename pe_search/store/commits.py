@@ -18,7 +18,7 @@ from pe_search.store.schema import LARGEST_VALUE, checked, checksum, facts_as_js
 _CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
 
 # Tables whose rows nothing else counts.
-_COUNTED = ("left_out", "roots", "tags", "zones")
+_COUNTED = ("left_out", "roots", "tags", "zones", "words", "judgements")
 _COMMITS = "commits"
 
 

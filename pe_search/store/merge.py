@@ -10,6 +10,7 @@ from pathlib import Path
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content
 from pe_search.store.facts import read_tags, read_zones, write_tags, write_zones
+from pe_search.store.judgements import read_judgements, read_words, write_judgements, write_words
 from pe_search.store.manifest import Manifest
 from pe_search.store.roots import read_roots, write_roots
 from pe_search.store.store import Store
@@ -53,6 +54,10 @@ def merge(store: Store, other: Store) -> int:
         write_roots(store.catalog, [root for root in arriving if os.path.lexists(root.path)])
         tags = read_tags(other.catalog).items()
         write_tags(store.catalog, added=[(digest, tag) for digest, those in tags for tag in those], removed=())
+        write_words(store.catalog, {**read_words(other.catalog), **read_words(store.catalog)})
+        # Of two judgements of one stretch, the later one stays.
+        judged = [*read_judgements(store.catalog), *read_judgements(other.catalog)]
+        write_judgements(store.catalog, sorted(judged, key=lambda one: one.judged_at_s))
         write_zones(store.catalog, {**read_zones(other.catalog), **read_zones(store.catalog)})
     store.catalog.drop_unused_contents()
     store.finder.refresh()

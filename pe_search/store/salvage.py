@@ -13,13 +13,14 @@ from pathlib import Path
 
 from pe_search.drafts import draft_folder
 from pe_search.errors import StoreError
-from pe_search.records import Content
+from pe_search.records import Content, Judgement
 from pe_search.store.catalog import Catalog
 from pe_search.store.checking import find_damage
 from pe_search.store.conversion import converted_fields
 from pe_search.store.database import is_damage, open_database
 from pe_search.store.facts import write_tags, write_zones
 from pe_search.store.files import CATALOG_FILE, MANIFEST_FILE
+from pe_search.store.judgements import write_judgements, write_words
 from pe_search.store.lock import WriterLock
 from pe_search.store.manifest import (
     Manifest,
@@ -45,7 +46,9 @@ from pe_search.store.rescued import (
 from pe_search.store.roots import write_roots
 from pe_search.store.schema import (
     FORMAT_VERSION,
+    JUDGEMENT,
     TAG,
+    WORD,
     ZONE,
     checked,
     expected_schema,
@@ -212,6 +215,8 @@ def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
             write_roots(catalog, roots_in(db, version))
             write_tags(catalog, added=kept_in(db, version, "tags", TAG), removed=())
             write_zones(catalog, {path_of(name): zone for name, zone in kept_in(db, version, "zones", ZONE)})
+            write_words(catalog, dict(kept_in(db, version, "words", WORD)))
+            write_judgements(catalog, (Judgement(*row) for row in kept_in(db, version, "judgements", JUDGEMENT)))
             catalog.drop_unused_contents()
             saved = catalog.holdings().clips
         damaged = _place_for_damaged(path)

@@ -98,8 +98,8 @@ CREATE TABLE roots (
     passed_over TEXT NOT NULL,
     checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
--- How many rows these tables have: `left_out` and `roots`, from format 5 on `tags` and `zones`. There it also has how
--- many commits there were.
+-- How many rows these tables have: `left_out` and `roots`; from format 5 on, all that the user said; and how many
+-- commits there were.
 CREATE TABLE counts (
     name TEXT PRIMARY KEY,
     rows INTEGER NOT NULL,
@@ -118,6 +118,25 @@ CREATE TABLE tags (
     tag TEXT NOT NULL,
     checksum INTEGER NOT NULL,
     PRIMARY KEY (digest, tag)
+) WITHOUT ROWID;
+-- The words that the user teaches: what each starts from, and what was judged. By digest and times, in seconds, so that
+-- judgements outlive moves and another checkpoint.
+CREATE TABLE words (
+    word TEXT PRIMARY KEY,
+    text TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE judgements (
+    word TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    start_s REAL NOT NULL,
+    end_s REAL NOT NULL,
+    -- yes, no or unsure.
+    verdict TEXT NOT NULL,
+    judged_by TEXT NOT NULL,
+    judged_at_s INTEGER NOT NULL,
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (word, digest, start_s, end_s)
 ) WITHOUT ROWID;
 -- In which zone the clips at or below a path were recorded, as the user says.
 CREATE TABLE zones (
@@ -195,6 +214,8 @@ CREATE INDEX clips_by_content ON clips(content_id);
 FACTS = "content_id, facts, checksum"
 TAG = "digest, tag, checksum"
 ZONE = "path, zone, checksum"
+WORD = "word, text, checksum"
+JUDGEMENT = "word, digest, start_s, end_s, verdict, judged_by, judged_at_s, checksum"
 FORMAT_VERSION = max(SCHEMAS)
 OLDEST_FORMAT = min(SCHEMAS)
 
