@@ -211,7 +211,12 @@ def _by_name(*fields: Field) -> Mapping[str, Field]:
 CLIP_FIELDS = _by_name(_PATH, *_OF_CLIPS, _COPIES)
 """Of the clips of a store, by name."""
 
-HIT_FIELDS = _by_name(_of_hit("query", Kind.TEXT, lambda hit: hit.query), *_RANKED, *_OF_CLIPS, _COPIES)
+_RANKS = (
+    _of_hit("sound_rank", Kind.WHOLE, lambda hit: hit.sound_rank),
+    _of_hit("words_rank", Kind.WHOLE, lambda hit: hit.words_rank),
+)
+
+HIT_FIELDS = _by_name(_of_hit("query", Kind.TEXT, lambda hit: hit.query), *_RANKED, *_RANKS, *_OF_CLIPS, _COPIES)
 """Of hits, by name."""
 
 LABEL_FIELDS = _by_name(_of_hit("label", Kind.TEXT, lambda hit: hit.query), *_RANKED, *_OF_CLIPS)

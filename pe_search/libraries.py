@@ -109,7 +109,12 @@ class Libraries(Library):
         self.open()
         if request.fdr is not None:
             raise QueryError("fdr compares hits with the rest of one store, and can't be used with several stores.")
-        return merge_answers([one.answers(request, memory=memory, check=check) for one in self.stores], request, self)
+        part = self.part_of(request)
+        return merge_answers([one.answers(part, memory=memory, check=check) for one in self.stores], request, self)
+
+    def part_of(self, request: Request) -> Request:
+        """What each store is asked, so that the answers can be merged."""
+        return replace(request, is_part=True)
 
     def merged(self, found: Sequence[Iterator[Sequence[Hit]]], request: Request) -> Iterator[Sequence[Hit]]:
         """The hits of each query in turn, of what each of the stores has for it."""

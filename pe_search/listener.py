@@ -287,12 +287,12 @@ class Listener:
         """Copy a clip into an existing folder, as `Keeper.copy`."""
         return self._keeper(folder).copy(expanded(Path(path)))
 
-    def cut(self, path: PathLike, spans: Iterable[Span], folder: PathLike) -> list[Path]:
-        """Cut spans of a clip into FLAC files in an existing folder, as `Keeper.cut`."""
+    def cut(self, path: PathLike, spans: Iterable[Span | Hit], folder: PathLike) -> list[Path]:
+        """Cut spans of a clip, or hits, into FLAC files in an existing folder, as `Keeper.cut`."""
         return self._keeper(folder).cut(expanded(Path(path)), spans, self.hearing.track)
 
-    def cut_wav(self, path: PathLike, span: Span, file: PathLike) -> None:
-        """Write a span of a clip into a WAV file, slowed down if the listener slows clips down.
+    def cut_wav(self, path: PathLike, span: Span | Hit, file: PathLike) -> None:
+        """Write a span of a clip, or a hit, into a WAV file, slowed down if the listener slows clips down.
 
         Raises:
             AudioError: If the clip can't be read.

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # sounds. At 0.97 fewer copies are missed, but many recordings of one kind of sound are as near to each other.
 SAME_FROM_COSINE = 0.99
 
+# So many of the best clips by sound, and as many by words, count where the two are fused; or `Request.k` if it is more.
+FUSED_FROM_EACH = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -73,6 +76,11 @@ class Query:
     def references(self) -> tuple[Reference, ...]:
         """All audio that it is compared with."""
         return (*self.like, *self.unlike)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is a sound that it looks for."""
+        return bool(self.texts or self.plus or self.like)
 
     @property
     def name(self) -> str:
@@ -141,6 +149,11 @@ class Request:
             may have audio. None keeps all hits.
         exact: Whether to search all windows of a large store.
         filters: Which clips may be hits.
+        words: What clips have in their names, folders, tags and descriptions, as `words.read_words` has it. Hits are
+            ranked by sound and by words, see `search.fusing`; by words alone if the one query asks for no sound. Clips
+            with an excluded word are no hits. Empty for sound alone.
+        is_part: Whether this goes to one of several stores, whose answers are merged: with words, an answer has all
+            that counts in the fusion, and not the best `k` of it.
     """
 
     queries: tuple[Query, ...]
@@ -151,6 +164,8 @@ class Request:
     fdr: float | None = None
     exact: bool = False
     filters: Filters = Filters()
+    words: str = ""
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +240,8 @@ class Answer:
         outstanding: How many of them stand out, as `Request.fdr` says; all if it is None. The hits are those that have
             enough probability.
         embedding: What was embedded for all queries of the request together.
+        named: How many clips the words gave, of those with the same bytes one; at most `k`, or `FUSED_FROM_EACH` beside
+            a sound. None without words.
     """
 
     query: str
@@ -233,6 +250,7 @@ class Answer:
     matches: int
     outstanding: int
     embedding: EmbeddingEffort
+    named: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +258,18 @@ class Hit:
     """One ranked answer to a query.
 
     Attributes:
-        query: The name of the query.
+        query: The name of the query; of words alone, the words.
         rank: 1 for the best.
-        score: Inner product of the audio and text embeddings; of a query of several parts see `composing.Aim`.
-        probability: `sigmoid(score * logit_scale + logit_bias)` with the checkpoint's own two parameters.
+        start_s: Of the window; of a hit of words alone, of the clip.
+        end_s: Likewise.
+        score: Inner product of the audio and text embeddings; of a query of several parts see `composing.Aim`. None if
+            words alone were asked for.
+        probability: `sigmoid(score * logit_scale + logit_bias)` with the checkpoint's own two parameters; likewise.
         spans: When in the window the query is heard; None if this was not asked, or the clip can't be read.
         copies: Other clips with the same bytes, in order of path.
+        sound_rank: Its place by sound alone, from 1. None if it is not among the first, has too little probability, or
+            no words were asked for.
+        words_rank: Its place by words alone, likewise; None if they are not in it.
     """
 
     query: str
@@ -253,13 +277,19 @@ class Hit:
     path: Path
     start_s: float
     end_s: float
-    score: float
-    probability: float
+    score: float | None
+    probability: float | None
     spans: tuple[Span, ...] | None = None
     copies: tuple[Path, ...] = ()
+    sound_rank: int | None = None
+    words_rank: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Its fields without spans and copies, as JSON Lines, CSV and HTTP have them. Times are rounded."""
+        """Its fields without spans and copies, as JSON Lines, CSV and HTTP have them. Times are rounded.
+
+        The two ranks are there if words were asked for.
+        """
+        ranks = {"sound_rank": self.sound_rank, "words_rank": self.words_rank}
         return {
             "query": self.query,
             "rank": self.rank,
@@ -268,6 +298,7 @@ class Hit:
             "end_s": round(self.end_s, 6),
             "score": self.score,
             "probability": self.probability,
+            **(ranks if any(ranks.values()) else {}),
         }
 
 

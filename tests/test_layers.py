@@ -33,6 +33,7 @@ FLOORS: list[set[str]] = [
     {"audio", "pe_audio", "store"},
     {"parquet"},
     {"fields"},
+    {"words"},
     {"filters", "naming", "recorded", "reports"},
     {"clock", "directories", "drafts", "errors", "probability", "queries", "records"},
 ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pe_search.queries import Answer, EmbeddingEffort, Hit, Request, SearchEffort
+from pe_search.search.fusing import in_order, most_of_each
 
 if TYPE_CHECKING:
     from pe_search.records import Clip
@@ -44,28 +46,60 @@ def merge_answers(found: Sequence[Iterator[Answer]], request: Request, clips: Cl
                 texts_embedded=sum(answer.embedding.texts_embedded for answer in answers),
                 windows_embedded=sum(answer.embedding.windows_embedded for answer in answers),
             ),
+            named=sum(answer.named or 0 for answer in answers) if request.words else None,
         )
 
 
 def merge_hits(found: Iterable[Sequence[Hit]], request: Request, clips: Clips) -> tuple[Hit, ...]:
     """The best hits of one query from several stores. Clips of the same bytes are one hit, as in one store.
 
+    With words, the stores were asked for parts (`Request.is_part`). Their rankings by sound become one by score. BM25
+    depends on what else is in a store, so their rankings by words become one by rank: the first of each store come
+    first, in order of path, then the second ones. Then both are fused as in one store.
+
     Args:
         found: The hits of each store.
         request: What was asked of each.
         clips: Of all stores.
     """
-    best: dict[object, Hit] = {}
-    for hit in sorted(
-        (hit for hits in found for hit in hits), key=lambda hit: (-hit.score, bytes(hit.path), hit.start_s)
-    ):
+    alike: dict[_Key, list[Hit]] = {}
+    content_of: dict[Path, object] = {}
+    for hit in sorted((hit for hits in found for hit in hits), key=_by_sound):
         held = clips.clip(hit.path)
+        content_of[hit.path] = hit.path if held is None else held[1]
         place = (hit.start_s, hit.end_s) if request.all_windows else None
-        key = (hit.path if held is None else held[1], place)
-        before = best.get(key)
-        if before is None:
-            best[key] = hit
-        else:
-            copies = dict.fromkeys((*before.copies, hit.path, *hit.copies))
-            best[key] = replace(before, copies=tuple(path for path in copies if path != before.path))
-    return tuple(replace(hit, rank=rank) for rank, hit in enumerate(list(best.values())[: request.k], start=1))
+        alike.setdefault((content_of[hit.path], place), []).append(hit)
+    if not request.words:
+        best = [_as_one(hits[0], hits) for hits in alike.values()]
+        return tuple(replace(hit, rank=rank) for rank, hit in enumerate(best[: request.k], start=1))
+    most = most_of_each(request.k)
+    by_sound = [key for key, hits in alike.items() if any(hit.sound_rank for hit in hits)][:most]
+    named = sorted((hit for hits in alike.values() for hit in hits if hit.words_rank), key=_by_words)
+    contents = dict.fromkeys(content_of[hit.path] for hit in named)
+    sound_ranks = {key: rank for rank, key in enumerate(by_sound, start=1)}
+    words_ranks = {content: rank for rank, content in enumerate(list(contents)[:most], start=1)}
+    hits = []
+    for key, those in alike.items():
+        ranks = sound_ranks.get(key), words_ranks.get(key[0])
+        if any(ranks):
+            # Of clips of the same bytes, the one that has the words stands for all.
+            first = those[0] if ranks[1] is None else min(those, key=_by_words)
+            hits.append(replace(_as_one(first, those), sound_rank=ranks[0], words_rank=ranks[1]))
+    return in_order(hits, request.k)
+
+
+_Key = tuple[object, tuple[float, float] | None]
+
+
+def _by_sound(hit: Hit) -> tuple[float, bytes, float]:
+    return -(hit.score or 0.0), bytes(hit.path), hit.start_s
+
+
+def _by_words(hit: Hit) -> tuple[float, bytes]:
+    return hit.words_rank or math.inf, bytes(hit.path)
+
+
+def _as_one(first: Hit, those: Iterable[Hit]) -> Hit:
+    """One hit for those of clips of the same bytes."""
+    paths = dict.fromkeys(path for hit in those for path in (hit.path, *hit.copies))
+    return replace(first, copies=tuple(sorted(paths.keys() - {first.path}, key=bytes)))

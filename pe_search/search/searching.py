@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from pe_search.embedding import TextEmbedder, WindowEmbedder
 from pe_search.probability import probabilities
-from pe_search.queries import Answer, EmbeddingEffort, Hit, Match, Request
-from pe_search.search.composing import compose
+from pe_search.queries import Answer, EmbeddingEffort, Hit, Match, Request, SearchEffort
+from pe_search.search.composing import Aim, compose
+from pe_search.search.fusing import fuse, most_of_each
 from pe_search.search.significance import Background
 from pe_search.store import Store
+from pe_search.store.words import Named, score_windows
+from pe_search.words import Words, read_words
 
 
 class TextMemory(Protocol):
@@ -100,20 +103,32 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
 
     Args:
         store: Made with the embedder's checkpoint.
-        embedder: Embeds what the queries are made of, all at once.
+        embedder: Embeds what the queries are made of, all at once. It isn't asked for words alone.
         request: What is asked.
 
     Raises:
         AudioError: If a reference can't be read, or ends before its place does.
+        QueryError: If the words can't be asked.
     """
+    words = read_words(request.words) if request.words else None
+    excluded = () if words is None else words.excluded
+    queries = [query for query in request.queries if query.has_sound or words is None]
+    aims = dict(zip(queries, compose(queries, store, embedder), strict=True)) if queries else {}
     background = None if request.fdr is None else Background(store, embedder, request.under)
-    for query, aim in zip(request.queries, compose(request.queries, store, embedder), strict=True):
+    most = request.k if words is None else most_of_each(request.k)
+    for query in request.queries:
+        if query not in aims:
+            assert words is not None
+            yield _by_words(store, words, request)
+            continue
+        aim = aims[query]
         found = store.finder.best_matches(
             aim.text,
-            request.k,
+            most,
             like=aim.like,
             under=request.under,
             filters=request.filters or None,
+            excluded=excluded,
             all_windows=request.all_windows,
             exact=request.exact,
         )
@@ -121,18 +136,45 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
         if background is not None and request.fdr is not None:
             scores = [match.score for match in found.best]
             outstanding = found.best[: background.standing_out(scores, query, aim, request.fdr)]
-        likely = [
-            (match, float(probability))
-            for match, probability in zip(outstanding, _probabilities(outstanding, store), strict=True)
-            if probability >= request.min_probability
-        ]
-        hits = tuple(
-            Hit(query.name, rank, match.path, match.start_s, match.end_s, match.score, probability, copies=match.copies)
-            for rank, (match, probability) in enumerate(likely, start=1)
-        )
-        yield Answer(query.name, hits, found.effort, len(found.best), len(outstanding), embedder.effort)
+        hits = _hits(query.name, outstanding, store, request.min_probability)
+        named: list[Named] | None = None
+        if words is not None:
+            with store.catalog.snapshot():
+                named = _named(store, words, request, most)
+                hits = fuse(hits, named, partial(_scored, store, query.name, aim, request), request)
+        by_words = None if named is None else len(named)
+        yield Answer(query.name, hits, found.effort, len(found.best), len(outstanding), embedder.effort, by_words)
 
 
-def _probabilities(matches: Sequence[Match], store: Store) -> NDArray[np.float64]:
+def _by_words(store: Store, words: Words, request: Request) -> Answer:
+    """The answer to words alone, for which no model is needed."""
+    with store.catalog.snapshot():
+        named = _named(store, words, request, request.k)
+    hits = tuple(
+        Hit(request.words, rank, one.path, one.start_s, one.end_s, None, None, copies=one.copies, words_rank=rank)
+        for rank, one in enumerate(named, start=1)
+    )
+    return Answer(request.words, hits, SearchEffort(True, 0, 0), 0, 0, EmbeddingEffort(), len(named))
+
+
+def _named(store: Store, words: Words, request: Request, most: int | None) -> list[Named]:
+    # With words to exclude alone, none is named.
+    return store.finder.lookup.named(words, request.under, request.filters, most) if words.wanted else []
+
+
+def _scored(store: Store, name: str, aim: Aim, request: Request, named: Iterable[Named]) -> tuple[Hit, ...]:
+    """The best window of each of some clips, or all their windows."""
+    filters, all_windows = request.filters, request.all_windows
+    windows = score_windows(store.catalog, named, aim.text, aim.like, filters, all_windows=all_windows)
+    return _hits(name, windows, store)
+
+
+def _hits(name: str, matches: Sequence[Match], store: Store, least_probability: float = 0.0) -> tuple[Hit, ...]:
+    """The matches that are probable enough, in the same order."""
     scores = np.array([match.score for match in matches], np.float64)
-    return probabilities(scores, store.manifest.logit_scale, store.manifest.logit_bias)
+    found = probabilities(scores, store.manifest.logit_scale, store.manifest.logit_bias)
+    likely = [(match, float(one)) for match, one in zip(matches, found, strict=True) if one >= least_probability]
+    return tuple(
+        Hit(name, rank, match.path, match.start_s, match.end_s, match.score, probability, copies=match.copies)
+        for rank, (match, probability) in enumerate(likely, start=1)
+    )

@@ -80,7 +80,8 @@ def ask_or_search(library: Library, request: Request, on_problem: Callable[[Prob
     if isinstance(library, Libraries):
         # Now, so that stores that don't go together are refused before anything is searched.
         library.open()
-        return library.merged([ask_or_search(one, request, on_problem) for one in library.stores], request)
+        part = library.part_of(request)
+        return library.merged([ask_or_search(one, part, on_problem) for one in library.stores], request)
     served = ask(socket_path(socket_directory(), library.directory), request, on_problem)
     first = next(served, None)
     if first is None:

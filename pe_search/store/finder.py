@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pe_search.queries import Filters, Match, Matches
     from pe_search.store.lookup import Lookup
     from pe_search.store.windows import Subset
+    from pe_search.words import Word
 
 # How many windows to look for at first, for each match that is wanted; and how much wider to look when clips that show
 # once, or equal scores, or windows that are gone, leave the answer open.
@@ -89,6 +90,7 @@ class Finder:
         like: NDArray[np.float32] | None = None,
         under: Path | None = None,
         filters: Filters | None = None,
+        excluded: Sequence[Word] = (),
         all_windows: bool = False,
         exact: bool = False,
     ) -> Matches:
@@ -104,10 +106,12 @@ class Finder:
             like: float32 of shape (dimension,). All windows are gone through then, as if `exact`.
             under: A clip, or a folder that the clips must be below; absolute.
             filters: Which of the clips and windows may be matches.
+            excluded: Words that the clips don't have in their names and so on.
             all_windows: Whether a clip may show more than once.
             exact: Whether to go through all windows, however many there are.
         """
         k, exact = (sys.maxsize, True) if k is None else (k, exact)
+        wherein = under, filters, excluded
         index = self._index()
         if index is None and self._catalog.last_window_id() > _TAIL_WHILE_WRITING:
             # Training can wait for the next run; somebody is waiting for this answer.
@@ -115,9 +119,17 @@ class Finder:
                 self._make(None, with_lists=False)
             index = self._index()
         try:
-            return self._best_matches(index, query, like, k, (under, filters), all_windows, exact)
+            return self._best_matches(index, query, like, k, wherein, all_windows, exact)
         except _IndexDamagedError as error:
-            return self._best_matches(self._mended(str(error)), query, like, k, (under, filters), all_windows, exact)
+            return self._best_matches(self._mended(str(error)), query, like, k, wherein, all_windows, exact)
+
+    def subset(self, under: Path | None, filters: Filters | None, excluded: Sequence[Word] = ()) -> Subset | None:
+        """The windows below a path that pass filters, of clips without some words; None if all are meant."""
+        if filters or excluded:
+            from pe_search.queries import Filters
+
+            return self.lookup.subset(under, filters or Filters(), excluded)
+        return None if under is None else self._catalog.subset_under(under)
 
     def refresh(self) -> None:
         """Make the index again if many windows have come or gone since it was made.
@@ -162,7 +174,7 @@ class Finder:
         query: NDArray[np.float32],
         like: NDArray[np.float32] | None,
         k: int,
-        wherein: tuple[Path | None, Filters | None],
+        wherein: tuple[Path | None, Filters | None, Sequence[Word]],
         all_windows: bool,
         exact: bool,
     ) -> Matches:
@@ -173,7 +185,7 @@ class Finder:
             up_to = 0 if index is None else index.up_to
             if up_to > self._catalog.last_window_id():
                 raise _IndexDamagedError("it covers more windows than there ever were")
-            subset = self._subset(*wherein)
+            subset = self.subset(*wherein)
             among = None if subset is None else subset.ids
             tail_scores, tail_ids = self._tail(query, like, up_to, among)
             most = (0 if index is None else len(index)) + len(tail_ids)
@@ -203,12 +215,6 @@ class Finder:
                         self._compare_with_catalog(query, like, [match for match in matches[:k] if match[1] <= up_to])
                         return Matches(tuple(match for match, _ in matches[:k]), effort)
                 wanted *= _WIDENING
-
-    def _subset(self, under: Path | None, filters: Filters | None) -> Subset | None:
-        """The windows that are meant; None if all are."""
-        if filters is not None:
-            return self.lookup.subset(under, filters)
-        return None if under is None else self._catalog.subset_under(under)
 
     def _tail(
         self,

@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, TypeVar
 
 from pe_search.errors import StoreError
-from pe_search.filters import is_at, is_named, is_whole_in, local_s, period_s
-from pe_search.naming import category_of, words_in
-from pe_search.queries import Filters, Range
+from pe_search.filters import local_s
+from pe_search.naming import searchable
+from pe_search.queries import Filters
 from pe_search.records import IndexedClip
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import commit_number, name_of
 from pe_search.store.database import is_interrupt, open_database, open_in_memory
 from pe_search.store.files import LOOKUP_FILE
+from pe_search.store.finding import named_in, subset_in
 from pe_search.store.listing import COLUMNS, WITH_CONTENT, Known
 from pe_search.store.schema import make_tables, schema_made_by, schema_of
-from pe_search.store.windows import Subset, is_under, windows_from
+from pe_search.store.windows import Subset
+from pe_search.store.words import Named
+from pe_search.words import Word, Words
+
+T = TypeVar("T")
 
 _TABLES = """CREATE TABLE made_of (identity TEXT NOT NULL, commits INTEGER NOT NULL);
 CREATE TABLE clips (
@@ -48,6 +50,7 @@ CREATE TABLE clips (
     -- When it was recorded, as a clock on the wall showed it, in seconds from 1970.
     recorded_s REAL
 );
+CREATE INDEX clips_by_content ON clips(content_id);
 CREATE TABLE tags (
     tag TEXT NOT NULL,
     clip_id INTEGER NOT NULL,
@@ -57,6 +60,8 @@ CREATE VIRTUAL TABLE words USING fts5(
     name, folders, tags, said, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2'
 );
 """
+# Counts up whenever the words of clips are made otherwise, so that all are made again.
+_WORDS_VERSION = 1
 _BUSY_TIMEOUT_S = 30.0
 _ROWS_AT_ONCE = 1_024
 _STRETCHES = "(SELECT content_id AS of, min(id) AS first, max(id) AS last, count(*) AS held FROM windows GROUP BY 1)"
@@ -88,36 +93,57 @@ class Lookup:
         with self._catalog.snapshot(), self._current():
             pass
 
-    def subset(self, under: Path | None, filters: Filters) -> Subset:
+    def subset(self, under: Path | None, filters: Filters, excluded: Sequence[Word] = ()) -> Subset:
         """The windows that pass filters, of the clips at or below a path, or of all.
 
         Args:
             under: The path; absolute, or a name.
             filters: The filters.
+            excluded: Words that the clips don't have.
         """
-        with self._catalog.reading() as catalog, self._current() as db:
-            clips = list(_clips_passing(db, under, filters))
-            if not filters.has_time:
-                paths = {path for path, *_ in clips}
-                return Subset(_ids(catalog, clips), lambda path, _start_s: name_of(path) in paths)
-            recorded = {path: recorded_s for path, *_, recorded_s in clips}
+        return self._answer(lambda catalog, db: subset_in(catalog, db, under, filters, excluded))
 
-            def has(path: Path, start_s: float) -> bool:
-                return is_at(filters, recorded.get(name_of(path)), start_s)
+    def named(self, words: Words, under: Path | None, filters: Filters, most: int | None) -> list[Named]:
+        """The clips that have all words that are wanted and none that is excluded; those of the same bytes are one.
 
-            whole = [clip for clip in clips if is_whole_in(filters, clip[6], clip[5] or 0.0)]
-            parts = [clip for clip in clips if not is_whole_in(filters, clip[6], clip[5] or 0.0)]
-            partly: set[int] = set()
-            starts = windows_from(catalog, {content_id for _, content_id, *_ in parts})
-            for _, content_id, *_, recorded_s in parts:
-                partly |= {one for one, start_s in starts[content_id] if is_at(filters, recorded_s, start_s)}
-            return Subset(np.union1d(_ids(catalog, whole), np.array(sorted(partly), np.int64)), has)
+        They are ranked by BM25 over names, folders, tags and what files say of themselves, each with its own of the
+        `WEIGHTS`; equal ones by path.
+
+        Args:
+            words: At least one is wanted.
+            under: As in `subset`.
+            filters: As in `subset`; of a clip, a window has to pass.
+            most: How many at most; None for all.
+        """
+        return self._answer(lambda catalog, db: named_in(catalog, db, words, under, filters, most))
+
+    def _answer(self, ask: Callable[[sqlite3.Connection, sqlite3.Connection], T]) -> T:
+        """What is asked of the catalog and of the file that belongs to its commit."""
+        with self._catalog.reading() as catalog:
+            try:
+                with self._current() as db:
+                    return ask(catalog, db)
+            except sqlite3.DatabaseError as error:
+                if is_interrupt(error):
+                    raise
+                # The file is damaged where nobody looked before. If that is not it, it is the catalog.
+                self._drop()
+                with self._current() as db:
+                    return ask(catalog, db)
+
+    def _drop(self) -> None:
+        """Delete the file, so that it is made again; in memory, if it can't be deleted."""
+        self.close()
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError:
+            self._db = open_in_memory()
 
     @contextmanager
     def _current(self) -> Iterator[sqlite3.Connection]:
         """The file, of the commit that is being read, within a transaction."""
         with self._catalog.reading() as catalog:
-            identity, commits = self._catalog.identity, commit_number(catalog)
+            identity, commits = f"{self._catalog.identity} {_WORDS_VERSION}", commit_number(catalog)
             try:
                 db = self._opened(catalog, identity, commits)
             except (sqlite3.Error, StoreError, OSError) as error:
@@ -236,76 +262,8 @@ def _put(
     )
     db.executemany("INSERT INTO tags VALUES (?, ?)", ((tag, clip_id) for tag in clip.tags))
     said = (facts.title, facts.artist, facts.album, facts.comment, facts.description, facts.genre, *facts.keywords)
-    texts = (
-        _searchable(f"{clip.path.stem} {category_of(clip.path) or ''}"),
-        _searchable(" ".join(clip.path.parent.parts)),
-        _searchable(" ".join(clip.tags)),
-        _searchable(" ".join(filter(None, said))),
+    texts = (clip.path.name, " ".join(clip.path.parent.parts), " ".join(clip.tags), " ".join(filter(None, said)))
+    db.execute(
+        "INSERT INTO words (rowid, name, folders, tags, said) VALUES (?, ?, ?, ?, ?)",
+        (clip_id, *map(searchable, texts)),
     )
-    db.execute("INSERT INTO words (rowid, name, folders, tags, said) VALUES (?, ?, ?, ?, ?)", (clip_id, *texts))
-
-
-def _searchable(text: str) -> str:
-    """A text as it is, and the words in it that it does not part by itself: kick808 is kick and 808 too."""
-    whole = text.encode("utf-8", "replace").decode()
-    apart = dict.fromkeys(words_in(whole))
-    joined = set(whole.lower().split())
-    return " ".join([whole, *(word for word in apart if word not in joined)])
-
-
-def _clips_passing(
-    db: sqlite3.Connection, under: Path | None, filters: Filters
-) -> Iterator[tuple[bytes, int, int, int, int, float | None, float]]:
-    """Path, content, first and last window, number of windows, length and time of the clips that may pass."""
-    conditions, values = ["1"], list[object]()
-
-    def require(condition: str, *bounds: object) -> None:
-        conditions.append(condition)
-        values.extend(bounds)
-
-    ranges: dict[str, Range | None] = {
-        "length_s": filters.length_s,
-        "sample_rate_hz": filters.sample_rate_hz,
-        "channels": filters.channels,
-        "loudness_lufs": filters.loudness_lufs,
-        "bpm": filters.bpm,
-    }
-    for column, bounds in ranges.items():
-        if bounds is not None:
-            require(f"{column} IS NOT NULL")
-            for comparison, bound in zip((">=", "<="), bounds, strict=True):
-                if bound is not None:
-                    require(f"{column} {comparison} ?", bound)
-    for tag in filters.tags:
-        require("id IN (SELECT clip_id FROM tags WHERE tag = ?)", tag)
-    if filters.has_time:
-        first_s, before_s = period_s(filters)
-        require("recorded_s IS NOT NULL")
-        if first_s is not None:
-            require("recorded_s + ifnull(length_s, 0) >= ?", first_s)
-        if before_s is not None:
-            require("recorded_s < ?", before_s)
-    is_wanted = is_named(filters.names)
-    is_below = None if under is None else is_under(under)
-    columns = "path, content_id, first_id, last_id, windows, length_s, recorded_s"
-    for row in db.execute(f"SELECT {columns} FROM clips WHERE {' AND '.join(conditions)}", values):
-        if is_wanted(row[0]) and (is_below is None or is_below(row[0])):
-            yield row
-
-
-def _ids(
-    catalog: sqlite3.Connection, clips: list[tuple[bytes, int, int, int, int, float | None, float]]
-) -> NDArray[np.int64]:
-    """The windows of clips, ascending. Those of a long one may lie in several places, between others."""
-    together = {
-        (first_id, last_id) for _, _, first_id, last_id, windows, *_ in clips if last_id - first_id + 1 == windows
-    }
-    apart = {content_id for _, content_id, first_id, last_id, windows, *_ in clips if last_id - first_id + 1 != windows}
-    scattered = [one for places in windows_from(catalog, apart).values() for one, _ in places]
-    bounds = np.array(sorted(together), np.int64).reshape(-1, 2)
-    counts = bounds[:, 1] - bounds[:, 0] + 1
-    starts = np.repeat(
-        bounds[:, 0] - np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)[: len(counts)], counts
-    )
-    ids = starts + np.arange(int(counts.sum()))
-    return np.union1d(ids, np.array(scattered, np.int64)) if scattered else ids

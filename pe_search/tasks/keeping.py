@@ -15,7 +15,7 @@ from pe_search.audio.cut import cut
 from pe_search.audio.read import ClipReader
 from pe_search.drafts import draft_folder, drop_left_over, put_if_free
 from pe_search.errors import AudioError
-from pe_search.queries import Span
+from pe_search.queries import Hit, Span
 from pe_search.records import Hearing
 
 # A name may have 255 bytes, and a character up to four.
@@ -79,10 +79,10 @@ class Keeper:
             draft.chmod(mode)
             return self._put(draft, _shortened(path.stem), path.suffix)
 
-    def cut(self, path: Path, spans: Iterable[Span], track: int = 1) -> list[Path]:
-        """Cut spans out of a clip into FLAC files.
+    def cut(self, path: Path, spans: Iterable[Span | Hit], track: int = 1) -> list[Path]:
+        """Cut spans, or hits, out of a clip into FLAC files.
 
-        Their names say the clip, the times and the probability: `walk_12.40-14.00s_0.93.flac`.
+        Their names say the clip, the times and the probability, if there is one: `walk_12.40-14.00s_0.93.flac`.
 
         Returns:
             Where each is, in order.
@@ -100,14 +100,8 @@ class Keeper:
                     cut(reader, zip(places, drafts, strict=True))
                 except OSError as error:
                     raise OSError(error.errno, error.strerror, str(self._folder)) from error
-            return [
-                self._put(
-                    draft,
-                    _shortened(path.stem) + f"_{span.start_s:.2f}-{span.end_s:.2f}s_{span.probability:.2f}",
-                    ".flac",
-                )
-                for span, draft in zip(spans, drafts, strict=True)
-            ]
+            stem = _shortened(path.stem)
+            return [self._put(draft, stem + _named(span), ".flac") for span, draft in zip(spans, drafts, strict=True)]
 
     def _put(self, draft: Path, stem: str, suffix: str) -> Path:
         """Give a draft the first name that is free, unless a file with its very bytes has such a name."""
@@ -140,6 +134,11 @@ class Keeper:
 def _digest(path: Path) -> bytes:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").digest()
+
+
+def _named(span: Span | Hit) -> str:
+    probability = "" if span.probability is None else f"_{span.probability:.2f}"
+    return f"_{span.start_s:.2f}-{span.end_s:.2f}s{probability}"
 
 
 def _shortened(stem: str) -> str:

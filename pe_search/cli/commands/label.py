@@ -161,8 +161,8 @@ def label(
         best: list[Hit] = []
 
         def likely(hits: Sequence[Hit]) -> list[Hit]:
-            best[:] = [max([*best, hits[0]], key=lambda hit: hit.probability)]
-            return [hit for hit in hits if hit.probability >= min_probability]
+            best[:] = [max([*best, hits[0]], key=_probability)]
+            return [hit for hit in hits if _probability(hit) >= min_probability]
 
         describer = None if shown is None else listener.describer(shown, are_of_files=True)
         with output_to(output):
@@ -174,6 +174,12 @@ def label(
             nearest = f"{best[0].query} with {best[0].probability:.2f} in {shown_path(best[0].path)}"
             say(f"pe-search: no label has a probability of {min_probability:g} or more; the best is {nearest}")
         raise typer.Exit(1)
+
+
+def _probability(label: Hit) -> float:
+    """That of a label, which always has one."""
+    assert label.probability is not None
+    return label.probability
 
 
 def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:
@@ -258,7 +264,7 @@ def _write_table(labelled: Iterable[Sequence[Hit]]) -> None:
     for best, *others in labelled:
         label = Text(printable(best.query), style="bold")
         for hit in others:
-            if hit.probability >= _LIKELY:
+            if _probability(hit) >= _LIKELY:
                 label.append(f", {printable(hit.query)} {hit.probability:.2f}", style="not bold dim")
         when = times(best.start_s, best.end_s)
         table.add_row(f"{best.probability:.2f}", when, label, shown_path(best.path))

@@ -82,14 +82,22 @@ class AnswerPrinter:
             say_odd_texts(self.library, list(dict.fromkeys(_texts_of(request))), "--minus")
         picks = self.picks()
         describer = None if self.fields is None else self.library.describer(self.fields)
+        with_words = bool(request.words)
         # With `:like`, a conversation has a query in which there is nothing to listen for.
         if self.spans and all(query.texts or query.plus for query in request.queries):
             rules = self.rules_at(self.library.hearing.speed)
             status = write_hits_with_spans(
-                self.library, found, request.queries, rules, self.hit_format, picks, describer=describer
+                self.library,
+                found,
+                request.queries,
+                rules,
+                self.hit_format,
+                picks,
+                describer=describer,
+                with_words=with_words,
             )
         else:
-            with HitWriter(self.hit_format, null=self.null, describer=describer) as writer:
+            with HitWriter(self.hit_format, null=self.null, describer=describer, with_words=with_words) as writer:
                 for hits in found:
                     picks.take_hits(hits, self.library.check_unchanged)
                     writer.write(hits)
@@ -120,8 +128,10 @@ class AnswerPrinter:
         if self.is_to_explain:
             # A server tells hits alone.
             self.library.open()
-            here = [_hits_of(one.answers(request), kept) for one, kept in zip(self._stores, answers, strict=True)]
-            merged = self.library.merged(here, request) if isinstance(self.library, Libraries) else here[0]
+            several = self.library if isinstance(self.library, Libraries) else None
+            part = several.part_of(request) if several else request
+            here = [_hits_of(one.answers(part), kept) for one, kept in zip(self._stores, answers, strict=True)]
+            merged = several.merged(here, request) if several else here[0]
             return (_noted(hits, on_hits) for hits in merged)
 
         from pe_search.serving.asking import ask_or_search

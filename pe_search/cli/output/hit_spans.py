@@ -28,6 +28,7 @@ def write_hits_with_spans(
     picks: Picks,
     *,
     describer: Describer | None = None,
+    with_words: bool = False,
 ) -> int:
     """Print the hits of each query with their spans, and have these picked. The head is loaded for the first hit.
 
@@ -39,6 +40,7 @@ def write_hits_with_spans(
         hit_format: How they are printed.
         picks: Takes the spans.
         describer: What makes rows of hits, for other fields than the usual ones.
+        with_words: As in `HitWriter`.
 
     Returns:
         The exit status: 0; 1 if there is no hit, or no span where only these are shown; 2 if a clip of a hit could not
@@ -59,7 +61,7 @@ def write_hits_with_spans(
             say_problem(problem)
 
     is_timeline = hit_format in TIMELINE_FORMATS
-    writer = TimelineWriter(hit_format) if is_timeline else HitTraceWriter(hit_format, describer)
+    writer = TimelineWriter(hit_format) if is_timeline else HitTraceWriter(hit_format, describer, with_words=with_words)
     with writer:
         for hits in answers:
             if hits and locator is None:

@@ -14,9 +14,10 @@ from pe_search.cli.output.messages import shown_path, shown_query
 from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import PathTable, write_renderable
 from pe_search.clock import clock
-from pe_search.queries import Hit
+from pe_search.queries import Hit, Span
 
 if TYPE_CHECKING:
+    from pe_search.fields import Field
     from pe_search.tasks.describing import Describer
 
 
@@ -37,6 +38,14 @@ class HitFormat(StrEnum):
 
 _EVEN_ODDS = 0.5
 HIT_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability")
+RANK_FIELDS = ("sound_rank", "words_rank")
+_NONE = "-"
+
+
+def shown_fields(describer: Describer | None, *, with_words: bool) -> Sequence[Field]:
+    """What is shown of a hit: what was asked for, or what is usual, to which the ranks belong where there are words."""
+    usual = (*HIT_FIELDS, *(RANK_FIELDS if with_words else ()))
+    return fields.named(usual, fields.HIT_FIELDS) if describer is None else describer.fields
 
 
 class HitWriter:
@@ -46,19 +55,21 @@ class HitWriter:
         hit_format: How to print them; none of those for spans.
         null: With `PATHS`, end each path with a NUL byte instead of a newline.
         describer: What makes rows of hits, for other fields than the usual ones; not with `PATHS`.
+        with_words: Whether the hits have ranks, because words were asked for.
 
     Attributes:
         count: How many hits were printed.
     """
 
-    def __init__(self, hit_format: HitFormat, *, null: bool = False, describer: Describer | None = None) -> None:
+    def __init__(
+        self, hit_format: HitFormat, *, null: bool = False, describer: Describer | None = None, with_words: bool = False
+    ) -> None:
         self.count = 0
         self._format = hit_format
         self._null = null
         self._describer = describer
         self._end = ExitStack()
-        shown = fields.named(HIT_FIELDS, fields.HIT_FIELDS) if describer is None else describer.fields
-        self._columns = columns_of(shown)
+        self._columns = columns_of(shown_fields(describer, with_words=with_words))
         self._has_rows = hit_format not in (HitFormat.TABLE, HitFormat.PATHS)
         self._rows = row_writer(self._columns, hit_format.value) if self._has_rows else None
 
@@ -92,7 +103,7 @@ class HitWriter:
 
 def _write_table(hits: Sequence[Hit]) -> None:
     if hits:
-        table = hit_table(hits[0].query)
+        table = hit_table(hits[0])
         for hit in hits:
             add_hit(table, hit)
         table.write()
@@ -105,12 +116,16 @@ def write_title(query: str) -> None:
     write_renderable(Text(shown_query(query), style="bold"))
 
 
-def hit_table(query: str) -> PathTable:
-    """An empty table for the hits of a query."""
-    table = PathTable(shown_query(query))
+def hit_table(first: Hit) -> PathTable:
+    """An empty table for the hits of a query, with columns for what the first of them has."""
+    table = PathTable(shown_query(first.query))
     table.add_column("#", right=True, style="dim")
-    table.add_column("prob.", right=True, style="green")
-    table.add_column("score", right=True, style="dim", if_wide=True)
+    if _is_fused(first):
+        table.add_column("sound", right=True, style="dim")
+        table.add_column("words", right=True, style="dim")
+    if first.score is not None:
+        table.add_column("prob.", right=True, style="green")
+        table.add_column("score", right=True, style="dim", if_wide=True)
     table.add_column("time", right=True, style="cyan")
     table.add_column("clip")
     return table
@@ -126,19 +141,27 @@ def add_hit(table: PathTable, hit: Hit) -> None:
     # A name of a clip that is no file is not absolute.
     if hit.path.is_absolute() and not os.path.lexists(hit.path):
         clip.append(" (gone)", "red")
-    table.add_row(
-        str(hit.rank),
-        f"{hit.probability:.2f}",
-        f"{hit.score:.2f}",
-        times(hit.start_s, hit.end_s),
-        clip,
-        style=style_of(hit.probability),
-    )
+    ranks = [_NONE if rank is None else str(rank) for rank in (hit.sound_rank, hit.words_rank)]
+    chances = [f"{number:.2f}" for number in (hit.probability, hit.score) if number is not None]
+    cells = [str(hit.rank), *(ranks if _is_fused(hit) else ()), *chances, times(hit.start_s, hit.end_s)]
+    table.add_row(*cells, clip, style=style_of(hit.probability))
 
 
-def style_of(probability: float) -> str | None:
+def add_span(table: PathTable, hit: Hit, span: Span) -> None:
+    """Add a row for a span of a hit to a `hit_table`."""
+    ranks = ("", "") if _is_fused(hit) else ()
+    cells = ("", *ranks, f"{span.probability:.2f}", "", times(span.start_s, span.end_s), "span")
+    table.add_row(*cells, style=style_of(span.probability))
+
+
+def _is_fused(hit: Hit) -> bool:
+    """Whether there are a rank by sound and one by words. That of words alone is the only one."""
+    return hit.score is not None and not (hit.sound_rank is None and hit.words_rank is None)
+
+
+def style_of(probability: float | None) -> str | None:
     """How to show what has a probability: dimmed if it is less likely than not."""
-    return "dim" if probability < _EVEN_ODDS else None
+    return "dim" if probability is not None and probability < _EVEN_ODDS else None
 
 
 def times(start_s: float, end_s: float) -> str:

@@ -94,7 +94,7 @@ class Picks:
                     raise PeSearchError(f"{folder}: is a file, not a folder.") from None
         self._copies: dict[Path, Path] = {}
         self._cuts: set[Path] = set()
-        self._to_play: list[tuple[Path, Span]] = []
+        self._to_play: list[tuple[Path, Span | Hit]] = []
         # Where keys can be pressed, only what is kept by Enter is copied and cut.
         self._chooses = is_to_play and sys.stdin.isatty()
         self._chosen: dict[Path, None] = {}
@@ -108,11 +108,7 @@ class Picks:
             check: Raises an `AudioError` for a clip that has changed since it was indexed, which is not taken then.
         """
         if self._takes_anything:
-            self._take(
-                (hit.path, Span(hit.start_s, hit.end_s, hit.probability))
-                for hit in hits
-                if self._may_take(hit.path, check)
-            )
+            self._take((hit.path, hit) for hit in hits if self._may_take(hit.path, check))
 
     def take_traces(self, traces: Sequence[Trace | None], *, are_hits: bool = False) -> None:
         """Take the spans of some traces.
@@ -154,7 +150,7 @@ class Picks:
             cut = self._listener.cut_wav
             play(self._player, self._to_play, cut, self._leave_out, speed=speed, keep=self._keep)
 
-    def _keep(self, path: Path, span: Span) -> None:
+    def _keep(self, path: Path, span: Span | Hit) -> None:
         self._chosen[path] = None
         self._write([(path, span)])
         say(f"kept  {shown_path(path)}")
@@ -171,15 +167,15 @@ class Picks:
                 self._is_unchanged[path] = True
         return self._is_unchanged[path]
 
-    def _take(self, found: Iterable[tuple[Path, Span]]) -> None:
+    def _take(self, found: Iterable[tuple[Path, Span | Hit]]) -> None:
         in_turn = list(found)
         if not self._chooses:
             self._write(in_turn)
         if self._player is not None:
             self._to_play += in_turn
 
-    def _write(self, found: Iterable[tuple[Path, Span]]) -> None:
-        spans: dict[Path, list[Span]] = {}
+    def _write(self, found: Iterable[tuple[Path, Span | Hit]]) -> None:
+        spans: dict[Path, list[Span | Hit]] = {}
         for path, span in found:
             spans.setdefault(path, []).append(span)
         self._copy(spans)

@@ -16,7 +16,7 @@ from pe_search.cli.output.hits import times
 from pe_search.cli.output.keys import KeyWithin, pressed_keys
 from pe_search.cli.output.messages import say, shown_path
 from pe_search.errors import AudioError, PeSearchError
-from pe_search.queries import Span
+from pe_search.queries import Hit, Span
 from pe_search.records import Problem
 
 # The first that is there is taken. Each plays a WAV file to its end, prints nothing but errors, and reads no keys. What
@@ -52,12 +52,12 @@ def find_player() -> list[str]:
 
 def play(
     player: Sequence[str],
-    picks: Sequence[tuple[Path, Span]],
-    cut_wav: Callable[[Path, Span, Path], None],
+    picks: Sequence[tuple[Path, Span | Hit]],
+    cut_wav: Callable[[Path, Span | Hit, Path], None],
     on_problem: Callable[[Problem], None],
     *,
     speed: float = 1.0,
-    keep: Callable[[Path, Span], None] = lambda _path, _span: None,
+    keep: Callable[[Path, Span | Hit], None] = lambda _path, _span: None,
 ) -> None:
     """Play stretches of clips one after the other. On a terminal, keys pause, repeat, jump, keep and end it.
 
@@ -129,11 +129,11 @@ class _Playing:
     def __init__(
         self,
         player: Sequence[str],
-        cut_wav: Callable[[Path, Span, Path], None],
+        cut_wav: Callable[[Path, Span | Hit, Path], None],
         wav: Path,
         keys: _Keys,
         speed: float,
-        keep: Callable[[Path, Span], None],
+        keep: Callable[[Path, Span | Hit], None],
     ) -> None:
         self._player = player
         self._cut_wav = cut_wav
@@ -142,7 +142,7 @@ class _Playing:
         self._speed = speed
         self._keep = keep
 
-    def play(self, place: str, path: Path, span: Span) -> str:
+    def play(self, place: str, path: Path, span: Span | Hit) -> str:
         """Play a stretch until it ends or is left; returns `n`, `p`, `q` or the number of another."""
 
         def is_kept(key: str | None) -> bool:
@@ -156,7 +156,8 @@ class _Playing:
             # A pause ends the player, because Windows has no signal to halt it with; what is left is played after it.
             self._cut_wav(path, replace(span, start_s=start_s), self._wav)
             if not is_named:
-                say(f"{place}  {span.probability:.2f}  {times(span.start_s, span.end_s)}  {shown_path(path)}")
+                chance = "" if span.probability is None else f"{span.probability:.2f}  "
+                say(f"{place}  {chance}{times(span.start_s, span.end_s)}  {shown_path(path)}")
                 is_named = True
             key, played_s = self._until_key((span.end_s - start_s) / self._speed, is_kept)
             if key == " ":

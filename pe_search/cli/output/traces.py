@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
 from pe_search import fields
-from pe_search.cli.output.hits import HIT_FIELDS, HitFormat, add_hit, hit_table, style_of, times, write_title
+from pe_search.cli.output.hits import HitFormat, add_hit, add_span, hit_table, shown_fields, times, write_title
 from pe_search.cli.output.messages import printable, shown_path
 from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import strip_room, with_path, write_renderable
@@ -85,19 +85,19 @@ class HitTraceWriter:
     Args:
         hit_format: How to print them; not `PATHS`, which has no place for spans, and none of those for other programs.
         describer: What makes rows of hits, for other fields than the usual ones.
+        with_words: As in `HitWriter`.
 
     Attributes:
         count: How many hits were printed.
     """
 
-    def __init__(self, hit_format: HitFormat, describer: Describer | None = None) -> None:
+    def __init__(self, hit_format: HitFormat, describer: Describer | None = None, *, with_words: bool = False) -> None:
         self.count = 0
         self._format = hit_format
         self._describer = describer
         self._end = ExitStack()
-        shown = fields.named(HIT_FIELDS, fields.HIT_FIELDS) if describer is None else describer.fields
         more = [Column("spans", fields.Kind.TEXT)] if hit_format is HitFormat.JSONL else _SPAN_COLUMNS
-        self._columns = [*columns_of(shown), *more]
+        self._columns = [*columns_of(shown_fields(describer, with_words=with_words)), *more]
         is_table = hit_format is HitFormat.TABLE
         self._rows = None if is_table else row_writer(self._columns, hit_format.value)
 
@@ -161,14 +161,13 @@ def _write_trace(trace: Trace) -> None:
 def _write_hits(hits: Sequence[tuple[Hit, Trace | None]]) -> None:
     if not hits:
         return
-    table = hit_table(hits[0][0].query)
+    table = hit_table(hits[0][0])
     for hit, trace in hits:
         add_hit(table, hit)
         if trace is not None:
             table.add_strip(_Strip(trace))
             for span in trace.spans:
-                style = style_of(span.probability)
-                table.add_row("", f"{span.probability:.2f}", "", times(span.start_s, span.end_s), "span", style=style)
+                add_span(table, hit, span)
     table.write()
 
 
