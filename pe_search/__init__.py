@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         Removal,
         Root,
         Status,
+        Tagging,
         Verification,
     )
 
@@ -88,6 +89,7 @@ __all__ = [
     "Status",
     "StoreBusyError",
     "StoreError",
+    "Tagging",
     "Term",
     "Trace",
     "Verification",

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pe_search.directories import expanded
-from pe_search.listener import OnProblem, PathLike, Paths, ignore, list_of, several
+from pe_search.listener import OnProblem, PathLike, Paths, Texts, ignore, list_of, several
 from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
+from pe_search.tags import tags_of
 
 if TYPE_CHECKING:
-    from pe_search.reports import Embeddings, Rebuilding, Removal, Root, Status
+    from pe_search.reports import Embeddings, Rebuilding, Removal, Root, Status, Tagging
     from pe_search.store import Manifest, RememberedTexts, Store
 
 EXPORT_SUFFIXES = (".npz", ".parquet")
@@ -126,6 +127,32 @@ class Holder:
 
         with self._writer() as writer:
             return remove(writer, list_of(paths))
+
+    def tag(self, paths: Paths | None, *, add: Texts = (), remove: Texts = ()) -> Tagging:
+        """Give tags to clips, and take tags from them. Files are never written to.
+
+        A tag belongs to the bytes of a clip: copies have it too, and a clip that is moved, or removed and indexed
+        again, keeps it.
+
+        Args:
+            paths: Clips, folders of clips and added names; None means all clips.
+            add: One tag or several: at most 100 printable characters each, and no comma.
+            remove: Likewise. With None for paths, also from clips that the store no longer holds.
+
+        Raises:
+            ValueError: If a text can't be a tag.
+        """
+        from pe_search.tasks.tagging import tag
+
+        added, removed = tags_of(add), tags_of(remove)
+        with self._writer() as writer:
+            return tag(writer, None if paths is None else list_of(paths), added, removed)
+
+    def tags(self) -> dict[str, int]:
+        """How many clips have each tag, in order of the tags. 0 for a tag whose clips are all gone from the store."""
+        from pe_search.store.facts import clips_of_tags
+
+        return clips_of_tags(self.open().catalog)
 
     def merge(self, other: PathLike) -> int:
         """Copy the clips of another store into this one, and return how many were copied."""

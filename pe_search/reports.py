@@ -226,6 +226,21 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
+class Tagging:
+    """What became of the tags of some clips.
+
+    Attributes:
+        clips: Clips that were named.
+        changed: Those of them whose tags are others now.
+        problems: Paths at which the store holds no clip.
+    """
+
+    clips: int
+    changed: int
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Rebuilding:
     """What was repaired.
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import import_module
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,10 +22,11 @@ from pe_search.cli.output.messages import say, say_error, usage_error_line
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
     "Find": ("query", "locate", "label", "duplicates"),
-    "Keep a store": ("index", "list", "status", "remove", "verify", "merge", "export", "rebuild"),
+    "Keep a store": ("index", "list", "tag", "status", "remove", "verify", "merge", "export", "rebuild"),
     "More": ("serve", "models", "config"),
 }
-"""The commands in groups, in the order of the help. Each is the function of its name in the module of its name."""
+"""The commands in groups, in the order of the help. Each is the function of its name in the module of its name, which
+may have `SUBCOMMANDS` too."""
 
 _NAMES = tuple(name for names in COMMANDS.values() for name in names)
 # What Typer has no public name for.
@@ -69,8 +71,19 @@ class _Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in _NAMES:
             raise KeyError(name)
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=_SETTINGS)
-        alone.command(name, cls=_Command)(_function(name))
+        alone = typer.Typer(
+            cls=_Subgroup,
+            no_args_is_help=True,
+            subcommand_metavar="COMMAND",
+            add_completion=False,
+            rich_markup_mode=None,
+            context_settings=_SETTINGS,
+        )
+        subcommands = _subcommands(name)
+        if subcommands:
+            alone.callback()(_function(name))
+        for word, function in (subcommands or {name: _function(name)}).items():
+            alone.command(word, cls=_Command)(function)
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:
@@ -86,6 +99,34 @@ def _function(name: str) -> Callable[..., None]:
     return function
 
 
+def _subcommands(name: str) -> Mapping[str, Callable[..., None]]:
+    return getattr(import_module(f"pe_search.cli.commands.{name}"), "SUBCOMMANDS", {})
+
+
+class _Subgroup(TyperGroup):
+    """A command with commands of its own."""
+
+    def get_help(self, ctx: Any) -> str:
+        from pe_search.cli.help import command_help, groups_text, help_text
+
+        summaries = [(name, _summary(function)) for name, function in _subcommands(ctx.info_name).items()]
+        return "\n\n".join([help_text(command_help(self, ctx)).rstrip(), groups_text({"Commands": summaries})])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] in self.commands:
+            return super().resolve_command(ctx, args)
+        raise _UsageError(
+            f"No such command {args[0]!r}; commands of {ctx.info_name} are {', '.join(self.commands)}.", ctx
+        )
+
+
+def _summary(function: Callable[..., None]) -> str:
+    """From the docstring, for which the options need not be made."""
+    from pe_search.cli.help import docstring_parts
+
+    return docstring_parts(function.__doc__ or "")[0].split(". ")[0]
+
+
 class _Group(TyperGroup):
     """Turns every error into one line and exit status 2.
 
@@ -97,13 +138,9 @@ class _Group(TyperGroup):
         super().__init__(**settings | {"commands": _Commands()})
 
     def get_help(self, ctx: Any) -> str:
-        from pe_search.cli.help import command_help, docstring_parts, groups_text, help_text
+        from pe_search.cli.help import command_help, groups_text, help_text
 
-        # From the docstrings, for which the options of all commands need not be made.
-        summaries = {
-            group: [(name, docstring_parts(_function(name).__doc__ or "")[0].split(". ")[0]) for name in names]
-            for group, names in COMMANDS.items()
-        }
+        summaries = {group: [(name, _summary(_function(name))) for name in names] for group, names in COMMANDS.items()}
         summaries["More"].append(("help", "Show the help of a command."))
         return "\n\n".join([help_text(command_help(self, ctx)), groups_text(summaries)])
 
@@ -113,7 +150,7 @@ class _Group(TyperGroup):
             if not others or others[0].startswith("-"):
                 typer.echo(ctx.get_help())
                 raise typer.Exit
-            word, *others = args = [others[0], "--help"]
+            word, *others = args = [*takewhile(lambda one: not one.startswith("-"), others), "--help"]
         if word in self.commands:
             return super().resolve_command(ctx, args)
         from pe_search.cli.input.wrong_words import command_instead

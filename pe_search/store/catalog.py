@@ -19,8 +19,8 @@ from pe_search.records import Clip, Content, Holdings, Incomplete, LeftOut, Stam
 from pe_search.store import commits, windows
 from pe_search.store.checking import find_damage
 from pe_search.store.facts import facts_with
-from pe_search.store.files import CATALOG_FILE, Folder, file_state
-from pe_search.store.opening import damaged, explaining, has_content, log_of, open_to_read, open_to_write
+from pe_search.store.files import CATALOG_FILE, Folder
+from pe_search.store.opening import damaged, explaining, files_of, has_content, log_of, open_to_read, open_to_write
 from pe_search.store.schema import checked, clip_of, embedding_of, path_of, path_text, stamp_of
 from pe_search.store.windows import CLIP, CONTENT, WindowPlace, times_of
 
@@ -49,7 +49,7 @@ class Catalog:
         self._dimension = dimension
         # The windows of each content that the next index run is to embed again.
         self._damaged: dict[int, list[int]] = {}
-        self._opened_as = self._files()
+        self._opened_as = files_of(self.path)
         with explaining(self.path):
             self._db = open_to_read(self.path) if read_only else open_to_write(self.path, manifest)
         self._folder = Folder(directory)
@@ -66,10 +66,7 @@ class Catalog:
 
     def is_as_opened(self) -> bool:
         """Whether the files are those that were opened, and nothing was committed since."""
-        return self._opened_as == self._files()
-
-    def _files(self) -> list[tuple[int, int, int, int] | None]:
-        return [file_state(self.path), file_state(log_of(self.path))]
+        return self._opened_as == files_of(self.path)
 
     @property
     def folder(self) -> Folder:
@@ -310,15 +307,20 @@ class Catalog:
             )
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Let all that is written in the `with` block be one commit."""
+    def writing(self, *, is_of_clips: bool = True) -> Iterator[sqlite3.Connection]:
+        """Let all that is written in the `with` block be one commit.
+
+        Args:
+            is_of_clips: Whether anything is written that is known of clips, so that a lookup has to be brought up to
+                date.
+        """
         with explaining(self.path), self._folder.staying(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             commits.check_counts(self._db)
             before = self._db.total_changes
             yield self._db
             commits.put_counts(self._db)
-            if self._db.total_changes != before:
+            if is_of_clips and self._db.total_changes != before:
                 commits.count_commit(self._db)
 
     @contextmanager

@@ -210,7 +210,7 @@ def put_counts(db: sqlite3.Connection) -> None:
 
 
 def commit_number(db: sqlite3.Connection) -> int:
-    """How many commits there were; 0 for a catalog that was just made."""
+    """How many commits changed anything about clips; 0 for a catalog that was just made."""
     row = db.execute("SELECT name, rows, checksum FROM counts WHERE name = ?", (_COMMITS,)).fetchone()
     return 0 if row is None else int(checked(row, "a count")[1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from pe_search.records import Facts
 from pe_search.store.commits import count_of, name_of, put_facts
 from pe_search.store.schema import FACTS, TAG, ZONE, checked, checksum, facts_of, path_of
+from pe_search.store.windows import CLIP, CONTENT, in_sql
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -72,6 +74,37 @@ def write_tags(catalog: Catalog, *, added: Iterable[tuple[bytes, str]], removed:
         )
         db.executemany("DELETE FROM tags WHERE digest = ? AND tag = ?", removed)
         return db.total_changes - before
+
+
+def digests_under(catalog: Catalog, path: Path | None = None) -> dict[Path, bytes]:
+    """The digests of the clips at or below a path, or of all clips.
+
+    Raises:
+        StoreError: If the catalog is damaged.
+    """
+    condition, bounds = ("1", []) if path is None else in_sql(path)
+    with catalog.reading() as db:
+        rows = [checked(row, "a clip") for row in db.execute(f"SELECT {CLIP} FROM clips WHERE {condition}", bounds)]
+        digests = {}
+        for content_id in {row[5] for row in rows}:
+            content = db.execute(f"SELECT {CONTENT} FROM contents WHERE id = ?", (content_id,)).fetchone()
+            digests[content_id] = bytes(checked(content or (None,), "a content")[1])
+        return {path_of(row[0]): digests[row[5]] for row in rows}
+
+
+def clips_of_tags(catalog: Catalog) -> dict[str, int]:
+    """How many clips have each tag, in order of the tags; 0 for a tag of clips that are all gone.
+
+    Raises:
+        StoreError: If the catalog is damaged.
+    """
+    clips: Counter[str] = Counter()
+    with catalog.reading() as db:
+        for digest, tags in read_tags(catalog).items():
+            content = db.execute(f"SELECT {CONTENT} FROM contents WHERE digest = ?", (digest,)).fetchone()
+            number = 0 if content is None else int(checked(content, "a content")[4])
+            clips.update(dict.fromkeys(tags, number))
+    return dict(sorted(clips.items()))
 
 
 def read_zones(catalog: Catalog) -> dict[Path, str]:

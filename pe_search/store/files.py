@@ -161,16 +161,6 @@ class Folder:
         return [_identity(place) for place in (self.path, self.path / CATALOG_FILE)]
 
 
-def file_state(path: Path) -> tuple[int, int, int, int] | None:
-    """What tells a file from any other and from itself at another time; None if there is none or it is empty."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    # An empty log is made by whoever reads.
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) if status.st_size else None
-
-
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()

@@ -36,6 +36,8 @@ _TAIL_WHILE_WRITING = 5_000
 _TAIL_SHARE_WHILE_WRITING = 1 / 50
 _TAIL_AT_REST = 1_000
 _TAIL_SHARE_AT_REST = 1 / 100
+# A lookup of so many windows is made within a second.
+_WINDOWS_LOOKED_UP_AT_ONCE = 10_000
 
 
 class _IndexDamagedError(StoreError):
@@ -132,12 +134,13 @@ class Finder:
         return None if under is None else self._catalog.subset_under(under)
 
     def refresh(self) -> None:
-        """Make the index again if many windows have come or gone since it was made.
+        """Bring the lookup up to date, and make the index again if many windows have come or gone since it was made.
 
         A full disk is no error: queries find everything without it, only later.
         """
         self._is_disk_full = False
         drop_left_over(self._path.parent)
+        self.refresh_lookup()
         index = self._checked()
         if index is not None and index.checks is not None:
             after = self._catalog.window_count(after=index.up_to)
@@ -147,6 +150,11 @@ class Finder:
                 return
         with suppress(OSError):
             self._make(index)
+
+    def refresh_lookup(self) -> None:
+        """Bring the lookup up to date if there is one, or make it if that takes no time; else a query makes it."""
+        if self.lookup.is_made or self._catalog.window_count() <= _WINDOWS_LOOKED_UP_AT_ONCE:
+            self.lookup.refresh()
 
     def keep_up(self) -> None:
         """Make the index again if so many windows have come since it was made that queries get slow."""
@@ -160,13 +168,14 @@ class Finder:
                 self._is_disk_full = True
 
     def rebuild(self) -> None:
-        """Make the index from the catalog alone.
+        """Make the index and the lookup from the catalog alone.
 
         Raises:
             OSError: If the disk is full or can't be written to.
         """
         drop_left_over(self._path.parent)
         self._make(None)
+        self.lookup.make_again()
 
     def _best_matches(
         self,

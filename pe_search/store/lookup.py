@@ -93,6 +93,19 @@ class Lookup:
         with self._catalog.snapshot(), self._current():
             pass
 
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a file."""
+        return self._path.exists()
+
+    def make_again(self) -> None:
+        """Make the file from the catalog alone."""
+        self.close()
+        for end in ("", "-journal"):
+            with suppress(OSError):
+                Path(f"{self._path}{end}").unlink()
+        self.refresh()
+
     def subset(self, under: Path | None, filters: Filters, excluded: Sequence[Word] = ()) -> Subset:
         """The windows that pass filters, of the clips at or below a path, or of all.
 

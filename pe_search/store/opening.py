@@ -85,6 +85,11 @@ def has_content(log: Path) -> bool:
     return log.is_file() and log.stat().st_size > 0
 
 
+def files_of(path: Path) -> list[tuple[int, int, int, int] | None]:
+    """What tells the file of a catalog and its log from any others, and from themselves at another time."""
+    return [_file_state(path), _file_state(log_of(path))]
+
+
 @contextmanager
 def explaining(path: Path) -> Iterator[None]:
     """Make a StoreError of whatever SQLite, or what is made of its values, says of the catalog at a path."""
@@ -133,3 +138,13 @@ def _of_our_tables(path: Path, db: sqlite3.Connection) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _file_state(path: Path) -> tuple[int, int, int, int] | None:
+    """What tells a file from any other and from itself at another time; None if there is none or it is empty."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    # An empty log is made by whoever reads.
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) if status.st_size else None

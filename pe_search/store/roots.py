@@ -36,7 +36,7 @@ def write_roots(catalog: Catalog, roots: Iterable[Root] = (), *, forgotten: Iter
     """
     forgotten, roots = list(forgotten), list(roots)
     if forgotten or roots:
-        with catalog.writing() as db:
+        with catalog.writing(is_of_clips=False) as db:
             db.executemany("DELETE FROM roots WHERE path = ?", ((name_of(path),) for path in forgotten))
             db.executemany(f"REPLACE INTO roots ({ROOT}) VALUES (?, ?, ?, ?, ?)", map(_row_of, roots))
 

@@ -99,7 +99,7 @@ CREATE TABLE roots (
     checksum INTEGER NOT NULL
 ) WITHOUT ROWID;
 -- How many rows these tables have: `left_out` and `roots`; from format 5 on, all that the user said; and how many
--- commits there were.
+-- commits there were that changed anything about clips.
 CREATE TABLE counts (
     name TEXT PRIMARY KEY,
     rows INTEGER NOT NULL,

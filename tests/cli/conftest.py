@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -361,11 +362,20 @@ def _upstream_logits(model: PeAudioModel, windows: Sequence[NDArray[np.float32]]
     return logits
 
 
+def commands() -> dict[str, Any]:
+    """All commands by their names, those of commands with commands of their own too: `tag` and `tag add`."""
+    found: dict[str, Any] = {}
+    for name, command in typer.main.get_command(app).commands.items():
+        found[name] = command
+        found |= {f"{name} {word}": one for word, one in getattr(command, "commands", {}).items()}
+    return found
+
+
 def help_of(name: str) -> CommandHelp:
     """The parts of the help of a command, or of pe-search itself for an empty name."""
-    group = typer.main.get_command(app)
-    root = group.context_class(group, info_name="pe-search")
-    if not name:
-        return command_help(group, root)
-    command = group.commands[name]
-    return command_help(command, command.context_class(command, info_name=name, parent=root))
+    command = typer.main.get_command(app)
+    context = command.context_class(command, info_name="pe-search")
+    for word in name.split():
+        command = command.commands[word]
+        context = command.context_class(command, info_name=word, parent=context)
+    return command_help(command, context)

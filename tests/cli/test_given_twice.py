@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import typer
 
-from pe_search.cli.app import app
+from tests.cli.conftest import commands
 
 REPEATABLE = {
     ("query", "--plus"),
@@ -25,7 +24,7 @@ REPEATABLE = {
 
 def options_with_a_value() -> Iterator[tuple[str, str]]:
     """Each by its first name, with its command."""
-    for name, command in typer.main.get_command(app).commands.items():
+    for name, command in commands().items():
         for option in command.params:
             if option.param_type_name == "option" and not option.is_flag:
                 yield name, option.opts[0]
@@ -40,7 +39,7 @@ def test_those_that_are_repeatable_are_among_them():
 
 @pytest.mark.parametrize(("command", "option"), [one for one in OPTIONS if one not in REPEATABLE])
 def test_an_option_given_twice(run_cli, command, option):
-    outcome = run_cli(command, option, "1", option, "1")
+    outcome = run_cli(*command.split(), option, "1", option, "1")
     assert (outcome.status, outcome.out) == (2, b"")
     assert outcome.err == f"pe-search: {option}: given twice; give it once.\n"
 

@@ -16,6 +16,7 @@ import typer
 
 import pe_search
 from pe_search.cli.app import app
+from pe_search.holder import Holder
 from pe_search.listener import Listener
 from tests.test_layers import FLOOR_OF
 
@@ -69,7 +70,9 @@ def test_the_python_examples_print_what_the_page_shows(page, tmp_path, monkeypat
 
 
 def test_every_public_method_is_on_the_page():
-    members = {name for kind in (pe_search.Library, Listener) for name in vars(kind) if not name.startswith("_")}
+    members = {
+        name for kind in (pe_search.Library, Holder, Listener) for name in vars(kind) if not name.startswith("_")
+    }
     assert {name for name in members if not re.search(rf"`{name}\b", PYTHON)} == set()
 
 

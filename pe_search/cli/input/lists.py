@@ -92,6 +92,21 @@ def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Pa
     return [*(paths or []), *read_paths(files_from)]
 
 
+def read_named_paths(paths: list[str] | None, files_from: str | None) -> list[Path]:
+    """The paths that are given as arguments, with those of standard input in place of `-`, and those of a list.
+
+    Raises:
+        typer.BadParameter: If neither is given, or standard input is asked for twice.
+        OSError: If the list can't be read.
+    """
+    if not paths and files_from is None:
+        raise typer.BadParameter("give a clip or a folder, or --files-from.", param_hint="PATH")
+    if [*(paths or []), files_from].count(STDIN) > 1:
+        raise typer.BadParameter("standard input can be read only once.", param_hint="PATH")
+    named = [one for path in paths or [] for one in (read_paths(STDIN) if path == STDIN else [Path(path)])]
+    return [*named, *read_paths(files_from)]
+
+
 def places(paths: list[Path] | None, files_from: str | None) -> str:
     """Where paths came from, for people: themselves, and the name of the list."""
     return ", ".join([*map(str, paths or []), *([] if files_from is None else [called(files_from)])])

@@ -22,7 +22,7 @@ _COMMANDS = {
     "search": "query",
     "settings": "config",
     "stores": "config",
-    "tag": "label",
+    "tags": "tag",
     "update": "index",
     "version": "--version",
 }
