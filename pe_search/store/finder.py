@@ -36,8 +36,6 @@ _TAIL_WHILE_WRITING = 5_000
 _TAIL_SHARE_WHILE_WRITING = 1 / 50
 _TAIL_AT_REST = 1_000
 _TAIL_SHARE_AT_REST = 1 / 100
-# A lookup of so many windows is made within a second.
-_WINDOWS_LOOKED_UP_AT_ONCE = 10_000
 
 
 class _IndexDamagedError(StoreError):
@@ -140,7 +138,7 @@ class Finder:
         """
         self._is_disk_full = False
         drop_left_over(self._path.parent)
-        self.refresh_lookup()
+        self.lookup.refresh()
         index = self._checked()
         if index is not None and index.checks is not None:
             after = self._catalog.window_count(after=index.up_to)
@@ -150,11 +148,6 @@ class Finder:
                 return
         with suppress(OSError):
             self._make(index)
-
-    def refresh_lookup(self) -> None:
-        """Bring the lookup up to date if there is one, or make it if that takes no time; else a query makes it."""
-        if self.lookup.is_made or self._catalog.window_count() <= _WINDOWS_LOOKED_UP_AT_ONCE:
-            self.lookup.refresh()
 
     def keep_up(self) -> None:
         """Make the index again if so many windows have come since it was made that queries get slow."""

@@ -93,11 +93,6 @@ class Lookup:
         with self._catalog.snapshot(), self._current():
             pass
 
-    @property
-    def is_made(self) -> bool:
-        """Whether there is a file."""
-        return self._path.exists()
-
     def make_again(self) -> None:
         """Make the file from the catalog alone."""
         self.close()

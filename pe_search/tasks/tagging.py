@@ -41,7 +41,7 @@ def tag(store: Store, places: Iterable[Path] | None, added: Sequence[str], remov
             (digest, one) for digest in (before if places is None else meant) for one in removed if digest in before
         ],
     )
-    store.finder.refresh_lookup()
+    store.finder.lookup.refresh()
     return Tagging(len(named), sum(meant[digest] != after[digest] for digest in named.values()), tuple(problems))
 
 

@@ -236,7 +236,7 @@ def test_drafts_of_processes_that_were_killed_are_dropped(directory):
     (directory / ".pe-search-0123456789abcdef.part" / "in-order").write_bytes(b"half")
     with Store.open(directory, read_only=False) as store:
         store.finder.rebuild()
-    assert files(directory) == {"manifest.json", "catalog.sqlite3", INDEX_FILE}
+    assert files(directory) == {"manifest.json", "catalog.sqlite3", "lookup.sqlite3", INDEX_FILE}
 
 
 def test_a_query_reads_no_more_of_a_large_catalog_than_of_a_small_one(tmp_path):
@@ -324,7 +324,7 @@ def test_an_index_that_is_damaged_is_made_again_and_that_is_said_once(directory,
     assert problem.path == path
     assert problem.reason.startswith("the index is damaged (")
     assert problem.reason.endswith("); it is made again from the catalog")
-    assert files(directory) == {"manifest.json", "catalog.sqlite3", INDEX_FILE}
+    assert files(directory) == {"manifest.json", "catalog.sqlite3", "lookup.sqlite3", INDEX_FILE}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -434,7 +434,7 @@ def test_a_full_disk_keeps_nothing_from_being_committed_or_found(tmp_path, monke
         assert len(found(store, (1, 0), 50)) == 19
         with pytest.raises(OSError, match="No space left"):
             store.finder.rebuild()
-    assert files(tmp_path) == {"manifest.json", "catalog.sqlite3"}
+    assert files(tmp_path) == {"manifest.json", "catalog.sqlite3", "lookup.sqlite3"}
 
 
 def test_an_index_that_is_fresh_is_not_made_again(directory, monkeypatch):

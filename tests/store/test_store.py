@@ -304,7 +304,7 @@ def test_the_directory_may_be_relative_or_not_utf8(tmp_path, monkeypatch):
             store.finder.refresh()
         with Store.open(Path(name)) as store:
             assert found(store, (1, 0)) == [("/a.wav", 0.0, 1.0)]
-        assert files(tmp_path / name) == {"manifest.json", "catalog.sqlite3", "index.vectors"}
+        assert files(tmp_path / name) == {"manifest.json", "catalog.sqlite3", "lookup.sqlite3", "index.vectors"}
 
 
 # One writes, one reads

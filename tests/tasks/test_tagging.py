@@ -130,18 +130,8 @@ def test_what_is_remembered_of_roots_leaves_the_lookup_as_it_is(store, monkeypat
     tag(store, [Path("/s")], ["fav"], [])
     monkeypatch.setattr("pe_search.store.lookup._bring_up_to_date", pytest.fail)
     write_roots(store.catalog, [Root(Path("/s"))])
-    store.finder.refresh_lookup()
+    store.finder.lookup.refresh()
     assert len(found_by(store, "fav")) == 3
-
-
-def test_a_large_lookup_is_left_to_the_first_query_that_needs_it(store, monkeypatch):
-    monkeypatch.setattr("pe_search.store.finder._WINDOWS_LOOKED_UP_AT_ONCE", 3)
-    tag(store, [Path("/s")], ["fav"], [])
-    assert not (store.directory / LOOKUP_FILE).exists()
-    assert len(found_by(store, "fav")) == 3
-    tag(store, [Path("/s2")], ["fav"], [])
-    monkeypatch.setattr("pe_search.store.lookup._bring_up_to_date", pytest.fail)
-    assert len(found_by(store, "fav")) == 4
 
 
 def test_rebuild_makes_the_lookup_again_and_keeps_the_tags(store):
