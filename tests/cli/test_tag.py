@@ -123,7 +123,7 @@ def test_tags_are_listed(library, store, run_cli, run_cli_on_terminal):
         {"path": str(rain), "tags": ["b"]},
     ]
     as_csv = run_cli("tag", "list", dogs / "bark.wav", "--store", store, "--format", "csv")
-    assert as_csv == Outcome(0, f'path,tags\n{dogs / "bark.wav"},"b,dog"\n'.encode(), "")
+    assert as_csv == Outcome(0, f"path,tags\n{dogs / 'bark.wav'},b; dog\n".encode(), "")
     table = run_cli_on_terminal("tag", "list", dogs, "--store", store)
     assert re.sub(r"\x1b\[\d*m", "", table).split() == [
         "tags",

@@ -14,8 +14,8 @@ from pe_search.cli.input.config import usual_format
 from pe_search.cli.input.lists import FilesFromOption, read_named_paths
 from pe_search.cli.input.options import StoreOption, format_option, store_directory
 from pe_search.cli.output.hints import is_on_terminal
-from pe_search.cli.output.hits import Rows
 from pe_search.cli.output.messages import counted, printable, say, say_problem, shown_path
+from pe_search.cli.output.rows import Rows
 from pe_search.cli.output.tables import PathTable
 from pe_search.library import Library
 from pe_search.records import IndexedClip, Problem
@@ -206,9 +206,8 @@ def _write_clips(library: Library, named: Sequence[Path], tag_format: TagFormat)
     if tag_format is TagFormat.TABLE:
         _write_table(tagged)
     else:
-        as_csv = tag_format is TagFormat.CSV
-        rows = ((str(clip.path), ",".join(clip.tags) if as_csv else clip.tags) for clip in tagged)
-        Rows(("path", "tags"), as_csv=as_csv).write_all(rows)
+        rows = ((str(clip.path), [*clip.tags]) for clip in tagged)
+        Rows(("path", "tags"), as_csv=tag_format is TagFormat.CSV).write_all(rows)
     return len(tagged), problems
 
 
