@@ -184,6 +184,13 @@ def test_only_parquet_imports_pyarrow_and_only_once_it_is_needed():
     assert "pyarrow" not in [alias.name for node in _at_the_top(tree) for alias in node.names]
 
 
+def test_only_the_heat_map_imports_matplotlib_and_only_once_it_is_needed():
+    assert importers_of("matplotlib") == {"cli/output/heat_map.py"}
+    tree = ast.parse((PACKAGE / "cli/output/heat_map.py").read_text(encoding="utf-8"))
+    names = imported_by(ast.Module(_at_the_top(tree), []), Path("x.py"))
+    assert "matplotlib" not in {name.split(".")[0] for name in names}
+
+
 def test_only_the_command_line_imports_typer_and_rich():
     found = importers_of("typer", "rich", "click")
     assert {file.split("/")[0] for file in found} == {"cli"}

@@ -15,6 +15,7 @@ HEAVY = (
     "faiss",
     "fastapi",
     "huggingface_hub",
+    "matplotlib",
     "msgspec",
     "numpy",
     "onnxruntime",
@@ -63,6 +64,7 @@ def loaded_by():
         ["locate", "--help"],
         ["label", "--help"],
         ["duplicates", "--help"],
+        ["count", "--help"],
         ["status", "--help"],
         ["remove", "--help"],
         ["rebuild", "--help"],
@@ -78,7 +80,15 @@ def test_help_loads_nothing_heavy(loaded_by, args):
 
 @pytest.mark.parametrize(
     "args",
-    [[], ["--frob"], ["query", "rain", "--frob"], ["query", ""], ["query", "rain", "--join", "1"], ["label", "."]],
+    [
+        [],
+        ["--frob"],
+        ["query", "rain", "--frob"],
+        ["query", ""],
+        ["query", "rain", "--join", "1"],
+        ["label", "."],
+        ["count"],
+    ],
     ids=" ".join,
 )
 def test_neither_does_a_wrong_call(loaded_by, args):
@@ -104,6 +114,13 @@ def test_a_text_query_loads_neither_torch_nor_transformers(loaded_by, library):
     query = ("query", "rain", "--format", "jsonl", "--store", library.store)
     assert loaded_by(*query) == {"faiss", "msgspec", "numpy", "onnxruntime", "tokenizers"}
     assert loaded_by(*query) == {"faiss", "msgspec", "numpy"}
+
+
+def test_counting_loads_no_model_and_matplotlib_only_for_a_heat_map(loaded_by, library, tmp_path):
+    count = ("count", "rain", "--min-probability", 0, "--store", library.store)
+    loaded_by(*count)  # remembers the text
+    assert loaded_by(*count) == {"msgspec", "numpy"}
+    assert "matplotlib" in loaded_by(*count, "-o", tmp_path / "rain.svg")
 
 
 def test_indexing_again_loads_neither_a_model_nor_rich(loaded_by, run_cli, plain_checkpoint, tmp_path):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -24,47 +22,8 @@ from pe_search.search.counting import count
 from pe_search.store import Store, sweep
 from pe_search.store.facts import write_tags, write_zones
 from pe_search.store.roots import write_roots
-from tests.made_up import manifest
-
-MANIFEST = manifest(logit_scale=2.0, logit_bias=-1.0)
-# A window's vector says how much of a dog and of a cat there is, and each text asks for one of them: from 0.5 on, its
-# probability is a half or more.
-DOG, CAT = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)
-HEARD, SILENT = 4.0, -4.0
-NOTHING_SAID = Facts()
-
-
-@dataclass
-class Recording:
-    """A clip that is put into a store.
-
-    Attributes:
-        dogs: Of each window, how much of a dog there is.
-        cats: Likewise; none at all if it is empty.
-        content: What makes its bytes what they are; by default its path.
-    """
-
-    path: str
-    dogs: Sequence[float]
-    cats: Sequence[float] = ()
-    starts_s: Sequence[float] | None = None
-    facts: Facts = NOTHING_SAID
-    content: str | None = None
-
-
-def put(store: Store, *recordings: Recording) -> None:
-    contents = []
-    for one in recordings:
-        starts = one.starts_s or [10.0 * row for row in range(len(one.dogs))]
-        cats = one.cats or [SILENT] * len(one.dogs)
-        vectors = np.array([(dog, cat, 0) for dog, cat in zip(one.dogs, cats, strict=True)], np.float32)
-        digest = os.fsencode(one.content or one.path)
-        times = [(start_s, start_s + 10) for start_s in starts]
-        contents.append((Content(digest, times, vectors, is_whole=True, facts=one.facts), Path(one.path)))
-    store.catalog.commit(
-        contents=[content for content, _ in contents],
-        clips=[(Clip(path, 1, 1), content.digest) for content, path in contents],
-    )
+from tests.made_up import FakeEmbedder
+from tests.recordings import CAT, DOG, HEARD, MANIFEST, SILENT, Recording, put
 
 
 def counted(store: Store, by: str = "hour", of: str = "windows", **options: object) -> Counts:
@@ -305,7 +264,7 @@ def random_store(store: Store, seed: int) -> None:
     random = np.random.default_rng(seed)
     contents = []
     for number in range(40):
-        windows = int(random.choice([1, 2, 30, 300], p=[0.5, 0.2, 0.2, 0.1]))
+        windows = int(random.choice([1, 2, 20, 150], p=[0.5, 0.2, 0.2, 0.1]))
         times = [(row * 137.5, row * 137.5 + 10) for row in range(windows)]
         recorded_at = (datetime(2024, 5, 30) + timedelta(seconds=int(random.integers(0, 4 * 86_400)))).isoformat()
         facts = Facts(recorded_at=recorded_at, recorded_by="bext") if random.random() < 0.5 else Facts()
@@ -315,7 +274,7 @@ def random_store(store: Store, seed: int) -> None:
             )
         )
     clips = []
-    for number in range(100):
+    for number in range(60):
         named = random.random() < 0.6
         name = f"2024060{random.integers(1, 5)}_{random.integers(0, 24):02}{random.integers(0, 60):02}00"
         folder = random.choice(["/r", "/r/a", "/r/a/b", "/q"])
@@ -436,8 +395,6 @@ def test_windows_that_no_clip_has_any_more_do_not_count(tmp_path):
 
 @pytest.fixture
 def library(tmp_path, monkeypatch):
-    from tests.made_up import FakeEmbedder
-
     with Store.create(tmp_path / "store", MANIFEST) as store:
         put(
             store,

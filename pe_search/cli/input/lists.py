@@ -47,8 +47,13 @@ def read_texts(name: str, option: str) -> list[str]:
     return checked_texts(texts, option)
 
 
-def read_more_texts(texts: list[str], from_file: str | None) -> list[str]:
+def read_more_texts(texts: list[str], from_file: str | None, *, may_be_lists: bool = False) -> list[str]:
     """The texts that are given as arguments, with the lines of standard input in place of `-`, and those of a file.
+
+    Args:
+        texts: The arguments.
+        from_file: The name of the file, if there is one.
+        may_be_lists: Whether a text that ends with .txt stands for the lines of the file of this name.
 
     Raises:
         typer.BadParameter: As `read_texts`; also if standard input is asked for twice.
@@ -56,7 +61,10 @@ def read_more_texts(texts: list[str], from_file: str | None) -> list[str]:
     """
     if [*texts, from_file].count(STDIN) > 1:
         raise typer.BadParameter("standard input can be read only once.", param_hint="TEXT")
-    read = [line for text in texts for line in (read_texts(STDIN, "TEXT") if text == STDIN else [text])]
+    read: list[str] = []
+    for text in texts:
+        is_list = text == STDIN or (may_be_lists and text.lower().endswith(".txt"))
+        read.extend(read_texts(text, "TEXT") if is_list else [text])
     return read if from_file is None else [*read, *read_texts(from_file, "--from-file")]
 
 

@@ -13,13 +13,14 @@ import typer
 from pe_search.errors import PeSearchError
 from pe_search.records import Problem
 
+_USUAL_COLUMNS = 80
+
 
 def say(text: str) -> None:
     """Print one line on stderr, whatever characters are in it. That nobody reads it any more stops no work.
 
     On a terminal a long one goes on below, with no word and no path broken, so that it can be copied.
     """
-    line = printable(text)
     line = printable(text)
     with suppress(OSError):
         if sys.stderr.isatty():
@@ -32,7 +33,9 @@ def say(text: str) -> None:
 def columns() -> int:
     """How wide the terminal is that stderr is, as Rich has it for tables."""
     chosen = os.environ.get("COLUMNS", "")
-    return int(chosen) if chosen.isdecimal() and int(chosen) else os.get_terminal_size(sys.stderr.fileno()).columns
+    # Some terminals say that they have no columns at all.
+    measured = os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_COLUMNS
+    return int(chosen) if chosen.isdecimal() and int(chosen) else measured
 
 
 def say_problem(problem: Problem) -> None:

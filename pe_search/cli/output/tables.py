@@ -39,6 +39,15 @@ def is_wide() -> bool:
     return room() >= _WIDE
 
 
+def can_encode(text: str) -> bool:
+    """Whether stdout can show some characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 def with_path(before: str, path: str) -> str:
     """A line that ends with a path; the path is below if there is no room for it, whole also where it is longer."""
     if len(before) + len(_GAP) + len(path) <= room():
@@ -144,8 +153,10 @@ class PathTable:
 
 def _widths(columns: list[_Column], rows: list[list[Text]]) -> list[int]:
     """Of all columns but the last."""
+    from rich.cells import cell_len
+
     widths = [
-        max(len(column.name), *(cells[place].cell_len for cells in rows), 0)
+        max(cell_len(column.name), *(cells[place].cell_len for cells in rows), 0)
         for place, column in enumerate(columns[:-1])
     ]
     for place, column in enumerate(columns[:-1]):

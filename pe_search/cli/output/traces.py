@@ -11,7 +11,7 @@ from pe_search import fields
 from pe_search.cli.output.hits import HitFormat, add_hit, add_span, hit_table, shown_fields, times, write_title
 from pe_search.cli.output.messages import printable, shown_path
 from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
-from pe_search.cli.output.tables import strip_room, with_path, write_renderable
+from pe_search.cli.output.tables import can_encode, strip_room, with_path, write_renderable
 from pe_search.parquet import Column
 from pe_search.queries import Hit, Span, Trace
 
@@ -183,7 +183,7 @@ class _Strip:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        levels = _BLOCKS if _can_encode(_BLOCKS) else _ASCII
+        levels = _BLOCKS if can_encode(_BLOCKS) else _ASCII
         frames = len(self._probabilities)
         width = min(options.max_width, frames)
         peaks = [self._probabilities[frames * n // width : frames * (n + 1) // width].max() for n in range(width)]
@@ -193,11 +193,3 @@ class _Strip:
         from rich.measure import Measurement
 
         return Measurement(1, min(options.max_width, len(self._probabilities)))
-
-
-def _can_encode(text: str) -> bool:
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True

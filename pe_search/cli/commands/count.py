@@ -1,0 +1,180 @@
+"""`pe-search count`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pe_search.cli.input.field_options import OutputOption, chosen_format
+from pe_search.cli.input.lists import read_more_texts
+from pe_search.cli.input.numbers import number_between
+from pe_search.cli.input.options import StoreOption, checked_texts, format_option, store_directory
+from pe_search.cli.input.terms import refuse_audio
+from pe_search.cli.output.counts import CountFormat, write_counts
+from pe_search.cli.output.files import output_to
+from pe_search.cli.output.heat_map import HEAT_MAP_SUFFIXES, need_matplotlib, write_heat_map
+from pe_search.cli.output.hints import is_on_terminal, say_odd_texts
+from pe_search.cli.output.messages import counted, say, say_compiling, say_problem, shown_path
+from pe_search.cli.output.progress import ProgressBar
+from pe_search.directories import command_for
+from pe_search.library import Library
+from pe_search.reports import Counts
+
+# Whoever names a file so wants no rows in it.
+_OTHER_IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".tif", ".tiff", ".webp")
+
+
+class By(StrEnum):
+    """What windows are counted by."""
+
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
+    FOLDER = "folder"
+
+
+class Of(StrEnum):
+    """What is counted."""
+
+    WINDOWS = "windows"
+    CLIPS = "clips"
+
+
+def count(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TEXT...",
+            rich_help_panel="Ask",
+            show_default=False,
+            help="What to count. Quote a phrase. A .txt file is read as TEXTs, one per line; - reads standard input.",
+        ),
+    ] = None,
+    from_file: Annotated[
+        str | None,
+        typer.Option(
+            "--from-file", metavar="FILE", rich_help_panel="Ask", help="Read more TEXTs from FILE, one per line."
+        ),
+    ] = None,
+    by: Annotated[
+        By,
+        typer.Option(
+            "--by", metavar="BIN", rich_help_panel="Show", help="Count by hour of the day, day, month or folder."
+        ),
+    ] = By.HOUR,
+    of: Annotated[
+        Of,
+        typer.Option(
+            "--of",
+            metavar="WHAT",
+            rich_help_panel="Show",
+            help="Count windows or clips. A clip counts in each bin in which one of its windows does.",
+        ),
+    ] = Of.WINDOWS,
+    count_format: Annotated[
+        CountFormat | None,
+        format_option("table, csv, jsonl, parquet.", "table; in a pipe csv"),
+    ] = None,
+    output: OutputOption = None,
+    min_probability: Annotated[
+        float,
+        typer.Option(
+            "--min-probability",
+            parser=number_between(0.0, 1.0),
+            metavar="P",
+            rich_help_panel="Filter",
+            help="The least probability of a window that counts.",
+        ),
+    ] = 0.5,
+    under: Annotated[
+        Path | None,
+        typer.Option("--under", metavar="PATH", rich_help_panel="Filter", help="Count only in this folder or clip."),
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Count how often sounds are heard in each hour, day, month or folder.
+
+    \b
+        pe-search count "dog barking" rain
+        pe-search count species.txt --by day --min-probability 0.7
+        pe-search count species.txt --by month -o calls.png
+        pe-search count rain --by folder --of clips --format csv
+
+    Each TEXT is counted by itself, in all windows of the store. The time of a window is when it was recorded, as the
+    clock of the recorder shows it; what has no time counts as unknown. The number of all windows in a bin is shown too,
+    for rates. In each bin, clips with the same bytes count once. With -o, a .png, .svg or .pdf is a heat map, which
+    needs the extra pe-search[plots]; .csv, .jsonl and .parquet have a row for each TEXT and bin.
+
+    Exit status: 0 found, 1 nothing found, 2 an error.
+    """
+    wanted = list(dict.fromkeys(checked_texts(read_more_texts(texts or [], from_file, may_be_lists=True), "TEXT")))
+    for text in wanted:
+        refuse_audio(text, "TEXT")
+    if not wanted:
+        raise typer.BadParameter("Give a TEXT or --from-file. As TEXT, - reads standard input.")
+    is_drawn = output is not None and _is_heat_map(output, count_format)
+    if not is_drawn:
+        count_format = chosen_format(count_format, CountFormat, in_a_pipe="csv", output=output)
+    with Library(store_directory(store), on_compile=say_compiling, on_problem=say_problem) as library:
+        library.open()
+        say_odd_texts(library, wanted, None)
+        with ProgressBar("counting") as bar:
+            counts = library.count(
+                wanted,
+                by=by.value,
+                of=of.value,
+                min_probability=min_probability,
+                under=under,
+                on_progress=bar.show_share,
+            )
+        _say_unknown(counts)
+        with output_to(output):
+            if count_format is not None:
+                write_counts(counts, count_format)
+            elif output is not None and not write_heat_map(counts, sys.stdout.buffer, output.suffix.lower()):
+                say(f"pe-search: {output}: the font lacks some characters of its labels; an .svg keeps them as text.")
+        if output is not None:
+            say(f"{counted(len(counts.texts), 'text')} counted by {counts.by}, written to {output}")
+        if not any(map(any, counts.counts)):
+            if is_on_terminal():
+                _say_none(counts, library, under)
+            raise typer.Exit(1)
+
+
+def _is_heat_map(output: Path, count_format: CountFormat | None) -> bool:
+    """Whether a file is to be a heat map; one that can't be written is refused, before the work."""
+    if not output.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {shown_path(output.parent)}.", param_hint="-o")
+    suffix = output.suffix.lower()
+    if count_format is None and suffix in _OTHER_IMAGES:
+        raise typer.BadParameter(f"{output.name!r}: a heat map must end with .png, .svg or .pdf.", param_hint="-o")
+    if suffix not in HEAT_MAP_SUFFIXES:
+        return False
+    if count_format is not None:
+        raise typer.BadParameter(f"can't be used with -o FILE{suffix}, which is a heat map.", param_hint="--format")
+    need_matplotlib()
+    return True
+
+
+def _say_unknown(counts: Counts) -> None:
+    if number := counts.clips_without_time:
+        have = "has" if number == 1 else "have"
+        say(
+            f"pe-search: {counted(number, 'clip')} {have} no time of recording and {'is' if number == 1 else 'are'} "
+            "counted as unknown; a header or a name such as 20240612_053000.wav gives one."
+        )
+
+
+def _say_none(counts: Counts, library: Library, under: Path | None) -> None:
+    found = [(best, text) for text, best in zip(counts.texts, counts.best, strict=True) if best is not None]
+    if not found:
+        said = "no clips" if under is None else f"no clips in {shown_path(under)}"
+        say(f"pe-search: the store has {said}; {command_for('list', library.directory)} shows all.")
+        return
+    best, text = max(found)
+    least = f"{counts.min_probability:g}"
+    say(f"pe-search: no window has a probability of {least} or more; the best is {best:.2f}, for {text}")
