@@ -128,16 +128,16 @@ class Lookup:
     def _answer(self, ask: Callable[[sqlite3.Connection, sqlite3.Connection], T]) -> T:
         """What is asked of the catalog and of the file that belongs to its commit."""
         with self._catalog.reading() as catalog:
-            try:
-                with self._current() as db:
+            with self._current() as db:
+                try:
                     return ask(catalog, db)
-            except sqlite3.DatabaseError as error:
-                if is_interrupt(error):
-                    raise
-                # The file is damaged where nobody looked before. If that is not it, it is the catalog.
-                self._drop()
-                with self._current() as db:
-                    return ask(catalog, db)
+                except sqlite3.DatabaseError as error:
+                    if is_interrupt(error):
+                        raise
+            # The file is damaged where nobody looked before. If that is not it, it is the catalog.
+            self._drop()
+            with self._current() as db:
+                return ask(catalog, db)
 
     def _drop(self) -> None:
         """Delete the file, so that it is made again; in memory, if it can't be deleted."""
