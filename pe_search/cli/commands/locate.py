@@ -34,6 +34,7 @@ from pe_search.cli.output.messages import say_problem
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.output.progress import ProgressBar
+from pe_search.cli.output.raven import RavenFiles, RavenSequenceOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS, TimelineWriter
 from pe_search.cli.output.traces import TraceWriter
 from pe_search.directories import expanded
@@ -78,6 +79,7 @@ def locate(
     smooth_s: SmoothOption = None,
     min_length_s: MinLengthOption = None,
     join_s: JoinOption = None,
+    is_raven_sequence: RavenSequenceOption = False,
     trace_format: Annotated[
         HitFormat | None,
         format_option("table, paths, jsonl, csv, parquet, audacity, raven, reaper, cue.", "table; in a pipe jsonl"),
@@ -120,6 +122,8 @@ def locate(
     if within_s is not None and not then:
         raise typer.BadParameter("--within requires --then.")
     trace_format = chosen_format(trace_format, HitFormat, in_a_pipe="jsonl", output=output, null=null)
+    if is_raven_sequence and trace_format is not HitFormat.RAVEN:
+        raise typer.BadParameter("--raven-sequence requires --format raven.")
     for name, values in {"--text": texts, "--then": then, "--without": without}.items():
         checked_texts(values or [], name)
     queries, files = _told_apart(texts_and_files or [], texts or [], has_list=files_from is not None)
@@ -148,6 +152,10 @@ def locate(
     say_unreadable(found.passed_over)
     say_odd_texts(listener, [*queries, *(then or ()), *(without or ())], "--without")
     rules = span_rules(threshold, smooth_s, min_length_s, join_s, listener.hearing.speed)
+    raven = RavenFiles(listener.describe)
+    if is_raven_sequence:
+        # Listening reports what can't be read.
+        raven.open_as_sequence(map(Path, found.stamps), lambda _problem: None)
     with bar:
         heard = listener.locate(
             queries,
@@ -160,7 +168,7 @@ def locate(
         )
         picks = Picks(listener, copy_to, cut_to, is_to_play=is_to_play)
         is_timeline = trace_format in TIMELINE_FORMATS
-        writer = TimelineWriter(trace_format) if is_timeline else TraceWriter(trace_format, null=null)
+        writer = TimelineWriter(trace_format, raven) if is_timeline else TraceWriter(trace_format, null=null)
         loudest = Loudest()
         with output_to(output), writer:
             # Each clip has a trace for each query.

@@ -30,6 +30,7 @@ from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import say, say_compiling, say_problem
 from pe_search.cli.output.picks import CopyToOption, CutToOption, PlayOption
+from pe_search.cli.output.raven import RavenFiles, RavenSequenceOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
 from pe_search.directories import absolute
 from pe_search.errors import StoreError
@@ -176,6 +177,7 @@ def query(
     smooth_s: SmoothOption = None,
     min_length_s: MinLengthOption = None,
     join_s: JoinOption = None,
+    is_raven_sequence: RavenSequenceOption = False,
     copy_to: CopyToOption = None,
     cut_to: CutToOption = None,
     is_to_play: PlayOption = False,
@@ -247,6 +249,8 @@ def query(
         null=null,
         shows_paths=not spans,
     )
+    if is_raven_sequence and hit_format is not HitFormat.RAVEN:
+        raise typer.BadParameter("--raven-sequence requires --format raven.")
 
     request = Request(
         queries=queries,
@@ -269,6 +273,9 @@ def query(
     with library:
         if model is not None:
             _refuse_another(model, library)
+        raven = RavenFiles(library.describe)
+        if is_raven_sequence:
+            raven.open_as_sequence((clip.path for clip in library.clips(request.under)), say_problem)
         is_to_hint = is_on_terminal() and not converses
         printer = AnswerPrinter(
             library=library,
@@ -282,6 +289,7 @@ def query(
             is_to_play=is_to_play,
             is_to_explain=is_to_explain,
             is_to_hint=is_to_hint,
+            raven=raven,
         )
         if converses:
             _converse(printer, request)

@@ -11,6 +11,7 @@ from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat, HitWriter
 from pe_search.cli.output.messages import say, say_problem
 from pe_search.cli.output.picks import Picks
+from pe_search.cli.output.raven import RavenFiles
 from pe_search.libraries import Libraries
 from pe_search.queries import Answer, Hit, Request, SpanRules
 
@@ -41,6 +42,7 @@ class AnswerPrinter:
         is_to_play: As in `Picks`.
         is_to_explain: Whether to say how the answers came about.
         is_to_hint: Whether to say how many more hits there are, or why there is none.
+        raven: As in `TimelineWriter`.
     """
 
     library: Library
@@ -54,6 +56,7 @@ class AnswerPrinter:
     is_to_play: bool
     is_to_explain: bool
     is_to_hint: bool
+    raven: RavenFiles | None
 
     def picks(self) -> Picks:
         """What takes the hits, new for each request."""
@@ -95,6 +98,7 @@ class AnswerPrinter:
                 picks,
                 describer=describer,
                 with_words=with_words,
+                raven=self.raven,
             )
         else:
             with HitWriter(self.hit_format, null=self.null, describer=describer, with_words=with_words) as writer:

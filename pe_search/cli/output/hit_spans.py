@@ -14,6 +14,7 @@ from pe_search.records import Problem
 if TYPE_CHECKING:
     from pe_search.cli.output.hits import HitFormat
     from pe_search.cli.output.picks import Picks
+    from pe_search.cli.output.raven import RavenFiles
     from pe_search.library import Library
     from pe_search.spans.locating import Locator
     from pe_search.tasks.describing import Describer
@@ -29,6 +30,7 @@ def write_hits_with_spans(
     *,
     describer: Describer | None = None,
     with_words: bool = False,
+    raven: RavenFiles | None = None,
 ) -> int:
     """Print the hits of each query with their spans, and have these picked. The head is loaded for the first hit.
 
@@ -41,6 +43,7 @@ def write_hits_with_spans(
         picks: Takes the spans.
         describer: What makes rows of hits, for other fields than the usual ones.
         with_words: As in `HitWriter`.
+        raven: As in `TimelineWriter`.
 
     Returns:
         The exit status: 0; 1 if there is no hit, or no span where only these are shown; 2 if a clip of a hit could not
@@ -61,7 +64,11 @@ def write_hits_with_spans(
             say_problem(problem)
 
     is_timeline = hit_format in TIMELINE_FORMATS
-    writer = TimelineWriter(hit_format) if is_timeline else HitTraceWriter(hit_format, describer, with_words=with_words)
+    writer = (
+        TimelineWriter(hit_format, raven)
+        if is_timeline
+        else HitTraceWriter(hit_format, describer, with_words=with_words)
+    )
     with writer:
         for hits in answers:
             if hits and locator is None:

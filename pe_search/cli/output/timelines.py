@@ -9,25 +9,11 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from pe_search.cli.output.hits import HitFormat
+from pe_search.cli.output.raven import RavenFiles, write_raven
 from pe_search.cli.output.rows import write_csv_row
 from pe_search.errors import PeSearchError
 from pe_search.queries import Span, Trace
 
-_RAVEN_FIELDS = (
-    "Selection",
-    "View",
-    "Channel",
-    "Begin Time (s)",
-    "End Time (s)",
-    "Low Freq (Hz)",
-    "High Freq (Hz)",
-    "Annotation",
-    "Probability",
-    "Begin Path",
-    "File Offset (s)",
-)
-# Spans have no pitch, and Raven wants one: all that the model hears.
-_HIGHEST_HZ = 24_000
 # What the numbers of a cue sheet have room for.
 _MOST_TRACKS = 99
 _CUE_FRAMES_PER_S = 75
@@ -51,13 +37,15 @@ class TimelineWriter:
 
     Args:
         timeline_format: `AUDACITY`, `RAVEN`, `REAPER` or `CUE`.
+        raven: What a table of Raven says of files; needed for `RAVEN` alone.
 
     Attributes:
         count: How many spans there are.
     """
 
-    def __init__(self, timeline_format: HitFormat) -> None:
+    def __init__(self, timeline_format: HitFormat, raven: RavenFiles | None = None) -> None:
         self.count = 0
+        self._raven = raven
         self._format = timeline_format
         self._heard: dict[Path, list[Heard]] = {}
 
@@ -85,7 +73,10 @@ class TimelineWriter:
         for marks in self._heard.values():
             marks.sort(key=lambda mark: (mark[1].start_s, mark[1].end_s))
         out = sys.stdout.buffer
-        _WRITERS[self._format](self._heard, out)
+        if self._format is HitFormat.RAVEN and self._raven is not None:
+            write_raven(self._heard, out, self._raven)
+        else:
+            _WRITERS[self._format](self._heard, out)
         out.flush()
 
 
@@ -115,19 +106,6 @@ def _write_audacity(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
         out.write(f"{span.start_s:.6f}\t{span.end_s:.6f}\t{_text(query, span)}\n".encode())
 
 
-def _write_raven(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
-    """A selection on each line below a header. The last two columns say which file it is in, and where."""
-    out.write("\t".join(_RAVEN_FIELDS).encode() + b"\n")
-    number = 0
-    for path, marks in heard.items():
-        name = os.fsencode(path)
-        for query, span in marks:
-            number += 1
-            start, end = f"{span.start_s:.6f}", f"{span.end_s:.6f}"
-            values = f"{number}\tSpectrogram 1\t1\t{start}\t{end}\t0.0\t{_HIGHEST_HZ:.1f}\t{_one_line(query)}\t"
-            out.write(f"{values}{span.probability:.4f}\t".encode() + name + f"\t{start}\n".encode())
-
-
 def _write_reaper(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
     """A region on each line below a header, as REAPER's Region/Marker Manager exports and imports them."""
     write_csv_row(("#", "Name", "Start", "End", "Length"), out)
@@ -150,11 +128,10 @@ def _write_cue(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
 
 _WRITERS: dict[HitFormat, Callable[[dict[Path, list[Heard]], BinaryIO], None]] = {
     HitFormat.AUDACITY: _write_audacity,
-    HitFormat.RAVEN: _write_raven,
     HitFormat.REAPER: _write_reaper,
     HitFormat.CUE: _write_cue,
 }
-TIMELINE_FORMATS = frozenset(_WRITERS)
+TIMELINE_FORMATS = frozenset({*_WRITERS, HitFormat.RAVEN})
 
 
 def _all(heard: dict[Path, list[Heard]]) -> Sequence[Heard]:
