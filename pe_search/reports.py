@@ -187,6 +187,9 @@ class Status:
         audio_s: Seconds of audio of all clips.
         left_out: Clips that could not be indexed.
         incomplete: Clips that could not be read completely.
+        with_facts: Clips whose headers were read.
+        with_time: Clips of which it is known when they were recorded.
+        with_tags: Clips with tags of the user.
         size_bytes: On disk.
         written_at_s: When something was last committed, in seconds since the epoch.
         formats: How many clips there are of each lower-case extension, the most frequent first; `` for none.
@@ -206,6 +209,9 @@ class Status:
     audio_s: float
     left_out: int
     incomplete: int
+    with_facts: int
+    with_time: int
+    with_tags: int
     size_bytes: int
     written_at_s: float
     formats: tuple[tuple[str, int], ...]

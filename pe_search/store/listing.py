@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pe_search.recorded import when
+from pe_search.recorded import from_name, when
 from pe_search.records import Facts, IndexedClip
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import name_of
@@ -141,6 +141,23 @@ def copies_of(catalog: Catalog, path: Path) -> tuple[Path, ...]:
         )
         found = [clip_of(*checked(row, "a clip")[:5]).path for row in rows]
     return tuple(other for other in found if other != path)
+
+
+def known_of(catalog: Catalog) -> tuple[int, int, int]:
+    """Of how many clips the facts are known, when they were recorded, and tags.
+
+    Raises:
+        StoreError: If the catalog is damaged.
+    """
+    with catalog.reading() as db:
+        counted = "SELECT total(clips) FROM contents WHERE"
+        with_facts = db.execute(f"{counted} id IN (SELECT content_id FROM facts)").fetchone()[0]
+        with_tags = db.execute(f"{counted} digest IN (SELECT digest FROM tags)").fetchone()[0]
+        # A zone makes no time known. A quote within a text of the JSON has a backslash before it.
+        said = "coalesce(instr(facts.facts, '\"recorded_at\": '), 0)"
+        rows = db.execute(f"SELECT path, {said} FROM {WITH_CONTENT}")
+        with_time = sum(1 for name, is_said in rows if is_said or from_name(os.path.basename(path_text(name))))  # noqa: PTH119 (many)
+    return int(with_facts), with_time, int(with_tags)
 
 
 def formats(catalog: Catalog) -> tuple[tuple[str, int], ...]:

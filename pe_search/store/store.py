@@ -141,10 +141,11 @@ class Store:
     def status(self) -> Status:
         """What it holds, and what it was made with."""
         from pe_search.reports import Status
-        from pe_search.store.listing import formats
+        from pe_search.store.listing import formats, known_of
         from pe_search.store.roots import read_roots
 
         manifest, held = self.manifest, self.catalog.holdings()
+        with_facts, with_time, with_tags = known_of(self.catalog)
         return Status(
             store=self.directory,
             model=manifest.model,
@@ -159,6 +160,9 @@ class Store:
             audio_s=held.audio_s,
             left_out=held.left_out,
             incomplete=held.incomplete,
+            with_facts=with_facts,
+            with_time=with_time,
+            with_tags=with_tags,
             size_bytes=self.size_bytes(),
             written_at_s=self.catalog.written_at_s(),
             formats=formats(self.catalog),

@@ -44,6 +44,9 @@ def test_json_has_exactly_these_facts(run_cli, library, revision):
         "contents": 14,
         "left_out": 0,
         "incomplete": 0,
+        "with_facts": 14,
+        "with_time": 0,
+        "with_tags": 0,
         "windows": 20,
         "audio_s": pytest.approx(11 * 1.28 + 0.5 + 3.2 + 3.0),
         "size_bytes": size_bytes,
@@ -75,6 +78,7 @@ def test_text_has_a_line_for_each_fact(run_cli, library, revision):
         "windows     20",
         "hours       0.01",
         "formats     .wav 14",
+        "known       headers of 14",
         f"on disk     {size_mb:.1f} MB",
     ]
     assert re.fullmatch(r"written     \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", written)

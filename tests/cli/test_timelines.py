@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,9 +15,11 @@ import pytest
 import utaupy
 
 from pe_search.cli.output.hits import HitFormat
+from pe_search.cli.output.raven import RavenFiles
 from pe_search.cli.output.timelines import TIMELINE_FORMATS, TimelineWriter
-from pe_search.errors import PeSearchError
+from pe_search.errors import AudioError, PeSearchError
 from pe_search.queries import Span, Trace
+from pe_search.records import Facts, IndexedClip, Problem
 from tests.made_up import noise, write_audio
 
 DOG = [Span(2.15, 2.75, 0.934), Span(3723.4, 3726.1004, 0.5)]
@@ -27,8 +30,16 @@ def trace(path: str | bytes, query: str, spans: list[Span]) -> Trace:
     return Trace(query, Path(os.fsdecode(path)), 0.0, 4000.0, np.zeros(1, np.float32), tuple(spans))
 
 
+def describe(path: Path) -> IndexedClip:
+    """As the header of a file would: WAV at 96 kHz with a time, MP3 at 44.1 kHz without."""
+    is_wave = path.suffix == ".wav"
+    facts = Facts(sample_rate_hz=96_000 if is_wave else 44_100, channels=1)
+    recorded_at = "2024-12-31T23:59:58.500+01:00" if is_wave else None
+    return IndexedClip(path, 1, 1, 10.0, 0, None, b"", facts=facts, recorded_at=recorded_at)
+
+
 def write_timelines(clips: Iterable[list[Trace | None]], timeline_format: HitFormat) -> int:
-    with TimelineWriter(timeline_format) as writer:
+    with TimelineWriter(timeline_format, RavenFiles(describe)) as writer:
         for traces in clips:
             writer.write(traces)
     return writer.count
@@ -69,15 +80,26 @@ def test_audacity_as_crowsetta_reads_it(write):
 
 
 def test_raven(write):
-    """As Raven Pro saves a selection table, with the columns that say which file a selection is in."""
+    """As Raven Pro saves a selection table, with the columns that say which file a selection is in, where and when.
+
+    No selection is above the Nyquist frequency of its own file, which Raven would refuse.
+    """
     assert write(HitFormat.RAVEN, *TWO_CLIPS).read_bytes() == (
         b"Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tAnnotation\t"
-        b"Probability\tBegin Path\tFile Offset (s)\n"
-        b"1\tSpectrogram 1\t1\t0.000000\t2.500000\t0.0\t24000.0\tlight rain\t1.0000\t/s/walk.wav\t0.000000\n"
-        b"2\tSpectrogram 1\t1\t2.150000\t2.750000\t0.0\t24000.0\tdog barking\t0.9340\t/s/walk.wav\t2.150000\n"
-        b"3\tSpectrogram 1\t1\t3723.400000\t3726.100400\t0.0\t24000.0\tdog barking\t0.5000\t/s/walk.wav\t3723.400000\n"
-        b"4\tSpectrogram 1\t1\t0.000000\t2.500000\t0.0\t24000.0\tdog\t1.0000\t/s/\xff.mp3\t0.000000\n"
+        b"Probability\tBegin Path\tFile Offset (s)\tBegin File\tBegin Date Time\n"
+        b"1\tSpectrogram 1\t1\t0.000000\t2.500000\t0.0\t48000.0\tlight rain\t1.0000\t/s/walk.wav\t0.000000\t"
+        b"walk.wav\t2024/12/31 23:59:58.500\n"
+        b"2\tSpectrogram 1\t1\t2.150000\t2.750000\t0.0\t48000.0\tdog barking\t0.9340\t/s/walk.wav\t2.150000\t"
+        b"walk.wav\t2025/01/01 00:00:00.650\n"
+        b"3\tSpectrogram 1\t1\t3723.400000\t3726.100400\t0.0\t48000.0\tdog barking\t0.5000\t/s/walk.wav\t"
+        b"3723.400000\twalk.wav\t2025/01/01 01:02:01.900\n"
+        b"4\tSpectrogram 1\t1\t0.000000\t2.500000\t0.0\t22050.0\tdog\t1.0000\t/s/\xff.mp3\t0.000000\t"
+        b"\xff.mp3\t\n"
     )
+
+
+def test_raven_without_times_has_none(write):
+    assert write(HitFormat.RAVEN, [trace("/s/a.mp3", "dog", RAIN)]).read_bytes().endswith(b"\ta.mp3\t\n")
 
 
 def test_raven_as_crowsetta_reads_it(write):
@@ -88,7 +110,48 @@ def test_raven_as_crowsetta_reads_it(write):
         (2.15, 2.75, "dog barking"),
         (3723.4, 3726.1004, "dog barking"),
     ]
-    assert {(box.low_freq, box.high_freq) for box in boxes} == {(0.0, 24_000.0)}
+    assert {(box.low_freq, box.high_freq) for box in boxes} == {(0.0, 48_000.0)}
+
+
+def test_raven_files_in_a_sequence(capfdbinary):
+    """Each begins where the one before ends, also where nothing is heard in it; the selections are in order of time."""
+    files = RavenFiles(lambda path: replace(describe(path), duration_s=float(path.stem)))
+    problems: list[Problem] = []
+    files.open_as_sequence([Path(f"/s/{name}.wav") for name in ("3.5", "1.25", "2")], problems.append)
+    with TimelineWriter(HitFormat.RAVEN, files) as writer:
+        writer.write([trace("/s/3.5.wav", "dog", [Span(0.5, 1.5, 0.5)])])
+        writer.write([trace("/s/1.25.wav", "dog", [Span(0.25, 1.0, 0.5)])])
+    header, *lines = [line.split("\t") for line in capfdbinary.readouterr().out.decode().splitlines()]
+    columns = ("Selection", "Begin Time (s)", "End Time (s)", "File Offset (s)", "Begin File", "Begin Date Time")
+    assert [[line[header.index(column)] for column in columns] for line in lines] == [
+        ["1", "0.250000", "1.000000", "0.250000", "1.25.wav", "2024/12/31 23:59:58.750"],
+        ["2", "3.750000", "4.750000", "0.500000", "3.5.wav", "2024/12/31 23:59:59.000"],
+    ]
+    assert problems == []
+    with pytest.raises(PeSearchError, match=r"^--raven-sequence: /s/9\.wav is new since "):
+        files.start_s(Path("/s/9.wav"))
+
+
+def test_raven_takes_only_files_of_one_form_as_a_sequence():
+    files = RavenFiles(describe)
+    with pytest.raises(PeSearchError) as caught:
+        files.open_as_sequence([Path("/s/b.mp3"), Path("/s/a.wav")], pytest.fail)
+    assert str(caught.value) == (
+        "--raven-sequence: /s/a.wav has 96,000 Hz and 1 channel, and /s/b.mp3 44,100 Hz and 1 channel; Raven opens "
+        "only files of one rate and number of channels as a sequence."
+    )
+
+
+def test_a_file_that_can_not_be_read_is_no_part_of_a_sequence():
+    def describe_some(path: Path) -> IndexedClip:
+        if path.name == "b.wav":
+            raise AudioError(path, "is gone")
+        return describe(path)
+
+    files, problems = RavenFiles(describe_some), list[Problem]()
+    files.open_as_sequence([Path(name) for name in ("/s/c.wav", "/s/b.wav", "/s/a.wav", "rows/1")], problems.append)
+    assert (files.start_s(Path("/s/a.wav")), files.start_s(Path("/s/c.wav"))) == (0.0, 10.0)
+    assert problems == [Problem(Path("/s/b.wav"), "is gone")]
 
 
 def test_reaper(write):
@@ -208,9 +271,9 @@ def test_locate_prints_them(run_cli, sounds, plain_checkpoint):
     assert (outcome.status, outcome.err) == (0, "")
     assert [line.split(b"\t")[:2] for line in outcome.out.splitlines()] == [[b"0.000000", b"2.000000"]] * 2
     outcome = run_cli("locate", "rain", "a.wav", "b.wav", "--format", "raven", *options)
-    assert [line.split(b"\t")[-2] for line in outcome.out.splitlines()[1:]] == [
-        os.fsencode(sounds / "a.wav"),
-        os.fsencode(sounds / "b.wav"),
+    assert [line.split(b"\t")[9:] for line in outcome.out.splitlines()[1:]] == [
+        [os.fsencode(sounds / "a.wav"), b"0.000000", b"a.wav", b""],
+        [os.fsencode(sounds / "b.wav"), b"0.000000", b"b.wav", b""],
     ]
     outcome = run_cli("locate", "rain", "a.wav", "b.wav", "--format", "reaper", *options)
     assert (outcome.status, outcome.out) == (2, b"")
@@ -230,3 +293,99 @@ def test_query_prints_them_with_spans_only(run_cli, library):
     outcome = run_cli("query", "rain", "--format", "cue", "--store", library.store)
     assert outcome.status == 2
     assert outcome.err == "pe-search: --format cue requires --spans.\n"
+
+
+RAVEN = ("Begin Time (s)", "End Time (s)", "High Freq (Hz)", "File Offset (s)", "Begin File", "Begin Date Time")
+
+
+def raven_rows(table: bytes) -> list[list[str]]:
+    header, *lines = [line.split("\t") for line in table.decode().splitlines()]
+    return [[line[header.index(column)] for column in RAVEN] for line in lines]
+
+
+@pytest.fixture
+def recordings(tmp_path, monkeypatch) -> Path:
+    """Three recordings of one recorder, each of its own length, and a time in their names."""
+    monkeypatch.chdir(tmp_path)
+    for seed, (name, length_s) in enumerate(
+        {"A_20240612_053000": 1.5, "A_20240612_053130": 2, "A_20240612_054000": 3}.items()
+    ):
+        write_audio(tmp_path / "night" / f"{name}.wav", noise(length_s, seed, rate_hz=22_050), 22_050)
+    return tmp_path / "night"
+
+
+ALONE = [
+    ["0.000000", "1.500000", "11025.0", "0.000000", "A_20240612_053000.wav", "2024/06/12 05:30:00.000"],
+    ["0.000000", "2.000000", "11025.0", "0.000000", "A_20240612_053130.wav", "2024/06/12 05:31:30.000"],
+    ["0.000000", "3.000000", "11025.0", "0.000000", "A_20240612_054000.wav", "2024/06/12 05:40:00.000"],
+]
+IN_SEQUENCE = [
+    ["0.000000", "1.500000", *ALONE[0][2:]],
+    ["1.500000", "3.500000", *ALONE[1][2:]],
+    ["3.500000", "6.500000", *ALONE[2][2:]],
+]
+
+
+def test_locate_for_raven_says_when_and_up_to_the_nyquist_of_the_file(run_cli, recordings, plain_checkpoint):
+    options = ("--threshold", 0, "--model", plain_checkpoint[0], "--format", "raven")
+    outcome = run_cli("locate", "rain", recordings, *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert raven_rows(outcome.out) == ALONE
+    outcome = run_cli("locate", "rain", recordings, *options, "--raven-sequence", "-o", "night.txt")
+    assert (outcome.status, outcome.out, outcome.err) == (0, b"", "")
+    assert raven_rows(Path("night.txt").read_bytes()) == IN_SEQUENCE
+    boxes = crowsetta.formats.bbox.Raven.from_file("night.txt", annot_col="Annotation").to_bbox()
+    assert [(box.onset, box.offset, box.high_freq) for box in boxes] == [
+        (0.0, 1.5, 11_025.0),
+        (1.5, 3.5, 11_025.0),
+        (3.5, 6.5, 11_025.0),
+    ]
+
+
+def test_a_broken_file_is_reported_once_and_no_part_of_the_sequence(run_cli, recordings, plain_checkpoint):
+    (recordings / "A_20240612_053130.wav").write_bytes(b"no sound")
+    options = ("--threshold", 0, "--model", plain_checkpoint[0], "--format", "raven", "--raven-sequence")
+    outcome = run_cli("locate", "rain", recordings, *options)
+    assert outcome.status == 2
+    assert outcome.err.count("\n") == 1
+    assert raven_rows(outcome.out) == [ALONE[0], ["1.500000", "4.500000", *ALONE[2][2:]]]
+
+
+def test_query_for_raven_counts_through_all_clips_below_the_folder(run_cli, recordings, plain_checkpoint):
+    store = recordings.parent / "made.store"
+    write_audio(recordings.parent / "other" / "a.wav", noise(1, 7))
+    window = ("--window", 10, "--model", plain_checkpoint[0])
+    assert run_cli("index", recordings, recordings.parent / "other", "--store", store, *window).status == 0
+    options = ("--spans", "--threshold", 0, "--format", "raven", "--store", store, "--under", recordings)
+    outcome = run_cli("query", "rain", *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    assert sorted(raven_rows(outcome.out), key=lambda row: row[4]) == ALONE
+    outcome = run_cli("query", "rain", *options, "--raven-sequence")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert raven_rows(outcome.out) == IN_SEQUENCE
+    # A clip of the sequence that is not among the hits counts all the same.
+    outcome = run_cli("query", "rain", *options, "--raven-sequence", "-k", 1)
+    assert raven_rows(outcome.out)[0] in IN_SEQUENCE
+    # All clips of the store are not of one rate.
+    outcome = run_cli("query", "rain", *options[:-2], "--raven-sequence")
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert "Raven opens only files of one rate" in outcome.err
+
+
+def test_a_clip_that_is_gone_is_reported_and_no_part_of_the_sequence(run_cli, recordings, plain_checkpoint):
+    store = recordings.parent / "made.store"
+    assert run_cli("index", recordings, "--store", store, "--model", plain_checkpoint[0]).status == 0
+    gone = recordings / "A_20240612_053000.wav"
+    gone.unlink()
+    options = ("--threshold", 0, "--format", "raven", "--store", store, "--raven-sequence")
+    outcome = run_cli("query", "rain", "--spans", *options)
+    assert outcome.status == 2
+    assert {line.split(": ")[1] for line in outcome.err.splitlines()} == {str(gone)}
+    assert raven_rows(outcome.out) == [["0.000000", "2.000000", *ALONE[1][2:]], ["2.000000", "5.000000", *ALONE[2][2:]]]
+
+
+@pytest.mark.parametrize("command", ["query", "locate"])
+def test_a_sequence_is_for_raven_alone(run_cli, sounds, command):
+    arguments = {"query": ("rain", "--spans"), "locate": ("rain", "a.wav")}[command]
+    outcome = run_cli(command, *arguments, "--raven-sequence", "--format", "jsonl")
+    assert (outcome.status, outcome.err) == (2, "pe-search: --raven-sequence requires --format raven.\n")

@@ -72,6 +72,9 @@ def status(
             "audio_s": found.audio_s,
             "left_out": found.left_out,
             "incomplete": found.incomplete,
+            "with_facts": found.with_facts,
+            "with_time": found.with_time,
+            "with_tags": found.with_tags,
             "size_bytes": found.size_bytes,
             "written_at": written_at.isoformat(timespec="seconds"),
             "formats": dict(found.formats),
@@ -93,6 +96,7 @@ def status(
         **({"formats": _formats(found)} if found.formats else {}),
         **({"left out": f"{found.left_out:,}, see --problems"} if found.left_out else {}),
         **({"incomplete": f"{found.incomplete:,}, see --problems"} if found.incomplete else {}),
+        **({"known": _known(found)} if found.with_facts or found.with_time or found.with_tags else {}),
         "on disk": _megabytes(found.size_bytes),
         "written": written_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     }
@@ -136,6 +140,12 @@ def _parts_of(root: Root) -> Iterator[str]:
 
 def _formats(status: Status) -> str:
     return printable(_kinds((kind or "(none)", number) for kind, number in status.formats))
+
+
+def _known(status: Status) -> str:
+    """Of how many clips something is known beside their sound."""
+    numbers = {"headers": status.with_facts, "recording times": status.with_time, "tags": status.with_tags}
+    return ", ".join(f"{what} of {number:,}" for what, number in numbers.items() if number)
 
 
 def _kinds(kinds: Iterable[tuple[str, int]]) -> str:
