@@ -233,12 +233,21 @@ class Listener:
         paths: Paths | Found,
         labels: Texts,
         *,
+        all_windows: bool = False,
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
     ) -> Iterator[list[Hit]]:
         """Find how well labels fit clips. Yields for each clip a hit for each label, best first.
 
         Embeddings that the store has are used, and these clips are not read again.
+
+        Args:
+            paths: See above.
+            labels: Texts, each judged by itself.
+            all_windows: Whether to yield this for each window instead, in order of time, as soon as it is embedded. A
+                clip that can't be read beyond some place may have given windows by then.
+            on_progress: See above.
+            on_problem: See above.
 
         Raises:
             QueryError: If there is no label, or one is empty.
@@ -249,7 +258,7 @@ class Listener:
         wanted, held = texts_of(labels), self._held()
         if held is None and self._are_unreadable(clips, report):
             return iter(())
-        return label(self.model, held, wanted, clips, report, on_progress)
+        return label(self.model, held, wanted, clips, report, on_progress, all_windows=all_windows)
 
     def rows(self, found: Iterable[Hit | IndexedClip], fields: Texts) -> Iterator[dict[str, Any]]:
         """Yield a row for each of some hits, labels or clips: the values of some fields by name, as JSON has them.

@@ -422,6 +422,20 @@ def test_locating_and_labelling_take_one_text_or_several(birds, sounds):
     assert [[hit.query for hit in hits] for hits in birds.label(dog, "rain")] == [["rain"]]
 
 
+def test_every_window_of_a_clip_can_be_labelled(birds, tmp_path):
+    long = write_audio(tmp_path / "long.wav", noise(35.0))
+    labelled = list(birds.label(long, ["rain", "dog barking"], all_windows=True))
+    assert [(hits[0].start_s, hits[0].end_s, len(hits)) for hits in labelled] == [
+        (0.0, 10.0, 2),
+        (10.0, 20.0, 2),
+        (20.0, 30.0, 2),
+        (25.0, 35.0, 2),
+    ]
+    [best] = birds.label(long, ["rain", "dog barking"])
+    for hit in best:
+        assert hit.probability == max(one.probability for hits in labelled for one in hits if one.query == hit.query)
+
+
 @pytest.mark.parametrize(("texts", "message"), [([], "There is no text"), (["dog", ""], "A text is empty")])
 def test_there_must_be_a_text(birds, sounds, texts, message):
     for use in (

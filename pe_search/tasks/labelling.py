@@ -29,11 +29,11 @@ _MOST_WAITING = 1_000
 
 @dataclass(slots=True)
 class _Reading:
-    """A clip on its way, with a row of scores for each of its windows that is embedded."""
+    """A clip on its way: windows that were not yielded yet, with a row of scores for each that is embedded."""
 
     clip: Clip
-    times: list[tuple[float, float]] = field(default_factory=list)
-    scores: list[NDArray[np.float32]] = field(default_factory=list)
+    times: deque[tuple[float, float]] = field(default_factory=deque)
+    scores: deque[NDArray[np.float32]] = field(default_factory=deque)
     is_read: bool = False
     is_left_out: bool = False
 
@@ -49,8 +49,10 @@ def label(
     clips: Sequence[Clip],
     on_problem: Callable[[Problem], None],
     on_progress: Callable[[Progress], None],
+    *,
+    all_windows: bool = False,
 ) -> Iterator[list[Hit]]:
-    """Say how well each label fits each clip; see `Labeller`. The labels are embedded now.
+    """Say how well each label fits each clip, or each window; see `Labeller`. The labels are embedded now.
 
     Args:
         model: The store's, if there is one.
@@ -59,6 +61,7 @@ def label(
         clips: As `Labeller.label` has them.
         on_problem: As `Labeller` has it.
         on_progress: Called now and then.
+        all_windows: As `Labeller` has it.
     """
     manifest = model.manifest()
     embedder: TextEmbedder = (
@@ -72,7 +75,10 @@ def label(
         on_progress(Progress(bytes_done, bytes_total, audio_s))
 
     embeddings = embedder.embed_texts(labels)
-    return Labeller(labels, embeddings, manifest, model.audio_embedder, store, on_problem, report).label(clips)
+    labeller = Labeller(
+        labels, embeddings, manifest, model.audio_embedder, store, on_problem, report, all_windows=all_windows
+    )
+    return labeller.label(clips)
 
 
 class Labeller:
@@ -87,6 +93,7 @@ class Labeller:
             from another time or place is not decoded. None if there is none.
         on_problem: Called with each clip that is left out, that is not read whole, or that is odd.
         on_progress: Called now and then with the bytes of the clips that are done, and the seconds that were embedded.
+        all_windows: Whether each window of a clip is judged, and not only the best for each label.
     """
 
     def __init__(
@@ -98,6 +105,8 @@ class Labeller:
         store: Store | None,
         on_problem: Callable[[Problem], None],
         on_progress: Callable[[float, float], None] = lambda _bytes_done, _audio_s: None,
+        *,
+        all_windows: bool = False,
     ) -> None:
         self._labels = labels
         self._embeddings = embeddings
@@ -105,6 +114,7 @@ class Labeller:
         self._store = store
         self._on_problem = on_problem
         self._on_progress = on_progress
+        self._all_windows = all_windows
         self._waiting: deque[_Reading] = deque()
         self._gathering: Gathering[_Reading] = gather_batches(
             load_embedder, self._deliver, lambda reading: not reading.is_left_out
@@ -116,6 +126,9 @@ class Labeller:
 
         A hit's window is the one that the label fits best, so those of different labels may differ. Equal scores are in
         order of the labels.
+
+        Of all windows, each is yielded in turn as soon as it is embedded, with a hit for each label. If a clip can't be
+        read beyond some place, windows before it may have been yielded by then.
         """
         digests = self._digests_held(clips)
         known: Set[bytes] = self._store.catalog.digests() if self._store and len(digests) < len(clips) else frozenset()
@@ -129,7 +142,7 @@ class Labeller:
                 if clip.path in digests:
                     self._look_up(reading, digests[clip.path])
                 else:
-                    self._read(reading, next(reading_ahead), known)
+                    yield from self._read(reading, next(reading_ahead), known)
                 if len(self._waiting) > _MOST_WAITING:
                     self._gathering.embed()
                 yield from self._finished()
@@ -157,7 +170,8 @@ class Labeller:
         reading.scores.extend(content.embeddings @ self._embeddings.T)
         reading.is_read = True
 
-    def _read(self, reading: _Reading, ahead: ClipAhead, known: Set[bytes]) -> None:
+    def _read(self, reading: _Reading, ahead: ClipAhead, known: Set[bytes]) -> Iterator[list[Hit]]:
+        """Read a clip; yields what gets finished meanwhile."""
         try:
             if ahead.digest() in known:
                 ahead.skip_windows()
@@ -168,6 +182,7 @@ class Labeller:
                 if self._gathering.add(reading, window.samples):
                     bytes_done = self._bytes_done + reading.clip.size_bytes * ahead.share_read
                     self._on_progress(bytes_done, self._gathering.embedded_s)
+                    yield from self._finished()
                 if reading.is_left_out:
                     return
             for oddity in ahead.oddities:
@@ -187,25 +202,34 @@ class Labeller:
         self._on_problem(Problem(reading.clip.path, reason))
 
     def _finished(self) -> Iterator[list[Hit]]:
-        while self._waiting and self._waiting[0].is_finished:
-            reading = self._waiting.popleft()
+        while self._waiting:
+            reading = self._waiting[0]
+            path = reading.clip.path
+            while self._all_windows and reading.scores and not reading.is_left_out:
+                yield self._hits(path, [reading.times.popleft()], [reading.scores.popleft()])
+            if not reading.is_finished:
+                return
+            self._waiting.popleft()
             self._bytes_done += reading.clip.size_bytes
             self._on_progress(self._bytes_done, self._gathering.embedded_s)
-            if not reading.is_left_out:
-                yield self._hits(reading)
+            if not (reading.is_left_out or self._all_windows):
+                yield self._hits(path, list(reading.times), list(reading.scores))
 
-    def _hits(self, reading: _Reading) -> list[Hit]:
-        scores = np.stack(reading.scores)
-        windows = scores.argmax(axis=0)
-        best = scores.max(axis=0).astype(np.float64)
+    def _hits(
+        self, path: Path, times: Sequence[tuple[float, float]], scores: Sequence[NDArray[np.float32]]
+    ) -> list[Hit]:
+        """A hit for each label, best first, of the window of some that it fits best."""
+        table = np.stack(scores)
+        windows = table.argmax(axis=0)
+        best = table.max(axis=0).astype(np.float64)
         probability = probabilities(best, self._manifest.logit_scale, self._manifest.logit_bias)
         return [
             Hit(
                 query=self._labels[label],
                 rank=rank,
-                path=reading.clip.path,
-                start_s=reading.times[windows[label]][0],
-                end_s=reading.times[windows[label]][1],
+                path=path,
+                start_s=times[windows[label]][0],
+                end_s=times[windows[label]][1],
                 score=float(best[label]),
                 probability=float(probability[label]),
             )

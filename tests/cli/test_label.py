@@ -61,6 +61,83 @@ def test_labels_straight_from_files_are_those_of_upstream(run_cli, library):
     assert_rows(rows_of(outcome.out), expected, 2.5e-4)
 
 
+def rows_of_windows(library: Library) -> list[tuple[object, ...]]:
+    """By upstream's logits: of each window of each clip, the labels in order."""
+    rows: list[tuple[object, ...]] = []
+    order = sorted(
+        range(len(library.places)), key=lambda row: (bytes(library.places[row].path), library.places[row].start_s)
+    )
+    for row in order:
+        place, logits = library.places[row], library.logits[row]
+        for rank, label in enumerate(np.argsort(-logits), start=1):
+            probability = 1 / (1 + np.exp(-float(logits[label])))
+            score = (float(logits[label]) - library.bias) / library.scale
+            rows.append((TEXTS[label], rank, str(place.path), place.start_s, place.end_s, score, probability))
+    return rows
+
+
+def test_each_window_is_labelled_as_upstream_does(run_cli, library):
+    args = ("label", library.sounds, "--labels", LABELS, "--store", library.store, "--all-windows")
+    outcome = run_cli(*args)
+    assert (outcome.status, outcome.err) == (0, "")
+    expected = rows_of_windows(library)
+    assert len(expected) == 3 * len(library.places)
+    found = rows_of(outcome.out)
+    assert all(list(row) == KEYS for row in found)
+    assert_rows(found, expected, 5e-3)
+    table = list(csv.DictReader(io.StringIO(run_cli(*args, "--format", "csv").out.decode("utf-8", "surrogateescape"))))
+    assert table == [{name: str(value) for name, value in row.items()} for row in found]
+
+
+def test_each_window_of_a_file_is_labelled_without_a_store(run_cli, library, plain_checkpoint):
+    long = library.sounds / "weather" / "storm.wav"
+    outcome = run_cli("label", long, "--labels", LABELS, "--model", library.checkpoint, "--all-windows")
+    whole = run_cli("label", long, "--labels", LABELS, "--model", library.checkpoint)
+    assert outcome.out == whole.out, "windows of 10 s: it is one"
+    assert (outcome.status, len(rows_of(outcome.out))) == (0, 3)
+
+
+def test_a_table_of_windows_has_a_row_for_each_below_its_clip(run_cli, library, monkeypatch):
+    monkeypatch.chdir(library.sounds / "weather")
+    args = ("label", "storm.wav", "wind.wav", "--labels", LABELS, "--store", library.store, "--all-windows")
+    rows = rows_of(run_cli(*args).out)
+    lines = run_cli(*args, "--format", "table").out.decode().splitlines()
+    expected: list[list[str]] = []
+    for clip, times in (
+        ("storm.wav", ["0:00–0:01.3", "0:00.6–0:01.9", "0:01.3–0:02.6", "0:01.9–0:03.2"]),
+        ("wind.wav", ["0:00–0:01.3", "0:00.6–0:01.9", "0:01.3–0:02.6", "0:01.7–0:03"]),
+    ):
+        expected.append([clip])
+        for when in times:
+            best, *others = rows[:3]
+            del rows[:3]
+            also = [f"{row['label']} {row['probability']:.2f}" for row in others if row["probability"] >= 0.5]
+            labels = ", ".join([str(best["label"]), *also])
+            expected.append([f"{best['probability']:.2f}", when, *labels.split()])
+    assert [line.split() for line in lines] == expected
+
+
+def test_a_table_of_windows_fits_a_narrow_terminal(run_cli, library, monkeypatch):
+    monkeypatch.chdir(library.sounds / "weather")
+    monkeypatch.setenv("COLUMNS", "45")
+    args = ("label", "storm.wav", "--labels", LABELS, "--store", library.store, "--all-windows", "--format", "table")
+    lines = run_cli(*args).out.decode().splitlines()
+    assert max(map(len, lines)) <= 45
+
+
+def test_windows_without_a_likely_label_are_left_out(run_cli, library):
+    args = ("label", library.sounds, "--labels", LABELS, "--store", library.store, "--all-windows")
+    rows = rows_of(run_cli(*args).out)
+    bound = sorted(row["probability"] for row in rows)[-5]
+    assert rows_of(run_cli(*args, "--min-probability", bound).out) == [
+        row for row in rows if row["probability"] >= bound
+    ]
+    assert len(run_cli(*args, "--min-probability", bound, "--format", "table").out.splitlines()) >= 2
+    for label_format in ("table", "jsonl"):
+        nothing = run_cli(*args, "--min-probability", 1, "--format", label_format)
+        assert (nothing.status, nothing.out, nothing.err) == (1, b"", "")
+
+
 @pytest.fixture
 def sounds(tmp_path) -> Path:
     for seed, name in enumerate(("a.wav", "b.wav")):

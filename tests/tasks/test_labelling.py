@@ -45,11 +45,19 @@ def label(
     store: Store | None = None,
     embedder: FakeEmbedder | None = None,
     on_progress: Callable[[float, float], None] = lambda _bytes_done, _audio_s: None,
+    all_windows: bool = False,
 ) -> tuple[list[list[Hit]], list[Problem]]:
     problems: list[Problem] = []
     embedder = embedder or FakeEmbedder()
     labeller = Labeller(
-        labels, embedder.embed_texts(labels), MANIFEST, lambda: embedder, store, problems.append, on_progress
+        labels,
+        embedder.embed_texts(labels),
+        MANIFEST,
+        lambda: embedder,
+        store,
+        problems.append,
+        on_progress,
+        all_windows=all_windows,
     )
     return list(labeller.label(clips)), problems
 
@@ -252,3 +260,70 @@ def test_progress_ends_with_all_that_was_there(tmp_path):
 
 def test_no_clips_no_hits():
     assert label([]) == ([], [])
+
+
+def test_of_all_windows_each_is_judged_by_itself(tmp_path, store):
+    """From files and from what the store has, in order of path and time."""
+    sounds = {"a.wav": rising(2.25), "b.wav": noise(0.4, 1) * 0.9, "c.wav": rising(1.0) * 0.5, "d.wav": rising(3.0)}
+    starts_s = {"a.wav": (0.0, 0.5, 1.0, 1.25), "b.wav": (0.0,), "c.wav": (0.0,), "d.wav": (0.0, 0.5, 1.0, 1.5, 2.0)}
+    for name, samples in sounds.items():
+        write_audio(tmp_path / "sounds" / name, samples)
+    expected = [
+        (tmp_path / "sounds" / name, {start_s: vector})
+        for name, samples in sounds.items()
+        for start_s, vector in windows_of(samples, *starts_s[name]).items()
+    ]
+    clips = clips_of(tmp_path / "sounds")
+    for held in ((), ("b.wav", "d.wav"), tuple(sounds)):
+        index(store, *(tmp_path / "sounds" / name for name in held))
+        embedder = FakeEmbedder()
+        found, problems = label(clips, store=store, embedder=embedder, all_windows=True)
+        assert (len(found), problems) == (11, [])
+        for hits, (path, window) in zip(found, expected, strict=True):
+            assert_hits(hits, path, window, LABELS)
+        assert embedder.windows_embedded == sum(len(starts_s[name]) for name in sounds if name not in held)
+
+
+def test_all_windows_of_a_long_recording_come_while_it_is_read(tmp_path):
+    """So that a day of it is never in memory, and its beginning is seen at once."""
+    write_audio(tmp_path / "a.wav", noise(0.5))
+    write_audio(tmp_path / "long.wav", noise(300.0))
+    embedder = FakeEmbedder()
+    labeller = Labeller(
+        LABELS, embedder.embed_texts(LABELS), MANIFEST, lambda: embedder, None, pytest.fail, all_windows=True
+    )
+    labelled = labeller.label(clips_of(tmp_path))
+    seen = [next(labelled) for _ in range(10)]
+    # 60 s are embedded at once; of 599 windows.
+    assert embedder.windows_embedded <= 3 * 60
+    seen += [next(labelled) for _ in range(200)]
+    assert embedder.windows_embedded <= 300
+    assert sum(len(reading.scores) for reading in labeller._waiting) <= 3 * 60
+    seen += labelled
+    assert [(hits[0].path.name, hits[0].start_s) for hits in seen] == [
+        ("a.wav", 0.0),
+        *(("long.wav", row * HOP_S) for row in range(599)),
+    ]
+
+
+def test_a_clip_that_breaks_off_gives_the_windows_before_and_is_a_problem(tmp_path):
+    samples = noise(100.0)
+    samples[90 * 48_000] = np.nan
+    write_audio(tmp_path / "a.wav", samples)
+    write_audio(tmp_path / "b.wav", noise(0.5))
+    found, problems = label(clips_of(tmp_path), all_windows=True)
+    starts_s = [hits[0].start_s for hits in found if hits[0].path.name == "a.wav"]
+    assert 0 < len(starts_s) < 180
+    assert starts_s == [row * HOP_S for row in range(len(starts_s))]
+    assert found[-1][0].path.name == "b.wav"
+    assert [problem.path.name for problem in problems] == ["a.wav"]
+
+
+def test_progress_with_all_windows_ends_with_all_that_was_there(tmp_path):
+    write_audio(tmp_path / "a.wav", noise(90.0))
+    write_audio(tmp_path / "b.wav", noise(0.5))
+    clips = clips_of(tmp_path)
+    told: list[tuple[float, float]] = []
+    label(clips, all_windows=True, on_progress=lambda *progress: told.append(progress))
+    assert told == sorted(told)
+    assert told[-1] == (sum(clip.size_bytes for clip in clips), 179.5)

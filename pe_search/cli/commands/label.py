@@ -38,7 +38,7 @@ from pe_search.cli.output.messages import printable, say, say_compiling, say_pro
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.rows import columns_of, row_writer
-from pe_search.cli.output.tables import PathTable
+from pe_search.cli.output.tables import PathTable, room, write_renderable
 from pe_search.errors import StoreError
 from pe_search.fields import LABEL_FIELDS, named
 from pe_search.library import Library
@@ -48,11 +48,16 @@ from pe_search.queries import Hit
 from pe_search.records import Problem
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from pe_search.tasks.describing import Describer
 
 _FIELDS = ("label", "rank", "path", "start_s", "end_s", "score", "probability")
 # A label is more likely to fit than not.
 _LIKELY = 0.5
+# How wide the times of a window are in a recording of a day.
+_TIMES = len("23:59:50–24:00:00")
+_LEAST_ROOM = 16
 
 
 class LabelFormat(StrEnum):
@@ -80,6 +85,12 @@ def label(
             "--labels-file", metavar="FILE", rich_help_panel="Ask", help="Read the labels from FILE, one per line."
         ),
     ] = None,
+    all_windows: Annotated[
+        bool,
+        typer.Option(
+            "--all-windows", rich_help_panel="Show", help="Label each window of a clip, not the clip as a whole."
+        ),
+    ] = False,
     min_probability: Annotated[
         float,
         typer.Option(
@@ -120,9 +131,11 @@ def label(
         pe-search label ./new --labels "dog barking,rain,speech"
         pe-search label ./sounds --labels-file kinds.txt --format csv > labels.csv
         pe-search label ./sounds --labels "music,speech" --min-probability 0.5
+        pe-search label night.wav --labels-file birds.txt --all-windows
 
     Each label is judged by itself: several may fit, or none, and the probabilities don't add up to 1. A long clip is
-    judged by its best window, label by label. No store is needed. If there is one, the embeddings in it are used.
+    judged by its best window, label by label; with --all-windows, each window by itself, and shown as soon as it is
+    judged. No store is needed. If there is one, the embeddings in it are used.
 
     Exit status: 0 found, 1 nothing found, 2 an error or a file left out.
     """
@@ -157,7 +170,7 @@ def label(
     )
     say_odd_texts(listener, texts, None)
     with closing(listener), bar:
-        labelled = listener.label(found, texts, on_progress=bar.show, on_problem=leave_out)
+        labelled = listener.label(found, texts, all_windows=all_windows, on_progress=bar.show, on_problem=leave_out)
         best: list[Hit] = []
 
         def likely(hits: Sequence[Hit]) -> list[Hit]:
@@ -166,7 +179,10 @@ def label(
 
         describer = None if shown is None else listener.describer(shown, are_of_files=True)
         with output_to(output):
-            count = _write(map(likely, labelled), label_format, describer, bar.hide)
+            if all_windows and label_format is LabelFormat.TABLE and describer is None:
+                count = _write_windows(map(likely, labelled), bar.hide)
+            else:
+                count = _write(map(likely, labelled), label_format, describer, bar.hide)
     if problems:
         raise typer.Exit(2)
     if count == 0:
@@ -253,19 +269,51 @@ def _write(
 
 
 def _write_table(labelled: Iterable[Sequence[Hit]]) -> None:
-    """A row for each clip: its best label, and behind it what else is likely."""
-    from rich.text import Text
-
+    """A row for each clip."""
     table = PathTable()
     table.add_column("prob.", right=True, style="green")
     table.add_column("time", right=True, style="cyan")
     table.add_column("label", wraps=True)
     table.add_column("clip")
-    for best, *others in labelled:
-        label = Text(printable(best.query), style="bold")
-        for hit in others:
-            if _probability(hit) >= _LIKELY:
-                label.append(f", {printable(hit.query)} {hit.probability:.2f}", style="not bold dim")
-        when = times(best.start_s, best.end_s)
-        table.add_row(f"{best.probability:.2f}", when, label, shown_path(best.path))
+    for hits in labelled:
+        best = hits[0]
+        table.add_row(f"{best.probability:.2f}", times(best.start_s, best.end_s), _labels(hits), shown_path(best.path))
     table.write()
+
+
+def _write_windows(answers: Iterable[Sequence[Hit]], make_room: Callable[[], None]) -> int:
+    """A row for each window as it comes, below the name of its clip; returns how many labels there are."""
+    from rich.console import Console
+    from rich.text import Text
+
+    count, path = 0, None
+    for hits in filter(None, answers):
+        make_room()
+        best = hits[0]
+        if best.path != path:
+            path = best.path
+            write_renderable(Text(shown_path(path), style="bold"))
+        before = Text.assemble(
+            (f"{best.probability:.2f}", "green"), "  ", (f"{times(best.start_s, best.end_s):>{_TIMES}}", "cyan"), "  "
+        )
+        width = max(room() - before.cell_len, _LEAST_ROOM)
+        for line in _labels(hits).wrap(Console(width=width), width):
+            line.rstrip()
+            write_renderable(before + line)
+            before = Text(" " * before.cell_len)
+        sys.stdout.flush()
+        count += len(hits)
+    return count
+
+
+def _labels(hits: Sequence[Hit]) -> Text:
+    """The best label, and behind it what else is likely."""
+    from rich.text import Text
+
+    best, *others = hits
+    label = Text(printable(best.query))
+    label.stylize("bold")
+    for hit in others:
+        if _probability(hit) >= _LIKELY:
+            label.append(f", {printable(hit.query)} {hit.probability:.2f}", style="dim")
+    return label
