@@ -26,6 +26,7 @@ from pe_search.listener import (
 )
 from pe_search.model import Wanted
 from pe_search.queries import SAME_FROM_COSINE
+from pe_search.zones import NO_ZONE, zone_called
 
 if TYPE_CHECKING:
     from threading import Event
@@ -86,6 +87,7 @@ class Library(Holder, Listener):
         prune: bool = False,
         prune_lists: bool = False,
         rehash: bool = False,
+        zone: str | None = None,
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
     ) -> IndexSummary:
@@ -101,16 +103,23 @@ class Library(Holder, Listener):
             prune: Whether to remove the clips of a path that is missing or empty. Its disk may not be mounted.
             prune_lists: Whether to remove clips of earlier lists that are not listed now.
             rehash: Whether to read every file again, even if its size and times are the same.
+            zone: The time zone in which the clips at and below the paths were recorded, such as `Europe/Berlin`. The
+                store remembers it; `none` forgets it.
             on_progress: See above.
             on_problem: See above.
 
         Raises:
             PatternError: If a pattern is not valid.
+            ValueError: If there is no such zone, or it is given for what is listed.
         """
         from pe_search.tasks.runs import Job, index_paths
 
-        given = None if paths is None else list_of(paths)
-        job = Job(given, list_of(listed), several(exclude), prune, prune_lists, rehash)
+        given, from_lists = None if paths is None else list_of(paths), list_of(listed)
+        if zone is not None and zone != NO_ZONE:
+            zone = zone_called(zone)
+        if zone is not None and from_lists:
+            raise ValueError("zone can't be used with listed")
+        job = Job(given, from_lists, several(exclude), prune, prune_lists, rehash, zone)
         on_problem = on_problem or self._on_problem
         return index_paths(self.directory, self.model, job, on_progress=on_progress, on_problem=on_problem)
 

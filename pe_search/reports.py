@@ -194,6 +194,7 @@ class Status:
         written_at_s: When something was last committed, in seconds since the epoch.
         formats: How many clips there are of each lower-case extension, the most frequent first; `` for none.
         roots: What was indexed, in order of path.
+        zones: Paths with the time zone in which the clips at and below them were recorded, in order of path.
     """
 
     store: Path
@@ -216,6 +217,7 @@ class Status:
     written_at_s: float
     formats: tuple[tuple[str, int], ...]
     roots: tuple[Root, ...]
+    zones: tuple[tuple[Path, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ FLOORS: list[set[str]] = [
     {"fields"},
     {"words"},
     {"filters", "naming", "recorded", "reports"},
-    {"clock", "directories", "drafts", "errors", "probability", "queries", "records", "tags"},
+    {"clock", "directories", "drafts", "errors", "probability", "queries", "records", "tags", "zones"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
 

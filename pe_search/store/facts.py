@@ -126,8 +126,9 @@ def write_zones(catalog: Catalog, zones: Mapping[Path, str | None]) -> None:
     Raises:
         StoreError: As `Catalog.commit`.
     """
-    rows = [(name_of(path), zone) for path, zone in zones.items() if zone is not None]
     with catalog.writing() as db:
+        known = read_zones(catalog)
+        rows = [(name_of(path), zone) for path, zone in zones.items() if zone not in (None, known.get(path))]
         db.executemany("DELETE FROM zones WHERE path = ?", ((name_of(path),) for path in zones if zones[path] is None))
         db.executemany(f"REPLACE INTO zones ({ZONE}) VALUES (?, ?, ?)", ((*row, checksum(*row)) for row in rows))
 

@@ -141,6 +141,7 @@ class Store:
     def status(self) -> Status:
         """What it holds, and what it was made with."""
         from pe_search.reports import Status
+        from pe_search.store.facts import read_zones
         from pe_search.store.listing import formats, known_of
         from pe_search.store.roots import read_roots
 
@@ -167,6 +168,7 @@ class Store:
             written_at_s=self.catalog.written_at_s(),
             formats=formats(self.catalog),
             roots=read_roots(self.catalog),
+            zones=tuple(read_zones(self.catalog).items()),
         )
 
     def embedded_clips(self, is_wanted: Callable[[Clip], bool] = lambda _clip: True) -> Iterator[tuple[Clip, Content]]:

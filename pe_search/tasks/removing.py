@@ -9,6 +9,7 @@ from pathlib import Path
 from pe_search.audio.find import is_under
 from pe_search.reports import Removal
 from pe_search.store import Store
+from pe_search.store.facts import read_zones, write_zones
 from pe_search.store.roots import read_roots, write_roots
 
 
@@ -27,6 +28,7 @@ def remove(store: Store, places: Iterable[Path]) -> Removal:
     roots = [root.path for root in read_roots(store.catalog) if is_under(str(root.path), named)]
     # Before the clips: whenever it breaks off, no later run brings back what has gone.
     write_roots(store.catalog, forgotten=roots)
+    write_zones(store.catalog, {path: None for path in read_zones(store.catalog) if is_under(str(path), named)})
     if removed or forgotten:
         store.catalog.commit(removed=[*removed, *forgotten])
     # Even if nothing is left to remove: a removal that was killed may have got no further than the commit.

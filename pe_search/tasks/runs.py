@@ -18,11 +18,13 @@ from pe_search.model import Model
 from pe_search.records import Clip, Problem
 from pe_search.reports import IndexPlan, IndexSummary, Progress
 from pe_search.store import Store
+from pe_search.store.facts import write_zones
 from pe_search.store.listed import ListedPaths
 from pe_search.store.roots import read_roots, write_roots
 from pe_search.tasks.indexing import run_index
 from pe_search.tasks.planning import Plan, came_by_lists, plan_index
 from pe_search.tasks.roots import RunRoots, given_roots, known_roots
+from pe_search.zones import NO_ZONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Job:
         prune: As in `plan_index`.
         prune_lists: Whether what came by lists, and is not listed any more, leaves the store.
         rehash: As in `plan_index`.
+        zone: The time zone of what is below the roots; `zones.NO_ZONE` forgets it, None leaves it as it was.
     """
 
     given: Sequence[Path] | None
@@ -44,6 +47,7 @@ class Job:
     prune: bool = False
     prune_lists: bool = False
     rehash: bool = False
+    zone: str | None = None
 
     @property
     def is_for_known_roots(self) -> bool:
@@ -113,6 +117,8 @@ def index_paths(
         # Before the clips, and let go of after them: whenever the run breaks off, what came by a list is known.
         memory.write(prepared.by_lists)
         write_roots(store.catalog, roots.begun())
+        if job.zone is not None:
+            write_zones(store.catalog, dict.fromkeys(roots.paths, None if job.zone == NO_ZONE else job.zone))
         load = partial(model.embedder_for_indexing, checkpoint)
         summary = run_index(plan, store, load, on_progress=report, on_problem=on_problem)
         if not summary.is_interrupted:

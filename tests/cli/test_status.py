@@ -54,6 +54,7 @@ def test_json_has_exactly_these_facts(run_cli, library, revision):
         "folders": [
             {"path": str(library.sounds), "exclude": [], "unreadable": {}, "excluded_files": 0, "excluded_folders": 0}
         ],
+        "zones": {},
     }
 
 

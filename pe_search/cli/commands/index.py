@@ -28,6 +28,7 @@ from pe_search.cli.input.options import (
     store_directory,
 )
 from pe_search.cli.input.times import seconds_option
+from pe_search.cli.input.zones import ZoneOption, refuse_zone_with
 from pe_search.cli.output.index_plan import write_plan
 from pe_search.cli.output.index_summary import say_summary
 from pe_search.cli.output.messages import say, say_compiling, say_problem
@@ -56,6 +57,7 @@ def index(
     paths: PathsArgument = None,
     files_from: FilesFromOption = None,
     exclude: ExcludeOption = None,
+    zone: ZoneOption = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -166,6 +168,7 @@ def index(
         is_to_serve,
         {"--files-from": files_from is not None, "--dry-run": dry_run, "--prune": prune, "--rehash": rehash},
     )
+    refuse_zone_with(zone, {"--files-from": files_from is not None, "--dry-run": dry_run})
     refuse_bad_patterns(exclude)
     patterns = exclude or usual_patterns()
     listed = read_paths(files_from)
@@ -210,7 +213,7 @@ def index(
         raise typer.Exit(2 if plan.problems else 0)
     if is_to_watch:
         with library, _termination_interrupts():
-            watch_and_say(library, given, patterns, bar, is_to_serve=is_to_serve)
+            watch_and_say(library, given, patterns, bar, zone=zone, is_to_serve=is_to_serve)
         return
     with library, _termination_interrupts(), bar:
         summary = library.index(
@@ -220,6 +223,7 @@ def index(
             prune=prune,
             prune_lists=prune and files_from is not None,
             rehash=rehash,
+            zone=zone,
             on_progress=bar.show,
         )
     _refuse_nothing(summary, where)

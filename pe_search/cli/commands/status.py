@@ -19,6 +19,8 @@ from pe_search.library import Library
 from pe_search.records import Incomplete, LeftOut
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pe_search.reports import Root, Status
 
 # More are hardly folders, but files that a shell or xargs has named.
@@ -43,7 +45,7 @@ def status(
         pe-search status --format json
 
     Formats are the extensions of its clips. Folders are what `index` was given: when a run last finished there, the
-    patterns of --exclude, and what that run skipped.
+    patterns of --exclude, and what that run skipped. Zones are those that `index --zone` gave.
 
     Exit status: 0 done; with --problems 1 if there are none; 2 an error.
     """
@@ -79,6 +81,7 @@ def status(
             "written_at": written_at.isoformat(timespec="seconds"),
             "formats": dict(found.formats),
             "folders": [_facts(root) for root in found.roots],
+            "zones": {str(path): zone for path, zone in found.zones},
         }
         typer.echo(json.dumps(facts, indent=2))
         return
@@ -101,7 +104,8 @@ def status(
         "written": written_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     }
     folders = zip(chain(["folders"], repeat("")), _lines_of(found.roots), strict=False)
-    for line in fact_lines([*rows.items(), *folders], whole=("store", "folders", "")):
+    zones = zip(chain(["zones"], repeat("")), _lines_of_zones(found.zones), strict=False)
+    for line in fact_lines([*rows.items(), *folders, *zones], whole=("store", "folders", "zones", "")):
         typer.echo(line)
 
 
@@ -125,6 +129,13 @@ def _lines_of(roots: Sequence[Root]) -> Iterator[str]:
             yield f"{'':<16}    {part}"
     if len(roots) > _MOST_ROOTS:
         yield f"and {len(roots) - _MOST_ROOTS:,} more; --format json lists all"
+
+
+def _lines_of_zones(zones: Sequence[tuple[Path, str]]) -> Iterator[str]:
+    for path, zone in zones[:_MOST_ROOTS]:
+        yield f"{zone:<16}  {printable(str(path))}"
+    if len(zones) > _MOST_ROOTS:
+        yield f"and {len(zones) - _MOST_ROOTS:,} more; --format json lists all"
 
 
 def _parts_of(root: Root) -> Iterator[str]:

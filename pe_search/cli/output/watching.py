@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 
 def watch_and_say(
-    library: Library, paths: Sequence[Path] | None, exclude: Sequence[str], bar: ProgressBar, *, is_to_serve: bool
+    library: Library,
+    paths: Sequence[Path] | None,
+    exclude: Sequence[str],
+    bar: ProgressBar,
+    *,
+    zone: str | None,
+    is_to_serve: bool,
 ) -> None:
     """Keep a store up to date until Ctrl-C, and say what each run changed; the first one has a bar."""
     started_s = time.monotonic()
     with suppress(KeyboardInterrupt):
         with bar:
-            first = library.index(paths, exclude=exclude, on_progress=bar.show)
+            first = library.index(paths, exclude=exclude, zone=zone, on_progress=bar.show)
         _say(library, first, time.monotonic() - started_s)
         if first.is_interrupted:
             return
