@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields, replace
 from datetime import datetime
-from functools import cache
+from functools import lru_cache
 
+from pe_search.errors import QueryError
 from pe_search.queries import Filters, Range
 from pe_search.records import IndexedClip
 
 _HOUR_S = 3_600.0
 _DAY_S = 24 * _HOUR_S
 _EPOCH = datetime(1970, 1, 1)
+_RANGES = ("length_s", "sample_rate_hz", "channels", "loudness_lufs", "bpm")
 
 
 def takes(filters: Filters, clip: IndexedClip, start_s: float = 0.0) -> bool:
@@ -32,6 +36,70 @@ def takes(filters: Filters, clip: IndexedClip, start_s: float = 0.0) -> bool:
     )
 
 
+def check_filters(filters: Filters | None) -> None:
+    """Raise a `QueryError` if a filter is not one that a clip can pass or not pass."""
+    filters = filters or Filters()
+    for name in _RANGES:
+        bounds = getattr(filters, name)
+        least, most = (-math.inf, math.inf) if bounds is None else bounds
+        least, most = -math.inf if least is None else least, math.inf if most is None else most
+        if not least <= most:
+            raise QueryError(f"{name} must be two numbers, the smaller one first, not {bounds}.")
+    for name in ("names", "tags"):
+        if isinstance(getattr(filters, name), str) or not all(getattr(filters, name)):
+            raise QueryError(f"{name} must be a tuple of texts that are not empty, not {getattr(filters, name)!r}.")
+    try:
+        first_s, last_s = period_s(filters)
+        is_local = all(datetime.fromisoformat(one).tzinfo is None for one in filters.recorded or () if one is not None)
+    except (TypeError, ValueError):
+        first_s = last_s = None
+        is_local = False
+    if not is_local or (first_s is not None and last_s is not None and first_s >= last_s):
+        raise QueryError(
+            f"recorded must be two times as ISO 8601 without a zone, the earlier one first, not {filters.recorded}."
+        )
+    if filters.hours is not None:
+        first, last = filters.hours
+        if not (0 <= first < 24 and 0 <= last <= 24 and first != last):
+            raise QueryError(f"hours must be two different hours of the day, 0 to 24, not {filters.hours}.")
+
+
+def lacking(filters: Filters, clip: IndexedClip) -> Iterator[str]:
+    """The fields of filters for which a clip can't pass because nothing is known."""
+    facts = clip.facts
+    known = {
+        "length_s": clip.duration_s,
+        "sample_rate_hz": facts.sample_rate_hz,
+        "channels": facts.channels,
+        "loudness_lufs": facts.loudness_lufs,
+        "bpm": facts.bpm,
+        "recorded": clip.recorded_at,
+        "hours": clip.recorded_at,
+    }
+    yield from (name for name, value in known.items() if value is None and getattr(filters, name) is not None)
+
+
+def each_alone(filters: Filters) -> dict[str, Filters]:
+    """Each filter by itself, by its field."""
+    unset = Filters()
+    return {
+        field.name: replace(unset, **{field.name: getattr(filters, field.name)})
+        for field in fields(Filters)
+        if getattr(filters, field.name) != getattr(unset, field.name)
+    }
+
+
+def may_take(filters: Filters, clip: IndexedClip) -> bool:
+    """Whether a window of a clip may pass, wherever in the clip it begins; a clip of unknown length may go on."""
+    recorded_s = local_s(clip.recorded_at)
+    if filters.has_time and recorded_s is None:
+        return False
+    duration_s = math.inf if clip.duration_s is None else clip.duration_s
+    return takes(replace(filters, recorded=None, hours=None), clip) and (
+        recorded_s is None or may_be_in(filters, recorded_s, duration_s)
+    )
+
+
 def is_within(value: float | None, bounds: Range | None) -> bool:
     """Whether a number lies in a range; None lies in none."""
     if bounds is None:
@@ -46,7 +114,7 @@ def is_named(patterns: Iterable[str]) -> Callable[[bytes], bool]:
     return lambda path: not tests or any(test(path) for test in tests)
 
 
-@cache
+@lru_cache(maxsize=256)
 def _matcher(pattern: str) -> Callable[[bytes], bool]:
     folded = pattern.lower()
     is_of_path = "/" in folded
@@ -113,3 +181,13 @@ def is_whole_in(filters: Filters, recorded_s: float, duration_s: float) -> bool:
     _, last = filters.hours
     left_s = (last * _HOUR_S - recorded_s) % _DAY_S
     return is_in_hours(filters, recorded_s) and duration_s < (left_s or _DAY_S)
+
+
+def may_be_in(filters: Filters, recorded_s: float, duration_s: float) -> bool:
+    """Whether anything that begins within a recording may pass the filters for when it was recorded."""
+    first_s, before_s = period_s(filters)
+    if (first_s is not None and recorded_s + duration_s < first_s) or (before_s is not None and recorded_s >= before_s):
+        return False
+    if filters.hours is None or is_in_hours(filters, recorded_s):
+        return True
+    return (filters.hours[0] * _HOUR_S - recorded_s) % _DAY_S <= duration_s

@@ -14,7 +14,8 @@ from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
 from pe_search.tags import tags_of
 
 if TYPE_CHECKING:
-    from pe_search.reports import Embeddings, Rebuilding, Removal, Root, Status, Tagging
+    from pe_search.queries import Filters
+    from pe_search.reports import Embeddings, FilterEffect, Rebuilding, Removal, Root, Status, Tagging
     from pe_search.store import Manifest, RememberedTexts, Store
 
 EXPORT_SUFFIXES = (".npz", ".parquet")
@@ -82,9 +83,16 @@ class Holder:
         """How many windows the store holds. Clips with the same bytes share their windows."""
         return self.open().catalog.window_count()
 
-    def clips(self, under: PathLike | None = None) -> Iterator[IndexedClip]:
-        """Yield the clips of the store in order of path, without holding all of them in memory."""
-        return self.open().clips(under)
+    def clips(self, under: PathLike | None = None, filters: Filters | None = None) -> Iterator[IndexedClip]:
+        """Yield the clips of the store in order of path, without holding all of them in memory.
+
+        With `filters`, those of which a window passes.
+        """
+        return self.open().clips(under, filters)
+
+    def filter_effect(self, under: PathLike | None, filters: Filters) -> FilterEffect:
+        """How many clips pass each filter by itself, and all of them together."""
+        return self.open().filter_effect(under, filters)
 
     def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
         """The clip at a path as it was indexed, and the digest of its content; None if the store lacks it."""
@@ -107,19 +115,19 @@ class Holder:
 
         return read_roots(self.open().catalog)
 
-    def embeddings(self) -> Embeddings:
-        """All windows of the store with their embeddings, in one array."""
+    def embeddings(self, filters: Filters | None = None) -> Embeddings:
+        """The windows of the store with their embeddings, in one array; with `filters`, those that pass."""
         from pe_search.store.export import embeddings
 
-        return embeddings(self.open())
+        return embeddings(self.open(), filters)
 
-    def export(self, file: PathLike) -> int:
-        """Write all windows to `file`, .npz or .parquet, and return how many there are."""
+    def export(self, file: PathLike, filters: Filters | None = None) -> int:
+        """Write the windows to `file`, .npz or .parquet, and return how many; with `filters`, those that pass."""
         from pe_search.store.export import export
 
         if Path(file).suffix.lower() not in EXPORT_SUFFIXES:
             raise ValueError(f"{os.fspath(file)!r} must end with .npz or .parquet")
-        return export(self.open(), expanded(Path(file)))
+        return export(self.open(), expanded(Path(file)), filters)
 
     def remove(self, paths: Paths) -> Removal:
         """Remove clips, folders of clips and added names from the store. Files are kept."""

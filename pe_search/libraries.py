@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from pe_search.errors import QueryError, StoreError
 from pe_search.library import Library
 from pe_search.listener import several
+from pe_search.reports import FilterEffect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 
     from pe_search.listener import ListenerOptions, PathLike, Paths
     from pe_search.model import Wanted
-    from pe_search.queries import Answer, Hit, Query, Request, SpanRules
+    from pe_search.queries import Answer, Filters, Hit, Query, Request, SpanRules
     from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
     from pe_search.search.searching import TextMemory
     from pe_search.spans.locating import Locator
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 class Libraries(Library):
     """Several stores of one checkpoint. Queries are put to all of them, and their hits are ranked together.
 
-    `clips`, `clip`, `known`, `rows`, `problems` and `window_count` are of all stores too. All else is of the first.
+    `clips`, `filter_effect`, `clip`, `known`, `rows`, `problems` and `window_count` are of all stores too. All else is
+    of the first.
 
     Attributes:
         stores: A library for each.
@@ -79,9 +82,19 @@ class Libraries(Library):
         """How many windows the stores hold; those of a content count once in each."""
         return sum(one.window_count() for one in self.stores)
 
-    def clips(self, under: PathLike | None = None) -> Iterator[IndexedClip]:
+    def clips(self, under: PathLike | None = None, filters: Filters | None = None) -> Iterator[IndexedClip]:
         """The clips of each store in turn."""
-        return chain.from_iterable(one.clips(under) for one in self.stores)
+        return chain.from_iterable([one.clips(under, filters) for one in self.stores])
+
+    def filter_effect(self, under: PathLike | None, filters: Filters) -> FilterEffect:
+        """As `Library.filter_effect`, of all stores together."""
+        effects = [one.filter_effect(under, filters) for one in self.stores]
+        alone, unknown = Counter[str](), Counter[str]()
+        for effect in effects:
+            alone.update(effect.alone)
+            unknown.update(effect.unknown)
+        clips, passing = sum(effect.clips for effect in effects), sum(effect.passing for effect in effects)
+        return FilterEffect(clips, passing, dict(alone), dict(unknown))
 
     def clip(self, path: PathLike) -> tuple[Clip, bytes] | None:
         """As `Library.clip`, from the first store that holds it."""

@@ -185,6 +185,7 @@ class Library(Holder, Listener):
         like: References = (),
         unlike: References = (),
         under: PathLike | None = None,
+        filters: Filters | None = None,
         all_windows: bool = False,
         min_probability: float = 0.0,
         fdr: float | None = None,
@@ -201,6 +202,7 @@ class Library(Holder, Listener):
             like: Audio that hits should sound like.
             unlike: Audio that hits should not sound like.
             under: See above.
+            filters: Which clips and windows may be hits.
             all_windows: Whether all windows of a clip may be hits, not only its best.
             min_probability: Hits with a lower probability are dropped.
             fdr: As `Request.fdr`; for texts alone.
@@ -214,8 +216,8 @@ class Library(Holder, Listener):
         from pe_search.search.asking import make_request
 
         parts = map(several, (texts, plus, minus, like, unlike))
-        options: dict[str, Any] = {"all_windows": all_windows, "min_probability": min_probability, "fdr": fdr}
-        request = make_request(self.open(), *parts, spans=bool(spans), k=k, under=under, exact=exact, **options)
+        options: Any = {"all_windows": all_windows, "min_probability": min_probability, "fdr": fdr, "exact": exact}
+        request = make_request(self.open(), *parts, spans=bool(spans), k=k, under=under, filters=filters, **options)
         hits = [hit for answer in self.answers(request) for hit in answer.hits]
         if not (spans and hits):
             return hits
@@ -244,8 +246,8 @@ class Library(Holder, Listener):
         if request.min_probability or request.fdr is not None or request.all_windows:
             return [len(answer.hits) for answer in self.answers(replace(request, k=None))]
         # Every content has a window, and shows by its best.
-        every = request.under is None
-        count = self.status().contents if every else len({clip.digest for clip in self.clips(request.under)})
+        held = self.clips(request.under, request.filters) if request.under or request.filters else None
+        count = self.status().contents if held is None else len({clip.digest for clip in held})
         return [count] * len(request.queries)
 
     def duplicates(
@@ -253,6 +255,7 @@ class Library(Holder, Listener):
         threshold: float = SAME_FROM_COSINE,
         *,
         under: PathLike | None = None,
+        filters: Filters | None = None,
         on_progress: Callable[[float], None] = ignore,
     ) -> list[list[Duplicate]]:
         """Return the groups of clips that sound the same. Groups, and clips in them, are in order of path.
@@ -260,11 +263,13 @@ class Library(Holder, Listener):
         Args:
             threshold: The least cosine of two clips in one group, -1 to 1.
             under: See above.
+            filters: Which clips to compare; a clip is compared with all its windows if one of them passes.
             on_progress: Called from time to time with the share that is done, 0 to 1.
         """
         from pe_search.search.duplicates import find_duplicates
 
-        return list(find_duplicates(self.open(), threshold, under=self.open().below(under), on_progress=on_progress))
+        below = self.open().below(under)
+        return [*find_duplicates(self.open(), threshold, under=below, filters=filters, on_progress=on_progress)]
 
     def count(
         self,

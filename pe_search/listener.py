@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pe_search.fields import Field
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.loaded import Loaded
-    from pe_search.queries import Hit, Query, Reference, Span, SpanRules, Term, Trace
+    from pe_search.queries import Filters, Hit, Query, Reference, Span, SpanRules, Term, Trace
     from pe_search.records import IndexedClip
-    from pe_search.reports import Progress
+    from pe_search.reports import FilterEffect, Progress
     from pe_search.spans.locating import Locator
     from pe_search.store import Manifest, Store
     from pe_search.tasks.describing import Describer
@@ -234,6 +234,8 @@ class Listener:
         labels: Texts,
         *,
         all_windows: bool = False,
+        filters: Filters | None = None,
+        on_filtered: Callable[[FilterEffect], None] = ignore,
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
     ) -> Iterator[list[Hit]]:
@@ -246,6 +248,9 @@ class Listener:
             labels: Texts, each judged by itself.
             all_windows: Whether to yield this for each window instead, in order of time, as soon as it is embedded. A
                 clip that can't be read beyond some place may have given windows by then.
+            filters: Which of the clips and windows are judged. A clip that the store does not hold as it is passes by
+                what its header says; it has no loudness and no tags.
+            on_filtered: Called once, before the first clip, with what the filters leave of the clips.
             on_progress: See above.
             on_problem: See above.
 
@@ -256,9 +261,16 @@ class Listener:
 
         clips, report = self._clips(paths, on_problem), on_problem or self._on_problem
         wanted, held = texts_of(labels), self._held()
-        if held is None and self._are_unreadable(clips, report):
+        has: Callable[[Path, float], bool] = lambda _path, _start_s: True  # noqa: E731
+        if filters:
+            from pe_search.tasks.filtering import filter_files
+
+            passed = filter_files(clips, filters, held, self.hearing, report)
+            on_filtered(passed.effect)
+            clips, has = passed.clips, passed.has
+        if not clips or (held is None and self._are_unreadable(clips, report)):
             return iter(())
-        return label(self.model, held, wanted, clips, report, on_progress, all_windows=all_windows)
+        return label(self.model, held, wanted, clips, report, on_progress, has, all_windows=all_windows)
 
     def rows(self, found: Iterable[Hit | IndexedClip], fields: Texts) -> Iterator[dict[str, Any]]:
         """Yield a row for each of some hits, labels or clips: the values of some fields by name, as JSON has them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -265,6 +266,23 @@ class Rebuilding:
     saved_clips: int | None = None
     damaged: Path | None = None
     unsure: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FilterEffect:
+    """What filters leave of some clips.
+
+    Attributes:
+        clips: The number of clips.
+        passing: How many of them pass all filters.
+        alone: How many pass each filter by itself, by the field of `Filters`.
+        unknown: How many can't pass a filter because what it asks for is not known of them, by the same fields.
+    """
+
+    clips: int
+    passing: int
+    alone: Mapping[str, int]
+    unknown: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)

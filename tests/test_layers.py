@@ -34,7 +34,7 @@ FLOORS: list[set[str]] = [
     {"parquet"},
     {"fields"},
     {"words"},
-    {"filters", "naming", "recorded", "reports"},
+    {"filters", "naming", "recorded", "reports", "typed_filters"},
     {"clock", "directories", "drafts", "errors", "probability", "queries", "records", "tags", "zones"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
@@ -114,7 +114,7 @@ def test_the_command_line_and_the_servers_call_the_library_and_nothing_below_it(
         if name.startswith("pe_search.")
     }
     called = {"serving", "libraries", "library", "holder", "listener", "model"}
-    assert used <= {room, *called, "parquet", "fields", "reports"} | FLOORS[-1]
+    assert used <= {room, *called, "parquet", "fields", "reports", "typed_filters"} | FLOORS[-1]
 
 
 def test_no_file_is_long():

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pe_search.errors import QueryError
-from pe_search.queries import Query, Reference, Request, Term
+from pe_search.filters import check_filters
+from pe_search.queries import Filters, Query, Reference, Request, Term
 from pe_search.store import Store
 
 
@@ -24,6 +25,7 @@ def make_request(
     *,
     spans: bool = False,
     under: str | os.PathLike[str] | None = None,
+    filters: Filters | None = None,
     **options: Any,
 ) -> Request:
     """A request of a query for each text, or of one without texts.
@@ -37,6 +39,7 @@ def make_request(
         unlike: Of each query.
         spans: Whether each query must have a text to listen for.
         under: A clip, or a folder that the clips must be below.
+        filters: Which clips may be hits.
         **options: What else a `Request` has.
 
     Raises:
@@ -54,7 +57,7 @@ def make_request(
         unlike=referred(unlike),
     )
     queries = tuple(replace(parts, texts=(text,)) for text in texts) or (parts,)
-    request = Request(queries, under=store.below(under), **options)
+    request = Request(queries, under=store.below(under), filters=filters or Filters(), **options)
     terms = (*parts.plus, *parts.minus)
     if not (texts or parts.plus or parts.like):
         raise QueryError("There is nothing to look for: give a text, plus or like.")
@@ -76,6 +79,7 @@ def make_request(
         raise QueryError(f"fdr must be 0 to 1, not {request.fdr:g}.")
     if request.fdr is not None and parts.references:
         raise QueryError("fdr can't be used with like or unlike.")
+    check_filters(request.filters)
     return request
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio.find import is_under
-from pe_search.queries import Duplicate
+from pe_search.queries import Duplicate, Filters
 from pe_search.records import Clip
 from pe_search.store import Store
 
@@ -28,6 +28,7 @@ def find_duplicates(
     threshold: float,
     *,
     under: Path | None = None,
+    filters: Filters | None = None,
     on_progress: Callable[[float], None] = lambda _share: None,
 ) -> Iterator[list[Duplicate]]:
     """Yield the groups of clips that sound the same, each group and the clips in it in order of path.
@@ -46,11 +47,12 @@ def find_duplicates(
         store: Whose clips are compared. It is only read.
         threshold: The lowest cosine of clips in one group, −1 to 1.
         under: A clip, or a folder that the clips must be below; absolute.
+        filters: Which clips are compared: all windows of those of which one passes.
         on_progress: Called now and then with the share of the clips that were compared with all others, 0 to 1.
     """
     if not -1 <= threshold <= 1:
         raise ValueError(f"threshold={threshold:g} must be -1 to 1")
-    shelf = _fill_shelf(store, under)
+    shelf = _fill_shelf(store, under, filters)
     count = len(shelf.paths)
     first_of = np.full(count, -1)
     cosines = np.ones(count)
@@ -166,14 +168,18 @@ class _Shelf:
         return directions
 
 
-def _fill_shelf(store: Store, under: Path | None) -> _Shelf:
-    def is_wanted(clip: Clip) -> bool:
-        return under is None or is_under(str(clip.path), {str(under)})
-
+def _fill_shelf(store: Store, under: Path | None, filters: Filters | None) -> _Shelf:
     content_of: dict[bytes, int] = {}
     paths: list[list[Path]] = []
     starts = [0]
     with store.catalog.snapshot():
+        passing = {clip.path for clip in store.clips(under, filters)} if filters else None
+
+        def is_wanted(clip: Clip) -> bool:
+            if passing is not None:
+                return clip.path in passing
+            return under is None or is_under(str(clip.path), {str(under)})
+
         # As many as there can be; what turns out not to be needed is never touched, and takes no memory.
         vectors = np.empty((store.catalog.holdings().windows, store.manifest.dimension), np.float16)
         for clip, content in store.embedded_clips(is_wanted):

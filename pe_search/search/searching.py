@@ -114,7 +114,7 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
     excluded = () if words is None else words.excluded
     queries = [query for query in request.queries if query.has_sound or words is None]
     aims = dict(zip(queries, compose(queries, store, embedder), strict=True)) if queries else {}
-    background = None if request.fdr is None else Background(store, embedder, request.under)
+    background = None if request.fdr is None else Background(store, embedder, request.under, request.filters)
     most = request.k if words is None else most_of_each(request.k)
     for query in request.queries:
         if query not in aims:
@@ -127,7 +127,7 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
             most,
             like=aim.like,
             under=request.under,
-            filters=request.filters or None,
+            filters=request.filters,
             excluded=excluded,
             all_windows=request.all_windows,
             exact=request.exact,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.embedding import TextEmbedder
-from pe_search.queries import Query
+from pe_search.queries import Filters, Query
 from pe_search.search.composing import Aim, weights
 from pe_search.store import Store
 
@@ -46,11 +46,14 @@ class Background:
         store: Where the hits were found.
         embedder: Of the store's checkpoint.
         under: A clip, or a folder that the clips must be below; absolute.
+        filters: Which of the clips and windows are meant.
     """
 
-    def __init__(self, store: Store, embedder: TextEmbedder, under: Path | None) -> None:
+    def __init__(
+        self, store: Store, embedder: TextEmbedder, under: Path | None, filters: Filters | None = None
+    ) -> None:
         self._texts = embedder.embed_texts(unrelated_texts())
-        self._sample, self._windows = store.sample(MOST_WINDOWS, under=under)
+        self._sample, self._windows = store.sample(MOST_WINDOWS, under=under, filters=filters)
 
     def standing_out(self, scores: Sequence[float], query: Query, aim: Aim, fdr: float) -> int:
         """How many of the best hits stand out.

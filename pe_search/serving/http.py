@@ -45,10 +45,13 @@ from pe_search.serving.answering import MOST_HITS, Answering, BusyError, Stopped
 from pe_search.serving.described import CONTENT_SECURITY_POLICY, page_of
 from pe_search.serving.lines import PATIENCE_S, Reply
 from pe_search.serving.web import Web, bracketed
+from pe_search.typed_filters import FIELD_OF, FilterTextError, read_filters
 
 _MOST_TEXTS = 100
 _LONGEST_TEXT = 1_000
 _LONGEST_PATH = 4_096
+_LONGEST_FILTER = 100
+_MOST_NAMES = 20
 _LONGEST_HEAD_BYTES = 1 << 18
 _MOST_CONNECTIONS = 64
 _ABSOLUTE = r"^([A-Za-z]:)?[/\\]" if sys.platform == "win32" else "^/"
@@ -80,7 +83,15 @@ _WANTED = {
     "all_windows": "must be true or false",
     "min_probability": "must be a number from 0 to 1, such as 0.5",
     "exact": "must be true or false",
+    **dict.fromkeys(FIELD_OF, f"must be at most {_LONGEST_FILTER} characters"),
+    **dict.fromkeys(
+        ("name", "tag"), f"must be given at most {_MOST_NAMES} times, each with 1 to {_LONGEST_TEXT} characters"
+    ),
 }
+_Filter = Annotated[str | None, Parameter(max_length=_LONGEST_FILTER)]
+_Names = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)]] | None, Parameter(max_length=_MOST_NAMES)
+]
 
 
 class _Overview(BaseModel):
@@ -196,7 +207,21 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             float, Parameter(ge=0, le=1, allow_inf_nan=False, description="Leave out hits below it")
         ] = 0.0,
         exact: Annotated[bool, Parameter(description="Go through every window of a large store")] = False,
+        length: Annotated[_Filter, Parameter(description="Only clips this long, in s: 0.1-2, 1:30- or -5")] = None,
+        rate: Annotated[_Filter, Parameter(description="Only files with this sample rate: 44100-")] = None,
+        channels: Annotated[_Filter, Parameter(description="Only files with this many channels: 2, 1-2")] = None,
+        name: Annotated[_Names, Parameter(description="Only names that match one of these patterns")] = None,
+        tag: Annotated[_Names, Parameter(description="Only clips that have all of these tags of yours")] = None,
+        recorded: Annotated[_Filter, Parameter(description="Only from then: 2024-06, 2024-06-01..2024-06-30")] = None,
+        hour: Annotated[_Filter, Parameter(description="Only from this time of day: 4:30-7, 22-4")] = None,
+        loudness: Annotated[_Filter, Parameter(description="Only clips this loud, in LUFS: -30..-14")] = None,
+        bpm: Annotated[_Filter, Parameter(description="Only clips of this tempo: 118-122")] = None,
     ) -> Response:
+        typed = {"length": length, "rate": rate, "channels": channels, "name": name, "tag": tag}
+        try:
+            filters = read_filters(typed | {"recorded": recorded, "hour": hour, "loudness": loudness, "bpm": bpm})
+        except FilterTextError as error:
+            raise HTTPException(422, f"{error.name}: {error}.") from None
         request = Request(
             queries=tuple(Query((one,), (), (), ()) for one in text),
             k=None if k == "all" else k,
@@ -205,6 +230,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             min_probability=min_probability,
             fdr=None,
             exact=exact,
+            filters=filters,
         )
         if k != "all" and len(text) * k > MOST_HITS:
             raise HTTPException(

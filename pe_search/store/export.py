@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.lib import format as npy
@@ -19,14 +19,21 @@ from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
 from pe_search.fields import Kind
 from pe_search.parquet import Column, ParquetWriter, need_pyarrow
+from pe_search.records import Content
 from pe_search.reports import Embeddings
+from pe_search.store.passing import Passing
 from pe_search.store.store import Store
+
+if TYPE_CHECKING:
+    from pe_search.queries import Filters
 
 _ROWS_AT_ONCE = 8_192
 
 
-def export(store: Store, file: Path) -> int:
-    """Write all windows, in order of path and time: `path`, `start_s`, `end_s`, `embedding`; and the manifest.
+def export(store: Store, file: Path, filters: Filters | None = None) -> int:
+    """Write the windows that pass filters, or all, in order of path and time, and the manifest.
+
+    Of each window: `path`, `start_s`, `end_s`, `embedding`.
 
     An npz holds an array of each, of shapes (windows,) and (windows, dimension), and `manifest` as JSON. Parquet has a
     column of each, and `manifest` among its metadata; there bytes of a path that are not UTF-8 come out as `\\\\xff`.
@@ -35,6 +42,7 @@ def export(store: Store, file: Path) -> int:
     Args:
         store: Is only read.
         file: Ends with .npz or .parquet. It is written whole or not at all, in place of what was there.
+        filters: Which windows to write; None for all.
 
     Returns:
         The number of windows.
@@ -49,31 +57,58 @@ def export(store: Store, file: Path) -> int:
     write = _write_parquet if is_parquet else _write_npz
     try:
         with store.catalog.snapshot(), whole_file(file) as out:
-            return write(store, out)
+            return write(_Windows(store, filters), out)
     except OSError as error:
         raise StoreError(f"{file} can't be written: {error.strerror or error}.") from error
 
 
-def embeddings(store: Store) -> Embeddings:
-    """All windows, in order of path and time, each copied once: from the catalog to its row."""
+def embeddings(store: Store, filters: Filters | None = None) -> Embeddings:
+    """The windows that pass, in order of path and time, each copied once: from the catalog to its row."""
     with store.catalog.snapshot():
-        windows = store.catalog.holdings().windows
+        held = _Windows(store, filters)
+        windows = held.count()
         paths: list[Path] = []
         times = np.empty((windows, 2))
         vectors = np.empty((windows, store.manifest.dimension), np.float32)
-        for clip, content in store.embedded_clips():
+        for path, content in held.by_clip():
             rows = slice(len(paths), len(paths) + len(content.times))
-            paths += repeat(clip.path, len(content.times))
+            paths += repeat(path, len(content.times))
             times[rows], vectors[rows] = content.times, content.embeddings
     return Embeddings(tuple(paths), times, vectors)
 
 
-def _manifest_json(store: Store) -> str:
-    return json.dumps(dataclasses.asdict(store.manifest))
+class _Windows:
+    """The windows of a store that pass filters, or all."""
+
+    def __init__(self, store: Store, filters: Filters | None) -> None:
+        self._store = store
+        self._passing = Passing(store.catalog, filters) if filters else None
+
+    @property
+    def dimension(self) -> int:
+        return self._store.manifest.dimension
+
+    @property
+    def manifest_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self._store.manifest))
+
+    def count(self) -> int:
+        if self._passing is None:
+            return self._store.catalog.holdings().windows
+        return sum(map(self._passing.windows, self._store.clips()))
+
+    def by_clip(self) -> Iterator[tuple[Path, Content]]:
+        if self._passing is None:
+            yield from ((clip.path, content) for clip, content in self._store.embedded_clips())
+            return
+        for clip in filter(self._passing.takes, self._store.clips()):
+            content = self._store.catalog.content(clip.path)
+            assert content is not None, "it is read in one snapshot"
+            yield clip.path, self._passing.cut(clip, content)
 
 
-def _write_npz(store: Store, out: IO[bytes]) -> int:
-    windows, dimension = store.catalog.holdings().windows, store.manifest.dimension
+def _write_npz(held: _Windows, out: IO[bytes]) -> int:
+    windows, dimension = held.count(), held.dimension
     # Each clip's path once, with the number of its windows, so that memory doesn't grow with the length of the clips.
     paths: list[tuple[str, int]] = []
     starts_s, ends_s = array("d"), array("d")
@@ -90,8 +125,8 @@ def _write_npz(store: Store, out: IO[bytes]) -> int:
                     entry.write(np.ascontiguousarray(some, dtype).tobytes())
 
         def embeddings() -> Iterator[NDArray[np.float32]]:
-            for clip, content in store.embedded_clips():
-                paths.append((str(clip.path), len(content.times)))
+            for path, content in held.by_clip():
+                paths.append((str(path), len(content.times)))
                 starts_s.extend(start_s for start_s, _ in content.times)
                 ends_s.extend(end_s for _, end_s in content.times)
                 yield content.embeddings
@@ -105,32 +140,32 @@ def _write_npz(store: Store, out: IO[bytes]) -> int:
         write("path", names(), f"<U{longest}", windows)
         write("start_s", iter([np.frombuffer(starts_s)]), "<f8", windows)
         write("end_s", iter([np.frombuffer(ends_s)]), "<f8", windows)
-        text = _manifest_json(store)
+        text = held.manifest_json
         write("manifest", iter([np.array(text)]), f"<U{len(text)}")
     return windows
 
 
-def _write_parquet(store: Store, out: IO[bytes]) -> int:
+def _write_parquet(held: _Windows, out: IO[bytes]) -> int:
     columns = (
         Column("path", Kind.TEXT, is_always_known=True),
         Column("start_s", Kind.NUMBER, is_always_known=True),
         Column("end_s", Kind.NUMBER, is_always_known=True),
-        Column("embedding", store.manifest.dimension, is_always_known=True),
+        Column("embedding", held.dimension, is_always_known=True),
     )
     windows = 0
-    with ParquetWriter(out, columns, {"manifest": _manifest_json(store)}) as writer:
-        for paths, times, embeddings in _row_groups(store):
+    with ParquetWriter(out, columns, {"manifest": held.manifest_json}) as writer:
+        for paths, times, embeddings in _row_groups(held):
             writer.write(paths, [start_s for start_s, _ in times], [end_s for _, end_s in times], embeddings)
             windows += len(paths)
     return windows
 
 
-def _row_groups(store: Store) -> Iterator[tuple[list[str], list[tuple[float, float]], NDArray[np.float32]]]:
+def _row_groups(held: _Windows) -> Iterator[tuple[list[str], list[tuple[float, float]], NDArray[np.float32]]]:
     paths: list[str] = []
     times: list[tuple[float, float]] = []
     embeddings: list[NDArray[np.float32]] = []
-    for clip, content in store.embedded_clips():
-        paths.extend(repeat(str(clip.path), len(content.times)))
+    for path, content in held.by_clip():
+        paths.extend(repeat(str(path), len(content.times)))
         times.extend(content.times)
         embeddings.append(content.embeddings)
         if len(paths) >= _ROWS_AT_ONCE:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pe_search.errors import StoreError
-from pe_search.filters import local_s
+from pe_search.filters import check_filters, local_s
 from pe_search.naming import searchable
 from pe_search.queries import Filters
 from pe_search.records import IndexedClip
@@ -108,7 +108,11 @@ class Lookup:
             under: The path; absolute, or a name.
             filters: The filters.
             excluded: Words that the clips don't have.
+
+        Raises:
+            QueryError: If a filter is not valid.
         """
+        check_filters(filters)
         return self._answer(lambda catalog, db: subset_in(catalog, db, under, filters, excluded))
 
     def named(self, words: Words, under: Path | None, filters: Filters, most: int | None) -> list[Named]:

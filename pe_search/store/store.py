@@ -28,7 +28,8 @@ from pe_search.store.manifest import (
 from pe_search.store.texts import RememberedTexts
 
 if TYPE_CHECKING:
-    from pe_search.reports import Status
+    from pe_search.queries import Filters
+    from pe_search.reports import FilterEffect, Status
     from pe_search.store.lock import WriterLock
 
 _SEED = 20_240_229
@@ -179,11 +180,20 @@ class Store:
                 raise StoreError(f"The catalog of {self.directory} is damaged: {clip.path} has no windows.")
             yield clip, content
 
-    def clips(self, under: str | os.PathLike[str] | None = None) -> Iterator[IndexedClip]:
-        """The clips, or that at a path or those below it, as `listing.indexed_clips` has them."""
+    def clips(
+        self, under: str | os.PathLike[str] | None = None, filters: Filters | None = None
+    ) -> Iterator[IndexedClip]:
+        """The clips, or that at a path or those below it, that pass filters, as `listing.indexed_clips` has them."""
         from pe_search.store.listing import indexed_clips
+        from pe_search.store.passing import passing
 
-        return indexed_clips(self.catalog, self.below(under))
+        return filter(passing(self.catalog, filters), indexed_clips(self.catalog, self.below(under)))
+
+    def filter_effect(self, under: str | os.PathLike[str] | None, filters: Filters) -> FilterEffect:
+        """What filters leave of the clips, or of that at a path or those below it."""
+        from pe_search.store.passing import filter_effect
+
+        return filter_effect(self.catalog, self.below(under), filters)
 
     def clip_at(self, path: str | os.PathLike[str]) -> Path:
         """The path of the clip that is meant: that of this very name, which may be no file, or the file."""
@@ -200,18 +210,22 @@ class Store:
         """Bytes on disk."""
         return sum(file.stat().st_size for file in self.directory.iterdir() if file.is_file())
 
-    def sample(self, windows: int, *, under: Path | None = None) -> tuple[NDArray[np.float16], int]:
+    def sample(
+        self, windows: int, *, under: Path | None = None, filters: Filters | None = None
+    ) -> tuple[NDArray[np.float16], int]:
         """The embeddings of some windows, always the same ones of the same store, and how many there are.
 
         Args:
             windows: How many at most; all of them if there are no more.
             under: A clip, or a folder that the clips must be below; absolute.
+            filters: Which of the clips and windows are meant.
 
         Returns:
             Shape (at most windows, dimension), and the number of all.
         """
         with self.catalog.snapshot():
-            ids = self.catalog.window_ids() if under is None else self.catalog.window_ids_under(under)
+            subset = self.finder.subset(under, filters)
+            ids = self.catalog.window_ids() if subset is None else subset.ids
             if len(ids) > windows:
                 drawn = np.sort(np.random.default_rng(_SEED).choice(ids, windows, replace=False))
             else:

@@ -184,6 +184,15 @@ def windows_from(db: sqlite3.Connection, content_ids: Iterable[int]) -> dict[int
     }
 
 
+def starts_of(db: sqlite3.Connection, digest: bytes) -> list[float]:
+    """When the windows of a content start, in order."""
+    rows = db.execute(
+        "SELECT start_s FROM windows WHERE content_id = (SELECT id FROM contents WHERE digest = ?) ORDER BY id",
+        (digest,),
+    )
+    return [seconds_of(start_s) for (start_s,) in rows]
+
+
 def ids_under(db: sqlite3.Connection, path: Path) -> NDArray[np.int64]:
     """Ids, ascending, of the windows of the clip at a path or of all clips below it."""
     condition, bounds = in_sql(path)

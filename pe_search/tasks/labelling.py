@@ -49,6 +49,7 @@ def label(
     clips: Sequence[Clip],
     on_problem: Callable[[Problem], None],
     on_progress: Callable[[Progress], None],
+    has: Callable[[Path, float], bool] = lambda _path, _start_s: True,
     *,
     all_windows: bool = False,
 ) -> Iterator[list[Hit]]:
@@ -61,6 +62,7 @@ def label(
         clips: As `Labeller.label` has them.
         on_problem: As `Labeller` has it.
         on_progress: Called now and then.
+        has: As `Labeller` has it.
         all_windows: As `Labeller` has it.
     """
     manifest = model.manifest()
@@ -76,7 +78,7 @@ def label(
 
     embeddings = embedder.embed_texts(labels)
     labeller = Labeller(
-        labels, embeddings, manifest, model.audio_embedder, store, on_problem, report, all_windows=all_windows
+        labels, embeddings, manifest, model.audio_embedder, store, on_problem, report, has, all_windows=all_windows
     )
     return labeller.label(clips)
 
@@ -93,6 +95,8 @@ class Labeller:
             from another time or place is not decoded. None if there is none.
         on_problem: Called with each clip that is left out, that is not read whole, or that is odd.
         on_progress: Called now and then with the bytes of the clips that are done, and the seconds that were embedded.
+        has: Whether the window of a clip, by its path and the window's start, is judged. A clip without any is passed
+            over.
         all_windows: Whether each window of a clip is judged, and not only the best for each label.
     """
 
@@ -105,6 +109,7 @@ class Labeller:
         store: Store | None,
         on_problem: Callable[[Problem], None],
         on_progress: Callable[[float, float], None] = lambda _bytes_done, _audio_s: None,
+        has: Callable[[Path, float], bool] = lambda _path, _start_s: True,
         *,
         all_windows: bool = False,
     ) -> None:
@@ -115,6 +120,7 @@ class Labeller:
         self._on_problem = on_problem
         self._on_progress = on_progress
         self._all_windows = all_windows
+        self._has = has
         self._waiting: deque[_Reading] = deque()
         self._gathering: Gathering[_Reading] = gather_batches(
             load_embedder, self._deliver, lambda reading: not reading.is_left_out
@@ -122,7 +128,9 @@ class Labeller:
         self._bytes_done = 0
 
     def label(self, clips: Sequence[Clip]) -> Iterator[list[Hit]]:
-        """Yield for each clip in turn a hit for each label, best first, and nothing for a clip that is left out.
+        """Yield for each clip in turn a hit for each label, best first.
+
+        There is nothing for a clip that is left out, or that has no window that is judged.
 
         A hit's window is the one that the label fits best, so those of different labels may differ. Equal scores are in
         order of the labels.
@@ -166,8 +174,9 @@ class Labeller:
         if content is None:
             self._leave_out(reading, "was taken out of the store meanwhile; run the same command again")
             return
-        reading.times.extend(content.times)
-        reading.scores.extend(content.embeddings @ self._embeddings.T)
+        rows = [row for row, (start_s, _) in enumerate(content.times) if self._has(reading.clip.path, start_s)]
+        reading.times.extend(content.times[row] for row in rows)
+        reading.scores.extend(content.embeddings[rows] @ self._embeddings.T)
         reading.is_read = True
 
     def _read(self, reading: _Reading, ahead: ClipAhead, known: Set[bytes]) -> Iterator[list[Hit]]:
@@ -178,6 +187,8 @@ class Labeller:
                 self._look_up(reading, ahead.digest())
                 return
             for window in ahead.windows():
+                if not self._has(reading.clip.path, window.start_s):
+                    continue
                 reading.times.append((window.start_s, window.end_s))
                 if self._gathering.add(reading, window.samples):
                     bytes_done = self._bytes_done + reading.clip.size_bytes * ahead.share_read
@@ -212,7 +223,7 @@ class Labeller:
             self._waiting.popleft()
             self._bytes_done += reading.clip.size_bytes
             self._on_progress(self._bytes_done, self._gathering.embedded_s)
-            if not (reading.is_left_out or self._all_windows):
+            if reading.scores and not (reading.is_left_out or self._all_windows):
                 yield self._hits(path, list(reading.times), list(reading.scores))
 
     def _hits(

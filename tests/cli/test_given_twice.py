@@ -8,6 +8,7 @@ import pytest
 
 from tests.cli.conftest import commands
 
+FILTERING = ("query", "list", "label", "duplicates", "export")
 REPEATABLE = {
     ("query", "--plus"),
     ("query", "--minus"),
@@ -18,6 +19,7 @@ REPEATABLE = {
     ("locate", "--then"),
     ("locate", "--without"),
     ("serve", "--origin"),
+    *((command, option) for command in FILTERING for option in ("--name", "--tag")),
     *((command, "--exclude") for command in ("index", "label", "locate")),
 }
 

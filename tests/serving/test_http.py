@@ -29,6 +29,7 @@ from pe_search.serving.answering import MOST_HITS, Answering, BusyError
 from pe_search.serving.described import page_of
 from pe_search.serving.http import HttpServer, make_app
 from pe_search.serving.web import Web, bind, url_of
+from pe_search.typed_filters import FIELD_OF
 from tests.made_up import FakeEmbedder
 from tests.serving.conftest import DEADLINE_S, hits_of, in_a_loop, request_for
 
@@ -133,6 +134,7 @@ def test_when_there_is_too_much_to_do_it_says_so(client, answering, monkeypatch)
 def test_a_parameter_that_there_is_not_is_refused(client, name, meant):
     response = client.get(f"/hits?text=1+0+0&{name}=3")
     known = "text, k, under, all_windows, min_probability, exact"
+    known += ", length, rate, channels, name, tag, recorded, hour, loudness, bpm"
     said = f"There is no parameter '{name}'.{meant} There are: {known}."
     assert (response.status_code, response.json()) == (400, {"detail": said})
 
@@ -387,6 +389,9 @@ def test_it_keeps_to_its_description(answering, monkeypatch, mode):
         # That texts and hits are too many together no schema can say.
         if response.status_code == 413:
             assert len(case.query["text"]) * case.query["k"] > MOST_HITS
+        # Nor what the text of a filter must be.
+        elif response.status_code == 422 and response.json()["detail"].split(":")[0] in FIELD_OF:
+            assert response.json()["detail"].split(":")[0] in case.query
         else:
             case.validate_response(response)
         statuses.add(response.status_code)

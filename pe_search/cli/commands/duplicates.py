@@ -11,15 +11,28 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.input.config import usual_format
+from pe_search.cli.input.filters import (
+    BpmOption,
+    ChannelsOption,
+    HourOption,
+    LengthOption,
+    LoudnessOption,
+    NameOption,
+    RateOption,
+    RecordedOption,
+    TagOption,
+    make_filters,
+    options_of,
+)
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import StoreOption, format_option, store_directory
-from pe_search.cli.output.hints import is_on_terminal
+from pe_search.cli.output.hints import is_on_terminal, why_none_passes
 from pe_search.cli.output.messages import counted, say, say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.rows import Rows, write_paths
 from pe_search.cli.output.tables import PathTable
 from pe_search.library import Library
-from pe_search.queries import SAME_FROM_COSINE, Duplicate
+from pe_search.queries import SAME_FROM_COSINE, Duplicate, Filters
 
 # What is tried where nothing is found, in a store of so few clips that it takes no time.
 _LOWER_THRESHOLDS = (0.97, 0.95, 0.9)
@@ -54,6 +67,15 @@ def duplicates(
             help="The least cosine of two clips that sound the same.",
         ),
     ] = SAME_FROM_COSINE,
+    length: LengthOption = None,
+    rate: RateOption = None,
+    channels: ChannelsOption = None,
+    name: NameOption = None,
+    tag: TagOption = None,
+    recorded: RecordedOption = None,
+    hour: HourOption = None,
+    loudness: LoudnessOption = None,
+    bpm: BpmOption = None,
     group_format: Annotated[
         GroupFormat | None,
         format_option("table, paths, jsonl, csv.", "table; in a pipe paths"),
@@ -73,27 +95,33 @@ def duplicates(
 
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
+    filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
     if group_format is None:
         usual = usual_format(GroupFormat)
         group_format = usual or (GroupFormat.TABLE if sys.stdout.isatty() else GroupFormat.PATHS)
 
     with Library(store_directory(store), on_problem=say_problem) as library:
         with ProgressBar("comparing") as bar:
-            groups = library.duplicates(threshold, under=path, on_progress=bar.show_share)
+            groups = library.duplicates(threshold, under=path, filters=filters, on_progress=bar.show_share)
         if not groups and is_on_terminal():
-            _say_none(library, threshold, path)
+            _say_none(library, threshold, path, filters)
     _write(groups, group_format)
     if not groups:
         raise typer.Exit(1)
 
 
-def _say_none(library: Library, threshold: float, path: Path | None) -> None:
+def _say_none(library: Library, threshold: float, path: Path | None, filters: Filters) -> None:
     """Say that no clips sound the same, and from which threshold on some would, unless that takes long."""
-    clips = sum(1 for _ in library.clips(path))
-    said = f"pe-search: no two of {counted(clips, 'clip')} sound the same (--threshold {threshold:g})"
+    effect = library.filter_effect(path, filters)
+    clips = effect.passing
+    if effect.clips and not clips:
+        say(f"pe-search: {why_none_passes(effect, filters)}.")
+        return
+    passing = f" passing {options_of(filters)}" if filters else ""
+    said = f"pe-search: no two of {counted(clips, 'clip')}{passing} sound the same (--threshold {threshold:g})"
     lower = [one for one in _LOWER_THRESHOLDS if one < threshold] if clips <= _MOST_CLIPS_AGAIN else []
     for one in lower:
-        if groups := library.duplicates(one, under=path):
+        if groups := library.duplicates(one, under=path, filters=filters):
             said += f"; --threshold {one:g} finds {counted(len(groups), 'group')}"
             break
     say(said)

@@ -7,7 +7,20 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.filters import (
+    BpmOption,
+    ChannelsOption,
+    HourOption,
+    LengthOption,
+    LoudnessOption,
+    NameOption,
+    RateOption,
+    RecordedOption,
+    TagOption,
+    make_filters,
+)
 from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.output.hints import why_none_passes
 from pe_search.cli.output.messages import counted, say
 from pe_search.holder import EXPORT_SUFFIXES
 from pe_search.library import Library
@@ -17,13 +30,23 @@ def export(
     file: Annotated[
         Path, typer.Argument(metavar="FILE", rich_help_panel="Files", help="The file to write: .parquet or .npz.")
     ],
+    length: LengthOption = None,
+    rate: RateOption = None,
+    channels: ChannelsOption = None,
+    name: NameOption = None,
+    tag: TagOption = None,
+    recorded: RecordedOption = None,
+    hour: HourOption = None,
+    loudness: LoudnessOption = None,
+    bpm: BpmOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Write the path, start, end and embedding of every window to a file.
+    """Write the path, start, end and embedding of each window to a file.
 
     \b
         pe-search export windows.npz
         pe-search export windows.parquet --store ./birds.store
+        pe-search export dawn.npz --hour 4-7
 
     An .npz holds the arrays path, start_s, end_s and embedding, a row for each window, and the store's manifest as
     JSON. `numpy.load` reads it without pickle. A .parquet has the same columns, with the manifest in its metadata; it
@@ -31,6 +54,9 @@ def export(
     """
     if file.suffix.lower() not in EXPORT_SUFFIXES:
         raise typer.BadParameter("must end with .parquet or .npz.", param_hint="FILE")
+    filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
     with Library(store_directory(store)) as library:
-        windows = library.export(file)
+        windows = library.export(file, filters)
+        if filters and not windows:
+            say(f"pe-search: {why_none_passes(library.filter_effect(None, filters), filters)}.")
     say(f"{counted(windows, 'window')} written to {file}")

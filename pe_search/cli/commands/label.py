@@ -16,6 +16,20 @@ import typer
 from pe_search.cli.input.completion import complete_checkpoint
 from pe_search.cli.input.config import usual_model, usual_patterns
 from pe_search.cli.input.field_options import LabelFieldsOption, OutputOption, chosen_format, read_fields
+from pe_search.cli.input.filters import (
+    BpmOption,
+    ChannelsOption,
+    HourOption,
+    LengthOption,
+    LoudnessOption,
+    NameOption,
+    RateOption,
+    RecordedOption,
+    TagOption,
+    make_filters,
+    options_by_field,
+    options_of,
+)
 from pe_search.cli.input.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import (
@@ -32,9 +46,9 @@ from pe_search.cli.input.options import (
     store_directory,
 )
 from pe_search.cli.output.files import output_to
-from pe_search.cli.output.hints import is_on_terminal, say_odd_texts
+from pe_search.cli.output.hints import is_on_terminal, say_odd_texts, what_is_unknown, why_none_passes
 from pe_search.cli.output.hits import times
-from pe_search.cli.output.messages import printable, say, say_compiling, say_problem, shown_path
+from pe_search.cli.output.messages import counted, printable, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.rows import columns_of, row_writer
@@ -44,8 +58,9 @@ from pe_search.fields import LABEL_FIELDS, named
 from pe_search.library import Library
 from pe_search.listener import Listener
 from pe_search.model import Wanted
-from pe_search.queries import Hit
+from pe_search.queries import Filters, Hit
 from pe_search.records import Problem
+from pe_search.reports import FilterEffect
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -101,6 +116,15 @@ def label(
             help="Drop labels whose probability is below P.",
         ),
     ] = 0.0,
+    length: LengthOption = None,
+    rate: RateOption = None,
+    channels: ChannelsOption = None,
+    name: NameOption = None,
+    tag: TagOption = None,
+    recorded: RecordedOption = None,
+    hour: HourOption = None,
+    loudness: LoudnessOption = None,
+    bpm: BpmOption = None,
     label_format: Annotated[
         LabelFormat | None,
         format_option("table, jsonl, csv, parquet.", "table; in a pipe jsonl"),
@@ -140,6 +164,7 @@ def label(
     Exit status: 0 found, 1 nothing found, 2 an error or a file left out.
     """
     texts = _read_labels(labels, labels_file)
+    filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
     refuse_bad_patterns(exclude)
     shown = read_fields(fields, LABEL_FIELDS)
     label_format = chosen_format(label_format, LabelFormat, in_a_pipe="jsonl", output=output, shown=shown)
@@ -170,7 +195,18 @@ def label(
     )
     say_odd_texts(listener, texts, None)
     with closing(listener), bar:
-        labelled = listener.label(found, texts, all_windows=all_windows, on_progress=bar.show, on_problem=leave_out)
+        effects: list[FilterEffect] = []
+        labelled = listener.label(
+            found,
+            texts,
+            all_windows=all_windows,
+            filters=filters,
+            on_filtered=effects.append,
+            on_progress=bar.show,
+            on_problem=leave_out,
+        )
+        for effect in effects:
+            _say_unknown(effect, filters)
         best: list[Hit] = []
 
         def likely(hits: Sequence[Hit]) -> list[Hit]:
@@ -186,6 +222,8 @@ def label(
     if problems:
         raise typer.Exit(2)
     if count == 0:
+        if effects and not best and is_on_terminal():
+            say(f"pe-search: {_why_none(effects[0], filters)}.")
         if best and is_on_terminal():
             nearest = f"{best[0].query} with {best[0].probability:.2f} in {shown_path(best[0].path)}"
             say(f"pe-search: no label has a probability of {min_probability:g} or more; the best is {nearest}")
@@ -196,6 +234,23 @@ def _probability(label: Hit) -> float:
     """That of a label, which always has one."""
     assert label.probability is not None
     return label.probability
+
+
+def _say_unknown(effect: FilterEffect, filters: Filters) -> None:
+    """Say of how many files a store alone could tell what filters ask for."""
+    options = options_by_field(filters)
+    if count := effect.unknown.get("loudness_lufs"):
+        lack = f"{what_is_unknown({'loudness_lufs': count})[0]} known without decoding"
+        say(f"pe-search: {lack} and can't pass {options['loudness_lufs']}; index measures it.")
+    if count := effect.unknown.get("tags"):
+        are = "is" if count == 1 else "are"
+        say(f"pe-search: {counted(count, 'clip')} {are} not in the store as on disk and can't pass {options['tags']}.")
+
+
+def _why_none(effect: FilterEffect, filters: Filters) -> str:
+    if not effect.passing:
+        return why_none_passes(effect, filters)
+    return f"no window of {counted(effect.passing, 'clip')} passes {options_of(filters)}"
 
 
 def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:

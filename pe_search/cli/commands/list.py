@@ -20,14 +20,29 @@ from pe_search.cli.input.field_options import (
     read_fields,
     read_sort,
 )
+from pe_search.cli.input.filters import (
+    BpmOption,
+    ChannelsOption,
+    HourOption,
+    LengthOption,
+    LoudnessOption,
+    NameOption,
+    RateOption,
+    RecordedOption,
+    TagOption,
+    make_filters,
+    options_of,
+)
 from pe_search.cli.input.options import NullOption, StoreOption, format_option, store_directory
 from pe_search.cli.output.files import output_to
+from pe_search.cli.output.hints import why_none_passes
 from pe_search.cli.output.messages import say, shown_path
 from pe_search.cli.output.rows import columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import is_wide, with_path
 from pe_search.clock import clock
 from pe_search.fields import CLIP_FIELDS, named
 from pe_search.library import Library
+from pe_search.queries import Filters
 from pe_search.records import IndexedClip
 
 if TYPE_CHECKING:
@@ -56,6 +71,15 @@ def list(  # noqa: A001 (the command's name)
     gone: Annotated[
         bool, typer.Option("--gone", rich_help_panel="Filter", help="List only clips whose files are gone.")
     ] = False,
+    length: LengthOption = None,
+    rate: RateOption = None,
+    channels: ChannelsOption = None,
+    name: NameOption = None,
+    tag: TagOption = None,
+    recorded: RecordedOption = None,
+    hour: HourOption = None,
+    loudness: LoudnessOption = None,
+    bpm: BpmOption = None,
     list_format: Annotated[
         ListFormat | None,
         format_option("table, paths, jsonl, csv, parquet.", "table; in a pipe paths"),
@@ -72,7 +96,7 @@ def list(  # noqa: A001 (the command's name)
     \b
         pe-search list
         pe-search list --under ./birds --format csv > birds.csv
-        pe-search list --gone
+        pe-search list --length -2 --tag favourite
         pe-search list --fields path,recorded_at,tags --sort recorded_at
 
     Shows the length of each clip, its windows and when it was indexed (- means by an older pe-search). A clip that
@@ -81,11 +105,12 @@ def list(  # noqa: A001 (the command's name)
 
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
+    filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
     shown = read_fields(fields, CLIP_FIELDS)
     sort_by = read_sort(sort, is_reversed=is_reversed)
     list_format = chosen_format(list_format, ListFormat, in_a_pipe="paths", output=output, shown=shown, null=null)
     with Library(store_directory(store)) as library:
-        clips: Iterator[IndexedClip] = (clip for clip in library.clips(under) if not gone or clip.is_gone())
+        clips: Iterator[IndexedClip] = (clip for clip in library.clips(under, filters) if not gone or clip.is_gone())
         describer = library.describer(named(_USUAL, CLIP_FIELDS) if shown is None else shown)
         if sort_by is not None:
             clips = iter(describer.sorted(clips, sort_by, reverse=is_reversed))
@@ -94,9 +119,9 @@ def list(  # noqa: A001 (the command's name)
                 count = _write_lines(clips, list_format, null)
             else:
                 count = _write_rows(clips, list_format, describer)
+        if not count and sys.stderr.isatty():
+            say(f"pe-search: {_why_none(library, under, filters, gone)}.")
     if not count:
-        if sys.stderr.isatty():
-            say(f"pe-search: {_why_none(under, gone)}.")
         raise typer.Exit(1)
 
 
@@ -139,7 +164,12 @@ def _at(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _why_none(under: Path | None, gone: bool) -> str:
+def _why_none(library: Library, under: Path | None, filters: Filters, gone: bool) -> str:
+    effect = library.filter_effect(under, filters) if filters else None
+    if effect is not None and effect.clips and not effect.passing:
+        return why_none_passes(effect, filters)
+    if effect is not None and effect.passing:
+        return f"no clip passing {options_of(filters)} is gone"
     if under is None and not gone:
         return "the store holds no clip"
     where = "" if under is None else f" below {under}"

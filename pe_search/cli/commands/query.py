@@ -12,6 +12,18 @@ import typer
 from pe_search.cli.input.completion import complete_checkpoint, complete_frame_checkpoint
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.input.field_options import HitFieldsOption, OutputOption, chosen_format, read_fields
+from pe_search.cli.input.filters import (
+    BpmOption,
+    ChannelsOption,
+    HourOption,
+    LengthOption,
+    LoudnessOption,
+    NameOption,
+    RateOption,
+    RecordedOption,
+    TagOption,
+    make_filters,
+)
 from pe_search.cli.input.lists import read_more_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import NullOption, StoresOption, format_option, store_directory
@@ -154,6 +166,15 @@ def query(
             help="Only clear hits; at most a share F of them is chance.",
         ),
     ] = None,
+    length: LengthOption = None,
+    rate: RateOption = None,
+    channels: ChannelsOption = None,
+    name: NameOption = None,
+    tag: TagOption = None,
+    recorded: RecordedOption = None,
+    hour: HourOption = None,
+    loudness: LoudnessOption = None,
+    bpm: BpmOption = None,
     exact: Annotated[
         bool,
         typer.Option("--exact", rich_help_panel="Filter", help="Search all windows of a large store."),
@@ -211,6 +232,7 @@ def query(
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
     shown = read_fields(fields, HIT_FIELDS)
+    filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
     converses = not (texts or plus or like or is_any or from_file) and sys.stdin.isatty() and sys.stdout.isatty()
     if converses and output is not None:
         raise typer.BadParameter("requires a TEXT.", param_hint="-o")
@@ -260,6 +282,7 @@ def query(
         min_probability=min_probability,
         fdr=fdr,
         exact=exact,
+        filters=filters,
     )
 
     options = ListenerOptions(

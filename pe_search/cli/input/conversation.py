@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pe_search.cli.input.filters import options_of, read_options
 from pe_search.cli.input.history import History
 from pe_search.cli.input.options import checked_texts
-from pe_search.cli.output.hints import say_nothing_found
+from pe_search.cli.output.hints import say_nothing_found, why_none_passes
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import counted, say, say_error, shown_path, usage_error_line
@@ -35,6 +36,7 @@ TEXT         find what sounds like it; in quotes also a word such as "help"
 :copy N DIR  copy the file of hit N to DIR; without DIR, to the last one
 :reveal N    show the file of hit N in the file manager
 :under PATH  search only clips in PATH; without PATH, all
+:filter ...  search only clips that pass, as --length 0-2; alone, all
 :k N         show N hits for each query, or all
 :help        show this
 :q           end; quit, exit and Ctrl-D do the same
@@ -77,6 +79,7 @@ class Conversation:
             ":copy": self._copy,
             ":reveal": self._reveal,
             ":under": self._search_under,
+            ":filter": self._filter,
             ":k": self._set_count,
             ":help": lambda _rest: typer.echo(_HELP),
         }
@@ -177,11 +180,22 @@ class Conversation:
 
     def _search_under(self, rest: str) -> None:
         under = absolute(_unquoted(rest)) if rest else None
-        clips = sum(1 for _ in self._library.clips(under))
-        if under is not None and not clips:
+        if under is not None and next(iter(self._library.clips(under)), None) is None:
             raise PeSearchError(f"The store has no clips in {shown_path(under)}.")
-        self._request = replace(self._request, under=under)
-        say(f"Searching {counted(clips, 'clip')}{'' if under is None else f' in {shown_path(under)}'}.")
+        self._search_in(replace(self._request, under=under))
+
+    def _filter(self, rest: str) -> None:
+        self._search_in(replace(self._request, filters=read_options(rest)))
+
+    def _search_in(self, request: Request) -> None:
+        """Search only what a request says from now on, unless that is nothing."""
+        where = "" if request.under is None else f" in {shown_path(request.under)}"
+        effect = self._library.filter_effect(request.under, request.filters)
+        if request.filters and not effect.passing:
+            raise PeSearchError(f"{why_none_passes(effect, request.filters).capitalize()}.")
+        self._request = request
+        passing = f" passing {options_of(request.filters)}" if request.filters else ""
+        say(f"Searching {counted(effect.passing, 'clip')}{where}{passing}.")
 
     def _set_count(self, rest: str) -> None:
         if rest == "all":

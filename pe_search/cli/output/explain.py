@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pe_search.cli.input.filters import options_by_field, options_of
+from pe_search.cli.output.hints import what_is_unknown
 from pe_search.cli.output.messages import counted, say
 from pe_search.directories import command_for
 from pe_search.queries import Answer, Request, SearchEffort
@@ -37,9 +39,16 @@ def explain(library: Library, request: Request, answers: Sequence[Answer]) -> No
         say("audio: its embeddings are in the store")
     for answer in answers:
         say(f"{answer.query}: {_searched(answer.effort)}; {_shown(answer, request)}")
-    if request.under is not None:
+    if request.under is not None or request.filters:
         outside = library.window_count() - answers[-1].effort.windows
-        say(f"not searched: {counted(outside, 'window')} of clips outside --under {request.under}")
+        why = [f"of clips outside --under {request.under}"] if request.under is not None else []
+        why += [f"not passing {options_of(request.filters)}"] if request.filters else []
+        say(f"not searched: {counted(outside, 'window')} {' or '.join(why)}")
+    if request.filters:
+        effect = library.filter_effect(request.under, request.filters)
+        for field, option in options_by_field(request.filters).items():
+            passing = f"{effect.alone[field]:,} of {counted(effect.clips, 'clip')} pass"
+            say("; ".join([f"{option}: {passing}", *what_is_unknown({field: effect.unknown.get(field, 0)})]))
     left_out = sum(isinstance(problem, LeftOut) for problem in library.problems())
     if left_out:
         seen = command_for("status --problems", library.directory)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pe_search.cli.input.filters import options_by_field, options_of
 from pe_search.cli.output.messages import counted, say, shown_path
 from pe_search.clock import clock
 from pe_search.directories import command_for
@@ -17,11 +18,23 @@ if TYPE_CHECKING:
 
     from pe_search.library import Library
     from pe_search.listener import Listener
-    from pe_search.queries import Request, SpanRules, Trace
+    from pe_search.queries import Filters, Request, SpanRules, Trace
+    from pe_search.reports import FilterEffect
 
 _NEGATION = re.compile(r"\b(not|no|without) (\S.*)", re.IGNORECASE)
 # To count hits, every window may have to be scored and looked up, which takes long in a larger store.
 _MOST_WINDOWS_COUNTED = 100_000
+_UNKNOWN = {
+    "length_s": "length",
+    "sample_rate_hz": "sample rate",
+    "channels": "number of channels",
+    "loudness_lufs": "loudness",
+    "bpm": "tempo",
+    "recorded": "recording time",
+    "hours": "recording time",
+}
+# What `index` reads of files that an older pe-search put into the store.
+_READ_BY_INDEX = ("sample_rate_hz", "channels", "bpm")
 
 
 def is_on_terminal() -> bool:
@@ -67,19 +80,51 @@ def say_cut_off(library: Library, request: Request, shown: Sequence[int]) -> Non
 def say_nothing_found(library: Library, request: Request) -> None:
     """Say why no query of a request has a hit, with the best that there is."""
     clips = sum(1 for _ in library.clips(request.under))
+    searched = counted(clips, "clip")
     if not clips and request.under is not None:
         said = f"the store has no clips in {shown_path(request.under)}"
         say(f"pe-search: {said}; {command_for('list', library.directory)} shows all.")
-    elif not clips:
+        return
+    if not clips:
         say(f"pe-search: the store has no clips; add some with {command_for('index FOLDER', library.directory)}.")
-    else:
-        anything = replace(request, k=1, min_probability=0.0, fdr=None)
-        for query, answer in zip(request.queries, library.answers(anything), strict=True):
-            for best in answer.hits:
-                say(
-                    f"pe-search: {query.name}: nothing found in {counted(clips, 'clip')}{_filters(request)}; the best "
-                    f"has probability {best.probability:.2f}: {shown_path(best.path)}"
-                )
+        return
+    if request.filters:
+        effect = library.filter_effect(request.under, request.filters)
+        if not effect.passing:
+            say(f"pe-search: {why_none_passes(effect, request.filters)}.")
+            return
+        searched = f"{counted(effect.passing, 'clip')} passing {options_of(request.filters)}"
+    anything = replace(request, k=1, min_probability=0.0, fdr=None)
+    for query, answer in zip(request.queries, library.answers(anything), strict=True):
+        for best in answer.hits:
+            say(
+                f"pe-search: {query.name}: nothing found in {searched}{_filters(request)}; the best has "
+                f"probability {best.probability:.2f}: {shown_path(best.path)}"
+            )
+
+
+def why_none_passes(effect: FilterEffect, filters: Filters) -> str:
+    """Which filters leave no clip, and of how many clips nothing is known that they ask for."""
+    options = options_by_field(filters)
+    none = [field for field in options if effect.alone.get(field) == 0]
+    said = f"none of {counted(effect.clips, 'clip')} passes {' '.join(options[field] for field in none or options)}"
+    if not none and len(options) > 1:
+        each = ", ".join(f"{effect.alone[field]:,} pass {options[field]}" for field in options)
+        said += f" together, but {each}"
+    lacks = what_is_unknown({field: effect.unknown.get(field, 0) for field in none or options})
+    if any(effect.unknown.get(field) for field in none if field in _READ_BY_INDEX):
+        lacks.append("index reads what an older pe-search did not")
+    return "; ".join([said, *lacks])
+
+
+def what_is_unknown(unknown: Mapping[str, int]) -> list[str]:
+    """How many clips lack what some filters ask for: `412 clips have no recording time`.
+
+    Args:
+        unknown: The numbers, by the field of `Filters`.
+    """
+    counts = {_UNKNOWN[field]: count for field, count in unknown.items() if count}
+    return [f"{counted(count, 'clip')} {'has' if count == 1 else 'have'} no {noun}" for noun, count in counts.items()]
 
 
 def _filters(request: Request) -> str:
