@@ -23,6 +23,7 @@ _GAP = "  "
 _UNKNOWN = "-"
 # Of a text in a table: nobody reads a description of a page there.
 _LONGEST_CELL = 80
+_MOST_DECIMALS = 3
 _ROWS_AT_ONCE = 1_024
 _ROWS_PER_GROUP = 65_536
 
@@ -49,9 +50,6 @@ def row_writer(columns: Sequence[Column], row_format: str) -> RowWriter:
     Args:
         columns: Of each row.
         row_format: `jsonl`, `csv`, `parquet` or `table`.
-
-    Raises:
-        MissingExtraError: If it is Parquet, and pyarrow is not installed.
     """
     if row_format == "parquet":
         return ParquetRows(columns)
@@ -110,13 +108,17 @@ class ParquetRows:
 
     Args:
         columns: Of each row.
+
+    Raises:
+        MissingExtraError: If pyarrow is not installed; at the beginning of the `with` statement.
     """
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._writer = ParquetWriter(sys.stdout.buffer, columns)
+        self._columns = columns
         self._rows: list[tuple[object, ...]] = []
 
     def __enter__(self) -> Self:
+        self._writer = ParquetWriter(sys.stdout.buffer, self._columns)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -140,7 +142,8 @@ class ParquetRows:
 class TableRows:
     """Rows on stdout as a table, some at a time, so that a long list begins at once; columns may get wider on the way.
 
-    Where the lines are wider than the terminal, the path is last, and below if it has no room.
+    Numbers of a column have as many decimals as any of them needs, at most three. Where the lines are wider than the
+    terminal, the path is last, and below if it has no room.
 
     Args:
         columns: Of each row.
@@ -150,7 +153,8 @@ class TableRows:
         self._columns = columns
         self._order = list(range(len(columns)))
         self._widths = [len(column.name) for column in columns]
-        self._rows: list[list[str]] = []
+        self._decimals = [0] * len(columns)
+        self._rows: list[list[object]] = []
         self._has_header = False
 
     def __enter__(self) -> Self:
@@ -163,42 +167,44 @@ class TableRows:
     def write_all(self, rows: Iterable[Values]) -> None:
         """Write some rows. There is no header without any."""
         for values in rows:
-            self._rows.append([_cell(value, column) for value, column in zip(values, self._columns, strict=True)])
+            self._rows.append(list(values))
             if len(self._rows) >= _ROWS_AT_ONCE:
                 self._write_some()
 
     def _write_some(self) -> None:
         from rich.cells import cell_len
 
-        for cells in self._rows:
-            self._widths = [max(width, cell_len(cell)) for width, cell in zip(self._widths, cells, strict=True)]
-        if self._rows and not self._has_header:
+        for values in self._rows:
+            self._decimals = list(map(max, self._decimals, map(_decimals, values)))
+        rows = [list(map(_cell, values, self._columns, self._decimals)) for values in self._rows]
+        for cells in rows:
+            self._widths = list(map(max, self._widths, map(cell_len, cells)))
+        if rows and not self._has_header:
             self._has_header = True
             names = [column.name for column in self._columns]
             if sum(self._widths) + len(_GAP) * (len(names) - 1) > room() and "path" in names:
                 place = names.index("path")
                 self._order = [*(other for other in self._order if other != place), place]
             self._write_line(names)
-        for cells in self._rows:
+        for cells in rows:
             self._write_line(cells)
         self._rows.clear()
 
     def _write_line(self, cells: Sequence[str]) -> None:
+        *before, last = [self._padded(cells[place], place) for place in self._order]
+        line = _GAP.join(before)
+        is_path = self._columns[self._order[-1]].name == "path"
+        if line and is_path:
+            typer.echo(with_path(line, cells[self._order[-1]]))
+        else:
+            typer.echo(_GAP.join([*before, last]).rstrip())
+
+    def _padded(self, cell: str, place: int) -> str:
         from rich.cells import cell_len
 
-        *before, last = self._order
-        line = ""
-        for place in before:
-            padding = " " * (self._widths[place] - cell_len(cells[place]))
-            is_number = self._columns[place].kind in (Kind.WHOLE, Kind.NUMBER)
-            line += (padding + cells[place] if is_number else cells[place] + padding) + _GAP
-        line = line.removesuffix(_GAP)
-        if not before:
-            typer.echo(cells[last])
-        elif self._columns[last].name == "path":
-            typer.echo(with_path(line, cells[last]))
-        else:
-            typer.echo(f"{line}{_GAP}{cells[last]}".rstrip())
+        padding = " " * (self._widths[place] - cell_len(cell))
+        is_number = self._columns[place].kind in (Kind.WHOLE, Kind.NUMBER)
+        return padding + cell if is_number else cell + padding
 
 
 def write_csv_row(values: Sequence[object], out: BinaryIO) -> None:
@@ -215,7 +221,17 @@ def _in_csv(value: object) -> object:
     return _BETWEEN.join(value) if isinstance(value, list) else value
 
 
-def _cell(value: object, column: Column) -> str:
+def _decimals(value: object) -> int:
+    """How many decimals a number needs."""
+    return len(_rounded(value).rstrip("0").partition(".")[2]) if isinstance(value, float) else 0
+
+
+def _rounded(value: float) -> str:
+    # Adding 0 makes -0 a plain one.
+    return f"{round(value, _MOST_DECIMALS) + 0.0:,.{_MOST_DECIMALS}f}"
+
+
+def _cell(value: object, column: Column, decimals: int) -> str:
     """A value for people, in one line."""
     if not is_known(value):
         return _UNKNOWN
@@ -224,8 +240,8 @@ def _cell(value: object, column: Column) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        # Adding 0 makes -0 a plain one.
-        return f"{round(value, 3) + 0.0:,.3f}".rstrip("0").removesuffix(".")
+        text = _rounded(value)
+        return text[: len(text) - _MOST_DECIMALS + decimals].removesuffix(".")
     if column.name == "path":
         return shown_path(Path(str(value)))
     if column.name == "copies" and isinstance(value, list):
