@@ -176,12 +176,14 @@ class Place:
         )
         os.close(theirs)
         seen = _read_terminal(ours, typed)
+        # Whoever is still on the way out would be hung up on.
+        status = process.wait()
         os.close(ours)
         lines = self._lines(seen)
         if _IS_PIPED.search(turn.command):
             # A bar leaves an empty line on a terminal that can't move its cursor, and tables are not meant here.
             lines = [line for line in lines if line]
-        return process.wait(), lines
+        return status, lines
 
     def _lines(self, seen: bytes) -> list[str]:
         text = _ESCAPES.sub("", seen.decode()).replace("\r\n", "\n").replace(str(self.home), HOME_SHOWN)
