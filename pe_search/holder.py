@@ -8,14 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pe_search.directories import expanded
+from pe_search.directories import absolute, expanded
 from pe_search.listener import OnProblem, PathLike, Paths, Texts, ignore, list_of, several
 from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
 from pe_search.tags import tags_of
 
 if TYPE_CHECKING:
     from pe_search.queries import Filters
-    from pe_search.reports import Embeddings, FilterEffect, Rebuilding, Removal, Root, Status, Tagging
+    from pe_search.reports import Embeddings, FilterEffect, Rebuilding, Relocation, Removal, Root, Status, Tagging
     from pe_search.store import Manifest, RememberedTexts, Store
 
 EXPORT_SUFFIXES = (".npz", ".parquet")
@@ -135,6 +135,30 @@ class Holder:
 
         with self._writer() as writer:
             return remove(writer, list_of(paths))
+
+    def relocate(self, old: PathLike, new: PathLike, *, dry_run: bool = False) -> Relocation:
+        """Tell the store that all clips at or below `old` are at or below `new` now. No file is embedded again.
+
+        Some files are compared with the store by their bytes. If one of them is missing or differs, nothing is changed,
+        and it is among the problems. Roots, time zones and paths that came by lists are moved too.
+
+        Args:
+            old: Where the files were; it need not exist.
+            new: Where they are.
+            dry_run: Whether to compare only, and to change nothing.
+
+        Raises:
+            ValueError: If both are the same.
+        """
+        from pe_search.tasks.relocating import relocate
+
+        was, now = absolute(old), absolute(new)
+        if was == now:
+            raise ValueError(f"old and new are the same: {was}")
+        if dry_run:
+            return relocate(self.open(), was, now, is_to_do=False)
+        with self._writer() as writer:
+            return relocate(writer, was, now)
 
     def tag(self, paths: Paths | None, *, add: Texts = (), remove: Texts = ()) -> Tagging:
         """Give tags to clips, and take tags from them. Files are never written to.

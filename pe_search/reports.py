@@ -71,6 +71,38 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Relocation:
+    """Clips whose files are at other places now.
+
+    Attributes:
+        old: The folder that they were in, or the clip.
+        new: The folder that they are in now, or the clip.
+        moved: The new path of each clip whose file is there, with the size and time that it had.
+        changed: Likewise, with another size or time; the next `index` reads it again.
+        missing: Likewise, where there is no file; the next `index` removes it.
+        left_out: How many clips that could not be indexed are known under their new paths.
+        roots: How many folders and files that were given to `index` are.
+        checked: How many files were compared with the store by their bytes.
+        problems: Those of them that are not what the store holds. If there are any, nothing was changed.
+    """
+
+    old: Path
+    new: Path
+    moved: tuple[Path, ...] = ()
+    changed: tuple[Path, ...] = ()
+    missing: tuple[Path, ...] = ()
+    left_out: int = 0
+    roots: int = 0
+    checked: int = 0
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def clips(self) -> int:
+        """How many clips there are in all."""
+        return len(self.moved) + len(self.changed) + len(self.missing)
+
+
+@dataclass(frozen=True, slots=True)
 class KeptPart:
     """What the store keeps of a clip that is embedded only in part.
 
@@ -101,6 +133,8 @@ class IndexSummary:
         incomplete: Clips that this run indexed, but could not read completely.
         passed_over: What was skipped in folders.
         found_nothing: Whether there was nothing to do: no clip was found, and the store holds none from there.
+        relocated: Folders of the store that are at other places now, as a disk that is mounted elsewhere. Their clips
+            are among the unchanged.
     """
 
     clips: int = 0
@@ -116,6 +150,7 @@ class IndexSummary:
     incomplete: int = 0
     passed_over: PassedOver = PassedOver()
     found_nothing: bool = False
+    relocated: tuple[Relocation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from pe_search.cli.output.messages import say, say_error, usage_error_line
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
     "Find": ("query", "locate", "label", "count", "duplicates"),
-    "Keep a store": ("index", "list", "tag", "status", "remove", "verify", "merge", "export", "rebuild"),
+    "Keep a store": ("index", "list", "tag", "status", "relocate", "remove", "verify", "merge", "export", "rebuild"),
     "More": ("serve", "models", "config"),
 }
 """The commands in groups, in the order of the help. Each is the function of its name in the module of its name, which

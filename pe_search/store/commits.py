@@ -99,9 +99,9 @@ def put_clip(db: sqlite3.Connection, clip: Clip, digest: bytes, indexed_at_s: in
         (*values, checksum(*values)),
     )
     if before is None or before[0] != content_id:
-        _count_clips(db, content_id, 1)
+        count_clips(db, content_id, 1)
         if before is not None:
-            _count_clips(db, before[0], -1)
+            count_clips(db, before[0], -1)
 
 
 def put_left_out(db: sqlite3.Connection, one: LeftOut) -> None:
@@ -133,8 +133,18 @@ def delete_clip(db: sqlite3.Connection, path: Path) -> None:
     row = db.execute("SELECT content_id FROM clips WHERE path = ?", (name_of(path),)).fetchone()
     if row is not None:
         db.execute("DELETE FROM clips WHERE path = ?", (name_of(path),))
-        _count_clips(db, row[0], -1)
+        count_clips(db, row[0], -1)
     _delete_row("left_out", db, path)
+
+
+def count_clips(db: sqlite3.Connection, content_id: int, more: int) -> None:
+    """Count more clips of a content, or fewer."""
+    row = db.execute(f"SELECT {_CONTENT} FROM contents WHERE id = ?", (content_id,)).fetchone()
+    if row is None:
+        raise ValueError("a clip has no content")
+    values: tuple[Any, ...] = checked(row, "a content")
+    values = (*values[:4], values[4] + more, values[5])
+    db.execute("UPDATE contents SET clips = ?, checksum = ? WHERE id = ?", (values[4], checksum(*values), content_id))
 
 
 def delete_contents(db: sqlite3.Connection, condition: str, *values: object) -> None:
@@ -260,12 +270,3 @@ def _rows_in(db: sqlite3.Connection, table: str) -> int:
 
 def _delete_row(table: str, db: sqlite3.Connection, path: Path) -> None:
     db.execute(f"DELETE FROM {table} WHERE path = ?", (name_of(path),))
-
-
-def _count_clips(db: sqlite3.Connection, content_id: int, more: int) -> None:
-    row = db.execute(f"SELECT {_CONTENT} FROM contents WHERE id = ?", (content_id,)).fetchone()
-    if row is None:
-        raise ValueError("a clip has no content")
-    values: tuple[Any, ...] = checked(row, "a content")
-    values = (*values[:4], values[4] + more, values[5])
-    db.execute("UPDATE contents SET clips = ?, checksum = ? WHERE id = ?", (values[4], checksum(*values), content_id))

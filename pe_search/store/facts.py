@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pe_search.records import Facts
 from pe_search.store.commits import count_of, name_of, put_facts
 from pe_search.store.schema import FACTS, TAG, ZONE, checked, checksum, facts_of, path_of
-from pe_search.store.windows import CLIP, CONTENT, in_sql
+from pe_search.store.windows import CONTENT
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -76,22 +76,6 @@ def write_tags(catalog: Catalog, *, added: Iterable[tuple[bytes, str]], removed:
         return db.total_changes - before
 
 
-def digests_under(catalog: Catalog, path: Path | None = None) -> dict[Path, bytes]:
-    """The digests of the clips at or below a path, or of all clips.
-
-    Raises:
-        StoreError: If the catalog is damaged.
-    """
-    condition, bounds = ("1", []) if path is None else in_sql(path)
-    with catalog.reading() as db:
-        rows = [checked(row, "a clip") for row in db.execute(f"SELECT {CLIP} FROM clips WHERE {condition}", bounds)]
-        digests = {}
-        for content_id in {row[5] for row in rows}:
-            content = db.execute(f"SELECT {CONTENT} FROM contents WHERE id = ?", (content_id,)).fetchone()
-            digests[content_id] = bytes(checked(content or (None,), "a content")[1])
-        return {path_of(row[0]): digests[row[5]] for row in rows}
-
-
 def clips_of_tags(catalog: Catalog) -> dict[str, int]:
     """How many clips have each tag, in order of the tags; 0 for a tag of clips that are all gone.
 
@@ -127,10 +111,15 @@ def write_zones(catalog: Catalog, zones: Mapping[Path, str | None]) -> None:
         StoreError: As `Catalog.commit`.
     """
     with catalog.writing() as db:
-        known = read_zones(catalog)
-        rows = [(name_of(path), zone) for path, zone in zones.items() if zone not in (None, known.get(path))]
-        db.executemany("DELETE FROM zones WHERE path = ?", ((name_of(path),) for path in zones if zones[path] is None))
-        db.executemany(f"REPLACE INTO zones ({ZONE}) VALUES (?, ?, ?)", ((*row, checksum(*row)) for row in rows))
+        put_zones(catalog, db, zones)
+
+
+def put_zones(catalog: Catalog, db: sqlite3.Connection, zones: Mapping[Path, str | None]) -> None:
+    """As `write_zones`, within the commit of whoever calls."""
+    known = read_zones(catalog)
+    rows = [(name_of(path), zone) for path, zone in zones.items() if zone not in (None, known.get(path))]
+    db.executemany("DELETE FROM zones WHERE path = ?", ((name_of(path),) for path in zones if zones[path] is None))
+    db.executemany(f"REPLACE INTO zones ({ZONE}) VALUES (?, ?, ?)", ((*row, checksum(*row)) for row in rows))
 
 
 class Zones:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pe_search.recorded import from_name, when
-from pe_search.records import Facts, IndexedClip
+from pe_search.records import Clip, Facts, IndexedClip
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import name_of
 from pe_search.store.facts import Zones, read_tags, read_zones
 from pe_search.store.schema import checked, clip_of, facts_of, path_of, path_text, seconds_of
-from pe_search.store.windows import CLIP, in_sql
+from pe_search.store.windows import CLIP, CONTENT, in_sql
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -158,6 +158,23 @@ def known_of(catalog: Catalog) -> tuple[int, int, int]:
         rows = db.execute(f"SELECT path, {said} FROM {WITH_CONTENT}")
         with_time = sum(1 for name, is_said in rows if is_said or from_name(os.path.basename(path_text(name))))  # noqa: PTH119 (many)
     return int(with_facts), with_time, int(with_tags)
+
+
+def held_under(catalog: Catalog, path: Path | None = None) -> dict[Path, tuple[Clip, bytes]]:
+    """The clips at or below a path, or all, each with the digest of its content: much quicker than `indexed_clips`.
+
+    Raises:
+        StoreError: If the catalog is damaged.
+    """
+    condition, bounds = ("1", []) if path is None else in_sql(path)
+    with catalog.reading() as db:
+        rows = [checked(row, "a clip") for row in db.execute(f"SELECT {CLIP} FROM clips WHERE {condition}", bounds)]
+        digests = {}
+        for content_id in {row[5] for row in rows}:
+            content = db.execute(f"SELECT {CONTENT} FROM contents WHERE id = ?", (content_id,)).fetchone()
+            digests[content_id] = bytes(checked(content or (None,), "a content")[1])
+        clips = [(clip_of(*row[:5]), digests[row[5]]) for row in rows]
+        return {clip.path: (clip, digest) for clip, digest in clips}
 
 
 def formats(catalog: Catalog) -> tuple[tuple[str, int], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -37,8 +38,13 @@ def write_roots(catalog: Catalog, roots: Iterable[Root] = (), *, forgotten: Iter
     forgotten, roots = list(forgotten), list(roots)
     if forgotten or roots:
         with catalog.writing(is_of_clips=False) as db:
-            db.executemany("DELETE FROM roots WHERE path = ?", ((name_of(path),) for path in forgotten))
-            db.executemany(f"REPLACE INTO roots ({ROOT}) VALUES (?, ?, ?, ?, ?)", map(_row_of, roots))
+            put_roots(db, roots, forgotten=forgotten)
+
+
+def put_roots(db: sqlite3.Connection, roots: Iterable[Root], *, forgotten: Iterable[Path]) -> None:
+    """As `write_roots`, within the commit of whoever calls."""
+    db.executemany("DELETE FROM roots WHERE path = ?", ((name_of(path),) for path in forgotten))
+    db.executemany(f"REPLACE INTO roots ({ROOT}) VALUES (?, ?, ?, ?, ?)", map(_row_of, roots))
 
 
 def root_of(row: tuple[Any, ...]) -> Root:

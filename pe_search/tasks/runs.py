@@ -16,13 +16,14 @@ from pe_search.directories import command_for
 from pe_search.errors import AudioError, StoreError
 from pe_search.model import Model
 from pe_search.records import Clip, Problem
-from pe_search.reports import IndexPlan, IndexSummary, Progress
+from pe_search.reports import IndexPlan, IndexSummary, Progress, Relocation
 from pe_search.store import Store
 from pe_search.store.facts import write_zones
 from pe_search.store.listed import ListedPaths
 from pe_search.store.roots import read_roots, write_roots
 from pe_search.tasks.indexing import run_index
 from pe_search.tasks.planning import Plan, came_by_lists, plan_index
+from pe_search.tasks.relocating import carry_out, recognised
 from pe_search.tasks.roots import RunRoots, given_roots, known_roots
 from pe_search.zones import NO_ZONE
 
@@ -62,12 +63,14 @@ class _Prepared:
     Attributes:
         by_lists: What came by lists alone, with what comes so now.
         unlisted: What of it is to go, and other paths that are known to be gone.
+        relocated: Folders that were found again at other places.
     """
 
     plan: Plan
     roots: RunRoots
     by_lists: frozenset[str]
     unlisted: frozenset[str]
+    relocated: tuple[Relocation, ...]
 
 
 def index_paths(
@@ -92,7 +95,7 @@ def index_paths(
         if model.has_store:
             model.refuse_other_windows()
             store = stack.enter_context(Store.open(directory, read_only=False, on_problem=on_problem))
-        prepared = _prepared(directory, store, job, on_problem)
+        prepared = _prepared(directory, store, job, on_problem, is_to_do=True)
         plan, roots = prepared.plan, prepared.roots
         if plan.is_empty:
             for problem in plan.problems:
@@ -125,7 +128,7 @@ def index_paths(
             memory.write(prepared.by_lists - prepared.unlisted)
             gone = [*roots.forgotten, *(roots.pruned() if job.prune else ())]
             write_roots(store.catalog, roots.ended(plan), forgotten=gone)
-        return summary
+        return replace(summary, relocated=prepared.relocated)
 
 
 def plan_paths(directory: Path, model: Model, job: Job, on_problem: Callable[[Problem], None]) -> IndexPlan:
@@ -144,7 +147,8 @@ def plan_paths(directory: Path, model: Model, job: Job, on_problem: Callable[[Pr
         if model.has_store:
             model.refuse_other_windows()
             store = stack.enter_context(Store.open(directory, on_problem=on_problem))
-        plan = _prepared(directory, store, job, on_problem).plan
+        prepared = _prepared(directory, store, job, on_problem, is_to_do=False)
+        plan, relocated = prepared.plan, [path for one in prepared.relocated for path in one.moved]
         for problem in plan.problems:
             on_problem(problem)
         held = store.catalog.stamps() if store else {}
@@ -155,17 +159,19 @@ def plan_paths(directory: Path, model: Model, job: Job, on_problem: Callable[[Pr
         return IndexPlan(
             new=tuple(clip.path for clip in new if clip.path not in moved),
             changed=tuple(clip.path for clip in plan.to_read if clip.path in changed),
-            moved=tuple(moved),
+            moved=(*moved, *relocated),
             gone=tuple(path for path in plan.to_remove if path not in moved.values()),
             left_out=plan.left_out,
-            unchanged=plan.unchanged,
+            unchanged=plan.unchanged - len(relocated),
             problems=plan.problems,
             passed_over=plan.passed_over,
             found_nothing=plan.is_empty,
         )
 
 
-def _prepared(directory: Path, store: Store | None, job: Job, on_problem: Callable[[Problem], None]) -> _Prepared:
+def _prepared(
+    directory: Path, store: Store | None, job: Job, on_problem: Callable[[Problem], None], *, is_to_do: bool
+) -> _Prepared:
     before = read_roots(store.catalog) if store else ()
     if job.is_for_known_roots and not before:
         lack = f"The store at {directory} knows no folder" if store else f"There is no store at {directory} yet"
@@ -173,7 +179,16 @@ def _prepared(directory: Path, store: Store | None, job: Job, on_problem: Callab
         raise StoreError(f"{lack}, so there is nothing to bring up to date; name a folder: {command}.")
     for window in store.catalog.find_damage() if store else ():
         on_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
+    given = [Path(os.path.abspath(path)) for path in job.given or ()]
+    relocated = []
+    for moves, relocation in recognised(store, given) if store else ():
+        relocated.append((moves, relocation))
+        if store and is_to_do:
+            carry_out(store, moves)
+            before = read_roots(store.catalog)
     held, left_out = (store.catalog.stamps(), store.catalog.left_out()) if store else ({}, [])
+    for moves, _ in [] if is_to_do else relocated:
+        held, left_out = moves.applied(held, left_out)
     roots = known_roots(before, held) if job.is_for_known_roots else given_roots(job.given or (), job.exclude, before)
     remembered = ListedPaths(directory).read() if store else frozenset()
     by_lists = came_by_lists(remembered, job.listed, roots.paths, held)
@@ -189,7 +204,7 @@ def _prepared(directory: Path, store: Store | None, job: Job, on_problem: Callab
         own=roots.patterns(job.exclude) if job.is_for_known_roots else {},
         unlisted=unlisted,
     )
-    return _Prepared(plan, roots, by_lists, unlisted)
+    return _Prepared(plan, roots, by_lists, unlisted, tuple(relocation for _, relocation in relocated))
 
 
 def _moved(store: Store, gone: Sequence[Path], new: Sequence[Clip]) -> dict[Path, Path]:

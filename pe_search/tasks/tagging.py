@@ -10,7 +10,8 @@ from pe_search.directories import absolute
 from pe_search.records import Problem
 from pe_search.reports import Tagging
 from pe_search.store import Store
-from pe_search.store.facts import digests_under, read_tags, write_tags
+from pe_search.store.facts import read_tags, write_tags
+from pe_search.store.listing import held_under
 
 _NOT_HELD = "the store holds no clip here"
 
@@ -24,7 +25,7 @@ def tag(store: Store, places: Iterable[Path] | None, added: Sequence[str], remov
         added: The tags to give.
         removed: Those to take: with None for places, from contents that no clip has any more too.
     """
-    named = digests_under(store.catalog) if places is None else {}
+    named = _digests(store) if places is None else {}
     problems: list[Problem] = []
     for place in places or ():
         found = _digests_at(store, place)
@@ -47,5 +48,9 @@ def tag(store: Store, places: Iterable[Path] | None, added: Sequence[str], remov
 
 def _digests_at(store: Store, place: Path) -> dict[Path, bytes]:
     """Of each clip at or below a place. The name of a clip that is no file comes before a file."""
-    named = {} if os.path.isabs(place) else digests_under(store.catalog, place)
-    return named or digests_under(store.catalog, absolute(place))
+    named = {} if os.path.isabs(place) else _digests(store, place)
+    return named or _digests(store, absolute(place))
+
+
+def _digests(store: Store, place: Path | None = None) -> dict[Path, bytes]:
+    return {path: digest for path, (_, digest) in held_under(store.catalog, place).items()}

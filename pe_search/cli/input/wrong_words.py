@@ -19,6 +19,8 @@ _COMMANDS = {
     "info": "status",
     "ls": "list",
     "plot": "count",
+    "move": "relocate",
+    "mv": "relocate",
     "rm": "remove",
     "scan": "index",
     "search": "query",

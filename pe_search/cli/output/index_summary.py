@@ -27,6 +27,11 @@ def say_summary(summary: IndexSummary, directory: Path, elapsed_s: float | None,
         done = [f"{counted(summary.clips, 'clip')} embedded", *kept, "run the same command to go on"]
         say(f"Interrupted. {'; '.join(done)}.")
         return
+    for one in summary.relocated:
+        say(
+            f"{one.old} is gone, and {counted(one.clips, 'clip')} of it {'is' if one.clips == 1 else 'are'} below "
+            f"{one.new} now; the files were not read again, but for {one.checked:,} that were compared."
+        )
     say_unreadable(summary.passed_over)
     say_excluded(summary.passed_over)
     # `auto` must say what it chose.
