@@ -296,7 +296,7 @@ class Library(Holder, Listener):
             on_progress: Called from time to time with the share that is done, 0 to 1.
 
         Raises:
-            QueryError: If there is no text, or one is empty.
+            QueryError: If there is no text, one is empty, or a filter is not valid.
         """
         from pe_search.search.counting import count
         from pe_search.search.searching import RememberingEmbedder

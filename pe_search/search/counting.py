@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.filters import is_at, local_s, takes
+from pe_search.filters import check_filters, is_at, local_s, takes
 from pe_search.probability import probabilities
 from pe_search.queries import Filters
 from pe_search.records import IndexedClip
@@ -62,12 +62,14 @@ def count(
 
     Raises:
         ValueError: If `by`, `of` or `min_probability` is none of these.
+        QueryError: If a filter is not valid.
     """
     if by not in COUNTED_BY or of not in COUNTED:
         raise ValueError(f"by={by!r} must be one of {', '.join(COUNTED_BY)}; of={of!r} one of {', '.join(COUNTED)}")
     if not 0 <= min_probability <= 1:
         raise ValueError(f"min_probability={min_probability:g} must be 0 to 1")
     filters = filters or Filters()
+    check_filters(filters)
     tally = _Tally(len(texts), by, filters, of_clips=of == "clips")
     scorer = _Scorer(embeddings, store.manifest, min_probability)
     of_clip = replace(filters, recorded=None, hours=None)

@@ -106,6 +106,14 @@ def test_only_below_a_folder(count):
     assert count(CAT, "--by", "day", "--under", "/none", status=1) == "text,bin,count,windows\n"
 
 
+def test_only_what_passes_filters(count):
+    assert count(DOG, "--by", "day", "--hour", "6-7") == f"text,bin,count,windows\n{DOG},2024-06-12,4,8\n"
+    both = count(CAT, "--by", "day", "--name", "20240613*", "--recorded", "2024-06-13")
+    assert both == f"text,bin,count,windows\n{CAT},2024-06-13,1,2\n"
+    assert count(CAT, "--by", "day", "--recorded", "2024-06-12T05:59:50..2024-06-12T05:59:51").endswith(",1,1\n")
+    assert count(CAT, "--by", "day", "--tag", "none", status=1) == "text,bin,count,windows\n"
+
+
 def test_texts_come_from_lists_too(count, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("species.TXT").write_text(f"\ufeff{DOG}\r\n\n  {CAT}\n", encoding="utf-8")
@@ -252,6 +260,12 @@ def test_nothing_found_is_said_on_a_terminal(run_cli_on_terminal, store, make):
     assert plain(shown).splitlines()[-1] == (
         "pe-search: no window has a probability of 1 or more; the best is 1.00, for 1 1 0"
     )
+    shown = run_cli_on_terminal("count", CAT, "--hour", "6-7", "--store", store, status=1)
+    assert plain(shown).splitlines()[-1] == (
+        "pe-search: no window passing --hour 6-7 has a probability of 0.5 or more; the best is 0.00, for 0 1 0"
+    )
+    shown = run_cli_on_terminal("count", CAT, "--tag", "good", "--store", store, status=1)
+    assert plain(shown) == "pe-search: none of 2 clips passes --tag good.\n"
     shown = run_cli_on_terminal("count", CAT, "--under", "/none", "--store", store, status=1)
     assert plain(shown) == f"pe-search: the store has no clips in /none; `pe-search list --store {store}` shows all.\n"
 

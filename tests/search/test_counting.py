@@ -217,6 +217,11 @@ def test_what_cannot_be_counted(store, change):
         counted(store, **change)
 
 
+def test_a_filter_that_makes_no_sense(store):
+    with pytest.raises(QueryError, match="length_s"):
+        counted(store, filters=Filters(length_s=(2.0, 1.0)))
+
+
 def test_progress_ends_when_all_windows_are_done(store, monkeypatch):
     monkeypatch.setattr(sweep, "_WINDOWS_AT_ONCE", 4)
     put(store, Recording("/20240612_055940.wav", [HEARD] * 10), Recording("/x.wav", [HEARD] * 6))

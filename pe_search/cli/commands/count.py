@@ -10,6 +10,19 @@ from typing import Annotated
 import typer
 
 from pe_search.cli.input.field_options import OutputOption, chosen_format
+from pe_search.cli.input.filters import (
+    BpmOption,
+    ChannelsOption,
+    HourOption,
+    LengthOption,
+    LoudnessOption,
+    NameOption,
+    RateOption,
+    RecordedOption,
+    TagOption,
+    make_filters,
+    options_of,
+)
 from pe_search.cli.input.lists import read_more_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import StoreOption, checked_texts, format_option, store_directory
@@ -17,11 +30,12 @@ from pe_search.cli.input.terms import refuse_audio
 from pe_search.cli.output.counts import CountFormat, write_counts
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.heat_map import HEAT_MAP_SUFFIXES, need_matplotlib, write_heat_map
-from pe_search.cli.output.hints import is_on_terminal, say_odd_texts
+from pe_search.cli.output.hints import is_on_terminal, say_odd_texts, why_none_passes
 from pe_search.cli.output.messages import counted, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.directories import command_for
 from pe_search.library import Library
+from pe_search.queries import Filters
 from pe_search.reports import Counts
 
 # Whoever names a file so wants no rows in it.
@@ -94,6 +108,15 @@ def count(
         Path | None,
         typer.Option("--under", metavar="PATH", rich_help_panel="Filter", help="Count only in this folder or clip."),
     ] = None,
+    length: LengthOption = None,
+    rate: RateOption = None,
+    channels: ChannelsOption = None,
+    name: NameOption = None,
+    tag: TagOption = None,
+    recorded: RecordedOption = None,
+    hour: HourOption = None,
+    loudness: LoudnessOption = None,
+    bpm: BpmOption = None,
     store: StoreOption = None,
 ) -> None:
     """Count how often sounds are heard in each hour, day, month or folder.
@@ -116,6 +139,7 @@ def count(
         refuse_audio(text, "TEXT")
     if not wanted:
         raise typer.BadParameter("Give a TEXT or --from-file. As TEXT, - reads standard input.")
+    filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
     is_drawn = output is not None and _is_heat_map(output, count_format)
     if not is_drawn:
         count_format = chosen_format(count_format, CountFormat, in_a_pipe="csv", output=output)
@@ -129,6 +153,7 @@ def count(
                 of=of.value,
                 min_probability=min_probability,
                 under=under,
+                filters=filters,
                 on_progress=bar.show_share,
             )
         _say_unknown(counts)
@@ -141,7 +166,7 @@ def count(
             say(f"{counted(len(counts.texts), 'text')} counted by {counts.by}, written to {output}")
         if not any(map(any, counts.counts)):
             if is_on_terminal():
-                _say_none(counts, library, under)
+                _say_none(counts, library, under, filters)
             raise typer.Exit(1)
 
 
@@ -169,12 +194,20 @@ def _say_unknown(counts: Counts) -> None:
         )
 
 
-def _say_none(counts: Counts, library: Library, under: Path | None) -> None:
+def _say_none(counts: Counts, library: Library, under: Path | None, filters: Filters) -> None:
+    """Say why nothing counts, with the best that there is."""
+    passing = f" passing {options_of(filters)}" if filters else ""
     found = [(best, text) for text, best in zip(counts.texts, counts.best, strict=True) if best is not None]
-    if not found:
+    if found:
+        best, text = max(found)
+        said = f"no window{passing} has a probability of {counts.min_probability:g} or more"
+        say(f"pe-search: {said}; the best is {best:.2f}, for {text}")
+        return
+    effect = library.filter_effect(under, filters)
+    if effect.passing:
+        say(f"pe-search: no window of {counted(effect.passing, 'clip')}{passing}.")
+    elif effect.clips:
+        say(f"pe-search: {why_none_passes(effect, filters)}.")
+    else:
         said = "no clips" if under is None else f"no clips in {shown_path(under)}"
         say(f"pe-search: the store has {said}; {command_for('list', library.directory)} shows all.")
-        return
-    best, text = max(found)
-    least = f"{counts.min_probability:g}"
-    say(f"pe-search: no window has a probability of {least} or more; the best is {best:.2f}, for {text}")
