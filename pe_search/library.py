@@ -184,6 +184,7 @@ class Library(Holder, Listener):
         minus: Terms = (),
         like: References = (),
         unlike: References = (),
+        words: str = "",
         under: PathLike | None = None,
         filters: Filters | None = None,
         all_windows: bool = False,
@@ -192,7 +193,7 @@ class Library(Holder, Listener):
         exact: bool = False,
         spans: bool | SpanRules = False,
     ) -> list[Hit]:
-        """Find the clips that sound most like a text, or like audio. Returns the hits of each text, best first.
+        """Find the clips that sound most like a text or audio, or have words. Returns each text's hits, best first.
 
         Args:
             texts: What to find. Each text is one query.
@@ -201,6 +202,7 @@ class Library(Holder, Listener):
             minus: Texts that are subtracted.
             like: Audio that hits should sound like.
             unlike: Audio that hits should not sound like.
+            words: As `Request.words`: `kick 808`, `kick*`, `"kick drum"`, `-loop`.
             under: See above.
             filters: Which clips and windows may be hits.
             all_windows: Whether all windows of a clip may be hits, not only its best.
@@ -217,7 +219,8 @@ class Library(Holder, Listener):
 
         parts = map(several, (texts, plus, minus, like, unlike))
         options: Any = {"all_windows": all_windows, "min_probability": min_probability, "fdr": fdr, "exact": exact}
-        request = make_request(self.open(), *parts, spans=bool(spans), k=k, under=under, filters=filters, **options)
+        options |= {"words": words, "k": k, "under": under, "filters": filters}
+        request = make_request(self.open(), *parts, spans=bool(spans), **options)
         hits = [hit for answer in self.answers(request) for hit in answer.hits]
         if not (spans and hits):
             return hits
@@ -243,7 +246,7 @@ class Library(Holder, Listener):
 
     def hit_counts(self, request: Request) -> list[int]:
         """The number of hits that each query of a request has with `k=None`."""
-        if request.min_probability or request.fdr is not None or request.all_windows:
+        if request.min_probability or request.fdr is not None or request.all_windows or request.words:
             return [len(answer.hits) for answer in self.answers(replace(request, k=None))]
         # Every content has a window, and shows by its best.
         held = self.clips(request.under, request.filters) if request.under or request.filters else None

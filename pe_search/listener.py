@@ -57,6 +57,13 @@ def check_patterns(globs: Texts) -> None:
     parse_patterns(several(globs))
 
 
+def check_words(words: str, name: str, *, beside_sound: bool) -> None:
+    """As `words.check_words`."""
+    from pe_search import words as reading
+
+    reading.check_words(words, name, beside_sound=beside_sound)
+
+
 class ListenerOptions(TypedDict, total=False):
     """What a `Listener` takes by name beside what is wanted; see there."""
 

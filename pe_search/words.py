@@ -79,3 +79,15 @@ def _words_of(piece: re.Match[str]) -> Iterator[Word]:
         is_prefix = piece["star"] == "*" or (piece["plain"] or "").endswith("*")
         shown = piece["plain"] if piece["phrase"] is None else f'"{typed}"{piece["star"]}'
         yield Word(shown, tuple(forms), is_prefix)
+
+
+def check_words(text: str, name: str = "words", *, beside_sound: bool) -> None:
+    """Raise a `QueryError` if words can't be asked; without a sound to look for, if nothing is left to look for.
+
+    Args:
+        text: As in `read_words`.
+        name: Likewise.
+        beside_sound: Whether a sound is looked for too.
+    """
+    if not (read_words(text, name).wanted or beside_sound):
+        raise QueryError(f"{name} must have a word to look for beside those to exclude: {text!r}.")

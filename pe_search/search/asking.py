@@ -13,6 +13,7 @@ from pe_search.errors import QueryError
 from pe_search.filters import check_filters
 from pe_search.queries import Filters, Query, Reference, Request, Term
 from pe_search.store import Store
+from pe_search.words import check_words
 
 
 def make_request(
@@ -40,7 +41,7 @@ def make_request(
         spans: Whether each query must have a text to listen for.
         under: A clip, or a folder that the clips must be below.
         filters: Which clips may be hits.
-        **options: What else a `Request` has.
+        **options: What else a `Request` has; `words` may be all that is looked for.
 
     Raises:
         QueryError: If there is nothing to look for, or its parts don't go together.
@@ -59,10 +60,14 @@ def make_request(
     queries = tuple(replace(parts, texts=(text,)) for text in texts) or (parts,)
     request = Request(queries, under=store.below(under), filters=filters or Filters(), **options)
     terms = (*parts.plus, *parts.minus)
-    if not (texts or parts.plus or parts.like):
-        raise QueryError("There is nothing to look for: give a text, plus or like.")
+    if request.words:
+        check_words(request.words, beside_sound=request.queries[0].has_sound)
+    if not (texts or parts.plus or parts.like or request.words):
+        raise QueryError("There is nothing to look for: give a text, plus, like or words.")
     if spans and not (texts or parts.plus):
-        raise QueryError("spans needs a text or plus beside like.")
+        raise QueryError("spans needs a text or plus.")
+    if not request.queries[0].has_sound:
+        _refuse_for_words_alone(request)
     if not all(text.strip() for text in (*texts, *(term.text for term in terms))):
         raise QueryError("A text is empty.")
     for term in terms:
@@ -81,6 +86,21 @@ def make_request(
         raise QueryError("fdr can't be used with like or unlike.")
     check_filters(request.filters)
     return request
+
+
+def _refuse_for_words_alone(request: Request) -> None:
+    """Refuse what is for a sound where none is looked for."""
+    (query,) = request.queries
+    given = {
+        "minus": query.minus,
+        "unlike": query.unlike,
+        "min_probability": request.min_probability,
+        "fdr": request.fdr is not None,
+        "all_windows": request.all_windows,
+    }
+    for name, value in given.items():
+        if value:
+            raise QueryError(f"{name} needs a text, plus or like beside words.")
 
 
 def _term(term: str | Term) -> Term:

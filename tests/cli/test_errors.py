@@ -253,7 +253,7 @@ WRONG_CALLS = {
     "an unknown option": (["--frob"], "No such option '--frob'."),
     "an unknown option of a command": (["query", "rain", "--frob"], "No such option '--frob'."),
     "no path": (["label", "--labels", "rain"], "PATH: give a folder or a file, or --files-from."),
-    "no text": (["query"], "Give a TEXT, --plus or --like. As TEXT, - reads standard input."),
+    "no text": (["query"], "Give a TEXT, --plus, --like or --words. As TEXT, - reads standard input."),
     "an argument too many": (["status", "now"], "Got unexpected extra argument(s) (now)"),
     "an empty text": (["query", "rain", " \n"], "TEXT: must not be empty."),
     "a text that is not UTF-8": (["query", "\udcff"], "TEXT: must be UTF-8."),

@@ -179,7 +179,7 @@ def test_audio_is_taken_from_a_text(ask, library):
         (["--plus", "a.wav"], "--plus: 'a.wav' is an audio file; use --like a.wav."),
         (["here.wav"], "TEXT: 'here.wav' is an audio file; use --like here.wav."),
         (["rain", "--unlike", "a.wav@2-1"], "--unlike: the part 2-1 must end after it starts."),
-        (["--unlike", "a.wav"], "Give a TEXT, --plus or --like. As TEXT, - reads standard input."),
+        (["--unlike", "a.wav"], "Give a TEXT, --plus, --like or --words. As TEXT, - reads standard input."),
         (["rain", "--unlike", "a.wav", "--fdr", "0.1"], "--fdr: can't be used with --like or --unlike."),
     ],
 )
@@ -229,4 +229,4 @@ def test_spans_need_a_text(run_cli, library):
     reference = library.sounds / "dogs/bark.wav"
     outcome = run_cli("query", "--like", reference, "--spans", "--store", library.store)
     assert outcome.status == 2
-    assert outcome.err.endswith("--spans: needs a TEXT or --plus beside --like.\n")
+    assert outcome.err.endswith("--spans: needs a TEXT or --plus.\n")

@@ -35,7 +35,7 @@ from pe_search.cli.input.span_options import (
     ThresholdOption,
     span_rules,
 )
-from pe_search.cli.input.terms import read_queries, read_reference, read_term
+from pe_search.cli.input.terms import read_queries, read_reference, read_term, refuse_for_words_alone
 from pe_search.cli.output.answers import AnswerPrinter
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import is_on_terminal
@@ -111,6 +111,16 @@ def query(
             metavar="FILE[@S-E]",
             rich_help_panel="Ask",
             help="Not sound like FILE, or like its part from S to E.",
+        ),
+    ] = None,
+    words: Annotated[
+        str | None,
+        typer.Option(
+            "--words",
+            metavar="WORDS",
+            rich_help_panel="Ask",
+            show_default=False,
+            help="Have WORDS in names, folders, tags or descriptions.",
         ),
     ] = None,
     is_any: Annotated[
@@ -218,7 +228,7 @@ def query(
     ] = None,
     store: StoresOption = None,
 ) -> None:
-    """Find the clips that sound most like a text, or like other audio.
+    """Find the clips that sound most like a text or other audio, or have words.
 
     \b
         pe-search query "dog barking"
@@ -229,11 +239,15 @@ def query(
     Each TEXT is one query. Without TEXT, a terminal asks for one after another. The probability of a hit is that of
     its window; a span has its own.
 
+    With --words and a TEXT, the ranks by sound and by words are fused; with --words alone, no model is loaded. All
+    WORDS must match; kick* is a prefix, "two words" a phrase, and -word excludes.
+
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
     shown = read_fields(fields, HIT_FIELDS)
     filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
-    converses = not (texts or plus or like or is_any or from_file) and sys.stdin.isatty() and sys.stdout.isatty()
+    is_asked = texts or plus or like or is_any or from_file or words is not None
+    converses = not is_asked and sys.stdin.isatty() and sys.stdout.isatty()
     if converses and output is not None:
         raise typer.BadParameter("requires a TEXT.", param_hint="-o")
     if converses:
@@ -243,7 +257,13 @@ def query(
         queries: tuple[Query, ...] = (Query(minus=minus_terms, unlike=references),)
     else:
         queries = read_queries(
-            read_more_texts(texts or [], from_file), plus or [], minus or [], like or [], unlike or [], is_any=is_any
+            read_more_texts(texts or [], from_file),
+            plus or [],
+            minus or [],
+            like or [],
+            unlike or [],
+            is_any=is_any,
+            words=words,
         )
     rules_at = partial(span_rules, threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
@@ -254,14 +274,18 @@ def query(
     if fdr is not None and len(directories) > 1:
         raise typer.BadParameter("can't be used with several stores.", param_hint="--fdr")
     if spans and not converses and not all(query.texts or query.plus for query in queries):
-        raise typer.BadParameter("needs a TEXT or --plus beside --like.", param_hint="--spans")
+        raise typer.BadParameter("needs a TEXT or --plus.", param_hint="--spans")
+    if not (converses or queries[0].has_sound):
+        refuse_for_words_alone(
+            {"--min-probability": min_probability, "--fdr": fdr is not None, "--all-windows": all_windows}
+        )
     if not (spans or converses) and (frame_model is not None or rules_at() != DEFAULT_RULES):
         raise typer.BadParameter("--threshold, --smooth, --min-length, --join and --frame-model require --spans.")
     if not spans and hit_format in TIMELINE_FORMATS:
         raise typer.BadParameter(f"--format {hit_format} requires --spans.")
     if len(texts or ()) > 1 and not is_any and is_on_terminal() and all(text.isalnum() for text in texts or ()):
-        words = " ".join(texts or ())
-        say(f'{len(texts or ())} queries: {"; ".join(texts or ())}. Quote a phrase: pe-search query "{words}"')
+        phrase = " ".join(texts or ())
+        say(f'{len(texts or ())} queries: {"; ".join(texts or ())}. Quote a phrase: pe-search query "{phrase}"')
     hit_format = chosen_format(
         hit_format,
         HitFormat,
@@ -283,6 +307,7 @@ def query(
         fdr=fdr,
         exact=exact,
         filters=filters,
+        words=words or "",
     )
 
     options = ListenerOptions(

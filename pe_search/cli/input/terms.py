@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import typer
@@ -11,7 +12,8 @@ import typer
 from pe_search.cli.input.options import checked_texts
 from pe_search.cli.input.times import read_place
 from pe_search.directories import expanded
-from pe_search.listener import Listener
+from pe_search.errors import QueryError
+from pe_search.listener import Listener, check_words
 from pe_search.queries import Query, Reference, Term
 
 # Beyond these, one part of a query would be all or nothing of it.
@@ -71,9 +73,18 @@ def read_reference(argument: str, option: str = "--like") -> Reference:
 
 
 def read_queries(
-    texts: list[str], plus: list[str], minus: list[str], like: list[str], unlike: list[str], *, is_any: bool
+    texts: list[str],
+    plus: list[str],
+    minus: list[str],
+    like: list[str],
+    unlike: list[str],
+    *,
+    is_any: bool,
+    words: str | None = None,
 ) -> tuple[Query, ...]:
     """The queries that texts and options make: one for each text, or for all of them if `is_any`, or if there is none.
+
+    With words, the only one may look for no sound.
 
     Raises:
         typer.BadParameter: If something of it can't be asked, or nothing is.
@@ -84,9 +95,28 @@ def read_queries(
     taken = tuple(read_term(term, "--minus") for term in minus)
     references = tuple(map(read_reference, like))
     others = tuple(read_reference(argument, "--unlike") for argument in unlike)
-    if not (texts or added or references):
-        raise typer.BadParameter("Give a TEXT, --plus or --like. As TEXT, - reads standard input.")
+    has_sound = bool(texts or added or references)
+    if words is not None:
+        try:
+            check_words(words, "--words", beside_sound=has_sound)
+        except QueryError as error:
+            raise typer.BadParameter(str(error)) from None
+    elif not has_sound:
+        raise typer.BadParameter("Give a TEXT, --plus, --like or --words. As TEXT, - reads standard input.")
+    if not has_sound:
+        refuse_for_words_alone({"--minus": taken, "--unlike": others})
     if is_any and len(texts) < 2:
         raise typer.BadParameter("give at least two TEXTs.", param_hint="--any")
     wordings = [tuple(texts)] if is_any or not texts else [(text,) for text in texts]
     return tuple(Query(some, added, taken, references, others) for some in wordings)
+
+
+def refuse_for_words_alone(given: Mapping[str, object]) -> None:
+    """Refuse the first of some options that has a value, because there is no sound for it.
+
+    Raises:
+        typer.BadParameter: It names the option.
+    """
+    for option, value in given.items():
+        if value:
+            raise typer.BadParameter("requires a TEXT, --plus or --like beside --words.", param_hint=option)
