@@ -9,19 +9,22 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import PeSearchError
 from pe_search.library import Library
-from pe_search.queries import Request
+from pe_search.queries import Hit, Request
 from pe_search.records import Problem
 from pe_search.serving.lines import Reply
 
 if TYPE_CHECKING:
+    from pe_search.fields import Field
     from pe_search.store import RememberedTexts
+
+_Made = TypeVar("_Made")
 
 # One that takes long, as the first of a large text tower may, leaves the others to the rest.
 _THREADS = 4
@@ -99,7 +102,7 @@ class Answering:
         self._lock = threading.Lock()
         self._resting: list[_Opened] = []
         self._requests = 0
-        self._running: set[Future[None]] = set()
+        self._running: set[Future[Any]] = set()
         self._is_stopping = False
         self._unwritten: dict[tuple[str, str], tuple[RememberedTexts, dict[str, NDArray[np.float32]]]] = {}
         self._used_at_s = time.monotonic()
@@ -158,13 +161,31 @@ class Answering:
         work.add_done_callback(self._count_out)
         return work
 
+    def describe(self, hits: Sequence[Hit], fields: Sequence[Field]) -> Future[list[dict[str, Any]]]:
+        """Have rows made of hits, as `Listener.rows`.
+
+        Returns:
+            What is done when they are made, with the rows. It has a `PeSearchError` if the store can't be read.
+
+        Raises:
+            StoppedError: If the server ends.
+        """
+        if self._is_stopping:
+            raise StoppedError
+
+        def rows() -> list[dict[str, Any]]:
+            with self._opened() as opened:
+                return list(opened.library.describer(fields).rows(hits))
+
+        return self._start(rows)
+
     @property
     def unused_s(self) -> float:
         """For how long nothing was asked; 0 while something is being answered."""
         with self._lock:
             return 0.0 if self._requests else time.monotonic() - self._used_at_s
 
-    def _start(self, work: Callable[[], None]) -> Future[None]:
+    def _start(self, work: Callable[[], _Made]) -> Future[_Made]:
         future = self._pool.submit(work)
         self._running.add(future)
         future.add_done_callback(self._running.discard)

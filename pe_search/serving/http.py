@@ -40,6 +40,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pe_search import __version__
 from pe_search.errors import PeSearchError
+from pe_search.fields import HIT_FIELDS, all_of, named
 from pe_search.queries import Query, Request
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError, StoppedError, TooMuchError
 from pe_search.serving.described import CONTENT_SECURITY_POLICY, page_of
@@ -68,7 +69,8 @@ class _HitModel(BaseModel):
 
 
 class _Hits(BaseModel):
-    hits: list[_HitModel]
+    # With `fields`, whatever was asked for.
+    hits: list[_HitModel | dict[str, Any]]
 
 
 class _Refusal(BaseModel):
@@ -83,11 +85,13 @@ _WANTED = {
     "all_windows": "must be true or false",
     "min_probability": "must be a number from 0 to 1, such as 0.5",
     "exact": "must be true or false",
+    "fields": f"must be names with commas between, of {', '.join(all_of(HIT_FIELDS))}",
     **dict.fromkeys(FIELD_OF, f"must be at most {_LONGEST_FILTER} characters"),
     **dict.fromkeys(
         ("name", "tag"), f"must be given at most {_MOST_NAMES} times, each with 1 to {_LONGEST_TEXT} characters"
     ),
 }
+_NAME = f"({'|'.join(all_of(HIT_FIELDS))})"
 _Filter = Annotated[str | None, Parameter(max_length=_LONGEST_FILTER)]
 _Names = Annotated[
     list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)]] | None, Parameter(max_length=_MOST_NAMES)
@@ -216,6 +220,10 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
         hour: Annotated[_Filter, Parameter(description="Only from this time of day: 4:30-7, 22-4")] = None,
         loudness: Annotated[_Filter, Parameter(description="Only clips this loud, in LUFS: -30..-14")] = None,
         bpm: Annotated[_Filter, Parameter(description="Only clips of this tempo: 118-122")] = None,
+        fields: Annotated[
+            str | None,
+            Parameter(pattern=f"^{_NAME}(,{_NAME})*$", max_length=1_000, description="Only these: path,at,tags"),
+        ] = None,
     ) -> Response:
         typed = {"length": length, "rate": rate, "channels": channels, "name": name, "tag": tag}
         try:
@@ -238,6 +246,11 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             )
         try:
             answers = await _answers(answering, request, connection)
+            found = [hit for answer in answers for hit in answer.hits]
+            rows = [hit.to_dict() for hit in found]
+            if fields is not None:
+                shown = named(dict.fromkeys(fields.split(",")), HIT_FIELDS)
+                rows = await asyncio.wrap_future(answering.describe(found, shown))
         except BusyError:
             raise HTTPException(503, "There are too many requests at once; try again.") from None
         except StoppedError:
@@ -246,9 +259,8 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             raise HTTPException(413, str(error)) from error
         except PeSearchError as error:
             raise HTTPException(500, str(error)) from error
-        fields = [hit.to_dict() for answer in answers for hit in answer.hits]
         # ASCII only, so that a name that is not UTF-8 survives, as in JSON Lines.
-        return Response(json.dumps({"hits": fields}).encode("ascii"), media_type="application/json")
+        return Response(json.dumps({"hits": rows}).encode("ascii"), media_type="application/json")
 
     return app
 

@@ -29,6 +29,7 @@ from pe_search.serving.answering import MOST_HITS, Answering, BusyError
 from pe_search.serving.described import page_of
 from pe_search.serving.http import HttpServer, make_app
 from pe_search.serving.web import Web, bind, url_of
+from pe_search.store import Store
 from pe_search.typed_filters import FIELD_OF
 from tests.made_up import FakeEmbedder
 from tests.serving.conftest import DEADLINE_S, hits_of, in_a_loop, request_for
@@ -70,6 +71,29 @@ def test_the_hits_are_those_of_json_lines(client, store, asked, request_):
     assert response.headers["content-type"] == "application/json"
     assert response.json() == {"hits": [hit.to_dict() for hits in hits_of(store, request_) for hit in hits]}
     assert response.content.isascii()
+
+
+def test_hits_have_the_fields_that_were_asked_for(client, store):
+    response = client.get("/hits?text=1+0+0&fields=path,length_s,tags,rank,path,at")
+    assert response.status_code == 200
+    with Store.open(store) as opened:
+        lengths = {clip.path: clip.duration_s for clip in opened.clips()}
+    (hits,) = hits_of(store, request_for("1 0 0"))
+    assert hits
+    assert response.json() == {
+        "hits": [
+            {"path": str(hit.path), "length_s": lengths[hit.path], "tags": [], "rank": hit.rank, "at": None}
+            for hit in hits
+        ]
+    }
+    assert response.content.isascii()
+
+
+def test_fields_that_there_are_not_are_refused(client):
+    for fields in ("loud", "path,", "", "path;at", "path, at"):
+        response = client.get("/hits", params={"text": "1 0 0", "fields": fields})
+        assert response.status_code == 422
+        assert response.json()["detail"].startswith("fields must be names with commas between, of query, rank, path, ")
 
 
 TEXT = "text must be given 1 to 100 times, each with 1 to 1000 characters that are not all blank."
@@ -134,7 +158,7 @@ def test_when_there_is_too_much_to_do_it_says_so(client, answering, monkeypatch)
 def test_a_parameter_that_there_is_not_is_refused(client, name, meant):
     response = client.get(f"/hits?text=1+0+0&{name}=3")
     known = "text, k, under, all_windows, min_probability, exact"
-    known += ", length, rate, channels, name, tag, recorded, hour, loudness, bpm"
+    known += ", length, rate, channels, name, tag, recorded, hour, loudness, bpm, fields"
     said = f"There is no parameter '{name}'.{meant} There are: {known}."
     assert (response.status_code, response.json()) == (400, {"detail": said})
 
