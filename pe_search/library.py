@@ -301,6 +301,8 @@ class Library(Holder, Listener):
         Raises:
             QueryError: If there is no text, one is empty, or a filter is not valid.
         """
+        from pe_search.queries import Query
+        from pe_search.search.composing import compose
         from pe_search.search.counting import count
         from pe_search.search.searching import RememberingEmbedder
 
@@ -309,7 +311,7 @@ class Library(Holder, Listener):
         return count(
             store,
             wanted,
-            embedder.embed_texts(wanted),
+            compose([Query(texts=(text,)) for text in wanted], store, embedder),
             by=by,
             of=of,
             min_probability=min_probability,

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHRINKAGE = 0.1
-UNJUDGED_WEIGHT = 0.1
 _MOST_STEPS = 100
 _MOST_HALVINGS = 30
 # Of the weights: far below what any embedding is exact to.
@@ -25,6 +24,7 @@ def fit(
     unjudged: NDArray[np.float64],
     guess: NDArray[np.float64],
     offset: float,
+    unjudged_weight: float,
 ) -> NDArray[np.float64]:
     """Weights for which the judged embeddings get likely log-odds.
 
@@ -35,9 +35,10 @@ def fit(
     Args:
         judged: Directions of shape (judgements, dimension), at unit length.
         is_yes: Of shape (judgements,).
-        unjudged: Directions of shape (windows, dimension), of which each counts `UNJUDGED_WEIGHT` as a negative.
+        unjudged: Directions of shape (windows, dimension), negatives that count `unjudged_weight` all together.
         guess: Weights of shape (dimension,) to stay near to; zeros if there is none.
         offset: Log-odds of what points nowhere.
+        unjudged_weight: How many judgements the unjudged count as.
 
     Returns:
         Shape (dimension,); the guess itself if nothing was judged.
@@ -46,7 +47,7 @@ def fit(
         return guess.copy()
     rows = np.concatenate([judged, unjudged])
     signs = np.concatenate([np.where(is_yes, 1.0, -1.0), np.full(len(unjudged), -1.0)])
-    counts = np.concatenate([np.ones(len(judged)), np.full(len(unjudged), UNJUDGED_WEIGHT)])
+    counts = np.concatenate([np.ones(len(judged)), np.full(len(unjudged), unjudged_weight / max(len(unjudged), 1))])
     weights = guess.copy()
     loss = _loss(rows, signs, counts, weights, guess, offset)
     for _ in range(_MOST_STEPS):

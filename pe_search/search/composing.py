@@ -2,57 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.stamps import is_same, stamp_of
-from pe_search.embedding import TextEmbedder, WindowEmbedder
+from pe_search.embedding import TextEmbedder
 from pe_search.queries import Query, Reference
 from pe_search.records import Stamp
-from pe_search.store import Manifest, Store
-
-# The least log-odds that a cosine of 1 stands for: some checkpoints of one's own have a bias about zero, by which
-# nothing would be unlikely, and no cosine count.
-_LEAST_LOG_ODDS = 1.0
-_LEAST_SCALE = 1e-6
-
-
-class QueryEmbedder(TextEmbedder, WindowEmbedder, Protocol):
-    """Both in one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Aim:
-    """A query in the numbers that a window's score is made of: `embedding · text + embedding / |embedding| · like`.
-
-    That is the weighted mean of what the query looks for, less the weighted scores of its `minus` and `unlike`. The
-    average of its texts counts one, each of its `plus` and `minus` its weight, each of its references one. The score of
-    a text is the plain inner product; that of a reference is the cosine times `cosine_scale`. So a query of one text
-    has that text's embedding, and a probability, the sigmoid of the scaled score, means of any query: as likely as a
-    text would be that scores as much.
-
-    Attributes:
-        text: float32 of shape (dimension,).
-        like: float32 of shape (dimension,), or None if the query has no reference.
-    """
-
-    text: NDArray[np.float32]
-    like: NDArray[np.float32] | None
-
-
-def cosine_scale(manifest: Manifest) -> float:
-    """The score of a cosine of 1, by the checkpoint's own two parameters.
-
-    A cosine of 0 says as little as a score of 0, whose log-odds are the bias. A cosine of 1 is put as far on the other
-    side of even odds: it is as likely as that is unlikely. So even odds are at a cosine of 0.5.
-    """
-    return 2 * max(-manifest.logit_bias, _LEAST_LOG_ODDS) / max(abs(manifest.logit_scale), _LEAST_SCALE)
+from pe_search.search.aims import Aim, QueryEmbedder, cosine_scale, unit
+from pe_search.search.learned import is_word, learn
+from pe_search.store import Store
 
 
 def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> list[Aim]:
@@ -61,37 +25,50 @@ def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> 
     Args:
         queries: Each has a text, a `plus` or a reference.
         store: Made with the embedder's checkpoint. A reference that it holds as it is on disk, as a whole clip or one
-            of its windows, is not embedded again.
+            of its windows, is not embedded again. It also has the words that texts name by `@`.
         embedder: Of texts and windows.
 
     Raises:
         AudioError: If a reference can't be read, or ends before its place does.
+        QueryError: If a text names a word that was not taught.
     """
     asked_for = dict.fromkeys(reference for query in queries for reference in query.references)
     directions = {reference: _direction(reference, store, embedder) for reference in asked_for}
+    words = dict.fromkeys(text for query in queries for text in _wordings(query) if is_word(text))
+    learned = {word: learn(word, store, embedder) for word in words}
     of_texts = [query for query in queries if weights(query)]
-    texts = dict(zip(of_texts, compose_texts(of_texts, embedder), strict=True)) if of_texts else {}
+    known = {word: aim.text for word, aim in learned.items()}
+    texts = dict(zip(of_texts, compose_texts(of_texts, embedder, known), strict=True)) if of_texts else {}
     none = np.zeros(store.manifest.dimension, np.float32)
     scale = cosine_scale(store.manifest)
     aims = []
     for query in queries:
-        like = None
-        if query.references:
-            signed = [*(directions[one] for one in query.like), *(-directions[one] for one in query.unlike)]
-            like = (scale * np.sum(signed, axis=0) / _total(query)).astype(np.float32)
-        aims.append(Aim(texts.get(query, none), like))
+        signed = [*(directions[one] for one in query.like), *(-directions[one] for one in query.unlike)]
+        parts = [scale * np.sum(signed, axis=0) / _total(query)] if signed else []
+        for text, weight in zip(_wordings(query), weights(query), strict=True):
+            of_word = learned[text].like if text in learned else None
+            if of_word is not None:
+                parts.append(weight * of_word.astype(np.float64))
+        aims.append(Aim(texts.get(query, none), np.sum(parts, axis=0).astype(np.float32) if parts else None))
     return aims
 
 
-def compose_texts(queries: Sequence[Query], embedder: TextEmbedder) -> NDArray[np.float32]:
+def compose_texts(
+    queries: Sequence[Query],
+    embedder: TextEmbedder,
+    known: Mapping[str, NDArray[np.float32]] = MappingProxyType({}),
+) -> NDArray[np.float32]:
     """What the texts of each query come to, of shape (queries, dimension). They are embedded all at once.
 
     Args:
         queries: At least one. Each has a text or a `plus`, or a `minus` beside a reference.
         embedder: Of texts.
+        known: Texts that need not be embedded, with their embeddings of shape (dimension,).
     """
-    texts = dict.fromkeys(text for query in queries for text in _wordings(query))
-    embeddings = dict(zip(texts, embedder.embed_texts(list(texts)).astype(np.float64), strict=True))
+    texts = [text for text in dict.fromkeys(t for query in queries for t in _wordings(query)) if text not in known]
+    embeddings = {text: embedding.astype(np.float64) for text, embedding in known.items()}
+    if texts:
+        embeddings |= dict(zip(texts, embedder.embed_texts(texts).astype(np.float64), strict=True))
     sums = [np.dot(weights(query), [embeddings[text] for text in _wordings(query)]) for query in queries]
     return np.array(sums, np.float32)
 
@@ -119,12 +96,7 @@ def _direction(reference: Reference, store: Store, embedder: QueryEmbedder) -> N
         from pe_search.search.references import embed_reference
 
         embeddings = embed_reference(reference, store.manifest, embedder)
-    return _unit(_unit(embeddings.astype(np.float64)).mean(axis=0))
-
-
-def _unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
+    return unit(unit(embeddings.astype(np.float64)).mean(axis=0))
 
 
 def _held(reference: Reference, store: Store) -> NDArray[np.float32] | None:

@@ -15,6 +15,7 @@ from pe_search.probability import probabilities
 from pe_search.queries import Filters
 from pe_search.records import IndexedClip
 from pe_search.reports import COUNTED, COUNTED_BY, UNKNOWN, Counts
+from pe_search.search.aims import Aim, scores_of
 from pe_search.store import Manifest, Store
 from pe_search.store.kernels import best_rows
 from pe_search.store.roots import read_roots
@@ -35,7 +36,7 @@ Owner = tuple[float | None, int]
 def count(
     store: Store,
     texts: Sequence[str],
-    embeddings: NDArray[np.float32],
+    aims: Sequence[Aim],
     *,
     by: str,
     of: str,
@@ -52,7 +53,7 @@ def count(
     Args:
         store: Whose windows are counted. It is only read.
         texts: What to count.
-        embeddings: Of the texts, float32 of shape (texts, dimension).
+        aims: Of the texts.
         by: One of `COUNTED_BY`.
         of: One of `COUNTED`. A clip counts in each bin in which one of its windows does.
         min_probability: The least probability of a window that counts, 0 to 1.
@@ -71,7 +72,7 @@ def count(
     filters = filters or Filters()
     check_filters(filters)
     tally = _Tally(len(texts), by, filters, of_clips=of == "clips")
-    scorer = _Scorer(embeddings, store.manifest, min_probability)
+    scorer = _Scorer(aims, store.manifest, min_probability)
     of_clip = replace(filters, recorded=None, hours=None)
     with store.catalog.snapshot():
         roots = [root.path for root in read_roots(store.catalog)]
@@ -91,28 +92,29 @@ class _Scorer:
     the text alone. Where that could decide, they are calculated in the query's way.
 
     Args:
-        embeddings: Of the texts, float32 of shape (texts, dimension).
+        aims: Of the texts.
         manifest: How scores become probabilities.
         min_probability: What is to be reached.
     """
 
-    def __init__(self, embeddings: NDArray[np.float32], manifest: Manifest, min_probability: float) -> None:
-        self._embeddings = embeddings
-        self._lengths = np.linalg.norm(embeddings.astype(np.float64), axis=1)
+    def __init__(self, aims: Sequence[Aim], manifest: Manifest, min_probability: float) -> None:
+        self._aims = aims
+        self._lengths = np.array([np.linalg.norm(aim.text.astype(np.float64)) for aim in aims])
+        self._likes = np.array([0.0 if aim.like is None else np.linalg.norm(aim.like) for aim in aims])
         self._manifest = manifest
         self._least = min_probability
 
     def score(self, vectors: NDArray[np.float16]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Whether each window reaches it for each text, and the probabilities; both of shape (windows, texts)."""
         block = vectors.astype(np.float32)
-        scores = (block @ self._embeddings.T).astype(np.float64)
-        doubt = _ROUNDING * np.linalg.norm(block, axis=1)[:, None] * self._lengths
+        scores = scores_of(block, self._aims).astype(np.float64)
+        doubt = _ROUNDING * (np.linalg.norm(block, axis=1)[:, None] * self._lengths + self._likes)
         one, other = self.probabilities(scores - doubt), self.probabilities(scores + doubt)
         reached = np.minimum(one, other) >= self._least
         open_ = (np.maximum(one, other) >= self._least) & ~reached
-        for text in np.flatnonzero(open_.any(axis=0)):
+        for text in np.flatnonzero(open_.any(axis=0)).tolist():
             rows = np.flatnonzero(open_[:, text])
-            exact, order = best_rows(vectors[rows], self._embeddings[text], len(rows))
+            exact, order = best_rows(vectors[rows], self._aims[text].text, len(rows), like=self._aims[text].like)
             reached[rows[order], text] = self.probabilities(exact.astype(np.float64)) >= self._least
         return reached, self.probabilities(scores)
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pe_search.embedding import TextEmbedder, WindowEmbedder
 from pe_search.probability import probabilities
 from pe_search.queries import Answer, EmbeddingEffort, Hit, Match, Request, SearchEffort
-from pe_search.search.composing import Aim, compose
+from pe_search.search.aims import Aim
+from pe_search.search.composing import compose
 from pe_search.search.fusing import fuse, most_of_each
 from pe_search.search.significance import Background
 from pe_search.store import Store

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pe_search.embedding import TextEmbedder
 from pe_search.queries import Filters, Query
-from pe_search.search.composing import Aim, weights
+from pe_search.search.aims import Aim
+from pe_search.search.composing import weights
 from pe_search.store import Store
 
 # Windows that unrelated texts are held against: of more, this many are drawn, always the same ones.

@@ -245,6 +245,13 @@ class Catalog:
             content = self._db.execute(f"SELECT {CONTENT} FROM contents WHERE id = ?", (row[5],)).fetchone()
             return clip_of(*row[:5]), checked(content or (None,), "a content")[1]
 
+    def paths_of(self, digest: bytes) -> list[Path]:
+        """The paths of the clips that have the content with a digest, in order."""
+        with self.reading():
+            row = self._db.execute("SELECT id FROM contents WHERE digest = ?", (digest,)).fetchone()
+            clips = [] if row is None else windows.clips_of(self._db, [row[0]])[row[0]]
+            return sorted((clip.path for clip in clips), key=bytes)
+
     def commit(
         self,
         *,

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 
 from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.audio.stamps import is_same
-from pe_search.embedding import TOO_LARGE, Gathering, TextEmbedder, WindowEmbedder, gather_batches
-from pe_search.errors import AudioError
+from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, gather_batches
+from pe_search.errors import AudioError, QueryError
 from pe_search.model import Model
 from pe_search.probability import probabilities
-from pe_search.queries import Hit
+from pe_search.queries import Hit, Query
 from pe_search.records import Clip, Problem
 from pe_search.reports import Progress
+from pe_search.search.aims import Aim, scores_of
+from pe_search.search.composing import compose
+from pe_search.search.learned import is_word
 from pe_search.search.searching import RememberingEmbedder
 from pe_search.store import Manifest, Store
 
@@ -66,21 +69,32 @@ def label(
         all_windows: As `Labeller` has it.
     """
     manifest = model.manifest()
-    embedder: TextEmbedder = (
-        model.text_embedder()
-        if store is None
-        else RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
-    )
     bytes_total = sum(clip.size_bytes for clip in clips)
 
     def report(bytes_done: float, audio_s: float) -> None:
         on_progress(Progress(bytes_done, bytes_total, audio_s))
 
-    embeddings = embedder.embed_texts(labels)
     labeller = Labeller(
-        labels, embeddings, manifest, model.audio_embedder, store, on_problem, report, has, all_windows=all_windows
+        labels,
+        _aims_of(labels, model, store),
+        manifest,
+        model.audio_embedder,
+        store,
+        on_problem,
+        report,
+        has,
+        all_windows=all_windows,
     )
     return labeller.label(clips)
+
+
+def _aims_of(labels: Sequence[str], model: Model, store: Store | None) -> list[Aim]:
+    if store is not None:
+        embedder = RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
+        return compose([Query(texts=(label,)) for label in labels], store, embedder)
+    for label in filter(is_word, labels):
+        raise QueryError(f"{label} is a word that is taught to a store, and there is no store.")
+    return [Aim(embedding, None) for embedding in model.text_embedder().embed_texts(labels)]
 
 
 class Labeller:
@@ -88,7 +102,7 @@ class Labeller:
 
     Args:
         labels: Texts, each judged by itself, so that several may fit.
-        embeddings: Of the labels, float32 of shape (labels, dimension).
+        aims: Of the labels.
         manifest: How clips are cut into windows, and how scores become probabilities.
         load_embedder: Called once there is a window to embed; gives the embedder that the manifest is of.
         store: Made with that embedder. A clip that it holds as it is on disk is not read, and one whose bytes it has
@@ -103,7 +117,7 @@ class Labeller:
     def __init__(
         self,
         labels: Sequence[str],
-        embeddings: NDArray[np.float32],
+        aims: Sequence[Aim],
         manifest: Manifest,
         load_embedder: Callable[[], WindowEmbedder],
         store: Store | None,
@@ -114,7 +128,7 @@ class Labeller:
         all_windows: bool = False,
     ) -> None:
         self._labels = labels
-        self._embeddings = embeddings
+        self._aims = aims
         self._manifest = manifest
         self._store = store
         self._on_problem = on_problem
@@ -176,7 +190,7 @@ class Labeller:
             return
         rows = [row for row, (start_s, _) in enumerate(content.times) if self._has(reading.clip.path, start_s)]
         reading.times.extend(content.times[row] for row in rows)
-        reading.scores.extend(content.embeddings[rows] @ self._embeddings.T)
+        reading.scores.extend(scores_of(content.embeddings[rows], self._aims))
         reading.is_read = True
 
     def _read(self, reading: _Reading, ahead: ClipAhead, known: Set[bytes]) -> Iterator[list[Hit]]:
@@ -204,7 +218,7 @@ class Labeller:
 
     def _deliver(self, reading: _Reading, embedding: NDArray[np.float32] | None) -> None:
         if embedding is not None:
-            reading.scores.append(self._embeddings @ embedding)
+            reading.scores.extend(scores_of(embedding[np.newaxis], self._aims))
         elif not reading.is_left_out:
             self._leave_out(reading, TOO_LARGE)
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from pe_search.learning.fitting import SHRINKAGE, UNJUDGED_WEIGHT, fit
+from pe_search.learning.fitting import SHRINKAGE, fit
 
 OFFSET = -4.0
+UNJUDGED_WEIGHT = 3.0
 
 
 def directions(rng, rows, dimension):
@@ -22,7 +23,8 @@ def loss(weights, judged, is_yes, unjudged, guess):
     for row, yes in zip(judged, is_yes, strict=True):
         logit = row @ weights + OFFSET
         total += np.log1p(np.exp(-logit if yes else logit))
-    return total + UNJUDGED_WEIGHT * sum(np.log1p(np.exp(row @ weights + OFFSET)) for row in unjudged)
+    each = UNJUDGED_WEIGHT / max(len(unjudged), 1)
+    return total + each * sum(np.log1p(np.exp(row @ weights + OFFSET)) for row in unjudged)
 
 
 @pytest.mark.parametrize("dimension", [3, 40])
@@ -32,7 +34,7 @@ def test_the_weights_are_those_of_the_minimum(dimension, judgements, windows):
     judged, unjudged = directions(rng, judgements, dimension), directions(rng, windows, dimension)
     is_yes = rng.random(judgements) < 0.6
     guess = 8 * directions(rng, 1, dimension)[0]
-    found = fit(judged, is_yes, unjudged, guess, OFFSET)
+    found = fit(judged, is_yes, unjudged, guess, OFFSET, UNJUDGED_WEIGHT)
     best = minimize(loss, guess, (judged, is_yes, unjudged, guess), method="BFGS", options={"gtol": 1e-8})
     np.testing.assert_allclose(found, best.x, atol=1e-4)
 
@@ -40,7 +42,9 @@ def test_the_weights_are_those_of_the_minimum(dimension, judgements, windows):
 def test_nothing_judged_gives_the_guess():
     rng = np.random.default_rng(0)
     guess = directions(rng, 1, 5)[0]
-    np.testing.assert_array_equal(fit(np.empty((0, 5)), np.empty(0, bool), directions(rng, 9, 5), guess, OFFSET), guess)
+    np.testing.assert_array_equal(
+        fit(np.empty((0, 5)), np.empty(0, bool), directions(rng, 9, 5), guess, OFFSET, UNJUDGED_WEIGHT), guess
+    )
 
 
 def test_judgements_that_contradict_the_guess_and_each_other_end_at_the_minimum_too():
@@ -48,9 +52,9 @@ def test_judgements_that_contradict_the_guess_and_each_other_end_at_the_minimum_
     rows = directions(rng, 6, 4)
     judged, is_yes = np.concatenate([rows, rows]), np.repeat([True, False], 6)
     guess = -500 * rows[0]
-    assert np.isfinite(fit(judged, is_yes, directions(rng, 100, 4), guess, OFFSET)).all()
+    assert np.isfinite(fit(judged, is_yes, directions(rng, 100, 4), guess, OFFSET, UNJUDGED_WEIGHT)).all()
     none = np.empty((0, 4))
-    alone = fit(judged, is_yes, none, guess, OFFSET)
+    alone = fit(judged, is_yes, none, guess, OFFSET, UNJUDGED_WEIGHT)
     odds = rows @ alone + OFFSET
     np.testing.assert_allclose(SHRINKAGE * (alone - guess) + rows.T @ (2 / (1 + np.exp(-odds)) - 1), 0, atol=1e-4)
 
@@ -61,7 +65,7 @@ def test_the_order_of_the_judgements_does_not_count():
     order = rng.permutation(8)
     guess = np.zeros(6)
     np.testing.assert_allclose(
-        fit(judged[order], is_yes[order], unjudged[::-1], guess, OFFSET),
-        fit(judged, is_yes, unjudged, guess, OFFSET),
+        fit(judged[order], is_yes[order], unjudged[::-1], guess, OFFSET, UNJUDGED_WEIGHT),
+        fit(judged, is_yes, unjudged, guess, OFFSET, UNJUDGED_WEIGHT),
         atol=1e-5,
     )

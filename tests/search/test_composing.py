@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from pe_search.errors import AudioError
 from pe_search.queries import Match, Query, Reference, Request, Term
 from pe_search.records import Clip
-from pe_search.search.composing import Aim, compose, cosine_scale
+from pe_search.search.aims import Aim, cosine_scale
+from pe_search.search.composing import compose
 from pe_search.search.searching import search
 from pe_search.store import Store
 from pe_search.store import finder as finder_module

@@ -18,6 +18,7 @@ from pe_search.queries import Filters
 from pe_search.records import Clip, Content, Facts, IndexedClip
 from pe_search.reports import COUNTED, COUNTED_BY, Counts, Root
 from pe_search.search import counting
+from pe_search.search.aims import Aim
 from pe_search.search.counting import count
 from pe_search.store import Store, sweep
 from pe_search.store.facts import write_tags, write_zones
@@ -26,9 +27,15 @@ from tests.made_up import FakeEmbedder
 from tests.recordings import CAT, DOG, HEARD, MANIFEST, SILENT, Recording, put
 
 
+def aims_of(embeddings: NDArray[np.float32]) -> list[Aim]:
+    return [Aim(embedding, None) for embedding in embeddings]
+
+
 def counted(store: Store, by: str = "hour", of: str = "windows", **options: object) -> Counts:
     options = {"min_probability": 0.5} | options
-    return count(store, ["dog", "cat"], np.array([DOG, CAT], np.float32), by=by, of=of, **options)
+    return count(
+        store, ["dog", "cat"], [Aim(np.array(one, np.float32), None) for one in (DOG, CAT)], by=by, of=of, **options
+    )
 
 
 def table(counts: Counts) -> dict[str, tuple[int, ...]]:
@@ -326,7 +333,7 @@ def test_counts_are_those_of_one_after_the_other(store, monkeypatch, by, of, fil
         found = count(
             store,
             list("abcde"),
-            texts,
+            aims_of(texts),
             by=by,
             of=of,
             min_probability=least,
@@ -350,7 +357,7 @@ def test_it_counts_exactly_what_a_query_finds(store):
     for place in range(0, 500, 25):
         score = np.float64(matches[place].score)
         least = float(counting.probabilities(score, MANIFEST.logit_scale, MANIFEST.logit_bias))
-        found = count(store, ["x"], text[None], by="folder", of="windows", min_probability=least)
+        found = count(store, ["x"], [Aim(text, None)], by="folder", of="windows", min_probability=least)
         assert found.counts == ((place + 1,),)
 
 

@@ -16,6 +16,7 @@ from pe_search.audio.find import find_clips
 from pe_search.audio.hashing import content_digest
 from pe_search.queries import Hit
 from pe_search.records import Clip, Content, Problem
+from pe_search.search.aims import Aim
 from pe_search.store import Manifest, Store
 from pe_search.tasks import labelling
 from pe_search.tasks.indexing import run_index
@@ -38,6 +39,10 @@ MANIFEST = Manifest(
 LABELS = ["0 0 0.25", "100 0 0", "0 3 0", "0 -3 0"]
 
 
+def aims_of(embedder: FakeEmbedder, labels: list[str] = LABELS) -> list[Aim]:
+    return [Aim(embedding, None) for embedding in embedder.embed_texts(labels)]
+
+
 def label(
     clips: list[Clip],
     *,
@@ -51,7 +56,7 @@ def label(
     embedder = embedder or FakeEmbedder()
     labeller = Labeller(
         labels,
-        embedder.embed_texts(labels),
+        aims_of(embedder, labels),
         MANIFEST,
         lambda: embedder,
         store,
@@ -239,9 +244,7 @@ def test_no_more_than_so_many_clips_wait(tmp_path, store, monkeypatch):
     index(store, tmp_path / "sounds")
     write_audio(tmp_path / "sounds" / "0.wav", noise(0.5, 99))
     embedder = FakeEmbedder()
-    labeller = Labeller(
-        LABELS, embedder.embed_texts(LABELS), MANIFEST, lambda: embedder, store, pytest.fail, lambda *_: None
-    )
+    labeller = Labeller(LABELS, aims_of(embedder), MANIFEST, lambda: embedder, store, pytest.fail, lambda *_: None)
     clips = clips_of(tmp_path / "sounds")
     assert [hits[0].path.name for hits in labeller.label(clips)] == [clip.path.name for clip in clips]
     assert embedder.calls == 1
@@ -289,9 +292,7 @@ def test_all_windows_of_a_long_recording_come_while_it_is_read(tmp_path):
     write_audio(tmp_path / "a.wav", noise(0.5))
     write_audio(tmp_path / "long.wav", noise(300.0))
     embedder = FakeEmbedder()
-    labeller = Labeller(
-        LABELS, embedder.embed_texts(LABELS), MANIFEST, lambda: embedder, None, pytest.fail, all_windows=True
-    )
+    labeller = Labeller(LABELS, aims_of(embedder), MANIFEST, lambda: embedder, None, pytest.fail, all_windows=True)
     labelled = labeller.label(clips_of(tmp_path))
     seen = [next(labelled) for _ in range(10)]
     # 60 s are embedded at once; of 599 windows.

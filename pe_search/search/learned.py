@@ -1,0 +1,143 @@
+"""A word that the user taught becomes what a window's score is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.errors import AudioError, QueryError
+from pe_search.learning.fitting import fit
+from pe_search.queries import Reference
+from pe_search.records import Judgement
+from pe_search.search.aims import Aim, QueryEmbedder, cosine_scale, unit
+from pe_search.store import Manifest, Store
+from pe_search.store.judgements import read_judgements, read_words
+
+# Windows of the store that nobody judged, and how much they count together: as many judgements that say no.
+UNJUDGED = 1_000
+UNJUDGED_WEIGHT = 30.0
+_WORD = re.compile(r"@\w[\w.-]*")
+_LONGEST_WORD = 100
+
+
+def is_word(text: str) -> bool:
+    """Whether a text is the name of a word that is taught, as `@mybird`."""
+    return _WORD.fullmatch(text) is not None and len(text) <= _LONGEST_WORD
+
+
+def check_word(word: str) -> None:
+    """Raise a `QueryError` if a word can't be taught by this name."""
+    if not is_word(word):
+        raise QueryError(
+            f"{word!r} is not a word: it must begin with @, and go on with letters, digits, _, - and dots."
+        )
+
+
+def learn(word: str, store: Store, embedder: QueryEmbedder) -> Aim:
+    """What a word has learned.
+
+    Without a judgement it is the text that it starts from. With judgements it is a direction: logistic regression on
+    the directions of what was judged, with the checkpoint's own offset, that starts from the text and the average of
+    what was liked (see `learning.fitting`).
+
+    Args:
+        word: With its `@`.
+        store: Holds its judgements.
+        embedder: Of the store's checkpoint, for the text, and for what was judged that is no window of the store.
+
+    Raises:
+        QueryError: If the store has no such word, or it has neither a text nor a judgement.
+        AudioError: If something was judged of which the store has no window, and its file can't be read.
+    """
+    words = read_words(store.catalog)
+    if word not in words:
+        known = f"The store knows {', '.join(words)}." if words else "The store knows none yet."
+        raise QueryError(
+            f"{word} was not taught to the store at {store.directory}. {known} `pe-search learn` teaches it."
+        )
+    text = words[word]
+    embedding = np.asarray(embedder.embed_texts([text])[0], np.float32) if text else None
+    judged = [one for one in read_judgements(store.catalog, word) if one.verdict != "unsure"]
+    if not judged:
+        if embedding is None:
+            raise QueryError(
+                f"{word} has no text and no judgement yet. `pe-search learn {word} --yes FILE` gives it one."
+            )
+        return Aim(embedding, None)
+    directions = unit(np.array([embedding_of(one, store, embedder) for one in judged], np.float64))
+    is_yes = np.array([one.verdict == "yes" for one in judged])
+    sample, _ = store.sample(UNJUDGED)
+    vectors = sample.astype(np.float64)
+    guess = guess_from(embedding, directions[is_yes], store.manifest, float(np.linalg.norm(vectors, axis=1).mean()))
+    weights = fit(directions, is_yes, unit(vectors), guess, store.manifest.logit_bias, UNJUDGED_WEIGHT)
+    none = np.zeros(store.manifest.dimension, np.float32)
+    return Aim(none, (weights / store.manifest.logit_scale).astype(np.float32))
+
+
+def guess_from(
+    text: NDArray[np.float32] | None, liked: NDArray[np.float64], manifest: Manifest, norm: float
+) -> NDArray[np.float64]:
+    """The weights that a word starts from: the mean of those of a text, and of the average of the liked sounds.
+
+    Args:
+        text: Its embedding of shape (dimension,); None without a text.
+        liked: Directions of shape (sounds, dimension), at unit length.
+        manifest: The store's.
+        norm: The usual length of an embedding.
+
+    Returns:
+        Shape (dimension,), in log-odds for a direction.
+    """
+    scale = manifest.logit_scale
+    guesses = [] if text is None else [text.astype(np.float64) * norm * scale]
+    if len(liked):
+        guesses.append(unit(liked.mean(axis=0)) * cosine_scale(manifest) * scale)
+    return np.mean(guesses, axis=0) if guesses else np.zeros(manifest.dimension)
+
+
+def embedding_of(judged: Judgement, store: Store, embedder: QueryEmbedder) -> NDArray[np.float32]:
+    """The embedding of what was judged, of shape (dimension,).
+
+    A window of the store is not embedded again, and another stretch only once: the store remembers it as it does texts.
+    If no file with these bytes can be read, the window counts that has most of the stretch.
+    """
+    content = store.catalog.content_of(judged.digest)
+    place = judged.start_s, judged.end_s
+    if content is not None and place in content.times:
+        return np.asarray(content.embeddings[content.times.index(place)])
+    key = f"sound {judged.digest.hex()} {judged.start_s!r} {judged.end_s!r}"
+    remembered = store.remembered_texts.recall([key])
+    if key in remembered:
+        return remembered[key]
+    found = _from_files(store.catalog.paths_of(judged.digest), place, store, embedder)
+    if found is not None:
+        store.remembered_texts.remember({key: found})
+        return found
+    if content is None:
+        raise AudioError(
+            Path(judged.digest.hex()[:12]), f"was judged for {judged.word}, and no file has these bytes now"
+        )
+    overlaps = [min(end_s, place[1]) - max(start_s, place[0]) for start_s, end_s in content.times]
+    return np.asarray(content.embeddings[int(np.argmax(overlaps))])
+
+
+def _from_files(
+    paths: Sequence[Path], place: tuple[float, float], store: Store, embedder: QueryEmbedder
+) -> NDArray[np.float32] | None:
+    # A query without such a stretch shouldn't wait for what reads audio.
+    from pe_search.audio.hashing import content_digest
+    from pe_search.search.references import embed_reference
+
+    for path in paths:
+        held = store.catalog.clip(path)
+        try:
+            if held is not None and path.is_absolute() and content_digest(path) == held[1]:
+                windows = embed_reference(Reference(path, place), store.manifest, embedder)
+                return np.asarray(unit(windows.astype(np.float64)).mean(axis=0), np.float32)
+        except AudioError:
+            continue
+    return None
