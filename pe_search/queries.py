@@ -5,6 +5,7 @@ Times are seconds from the start of the clip.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 
 # Not for type checking alone: `serving` makes records of JSON by their annotations.
@@ -283,6 +284,10 @@ class Hit:
     copies: tuple[Path, ...] = ()
     sound_rank: int | None = None
     words_rank: int | None = None
+
+    def is_gone(self) -> bool:
+        """Whether there is nothing at its path any more, for which the disk is asked. A name is never gone."""
+        return self.path.is_absolute() and not os.path.lexists(self.path)
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields without spans and copies, as JSON Lines, CSV and HTTP have them. Times are rounded.

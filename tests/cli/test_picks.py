@@ -16,7 +16,7 @@ from pe_search.cli.output.player import find_player, play
 from pe_search.errors import PeSearchError
 from pe_search.listener import Listener
 from pe_search.queries import Span
-from tests.cli.conftest import Library, names_in, wait_for_player
+from tests.cli.conftest import Library, Outcome, names_in, wait_for_player
 from tests.made_up import noise, write_audio
 
 BARE = ("--threshold", 0)
@@ -103,6 +103,25 @@ def test_a_clip_that_has_changed_or_is_gone_is_not_taken(run_cli, sounds, plain_
     assert outcome.status == 2
     assert f"pe-search: {sounds / 'b.wav'}: No such file or directory\n" in outcome.err
     assert names_in(sounds / "copies") == []
+
+
+@pytest.mark.parametrize("hit_format", ["paths", "jsonl", "csv"])
+def test_hits_that_are_gone_are_told_where_no_table_marks_them(run_cli, sounds, plain_checkpoint, hit_format):
+    assert run_cli("index", ".", "--model", plain_checkpoint[0], "--store", "./store").status == 0
+    options = ("rain", "dog", "--store", "./store", "--format", hit_format)
+    before = run_cli("query", *options)
+    assert (before.status, before.err) == (0, "")
+    (sounds / "b.wav").unlink()
+    command = f"`pe-search index --store {sounds / 'store'}`"
+    said = f"pe-search: 1 clip of the hits is gone from the disk; {command} removes what is gone\n"
+    assert run_cli("query", *options) == Outcome(0, before.out, said)
+    (sounds / "a.wav").unlink()
+    assert run_cli("query", *options).err == said.replace("1 clip of the hits is", "2 clips of the hits are")
+    assert run_cli("query", "rain", "--store", "./store", "--format", "table").err == ""
+    # It is not said twice of a clip that can't be copied.
+    copied = run_cli("query", "rain", *options[2:], "--copy-to", "copies")
+    assert copied.status == 2
+    assert "gone from the disk" not in copied.err
 
 
 @pytest.mark.parametrize("spans", [(), ("--spans",)], ids=["windows", "spans"])

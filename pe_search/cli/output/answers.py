@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_search.cli.output.hints import say_cut_off, say_nothing_found, say_odd_texts
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat, HitWriter
-from pe_search.cli.output.messages import say, say_problem
+from pe_search.cli.output.messages import counted, say, say_problem
 from pe_search.cli.output.picks import Picks
 from pe_search.cli.output.raven import RavenFiles
+from pe_search.directories import command_for
 from pe_search.libraries import Libraries
 from pe_search.queries import Answer, Hit, Request, SpanRules
 
@@ -84,6 +86,7 @@ class AnswerPrinter:
         if not skip:
             say_odd_texts(self.library, list(dict.fromkeys(_texts_of(request))), "--minus")
         picks = self.picks()
+        gone: set[Path] = set()
         describer = None if self.fields is None else self.library.describer(self.fields)
         with_words = bool(request.words)
         # With `:like`, a conversation has a query in which there is nothing to listen for.
@@ -105,7 +108,14 @@ class AnswerPrinter:
                 for hits in found:
                     picks.take_hits(hits, self.library.check_unchanged)
                     writer.write(hits)
+                    # A table marks them.
+                    if self.hit_format is not HitFormat.TABLE:
+                        gone |= {hit.path for hit in hits if hit.is_gone()}
             status = int(writer.count == 0)
+        gone -= {problem.path for problem in picks.problems}
+        if gone:
+            are = f"{counted(len(gone), 'clip')} of the hits {'is' if len(gone) == 1 else 'are'} gone from the disk"
+            say(f"pe-search: {are}; {command_for('index', self.library.directory)} removes what is gone")
         if self.is_to_explain:
             from pe_search.cli.output.explain import explain
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
@@ -138,8 +137,7 @@ def add_hit(table: PathTable, hit: Hit) -> None:
     clip = Text(shown_path(hit.path))
     if hit.copies:
         clip.append(f" +{len(hit.copies):,} {'copy' if len(hit.copies) == 1 else 'copies'}", "dim")
-    # A name of a clip that is no file is not absolute.
-    if hit.path.is_absolute() and not os.path.lexists(hit.path):
+    if hit.is_gone():
         clip.append(" (gone)", "red")
     ranks = [_NONE if rank is None else str(rank) for rank in (hit.sound_rank, hit.words_rank)]
     chances = [f"{number:.2f}" for number in (hit.probability, hit.score) if number is not None]
