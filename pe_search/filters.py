@@ -15,8 +15,8 @@ from pe_search.errors import QueryError
 from pe_search.queries import Filters, Range
 from pe_search.records import IndexedClip
 
-_HOUR_S = 3_600.0
-_DAY_S = 24 * _HOUR_S
+HOUR_S = 3_600.0
+DAY_S = 24 * HOUR_S
 _EPOCH = datetime(1970, 1, 1)
 _RANGES = ("length_s", "sample_rate_hz", "channels", "loudness_lufs", "bpm")
 
@@ -110,22 +110,28 @@ def is_within(value: float | None, bounds: Range | None) -> bool:
 
 def is_named(patterns: Iterable[str]) -> Callable[[bytes], bool]:
     """What tells whether a path, as bytes, matches one of some patterns; all do if there is none."""
-    tests = [_matcher(pattern) for pattern in patterns]
-    return lambda path: not tests or any(test(path) for test in tests)
-
-
-@lru_cache(maxsize=256)
-def _matcher(pattern: str) -> Callable[[bytes], bool]:
-    folded = pattern.lower()
-    is_of_path = "/" in folded
-    # A relative pattern is for the end of a path.
-    expression = re.compile(fnmatch.translate(folded if not is_of_path or folded.startswith("/") else f"*/{folded}"))
+    tests = [(is_of_path(pattern), matcher(pattern)) for pattern in patterns]
 
     def test(path: bytes) -> bool:
         text = os.fsdecode(path).lower()
-        return expression.match(text if is_of_path else text.rpartition("/")[2]) is not None
+        name = text.rpartition("/")[2]
+        return any(fits(text if is_whole else name) is not None for is_whole, fits in tests)
 
-    return test
+    return test if tests else lambda _path: True
+
+
+def is_of_path(pattern: str) -> bool:
+    """Whether a pattern is for whole paths, and not for their last parts."""
+    return "/" in pattern
+
+
+@lru_cache(maxsize=256)
+def matcher(pattern: str) -> Callable[[str], object]:
+    """What gives None for a path, or its last part, in lower case that doesn't match a pattern."""
+    folded = pattern.lower()
+    # A relative pattern is for the end of a path.
+    is_for_end = is_of_path(folded) and not folded.startswith("/")
+    return re.compile(fnmatch.translate(f"*/{folded}" if is_for_end else folded)).match
 
 
 def local_s(moment: str | None) -> float | None:
@@ -167,7 +173,7 @@ def is_in_hours(filters: Filters, at_s: float) -> bool:
     if filters.hours is None:
         return True
     first, last = filters.hours
-    hour = at_s % _DAY_S / _HOUR_S
+    hour = at_s % DAY_S / HOUR_S
     return first <= hour < last if first < last else hour >= first or hour < last
 
 
@@ -179,8 +185,8 @@ def is_whole_in(filters: Filters, recorded_s: float, duration_s: float) -> bool:
     if filters.hours is None:
         return True
     _, last = filters.hours
-    left_s = (last * _HOUR_S - recorded_s) % _DAY_S
-    return is_in_hours(filters, recorded_s) and duration_s < (left_s or _DAY_S)
+    left_s = (last * HOUR_S - recorded_s) % DAY_S
+    return is_in_hours(filters, recorded_s) and duration_s < (left_s or DAY_S)
 
 
 def may_be_in(filters: Filters, recorded_s: float, duration_s: float) -> bool:
@@ -190,4 +196,4 @@ def may_be_in(filters: Filters, recorded_s: float, duration_s: float) -> bool:
         return False
     if filters.hours is None or is_in_hours(filters, recorded_s):
         return True
-    return (filters.hours[0] * _HOUR_S - recorded_s) % _DAY_S <= duration_s
+    return (filters.hours[0] * HOUR_S - recorded_s) % DAY_S <= duration_s

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,14 @@ _TAIL_SHARE_AT_REST = 1 / 100
 
 class _IndexDamagedError(StoreError):
     """The index is not what the catalog says it should be."""
+
+
+class _Placed(NamedTuple):
+    """A match, with the ids of its window and of its content."""
+
+    match: Match
+    window_id: int
+    content_id: int
 
 
 class Finder:
@@ -208,14 +216,14 @@ class Finder:
                 for placed in (best[: _PLACES_AT_FIRST * k], best):
                     matches = self._in_order(scores[placed], ids[placed], subset)
                     if not all_windows:
-                        matches = _best_per_clip(matches)
+                        matches = _best_of_each(matches)
                     # Nothing that was not looked up can score above the last that was, so beyond it the answer is
                     # settled.
                     is_whole = is_all and len(placed) == len(best)
-                    is_settled = len(matches) >= k and (is_whole or matches[k - 1][0].score > scores[placed[-1]])
+                    is_settled = len(matches) >= k and (is_whole or matches[k - 1].match.score > scores[placed[-1]])
                     if is_settled or (is_whole and found.is_exact):
-                        self._compare_with_catalog(query, like, [match for match in matches[:k] if match[1] <= up_to])
-                        return Matches(tuple(match for match, _ in matches[:k]), effort)
+                        self._compare_with_catalog(query, like, [one for one in matches[:k] if one.window_id <= up_to])
+                        return Matches(tuple(one.match for one in matches[:k]), effort)
                 wanted *= _WIDENING
 
     def _tail(
@@ -237,10 +245,8 @@ class Finder:
             ids.append(block_ids[rows])
         return np.concatenate(scores), np.concatenate(ids)
 
-    def _in_order(
-        self, scores: NDArray[np.float32], ids: NDArray[np.int64], subset: Subset | None
-    ) -> list[tuple[Match, int]]:
-        """Matches with the ids of their windows, best first."""
+    def _in_order(self, scores: NDArray[np.float32], ids: NDArray[np.int64], subset: Subset | None) -> list[_Placed]:
+        """Matches, best first."""
         from pe_search.queries import Match
 
         window_ids = [int(window_id) for window_id in ids]
@@ -254,16 +260,17 @@ class Finder:
             in_clips = sorted(places.get(int(window_id), ()), key=lambda place: bytes(place.path))
             for place in in_clips[:1]:
                 copies = tuple(other.path for other in in_clips[1:])
-                matches.append((Match(place.path, place.start_s, place.end_s, float(score), copies), int(window_id)))
-        return sorted(matches, key=lambda match: (-match[0].score, bytes(match[0].path), match[0].start_s))
+                match = Match(place.path, place.start_s, place.end_s, float(score), copies)
+                matches.append(_Placed(match, int(window_id), place.content_id))
+        return sorted(matches, key=lambda one: (-one.match.score, bytes(one.match.path), one.match.start_s))
 
     def _compare_with_catalog(
         self,
         query: NDArray[np.float32],
         like: NDArray[np.float32] | None,
-        matches: Iterable[tuple[Match, int]],
+        matches: Iterable[_Placed],
     ) -> None:
-        score_of = {window_id: match.score for match, window_id in matches}
+        score_of = {one.window_id: one.match.score for one in matches}
         ids, vectors = self._catalog.embeddings_of(sorted(score_of))
         scores, rows = best_rows(vectors, query, len(vectors), like=like)
         if {int(ids[row]): float(score) for score, row in zip(scores, rows, strict=True)} != score_of:
@@ -351,8 +358,9 @@ def _state_of(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _best_per_clip(matches: Iterable[tuple[Match, int]]) -> list[tuple[Match, int]]:
-    best: dict[Path, tuple[Match, int]] = {}
-    for match, window_id in matches:
-        best.setdefault(match.path, (match, window_id))
+def _best_of_each(matches: Iterable[_Placed]) -> list[_Placed]:
+    """The best match of each content: clips of the same bytes are one, though other windows of each may pass filters."""
+    best: dict[int, _Placed] = {}
+    for one in matches:
+        best.setdefault(one.content_id, one)
     return list(best.values())

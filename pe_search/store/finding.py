@@ -2,45 +2,165 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.filters import is_at, is_named, period_s
+from pe_search.filters import DAY_S, HOUR_S, is_at, is_named, is_of_path, matcher, period_s
 from pe_search.queries import Filters, Range
+from pe_search.store.columns import Columns
 from pe_search.store.commits import name_of
 from pe_search.store.schema import path_of
-from pe_search.store.windows import Subset, is_under, windows_from
-from pe_search.store.words import WEIGHTS, Named, PassingClip, having_all, having_any, passes_whole, stretch_passing
+from pe_search.store.windows import Subset, in_sql, is_under, windows_from
+from pe_search.store.words import WEIGHTS, Named, PassingClip, having_all, having_any, stretch_passing
 from pe_search.words import Word, Words
 
 _CLIP = "path, content_id, first_id, last_id, windows, length_s, recorded_s"
 _CONTENTS_AT_ONCE = 10_000
+_MANY_WINDOWS = 1 << 22
 
 
 def subset_in(
-    catalog: sqlite3.Connection, db: sqlite3.Connection, under: Path | None, filters: Filters, excluded: Sequence[Word]
+    catalog: sqlite3.Connection,
+    db: sqlite3.Connection,
+    columns: Columns,
+    under: Path | None,
+    filters: Filters,
+    excluded: Sequence[Word],
 ) -> Subset:
-    """As `Lookup.subset`, of a catalog and the lookup of its commit."""
-    clips = list(_clips_passing(db, under, filters, excluded=excluded))
-    if not filters.has_time:
-        paths = {path for path, *_ in clips}
-        return Subset(_ids(catalog, clips), lambda path, _start_s: name_of(path) in paths)
-    recorded = {path: recorded_s for path, *_, recorded_s in clips}
+    """As `Lookup.subset`, of a catalog and the lookup of its commit. What it tells of clips is of that commit too."""
+    clips = _Clips(catalog, db, columns)
+    passes = clips.passing(under, filters, excluded)
+    recorded_s = columns.measured(db, "recorded_s") if filters.has_time else None
+
+    @cache
+    def row_of(path: Path) -> int | None:
+        """The row of a clip, if it passes all filters but those for time."""
+        found = catalog.execute("SELECT id FROM clips WHERE path = ?", (name_of(path),)).fetchone()
+        rows = columns.rows_of(db, np.array(found or (), np.int64))
+        return int(rows[0]) if len(rows) and passes[rows[0]] else None
 
     def has(path: Path, start_s: float) -> bool:
-        return is_at(filters, recorded.get(name_of(path)), start_s)
+        row = row_of(path)
+        return row is not None and (recorded_s is None or is_at(filters, float(recorded_s[row]), start_s))
 
-    whole = [clip for clip in clips if passes_whole(clip, filters)]
-    parts = [clip for clip in clips if not passes_whole(clip, filters)]
-    partly: set[int] = set()
-    starts = windows_from(catalog, {content_id for _, content_id, *_ in parts})
-    for _, content_id, *_, recorded_s in parts:
-        partly |= {one for one, start_s in starts[content_id] if is_at(filters, recorded_s, start_s)}
-    return Subset(np.union1d(_ids(catalog, whole), np.array(sorted(partly), np.int64)), has)
+    if not filters.has_time:
+        return Subset(clips.windows(np.flatnonzero(passes)), has)
+    return Subset(clips.windows_at(np.flatnonzero(passes), filters), has)
+
+
+class _Clips:
+    """The clips of a lookup, by their rows in its columns."""
+
+    def __init__(self, catalog: sqlite3.Connection, db: sqlite3.Connection, columns: Columns) -> None:
+        self._catalog = catalog
+        self._db = db
+        self._columns = columns
+
+    def passing(self, under: Path | None, filters: Filters, excluded: Sequence[Word]) -> NDArray[np.bool_]:
+        """Whether each clip passes all filters but those for time."""
+        db, columns = self._db, self._columns
+        passes = np.ones(len(columns.whole(db, "id")), np.bool_)
+        for name in ("length_s", "sample_rate_hz", "channels", "loudness_lufs", "bpm"):
+            bounds: Range | None = getattr(filters, name)
+            if bounds is not None:
+                values = columns.measured(db, name)
+                least, most = bounds
+                # Nothing is in any order with NaN.
+                passes &= values >= (-np.inf if least is None else least)
+                passes &= values <= (np.inf if most is None else most)
+        if under is not None:
+            condition, values_ = in_sql(under)
+            passes &= self._among(self._catalog.execute(f"SELECT id FROM clips WHERE {condition}", values_))
+        for tag in filters.tags:
+            passes &= self._among(db.execute("SELECT clip_id FROM tags WHERE tag = ?", (tag,)))
+        if excluded:
+            having = db.execute("SELECT rowid FROM words WHERE words MATCH ?", (having_any(excluded),))
+            passes &= ~self._among(having)
+        if filters.names:
+            rows = np.flatnonzero(passes)
+            passes[rows] = self._named(rows, filters.names)
+        return passes
+
+    def _among(self, ids: Iterable[tuple[int]]) -> NDArray[np.bool_]:
+        """Whether each clip is one of some."""
+        is_among = np.zeros(len(self._columns.whole(self._db, "id")), np.bool_)
+        is_among[self._columns.rows_of(self._db, np.fromiter((one for (one,) in ids), np.int64))] = True
+        return is_among
+
+    def _named(self, rows: NDArray[np.int64], patterns: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether the names of the clips in some rows, or their paths, match one of some patterns."""
+        fits = np.zeros(len(rows), np.bool_)
+        all_names, paths = self._columns.names(self._db), None
+        names = [all_names[row] for row in rows.tolist()]
+        for pattern in patterns:
+            matches = matcher(pattern)
+            if is_of_path(pattern):
+                if paths is None:
+                    every = [path for (path,) in self._db.execute("SELECT path FROM clips ORDER BY id")]
+                    paths = [os.fsdecode(every[row]).lower() for row in rows.tolist()]
+                fits |= np.fromiter((matches(path) is not None for path in paths), np.bool_, len(rows))
+            else:
+                fits |= np.fromiter((matches(name) is not None for name in names), np.bool_, len(rows))
+        return fits
+
+    def windows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Ids, ascending, of the windows of the clips in some rows."""
+        first_ids, which = np.unique(self._whole("first_id", rows), return_index=True)
+        counts, last_ids = self._whole("windows", rows)[which], self._whole("last_id", rows)[which]
+        are_together = last_ids - first_ids + 1 == counts
+        self._check_counts(counts)
+        ids = _stretches(first_ids[are_together], counts[are_together])
+        # Those of a content that was embedded in several runs may lie in several places, between others.
+        apart = self._whole("content_id", rows)[which[~are_together]].tolist()
+        scattered = [one for content_id in apart for one in _ids_of(self._catalog, content_id)]
+        return np.union1d(ids, np.array(scattered, np.int64)) if scattered else ids
+
+    def windows_at(self, rows: NDArray[np.int64], filters: Filters) -> NDArray[np.int64]:
+        """As `windows`, of those windows that pass the filters for time."""
+        recorded_s, length_s = self._measured("recorded_s", rows), self._measured("length_s", rows)
+        are_whole = _are_whole_in(filters, recorded_s, length_s)
+        parts = rows[~are_whole & _may_be_in(filters, recorded_s, length_s)]
+        counts, second_s = self._whole("windows", parts), self._measured("second_s", parts)
+        are_together = self._whole("last_id", parts) - self._whole("first_id", parts) + 1 == counts
+        self._check_counts(counts)
+        are_plain = are_together & ~np.isnan(second_s)
+        found = [self.windows(rows[are_whole]), self._plain_windows_at(parts[are_plain], filters)]
+        for row in parts[~are_plain].tolist():
+            content_id = int(self._columns.whole(self._db, "content_id")[row])
+            began_s = float(self._columns.measured(self._db, "recorded_s")[row])
+            places = windows_from(self._catalog, content_id)
+            found.append(
+                np.array([one for one, start_s in places if is_at(filters, began_s, start_s)], np.int64).reshape(-1)
+            )
+        return np.unique(np.concatenate(found)) if len(parts) else found[0]
+
+    def _plain_windows_at(self, rows: NDArray[np.int64], filters: Filters) -> NDArray[np.int64]:
+        """The windows that pass of clips whose windows follow each other, all but the last at the same distance."""
+        counts = self._whole("windows", rows)
+        ids = _stretches(self._whole("first_id", rows), counts)
+        number = ids - np.repeat(self._whole("first_id", rows), counts)
+        starts_s = number * np.repeat(self._measured("second_s", rows), counts)
+        starts_s[np.cumsum(counts) - 1] = self._measured("last_s", rows)
+        return ids[_are_at(filters, np.repeat(self._measured("recorded_s", rows), counts) + starts_s)]
+
+    def _whole(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._columns.whole(self._db, name)[rows]
+
+    def _measured(self, name: str, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self._columns.measured(self._db, name)[rows]
+
+    def _check_counts(self, counts: NDArray[np.int64]) -> None:
+        # Before they are numbered: those of a file from elsewhere may be any number.
+        if counts.sum() > _MANY_WINDOWS or (counts < 1).any():
+            held = self._catalog.execute("SELECT count(*) FROM windows").fetchone()[0]
+            if ((counts < 1) | (counts > held)).any():
+                raise sqlite3.DatabaseError("a clip has more windows than there are")
 
 
 def named_in(
@@ -139,17 +259,54 @@ def _clips_passing(
             yield row
 
 
-def _ids(catalog: sqlite3.Connection, clips: list[PassingClip]) -> NDArray[np.int64]:
-    """The windows of clips, ascending. Those of a long one may lie in several places, between others."""
-    together = {
-        (first_id, last_id) for _, _, first_id, last_id, windows, *_ in clips if last_id - first_id + 1 == windows
-    }
-    apart = {content_id for _, content_id, first_id, last_id, windows, *_ in clips if last_id - first_id + 1 != windows}
-    scattered = [one for places in windows_from(catalog, apart).values() for one, _ in places]
-    bounds = np.array(sorted(together), np.int64).reshape(-1, 2)
-    counts = bounds[:, 1] - bounds[:, 0] + 1
-    starts = np.repeat(
-        bounds[:, 0] - np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)[: len(counts)], counts
-    )
-    ids = starts + np.arange(int(counts.sum()))
-    return np.union1d(ids, np.array(scattered, np.int64)) if scattered else ids
+def _stretches(first_ids: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """So many numbers from each of some on, one stretch after the other."""
+    before = np.cumsum(counts) - counts
+    return np.repeat(first_ids - before, counts) + np.arange(counts.sum())
+
+
+def _ids_of(catalog: sqlite3.Connection, content_id: int) -> list[int]:
+    rows = catalog.execute("SELECT id FROM windows WHERE content_id = ? ORDER BY id", (content_id,))
+    return [one for (one,) in rows]
+
+
+def _are_at(filters: Filters, at_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """As `filters.is_at`, of many times."""
+    return _are_in_period(filters, at_s) & _are_in_hours(filters, at_s)
+
+
+def _are_in_period(filters: Filters, at_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    first_s, before_s = period_s(filters)
+    after = at_s >= (-np.inf if first_s is None else first_s)
+    return after & (at_s < (np.inf if before_s is None else before_s))
+
+
+def _are_in_hours(filters: Filters, at_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    if filters.hours is None:
+        return ~np.isnan(at_s)
+    first, last = filters.hours
+    hours = at_s % DAY_S / HOUR_S
+    return (first <= hours) & (hours < last) if first < last else (hours >= first) | (hours < last)
+
+
+def _are_whole_in(
+    filters: Filters, recorded_s: NDArray[np.float64], length_s: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """As `filters.is_whole_in`, of many clips; of one whose length or time is not known, nothing is sure."""
+    fit = _are_in_period(filters, recorded_s) & _are_in_period(filters, recorded_s + length_s)
+    if filters.hours is None:
+        return fit
+    left_s = (filters.hours[1] * HOUR_S - recorded_s) % DAY_S
+    return fit & _are_in_hours(filters, recorded_s) & (length_s < np.where(left_s > 0, left_s, DAY_S))
+
+
+def _may_be_in(filters: Filters, recorded_s: NDArray[np.float64], length_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """As `filters.may_be_in`, of many clips; one of unknown length may go on, and one of unknown time isn't any."""
+    length_s = np.where(np.isnan(length_s), np.inf, length_s)
+    first_s, before_s = period_s(filters)
+    may = recorded_s + length_s >= (-np.inf if first_s is None else first_s)
+    may &= recorded_s < (np.inf if before_s is None else before_s)
+    if filters.hours is None:
+        return may
+    until_s = (filters.hours[0] * HOUR_S - recorded_s) % DAY_S
+    return may & (_are_in_hours(filters, recorded_s) | (until_s <= length_s))

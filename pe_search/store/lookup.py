@@ -10,7 +10,8 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,20 +20,22 @@ from pe_search.filters import check_filters, local_s
 from pe_search.naming import searchable
 from pe_search.queries import Filters
 from pe_search.records import IndexedClip
+from pe_search.store import columns
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import commit_number, name_of
 from pe_search.store.database import is_interrupt, open_database, open_in_memory
 from pe_search.store.files import LOOKUP_FILE
 from pe_search.store.finding import named_in, subset_in
 from pe_search.store.listing import COLUMNS, WITH_CONTENT, Known
-from pe_search.store.schema import make_tables, schema_made_by, schema_of
-from pe_search.store.windows import Subset
+from pe_search.store.schema import make_tables, schema_of
+from pe_search.store.windows import Subset, windows_from
 from pe_search.store.words import Named
 from pe_search.words import Word, Words
 
 T = TypeVar("T")
 
-_TABLES = """CREATE TABLE made_of (identity TEXT NOT NULL, commits INTEGER NOT NULL);
+_TABLES = (
+    """CREATE TABLE made_of (identity TEXT NOT NULL, commits INTEGER NOT NULL);
 CREATE TABLE clips (
     id INTEGER PRIMARY KEY,
     -- Of the rows of the catalog that it was made of.
@@ -48,7 +51,11 @@ CREATE TABLE clips (
     loudness_lufs REAL,
     bpm REAL,
     -- When it was recorded, as a clock on the wall showed it, in seconds from 1970.
-    recorded_s REAL
+    recorded_s REAL,
+    -- When the second window starts, as far from it each other but the last, and when the last does; NULL and 0 if they
+    -- start otherwise.
+    second_s REAL,
+    last_s REAL NOT NULL
 );
 CREATE INDEX clips_by_content ON clips(content_id);
 CREATE TABLE tags (
@@ -60,9 +67,13 @@ CREATE VIRTUAL TABLE words USING fts5(
     name, folders, tags, said, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2'
 );
 """
+    + columns.TABLE
+)
 # Counts up whenever the words of clips are made otherwise, so that all are made again.
 _WORDS_VERSION = 1
 _BUSY_TIMEOUT_S = 30.0
+# What queries of a server or a conversation ask for again and again.
+_MOST_SUBSETS = 4
 _ROWS_AT_ONCE = 1_024
 _STRETCHES = "(SELECT content_id AS of, min(id) AS first, max(id) AS last, count(*) AS held FROM windows GROUP BY 1)"
 # Of the columns of the catalog's rows, see `listing.COLUMNS`: the checksums of clip, content and facts; and the digest.
@@ -81,6 +92,9 @@ class Lookup:
         self._catalog = catalog
         self._path = directory / LOOKUP_FILE
         self._db: sqlite3.Connection | None = None
+        self._commit: tuple[str, int] | None = None
+        self._columns = columns.Columns()
+        self._subsets: dict[tuple[Path | None, Filters, tuple[Word, ...]], Subset] = {}
 
     def close(self) -> None:
         """Close the file."""
@@ -95,10 +109,7 @@ class Lookup:
 
     def make_again(self) -> None:
         """Make the file from the catalog alone."""
-        self.close()
-        for end in ("", "-journal"):
-            with suppress(OSError):
-                Path(f"{self._path}{end}").unlink()
+        self._drop()
         self.refresh()
 
     def subset(self, under: Path | None, filters: Filters, excluded: Sequence[Word] = ()) -> Subset:
@@ -113,7 +124,17 @@ class Lookup:
             QueryError: If a filter is not valid.
         """
         check_filters(filters)
-        return self._answer(lambda catalog, db: subset_in(catalog, db, under, filters, excluded))
+        asked = under, filters, tuple(excluded)
+
+        def subset(catalog: sqlite3.Connection, db: sqlite3.Connection) -> Subset:
+            if asked not in self._subsets:
+                found = subset_in(catalog, db, self._columns, *asked)
+                while len(self._subsets) >= _MOST_SUBSETS:
+                    del self._subsets[next(iter(self._subsets))]
+                self._subsets[asked] = found
+            return self._subsets[asked]
+
+        return self._answer(subset)
 
     def named(self, words: Words, under: Path | None, filters: Filters, most: int | None) -> list[Named]:
         """The clips that have all words that are wanted and none that is excluded; those of the same bytes are one.
@@ -146,8 +167,9 @@ class Lookup:
     def _drop(self) -> None:
         """Delete the file, so that it is made again; in memory, if it can't be deleted."""
         self.close()
+        self._commit = None
         try:
-            self._path.unlink(missing_ok=True)
+            self._unlink()
         except OSError:
             self._db = open_in_memory()
 
@@ -165,6 +187,9 @@ class Lookup:
                 self.close()
                 db = self._db = open_in_memory()
                 _bring_up_to_date(db, self._catalog, catalog, identity, commits)
+            if self._commit != (identity, commits):
+                self._commit, self._columns = (identity, commits), columns.Columns()
+                self._subsets.clear()
             try:
                 yield db
             finally:
@@ -176,10 +201,11 @@ class Lookup:
         if not _is_made_of(self._db, identity, commits):
             try:
                 _bring_up_to_date(self._db, self._catalog, catalog, identity, commits)
+            except sqlite3.OperationalError:  # it is in use, or can't be written
+                raise
             except sqlite3.DatabaseError:
                 self.close()
-                with suppress(FileNotFoundError):
-                    self._path.unlink()
+                self._unlink()
                 self._db = self._open()
                 _bring_up_to_date(self._db, self._catalog, catalog, identity, commits)
             self._db.execute("BEGIN")
@@ -188,16 +214,32 @@ class Lookup:
     def _open(self) -> sqlite3.Connection:
         db = open_database(self._path, "rwc", busy_timeout_s=_BUSY_TIMEOUT_S)
         try:
-            if {*schema_made_by(_TABLES)} <= schema_of(db) or not schema_of(db):
+            if schema_of(db) in (set(), _schema()):
                 return db
+        except sqlite3.OperationalError:
+            db.close()
+            raise
         except sqlite3.DatabaseError:
             pass
         except BaseException:
             db.close()
             raise
         db.close()
-        self._path.unlink()
+        self._unlink()
         return open_database(self._path, "rwc", busy_timeout_s=_BUSY_TIMEOUT_S)
+
+    def _unlink(self) -> None:
+        # With the journal, from which a new file would be recovered into what the old one was.
+        for end in ("", "-journal"):
+            Path(f"{self._path}{end}").unlink(missing_ok=True)
+
+
+@cache
+def _schema() -> set[str]:
+    """What `schema_of` a lookup is, with the tables that FTS5 makes for itself."""
+    with closing(open_in_memory()) as db:
+        make_tables(db, _TABLES)
+        return schema_of(db)
 
 
 def _is_made_of(db: sqlite3.Connection, identity: str, commits: int) -> bool:
@@ -221,25 +263,29 @@ def _bring_up_to_date(
         db.execute("BEGIN IMMEDIATE")
         make_tables(db, _TABLES)
         if db.execute("SELECT identity FROM made_of").fetchall() != [(identity,)]:
-            for table in ("clips", "tags", "words"):
+            for table in ("clips", "tags", "words", "columns"):
                 db.execute(f"DELETE FROM {table}")
         before = dict(db.execute("SELECT id, mark FROM clips"))
+        changes = db.total_changes
         rows = catalog.execute(
             f"SELECT {COLUMNS}, clips.id, stretch.first, stretch.last, stretch.held FROM {WITH_CONTENT} "
             f"LEFT JOIN {_STRETCHES} AS stretch ON stretch.of = contents.id"
         )
         while some := rows.fetchmany(_ROWS_AT_ONCE):
             for row in some:
-                *columns, clip_id, first_id, last_id, windows = row
-                mark = _mark(columns, known, (first_id, last_id, windows))
+                *known_of_it, clip_id, first_id, last_id, windows = row
+                mark = _mark(known_of_it, known, (first_id, last_id, windows))
                 if before.pop(clip_id, None) == mark:
                     continue
                 _drop(db, clip_id)
                 if first_id is not None:
-                    clip = known.clip_of(tuple(columns))
-                    _put(db, clip_id, mark, columns[_CONTENT_ID], (first_id, last_id, windows), clip)
+                    clip = known.clip_of(tuple(known_of_it))
+                    content_id = row[_CONTENT_ID]
+                    _put(db, clip_id, mark, content_id, (first_id, last_id, windows), _pace(catalog, content_id), clip)
         for clip_id in before:
             _drop(db, clip_id)
+        if db.total_changes != changes or db.execute("SELECT count(*) FROM columns").fetchone() == (0,):
+            columns.write_columns(db)
         db.execute("DELETE FROM made_of")
         db.execute("INSERT INTO made_of VALUES (?, ?)", (identity, commits))
 
@@ -248,6 +294,14 @@ def _mark(columns: list[Any], known: Known, stretch: tuple[object, ...]) -> int:
     sums = columns[_CLIP_SUM], columns[_CONTENT_SUM], columns[_FACTS_SUM]
     said = known.said_by_user(columns[0], columns[_DIGEST])
     return zlib.crc32(repr((sums, said, stretch)).encode("utf-8", "surrogateescape"))
+
+
+def _pace(catalog: sqlite3.Connection, content_id: int) -> tuple[float | None, float]:
+    """When the second window of a content starts and when the last one does; see the table."""
+    starts_s = [start_s for _, start_s in windows_from(catalog, content_id)]
+    second_s = starts_s[1] if len(starts_s) > 1 else 0.0
+    is_even = starts_s[:-1] == [number * second_s for number in range(len(starts_s) - 1)]
+    return (second_s, starts_s[-1]) if is_even else (None, 0.0)
 
 
 def _drop(db: sqlite3.Connection, clip_id: int) -> None:
@@ -262,14 +316,16 @@ def _put(
     mark: int,
     content_id: int,
     stretch: tuple[int, int, int],
+    pace: tuple[float | None, float],
     clip: IndexedClip,
 ) -> None:
     facts = clip.facts
     db.execute(
-        "INSERT INTO clips VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO clips VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(clip_id, mark, name_of(clip.path), content_id, *stretch, clip.duration_s),
             *(facts.sample_rate_hz, facts.channels, facts.loudness_lufs, facts.bpm, local_s(clip.recorded_at)),
+            *pace,
         ),
     )
     db.executemany("INSERT INTO tags VALUES (?, ?)", ((tag, clip_id) for tag in clip.tags))

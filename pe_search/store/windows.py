@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,11 +33,12 @@ class DamagedWindowError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class WindowPlace:
-    """Where a window is: one clip that has it, and its times."""
+    """Where a window is: one clip that has it, its times, and the id of the content, which other clips may have."""
 
     path: Path
     start_s: float
     end_s: float
+    content_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ def places(
     times = {window_id: times_of(row) for window_id, row in windows.items()}
     return {
         window_id: [
-            WindowPlace(clip.path, *times[window_id])
+            WindowPlace(clip.path, *times[window_id], row[1])
             for clip in clips[row[1]]
             if is_meant(clip.path, times[window_id][0])
         ]
@@ -177,11 +178,10 @@ def places(
     }
 
 
-def windows_from(db: sqlite3.Connection, content_ids: Iterable[int]) -> dict[int, list[tuple[int, float]]]:
-    """Id and start of the windows of some contents, by the contents' ids."""
-    return {
-        content_id: [(row[0], times_of(row)[0]) for row in windows_of(db, content_id)] for content_id in content_ids
-    }
+def windows_from(db: sqlite3.Connection, content_id: int) -> list[tuple[int, float]]:
+    """Id and start of the windows of a content, in order. Their embeddings are not looked at."""
+    rows = db.execute("SELECT id, start_s FROM windows WHERE content_id = ? ORDER BY id", (content_id,))
+    return [(int(window_id), seconds_of(start_s)) for window_id, start_s in rows]
 
 
 def starts_of(db: sqlite3.Connection, digest: bytes) -> list[float]:

@@ -281,7 +281,7 @@ def test_names_need_not_be_utf8(catalog):
     path = Path(os.fsdecode(b"/s/\xff\n'\xc3.wav"))
     put_clips(catalog, [(Clip(path, 1, 2), [(0.0, 1.0)], np.ones((1, 2), np.float32))])
     assert catalog.clips() == {path: Clip(path, 1, 2)}
-    assert catalog.places([1]) == {1: [WindowPlace(path, 0.0, 1.0)]}
+    assert catalog.places([1]) == {1: [WindowPlace(path, 0.0, 1.0, 1)]}
     assert catalog.window_ids_under(Path("/s")).tolist() == catalog.window_ids_under(path).tolist() == [1]
 
 
@@ -297,12 +297,12 @@ def test_places_of_more_windows_than_one_statement_can_ask_for(catalog):
     put_clips(catalog, [(Clip(Path("/long.wav"), 1, 2), times, np.zeros((count, 2), np.float32))])
     places = catalog.places(range(count, 0, -1))
     assert len(places) == count
-    assert places[20_001] == [WindowPlace(Path("/long.wav"), 20_000.0, 20_001.0)]
+    assert places[20_001] == [WindowPlace(Path("/long.wav"), 20_000.0, 20_001.0, 1)]
 
 
 def test_windows_that_are_gone_have_no_place(catalog):
     put_clips(catalog, [entry("/s/a.wav", 1)])
-    assert catalog.places([1, 2, 99]) == {1: [WindowPlace(Path("/s/a.wav"), 0.0, 1.0)]}
+    assert catalog.places([1, 2, 99]) == {1: [WindowPlace(Path("/s/a.wav"), 0.0, 1.0, 1)]}
     assert catalog.places([]) == {}
 
 
