@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
-from pe_search.directories import cache_directory, expanded
+from pe_search.directories import absolute, cache_directory, expanded
 from pe_search.errors import QueryError
 from pe_search.model import Model, Wanted
 from pe_search.records import Clip, Hearing, Problem
@@ -317,7 +317,9 @@ class Listener:
 
     def cut(self, path: PathLike, spans: Iterable[Span | Hit], folder: PathLike) -> list[Path]:
         """Cut spans of a clip, or hits, into FLAC files in an existing folder, as `Keeper.cut`."""
-        return self._keeper(folder).cut(expanded(Path(path)), spans, self.hearing.track)
+        zones = (store.zone_of(absolute(path)) for store in self._all_held())
+        zone = next((zone for zone in zones if zone is not None), None)
+        return self._keeper(folder).cut(expanded(Path(path)), spans, self.hearing.track, zone)
 
     def cut_wav(self, path: PathLike, span: Span | Hit, file: PathLike) -> None:
         """Write a span of a clip, or a hit, into a WAV file, slowed down if the listener slows clips down.

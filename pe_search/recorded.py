@@ -8,6 +8,9 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from pe_search.records import Facts
 
+SOURCES = ("GUANO", "bext", "AudioMoth", "name", "tags")
+"""What may say when a recording was made, as `when` gives it."""
+
 _EARLIEST = datetime(1900, 1, 1)
 _LATEST = datetime(2200, 1, 1)
 _OFFSET = r"(?P<zone>Z|[+-]\d\d:?\d\d)?"

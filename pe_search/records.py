@@ -55,8 +55,8 @@ class Facts:
         bpm: Beats a minute.
         key: Musical key, as the file has it.
         recorded_at: When its first sample was recorded: ISO 8601, with an offset only where the zone is known.
-        recorded_by: What says so: `GUANO`, `bext`, `AudioMoth` or `tags`. A file's name may say it too:
-            see `recorded.when`.
+        recorded_by: What says so: `GUANO`, `bext`, `AudioMoth` or `tags`; of a file that pe-search cut out of another,
+            what says so there. A file's name may say it too: see `recorded.when`.
         loudness_lufs: Integrated loudness by EBU R128 of the mix of its channels; None for silence, and if its samples
             were not gone through.
         peak_dbfs: Its loudest sample, in dB relative to full scale; likewise.

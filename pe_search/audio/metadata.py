@@ -35,6 +35,8 @@ _KEYWORDS = ("keywords", "subject", "category", "grouping", "ikey")
 _BPM = ("tbpm", "bpm", "tempo", "tmpo")
 _KEY = ("tkey", "initialkey", "initial_key", "key")
 _RECORDED = ("creation_time", "date", "recorded_date", "idit", "icrd")
+# What tells files that pe-search wrote.
+_OURS = "pe-search"
 _SLOWEST_BPM = 10.0
 _FASTEST_BPM = 1_000.0
 
@@ -47,7 +49,7 @@ def read_facts(file: BinaryIO, tags: Mapping[str, str], stream: Facts) -> Facts:
         tags: What the library that decodes it gives of tags; of several with one name it has one.
         stream: What is known of its samples.
     """
-    told = _Told({key.lower(): value for key, value in tags.items()})
+    told = _Told(_by_name(tags))
     position = file.tell()
     chunks = dict(_metadata_chunks(file))
     file.seek(position)  # whoever decodes the file goes on from there
@@ -76,6 +78,44 @@ def read_facts(file: BinaryIO, tags: Mapping[str, str], stream: Facts) -> Facts:
     )
 
 
+def comments_of(facts: Facts, recorded: tuple[datetime, str] | None) -> list[tuple[str, str]]:
+    """What a part of a file is to say of itself, as Vorbis comments, so that `read_facts` reads it back.
+
+    Args:
+        facts: Of the file.
+        recorded: When the part was recorded, and what says so; None if that is not known.
+    """
+    texts = {
+        "TITLE": facts.title,
+        "ARTIST": facts.artist,
+        "ALBUM": facts.album,
+        "GENRE": facts.genre,
+        "COMMENT": facts.comment,
+        "DESCRIPTION": facts.description,
+        "BPM": None if facts.bpm is None else f"{facts.bpm:.15g}",
+        "INITIALKEY": facts.key,
+        # The second for other programs. It says less: tags come after a file's name, and don't tell who says so.
+        "RECORDED_AT": None if recorded is None else recorded[0].isoformat(),
+        "DATE": None if recorded is None else recorded[0].isoformat(),
+        "RECORDED_BY": None if recorded is None else recorded[1],
+    }
+    said = [(name, text) for name, text in texts.items() if text is not None]
+    said += [("KEYWORDS", word) for word in facts.keywords]
+    return [*said, ("ENCODER", _OURS)] if said else []
+
+
+def _by_name(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags by their names in lower case.
+
+    What Vorbis comments call DESCRIPTION is `comment` to FFmpeg, though there may be a COMMENT too.
+    """
+    named = {name.lower(): value for name, value in tags.items()}
+    comment = next((value for name, value in tags.items() if name.lower() == "comment" != name), None)
+    if "comment" in tags and (comment is not None or named.get("encoder") == _OURS):
+        named |= {"description": tags["comment"], "comment": comment or ""}
+    return named
+
+
 class _Told:
     """Tags by their names in lower case."""
 
@@ -91,7 +131,10 @@ def _recorded(
     guano: Mapping[str, str], bext: datetime | None, comment: str, told: _Told
 ) -> tuple[datetime | None, str | None]:
     """When it was recorded, and what says so; the first in this order that says anything."""
+    own = recorded.from_text(told.first(("recorded_at",)) or "")
+    own_by = told.first(("recorded_by",)) or ""
     found = (
+        (own, own_by if own_by in recorded.SOURCES else "tags"),
         (recorded.from_text(guano.get("Timestamp", "")), "GUANO"),
         (bext, "bext"),
         (recorded.from_audiomoth(comment), "AudioMoth"),

@@ -28,6 +28,8 @@ from pe_search.store.manifest import (
 from pe_search.store.texts import RememberedTexts
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from pe_search.queries import Filters
     from pe_search.reports import FilterEffect, Status
     from pe_search.store.lock import WriterLock
@@ -194,6 +196,12 @@ class Store:
         from pe_search.store.passing import filter_effect
 
         return filter_effect(self.catalog, self.below(under), filters)
+
+    def zone_of(self, path: Path) -> tzinfo | None:
+        """The time zone in which a clip was recorded, as the user said; None if they didn't."""
+        from pe_search.store.facts import Zones, read_zones
+
+        return Zones(read_zones(self.catalog)).of(path)
 
     def clip_at(self, path: str | os.PathLike[str]) -> Path:
         """The path of the clip that is meant: that of this very name, which may be no file, or the file."""

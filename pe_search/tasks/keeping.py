@@ -9,13 +9,17 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 from pe_search.audio.cut import cut
+from pe_search.audio.flac import put_comments
+from pe_search.audio.metadata import comments_of
 from pe_search.audio.read import ClipReader
 from pe_search.drafts import draft_folder, drop_left_over, put_if_free
 from pe_search.errors import AudioError
 from pe_search.queries import Hit, Span
+from pe_search.recorded import when
 from pe_search.records import Hearing
 
 # A name may have 255 bytes, and a character up to four.
@@ -79,10 +83,17 @@ class Keeper:
             draft.chmod(mode)
             return self._put(draft, _shortened(path.stem), path.suffix)
 
-    def cut(self, path: Path, spans: Iterable[Span | Hit], track: int = 1) -> list[Path]:
+    def cut(self, path: Path, spans: Iterable[Span | Hit], track: int = 1, zone: tzinfo | None = None) -> list[Path]:
         """Cut spans, or hits, out of a clip into FLAC files.
 
-        Their names say the clip, the times and the probability, if there is one: `walk_12.40-14.00s_0.93.flac`.
+        Their names say the clip, the times and the probability, if there is one: `walk_12.40-14.00s_0.93.flac`. They
+        have the tags of the clip, and the time at which each span begins if it is known when the clip was recorded.
+
+        Args:
+            path: The clip.
+            spans: What to cut out.
+            track: Of the clip's file.
+            zone: Where the clip was recorded, for a time without a zone.
 
         Returns:
             Where each is, in order.
@@ -95,9 +106,15 @@ class Keeper:
         with draft_folder(self._folder, drops_left_over=False) as folder:
             drafts = [folder / f"{number}.flac" for number in range(len(spans))]
             with ClipReader(path, Hearing(track=track)) as reader:
+                facts = reader.facts()
+                recorded = when(facts, path.name, zone)
                 places = [(span.start_s, span.end_s) for span in spans]
                 try:
                     cut(reader, zip(places, drafts, strict=True))
+                    for span, draft in zip(spans, drafts, strict=True):
+                        comments = comments_of(facts, _moved(recorded, span.start_s))
+                        if comments:
+                            put_comments(draft, comments)
                 except OSError as error:
                     raise OSError(error.errno, error.strerror, str(self._folder)) from error
             stem = _shortened(path.stem)
@@ -129,6 +146,13 @@ class Keeper:
             taken.by_digest.setdefault(held, place)
             if held == digest:
                 return place
+
+
+def _moved(recorded: tuple[datetime, str] | None, seconds: float) -> tuple[datetime, str] | None:
+    """When something in a recording was. The offset stays that of its start: a recorder's clock runs on as it is."""
+    if recorded is None:
+        return None
+    return datetime.fromisoformat(recorded[0].isoformat()) + timedelta(seconds=seconds), recorded[1]
 
 
 def _digest(path: Path) -> bytes:
