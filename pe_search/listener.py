@@ -218,7 +218,7 @@ class Listener:
             on_problem: See above.
 
         Raises:
-            QueryError: If there is no text, or one is empty.
+            QueryError: If there is no text, one is empty, or one is a word that is taught.
         """
         from pe_search.spans.locating import Locator, Question, locate
 

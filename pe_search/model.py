@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.errors import StoreError
+from pe_search.queries import is_word
 from pe_search.records import USUAL_HEARING, Hearing
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ class Model:
         """Those of some texts of which the checkpoint was taught no word; none if that is not known."""
         from pe_search.pe_audio.vocabulary import untaught_by_builtin
 
-        untaught = untaught_by_builtin(texts)
+        # A word that the user taught is none of the checkpoint's.
+        untaught = untaught_by_builtin(text for text in texts if not is_word(text))
         if not untaught:
             return []
         from pe_search.pe_audio.checkpoint import BUILTIN, canonical_name

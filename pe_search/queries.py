@@ -6,6 +6,7 @@ Times are seconds from the start of the clip.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 
 # Not for type checking alone: `serving` makes records of JSON by their annotations.
@@ -22,6 +23,13 @@ SAME_FROM_COSINE = 0.99
 
 # So many of the best clips by sound, and as many by words, count where the two are fused; or `Request.k` if it is more.
 FUSED_FROM_EACH = 1_000
+
+_WORD = re.compile(r"@\w[\w.-]{0,98}")
+
+
+def is_word(text: str) -> bool:
+    """Whether a text is the name of a word that is taught, as `@mybird`."""
+    return _WORD.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,29 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
+class Word:
+    """A word that the user taught, and how it stands.
+
+    Attributes:
+        word: With its `@`.
+        text: What it starts from; empty if it starts from examples alone.
+        yes: How many stretches were judged to have it.
+        no: How many not to.
+        unsure: How many it was not told of.
+        gone: How many of all these the store has no clip of any more. They don't count until the clip is back.
+        judged_at_s: When something was last judged, in seconds since the epoch; None if nothing was.
+    """
+
+    word: str
+    text: str
+    yes: int
+    no: int
+    unsure: int
+    gone: int
+    judged_at_s: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """A clip that can't be indexed until its file changes, with the reason."""
 

@@ -12,6 +12,7 @@ from typing import Any
 from pe_search.errors import QueryError
 from pe_search.filters import check_filters
 from pe_search.queries import Filters, Query, Reference, Request, Term
+from pe_search.search.learned import refuse_words
 from pe_search.store import Store
 from pe_search.words import check_words
 
@@ -82,6 +83,10 @@ def make_request(
         raise QueryError(f"min_probability must be 0 to 1, not {request.min_probability:g}.")
     if request.fdr is not None and not 0 <= request.fdr <= 1:
         raise QueryError(f"fdr must be 0 to 1, not {request.fdr:g}.")
+    if request.fdr is not None:
+        refuse_words(queries, "fdr")
+    if spans:
+        refuse_words(queries, "spans")
     if request.fdr is not None and parts.references:
         raise QueryError("fdr can't be used with like or unlike.")
     check_filters(request.filters)

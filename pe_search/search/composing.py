@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.stamps import is_same, stamp_of
 from pe_search.embedding import TextEmbedder
-from pe_search.queries import Query, Reference
+from pe_search.queries import Query, Reference, is_word
 from pe_search.records import Stamp
 from pe_search.search.aims import Aim, QueryEmbedder, cosine_scale, unit
-from pe_search.search.learned import is_word, learn
+from pe_search.search.learned import learn
 from pe_search.store import Store
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from pe_search.errors import AudioError, QueryError
 from pe_search.learning.fitting import fit
-from pe_search.queries import Reference
+from pe_search.queries import Query, Reference, is_word
 from pe_search.records import Judgement
 from pe_search.search.aims import Aim, QueryEmbedder, cosine_scale, unit
 from pe_search.store import Manifest, Store
@@ -20,21 +19,14 @@ from pe_search.store.judgements import read_judgements, read_words
 # Windows of the store that nobody judged, and how much they count together: as many judgements that say no.
 UNJUDGED = 1_000
 UNJUDGED_WEIGHT = 30.0
-_WORD = re.compile(r"@\w[\w.-]*")
-_LONGEST_WORD = 100
 
 
-def is_word(text: str) -> bool:
-    """Whether a text is the name of a word that is taught, as `@mybird`."""
-    return _WORD.fullmatch(text) is not None and len(text) <= _LONGEST_WORD
-
-
-def check_word(word: str) -> None:
-    """Raise a `QueryError` if a word can't be taught by this name."""
-    if not is_word(word):
-        raise QueryError(
-            f"{word!r} is not a word: it must begin with @, and go on with letters, digits, _, - and dots."
-        )
+def refuse_words(queries: Iterable[Query], what: str) -> None:
+    """Raise a `QueryError` if a query has a word that is taught, which can't be used with something."""
+    for query in queries:
+        for text in (*query.texts, *(term.text for term in (*query.plus, *query.minus))):
+            if is_word(text):
+                raise QueryError(f"{text} is a learned word, which can't be used with {what}.")
 
 
 def learn(word: str, store: Store, embedder: QueryEmbedder) -> Aim:
@@ -42,7 +34,7 @@ def learn(word: str, store: Store, embedder: QueryEmbedder) -> Aim:
 
     Without a judgement it is the text that it starts from. With judgements it is a direction: logistic regression on
     the directions of what was judged, with the checkpoint's own offset, that starts from the text and the average of
-    what was liked (see `learning.fitting`).
+    what was liked (see `learning.fitting`). What was judged of clips that are gone does not count until they are back.
 
     Args:
         word: With its `@`.
@@ -50,8 +42,8 @@ def learn(word: str, store: Store, embedder: QueryEmbedder) -> Aim:
         embedder: Of the store's checkpoint, for the text, and for what was judged that is no window of the store.
 
     Raises:
-        QueryError: If the store has no such word, or it has neither a text nor a judgement.
-        AudioError: If something was judged of which the store has no window, and its file can't be read.
+        QueryError: If the store has no such word, or it has neither a text nor a judgement, or all that was judged is
+            gone.
     """
     words = read_words(store.catalog)
     if word not in words:
@@ -68,8 +60,15 @@ def learn(word: str, store: Store, embedder: QueryEmbedder) -> Aim:
                 f"{word} has no text and no judgement yet. `pe-search learn {word} --yes FILE` gives it one."
             )
         return Aim(embedding, None)
-    directions = unit(np.array([embedding_of(one, store, embedder) for one in judged], np.float64))
-    is_yes = np.array([one.verdict == "yes" for one in judged])
+    heard = [(one, embedding_of(one, store, embedder)) for one in judged]
+    found = [(one, vector) for one, vector in heard if vector is not None]
+    if not found:
+        raise QueryError(
+            f"{word}: the store at {store.directory} holds none of the clips that were judged any more; index them "
+            "again."
+        )
+    directions = unit(np.array([vector for _, vector in found], np.float64))
+    is_yes = np.array([one.verdict == "yes" for one, _ in found])
     sample, _ = store.sample(UNJUDGED)
     vectors = sample.astype(np.float64)
     guess = guess_from(embedding, directions[is_yes], store.manifest, float(np.linalg.norm(vectors, axis=1).mean()))
@@ -99,15 +98,17 @@ def guess_from(
     return np.mean(guesses, axis=0) if guesses else np.zeros(manifest.dimension)
 
 
-def embedding_of(judged: Judgement, store: Store, embedder: QueryEmbedder) -> NDArray[np.float32]:
-    """The embedding of what was judged, of shape (dimension,).
+def embedding_of(judged: Judgement, store: Store, embedder: QueryEmbedder) -> NDArray[np.float32] | None:
+    """The embedding of what was judged, of shape (dimension,); None if the store has no clip with these bytes any more.
 
     A window of the store is not embedded again, and another stretch only once: the store remembers it as it does texts.
     If no file with these bytes can be read, the window counts that has most of the stretch.
     """
     content = store.catalog.content_of(judged.digest)
+    if content is None:
+        return None
     place = judged.start_s, judged.end_s
-    if content is not None and place in content.times:
+    if place in content.times:
         return np.asarray(content.embeddings[content.times.index(place)])
     key = f"sound {judged.digest.hex()} {judged.start_s!r} {judged.end_s!r}"
     remembered = store.remembered_texts.recall([key])
@@ -117,10 +118,6 @@ def embedding_of(judged: Judgement, store: Store, embedder: QueryEmbedder) -> ND
     if found is not None:
         store.remembered_texts.remember({key: found})
         return found
-    if content is None:
-        raise AudioError(
-            Path(judged.digest.hex()[:12]), f"was judged for {judged.word}, and no file has these bytes now"
-        )
     overlaps = [min(end_s, place[1]) - max(start_s, place[0]) for start_s, end_s in content.times]
     return np.asarray(content.embeddings[int(np.argmax(overlaps))])
 

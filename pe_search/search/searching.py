@@ -15,6 +15,7 @@ from pe_search.queries import Answer, EmbeddingEffort, Hit, Match, Request, Sear
 from pe_search.search.aims import Aim
 from pe_search.search.composing import compose
 from pe_search.search.fusing import fuse, most_of_each
+from pe_search.search.learned import refuse_words
 from pe_search.search.significance import Background
 from pe_search.store import Store
 from pe_search.store.words import Named, score_windows
@@ -109,8 +110,10 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
 
     Raises:
         AudioError: If a reference can't be read, or ends before its place does.
-        QueryError: If the words can't be asked.
+        QueryError: If the words can't be asked, or a text names a word that was not taught.
     """
+    if request.fdr is not None:
+        refuse_words(request.queries, "fdr")
     words = read_words(request.words) if request.words else None
     excluded = () if words is None else words.excluded
     queries = [query for query in request.queries if query.has_sound or words is None]

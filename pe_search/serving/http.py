@@ -39,7 +39,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pe_search import __version__
-from pe_search.errors import PeSearchError
+from pe_search.errors import PeSearchError, QueryError
 from pe_search.fields import HIT_FIELDS, all_of, named
 from pe_search.queries import Query, Request
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError, StoppedError, TooMuchError
@@ -257,6 +257,8 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             raise HTTPException(503, "The server is stopping.") from None
         except TooMuchError as error:
             raise HTTPException(413, str(error)) from error
+        except QueryError as error:
+            raise HTTPException(422, str(error)) from error
         except PeSearchError as error:
             raise HTTPException(500, str(error)) from error
         # ASCII only, so that a name that is not UTF-8 survives, as in JSON Lines.

@@ -22,6 +22,7 @@ from pe_search.queries import Hit, Query, Span, SpanRules, Trace
 from pe_search.records import PLAIN_HEARING, Clip, Hearing, Problem, Window
 from pe_search.reports import Progress
 from pe_search.search.composing import compose_texts
+from pe_search.search.learned import refuse_words
 from pe_search.spans.crossfade import join_windows
 from pe_search.spans.rules import find_spans, joined_across, measured, smoothed, then, without
 
@@ -76,6 +77,10 @@ class Question:
     without: Sequence[str] = ()
     then: Sequence[str] = ()
     within_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Raise a `QueryError` if a text is a word that is taught."""
+        refuse_words([Query(texts=(*self.queries, *self.without, *self.then))], "spans")
 
 
 class Locator:
@@ -305,7 +310,11 @@ def locator_of_queries(
     """What listens to the windows of hits of some queries.
 
     It listens for the texts of a query, and not for its audio: frames and windows have no embeddings in common.
+
+    Raises:
+        QueryError: If a text is a word that is taught.
     """
+    refuse_words(queries, "spans")
     of_texts = {query.name: replace(query, like=(), unlike=()) for query in queries}
 
     def embed_names(names: Sequence[str]) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ def write_words(catalog: Catalog, words: Mapping[str, str | None]) -> None:
         return
     kept = [(word, text) for word, text in words.items() if text is not None]
     forgotten = [(word,) for word, text in words.items() if text is None]
-    with catalog.writing() as db:
+    with catalog.writing(is_of_clips=False) as db:
         for table in ("words", "judgements"):
             db.executemany(f"DELETE FROM {table} WHERE word = ?", forgotten)
         db.executemany(f"REPLACE INTO words ({WORD}) VALUES (?, ?, ?)", ((*row, checksum(*row)) for row in kept))
@@ -58,7 +58,7 @@ def write_judgements(catalog: Catalog, judgements: Iterable[Judgement], *, forgo
     if not (rows or keys):
         return
     marks = ", ".join("?" * 8)
-    with catalog.writing() as db:
+    with catalog.writing(is_of_clips=False) as db:
         condition = "word = ? AND digest = ? AND start_s = ? AND end_s = ?"
         db.executemany(f"DELETE FROM judgements WHERE {condition}", keys)
         db.executemany(

@@ -17,12 +17,11 @@ from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, gather_bat
 from pe_search.errors import AudioError, QueryError
 from pe_search.model import Model
 from pe_search.probability import probabilities
-from pe_search.queries import Hit, Query
+from pe_search.queries import Hit, Query, is_word
 from pe_search.records import Clip, Problem
 from pe_search.reports import Progress
 from pe_search.search.aims import Aim, scores_of
 from pe_search.search.composing import compose
-from pe_search.search.learned import is_word
 from pe_search.search.searching import RememberingEmbedder
 from pe_search.store import Manifest, Store
 
