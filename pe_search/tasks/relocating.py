@@ -70,8 +70,10 @@ def relocate(store: Store, old: Path, new: Path, *, is_to_do: bool = True) -> Re
         return replace(relocation, problems=(Problem(new, "No such file or directory"),))
     checked, problems = _compare({clip.path: found.held[path][1] for path, clip in moves.clips.items()})
     relocation = replace(relocation, checked=checked, problems=problems)
-    if is_to_do and not problems and (moves.clips or moves.left_out or relocation.roots):
-        carry_out(store, moves)
+    if is_to_do and not problems:
+        if moves.clips or moves.left_out or relocation.roots:
+            carry_out(store, moves)
+        # Even if nothing is left to do: one that was killed may have got no further than the commit.
         store.catalog.drop_unused_contents()
         store.finder.refresh()
     return relocation

@@ -9,6 +9,9 @@ from random import Random
 
 import pytest
 
+from pe_search.audio.stamps import stamp_of
+from pe_search.records import Clip
+from pe_search.store import Store
 from tests.faults.conftest import (
     NOTHING,
     SOUNDS,
@@ -161,3 +164,54 @@ def test_a_merge_that_is_killed_keeps_both_stores_and_can_be_done_again(
         assert contents(store, tmp_path) == both
         assert contents(instruments.store, tmp_path) == instruments.whole
         assert file_kinds(store) == file_kinds(drums.store)
+
+
+def test_a_relocation_that_is_killed_is_done_or_not_and_can_be_done_again(
+    warm_with_bad_disk, few_clips, other_kills, tmp_path
+):
+    old, new = SOUNDS / "instruments", Path(shutil.copytree(SOUNDS / "instruments", tmp_path / "new"))
+
+    def command(store: Path) -> tuple[object, ...]:
+        return "relocate", old, new, "--store", store
+
+    def at_new_place(path: Path) -> Path:
+        return new / path.relative_to(old) if path.is_relative_to(old) else path
+
+    whole = few_clips.whole
+    clips = {at_new_place(path): clip for path, clip in whole.clips.items()}
+    moved = Contents(
+        {path: Clip(path, *stamp_of(path.stat())) if path.is_relative_to(new) else clips[path] for path in clips},
+        {(at_new_place(path), *times): embedding for (path, *times), embedding in whole.windows.items()},
+    )
+    for store, held in killed_copies(warm_with_bad_disk, few_clips.store, other_kills, tmp_path, command):
+        assert held in (whole, moved)
+        again = warm_with_bad_disk.run(*command(store))
+        assert again.status == (0 if held == whole else 1), again.err
+        assert contents(store, tmp_path) == moved
+        assert file_kinds(store) == file_kinds(few_clips.store)
+
+
+def test_a_tag_that_is_killed_is_there_or_not_and_can_be_given_again(
+    warm_with_bad_disk, few_clips, other_kills, tmp_path
+):
+    def command(store: Path) -> tuple[object, ...]:
+        return "tag", "add", "favourite", SOUNDS / "instruments", "--store", store
+
+    def tagged(store: Path) -> set[Path]:
+        copy = Path(shutil.copytree(store, tmp_path / "tagged"))
+        try:
+            with Store.open(copy) as opened:
+                return {clip.path for clip in opened.clips() if clip.tags}
+        finally:
+            shutil.rmtree(copy)
+
+    instruments = {path for path in few_clips.whole.clips if path.is_relative_to(SOUNDS / "instruments")}
+    for store, held in killed_copies(warm_with_bad_disk, few_clips.store, other_kills, tmp_path, command):
+        assert held == few_clips.whole
+        assert tagged(store) in (set(), instruments)
+        again = warm_with_bad_disk.run(*command(store))
+        assert again.status == 0, again.err
+        assert tagged(store) == instruments
+        found = warm_with_bad_disk.run("query", "rain", "-k", "all", "--tag", "favourite", "--store", store)
+        assert {Path(line.decode()) for line in found.out.splitlines()} == instruments
+        assert file_kinds(store) == file_kinds(few_clips.store)
