@@ -10,6 +10,7 @@ from typing import Any
 
 from pe_search.clock import read_seconds
 from pe_search.queries import Filters, Range
+from pe_search.tags import tags_of
 
 FIELD_OF = {
     "length": "length_s",
@@ -91,6 +92,14 @@ def _read_texts(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
     if not all(text.strip() for text in texts):
         raise FilterTextError(name, "must not be empty")
     return texts
+
+
+def _read_tags(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Tags as `pe-search tag` keeps them; several may be in one text, with commas between."""
+    try:
+        return tags_of(part for text in _read_texts(name, given) for part in text.split(","))
+    except ValueError as error:
+        raise FilterTextError(name, str(error)) from error
 
 
 def _read_range(name: str, text: Any) -> Range:
@@ -247,7 +256,8 @@ def _shown_hour(hour: float) -> str:
 
 _READERS: dict[str, Callable[[str, Any], Any]] = {
     **dict.fromkeys(FIELD_OF, _read_range),
-    **dict.fromkeys(REPEATABLE, _read_texts),
+    "name": _read_texts,
+    "tag": _read_tags,
     "recorded": _read_period,
     "hour": _read_hours,
 }

@@ -136,6 +136,18 @@ def test_tags_are_listed(library, store, run_cli, run_cli_on_terminal):
     ]
 
 
+@pytest.mark.parametrize("typed", ["Café", "Cafe\u0301", " Café ", "Café,to check", "to check , Café"])
+def test_a_filter_takes_a_tag_as_it_is_kept(library, store, run_cli, typed):
+    bark = library.sounds / "dogs" / "bark.wav"
+    run_cli("tag", "add", "Cafe\u0301,to check", bark, "--store", store)
+    run_cli("tag", "add", "other", library.sounds, "--store", store)
+    outcome = run_cli("query", "rain", "--tag", typed, "--store", store)
+    assert outcome == Outcome(0, f"{bark}\n".encode(), "")
+    assert run_cli("query", "rain", "--tag", f"{typed},nothing", "--store", store).status == 1
+    outcome = run_cli("query", "rain", "--tag", f"{typed},", "--store", store)
+    assert (outcome.status, outcome.err) == (2, "pe-search: --tag: a tag must not be empty.\n")
+
+
 def test_nothing_to_list(library, store, run_cli, run_cli_on_terminal):
     assert run_cli("tag", "list", "--store", store) == Outcome(1, b"", "")
     shown = run_cli_on_terminal("tag", "list", "--store", store, status=1)
