@@ -155,3 +155,10 @@ class Libraries(Library):
     def hit_counts(self, request: Request) -> list[int]:
         """As `Library.hit_counts`."""
         return [len(answer.hits) for answer in self.answers(replace(request, k=None))]
+
+    def word_counts(self, request: Request) -> dict[str, int]:
+        """As `Library.word_counts`, of all stores together."""
+        counts = Counter[str]()
+        for one in self.stores:
+            counts.update(one.word_counts(request))
+        return dict(counts)

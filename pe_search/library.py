@@ -253,6 +253,12 @@ class Library(Holder, Listener):
         count = self.status().contents if held is None else len({clip.digest for clip in held})
         return [count] * len(request.queries)
 
+    def word_counts(self, request: Request) -> dict[str, int]:
+        """How many hits each of the words that a request wants has by itself, as it was typed."""
+        from pe_search.search.searching import count_words
+
+        return count_words(self.open(), request)
+
     def duplicates(
         self,
         threshold: float = SAME_FROM_COSINE,

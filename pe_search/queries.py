@@ -249,6 +249,7 @@ class Answer:
         outstanding: How many of them stand out, as `Request.fdr` says; all if it is None. The hits are those that have
             enough probability.
         embedding: What was embedded for all queries of the request together.
+        heard: How many hits by sound count in the fusion with words; None if nothing is fused.
         named: How many clips the words gave, of those with the same bytes one; at most `k`, or `FUSED_FROM_EACH` beside
             a sound. None without words.
     """
@@ -259,6 +260,7 @@ class Answer:
     matches: int
     outstanding: int
     embedding: EmbeddingEffort
+    heard: int | None = None
     named: int | None = None
 
 

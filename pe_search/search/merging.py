@@ -46,8 +46,14 @@ def merge_answers(found: Sequence[Iterator[Answer]], request: Request, clips: Cl
                 texts_embedded=sum(answer.embedding.texts_embedded for answer in answers),
                 windows_embedded=sum(answer.embedding.windows_embedded for answer in answers),
             ),
-            named=sum(answer.named or 0 for answer in answers) if request.words else None,
+            heard=_sum_if_any(answer.heard for answer in answers),
+            named=_sum_if_any(answer.named for answer in answers),
         )
+
+
+def _sum_if_any(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def merge_hits(found: Iterable[Sequence[Hit]], request: Request, clips: Clips) -> tuple[Hit, ...]:

@@ -118,7 +118,9 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
     excluded = () if words is None else words.excluded
     queries = [query for query in request.queries if query.has_sound or words is None]
     aims = dict(zip(queries, compose(queries, store, embedder), strict=True)) if queries else {}
-    background = None if request.fdr is None else Background(store, embedder, request.under, request.filters)
+    background = None
+    if request.fdr is not None:
+        background = Background(store, embedder, request.under, request.filters, excluded)
     most = request.k if words is None else most_of_each(request.k)
     for query in request.queries:
         if query not in aims:
@@ -141,13 +143,22 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
             scores = [match.score for match in found.best]
             outstanding = found.best[: background.standing_out(scores, query, aim, request.fdr)]
         hits = _hits(query.name, outstanding, store, request.min_probability)
+        heard: int | None = None
         named: list[Named] | None = None
         if words is not None:
+            heard = len(hits)
             with store.catalog.snapshot():
                 named = _named(store, words, request, most)
                 hits = fuse(hits, named, partial(_scored, store, query.name, aim, request), request)
+        counts = len(found.best), len(outstanding)
         by_words = None if named is None else len(named)
-        yield Answer(query.name, hits, found.effort, len(found.best), len(outstanding), embedder.effort, by_words)
+        yield Answer(query.name, hits, found.effort, *counts, embedder.effort, heard, by_words)
+
+
+def count_words(store: Store, request: Request) -> dict[str, int]:
+    """How many hits each of the words that a request wants has by itself, as it was typed."""
+    words = read_words(request.words)
+    return {word.typed: len(_named(store, Words((word,), words.excluded), request, None)) for word in words.wanted}
 
 
 def _by_words(store: Store, words: Words, request: Request) -> Answer:
@@ -158,7 +169,7 @@ def _by_words(store: Store, words: Words, request: Request) -> Answer:
         Hit(request.words, rank, one.path, one.start_s, one.end_s, None, None, copies=one.copies, words_rank=rank)
         for rank, one in enumerate(named, start=1)
     )
-    return Answer(request.words, hits, SearchEffort(True, 0, 0), 0, 0, EmbeddingEffort(), len(named))
+    return Answer(request.words, hits, SearchEffort(True, 0, 0), 0, 0, EmbeddingEffort(), None, len(named))
 
 
 def _named(store: Store, words: Words, request: Request, most: int | None) -> list[Named]:

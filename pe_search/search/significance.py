@@ -14,6 +14,7 @@ from pe_search.queries import Filters, Query
 from pe_search.search.aims import Aim
 from pe_search.search.composing import weights
 from pe_search.store import Store
+from pe_search.words import Word
 
 # Windows that unrelated texts are held against: of more, this many are drawn, always the same ones.
 MOST_WINDOWS = 50_000
@@ -48,13 +49,19 @@ class Background:
         embedder: Of the store's checkpoint.
         under: A clip, or a folder that the clips must be below; absolute.
         filters: Which of the clips and windows are meant.
+        excluded: Words that the clips don't have.
     """
 
     def __init__(
-        self, store: Store, embedder: TextEmbedder, under: Path | None, filters: Filters | None = None
+        self,
+        store: Store,
+        embedder: TextEmbedder,
+        under: Path | None,
+        filters: Filters | None = None,
+        excluded: Sequence[Word] = (),
     ) -> None:
         self._texts = embedder.embed_texts(unrelated_texts())
-        self._sample, self._windows = store.sample(MOST_WINDOWS, under=under, filters=filters)
+        self._sample, self._windows = store.sample(MOST_WINDOWS, under=under, filters=filters, excluded=excluded)
 
     def standing_out(self, scores: Sequence[float], query: Query, aim: Aim, fdr: float) -> int:
         """How many of the best hits stand out.

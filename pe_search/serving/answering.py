@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pe_search.errors import PeSearchError
 from pe_search.library import Library
-from pe_search.queries import Hit, Request
+from pe_search.queries import FUSED_FROM_EACH, Hit, Request
 from pe_search.records import Problem
 from pe_search.serving.lines import Reply
 
@@ -268,8 +268,12 @@ class Answering:
 def _refuse_too_much(library: Library, request: Request) -> None:
     queries = len(request.queries)
     # To count the windows of a large store takes a moment, and few requests come near a bound.
-    if request.k is None or queries * request.k > MOST_HITS:
-        hits = library.window_count() if request.k is None else min(request.k, library.window_count())
+    k = request.k
+    if k is not None and request.words and request.is_part:
+        # It has all of both rankings that counts.
+        k = 2 * max(k, FUSED_FROM_EACH)
+    if k is None or queries * k > MOST_HITS:
+        hits = library.window_count() if k is None else min(k, library.window_count())
         if queries * hits > MOST_HITS:
             asked = "all" if request.k is None else f"{request.k:,}"
             raise TooMuchError(

@@ -41,6 +41,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pe_search import __version__
 from pe_search.errors import PeSearchError, QueryError
 from pe_search.fields import HIT_FIELDS, all_of, named
+from pe_search.listener import check_words
 from pe_search.queries import Query, Request
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError, StoppedError, TooMuchError
 from pe_search.serving.described import CONTENT_SECURITY_POLICY, page_of
@@ -64,8 +65,10 @@ class _HitModel(BaseModel):
     path: str
     start_s: float
     end_s: float
-    score: float
-    probability: float
+    score: float | None = Field(description="None for words alone; so is the probability")
+    probability: float | None
+    sound_rank: int | None = Field(None, description="Its place by sound alone; only there with words")
+    words_rank: int | None = Field(None, description="Its place by words alone; likewise")
 
 
 class _Hits(BaseModel):
@@ -80,6 +83,7 @@ class _Refusal(BaseModel):
 # What a value must be, by parameter.
 _WANTED = {
     "text": f"must be given 1 to {_MOST_TEXTS} times, each with 1 to {_LONGEST_TEXT} characters that are not all blank",
+    "words": f"must be at most {_LONGEST_TEXT} characters",
     "k": f"must be a whole number from 1 to {MOST_HITS}, or all",
     "under": f"must be an absolute path of at most {_LONGEST_PATH} characters",
     "all_windows": "must be true or false",
@@ -115,15 +119,21 @@ async def _refuse_unknown(connection: HttpRequest) -> None:
             raise HTTPException(400, f"There is no parameter {name!r}.{meant} There are: {', '.join(known)}.")
 
 
-async def _refuse_invalid(_: HttpRequest, error: Exception) -> Response:
+async def _refuse_invalid(connection: HttpRequest, error: Exception) -> Response:
     """Say in words what is wrong with the parameters; FastAPI would list the entries of pydantic."""
     assert isinstance(error, RequestValidationError)
-    missing = [entry["loc"][1] for entry in error.errors() if entry["type"] == "missing"]
+    missing = _missing(connection)
     # A value that may be of two kinds has an entry for each.
-    wrong = dict.fromkeys(entry["loc"][1] for entry in error.errors() if entry["type"] != "missing")
-    parts = [f"{name} is missing, as in /hits?{name}=rain." for name in missing]
+    wrong = dict.fromkeys(entry["loc"][1] for entry in error.errors())
+    parts = [missing] if missing else []
     parts += [f"{name} {_WANTED[name]}." for name in wrong]
     return JSONResponse({"detail": " ".join(parts)}, 422)
+
+
+def _missing(connection: HttpRequest) -> str | None:
+    """What is missing of a request, in words."""
+    given = connection.query_params
+    return None if "text" in given or "words" in given else "text or words is missing, as in /hits?text=rain."
 
 
 _WHO: dict[int | str, dict[str, Any]] = {
@@ -177,7 +187,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
     @app.get(
         "/hits",
         dependencies=[Depends(_refuse_unknown)],
-        summary="The clips that sound most like a text",
+        summary="The clips that sound most like a text, or have words",
         response_model=_Hits,
         responses=_WHO
         | {
@@ -195,9 +205,17 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
     async def hits(
         connection: HttpRequest,
         text: Annotated[
-            list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT, pattern=r"\S")]],
+            list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT, pattern=r"\S")]] | None,
             Parameter(min_length=1, max_length=_MOST_TEXTS, description="What to look for; each is a query of its own"),
-        ],
+        ] = None,
+        words: Annotated[
+            str | None,
+            Parameter(
+                max_length=_LONGEST_TEXT,
+                description='What names, folders, tags and descriptions have: kick 808, kick*, "kick drum", -loop. '
+                "With a text, both rankings are fused; without, no model is needed",
+            ),
+        ] = None,
         k: Annotated[
             Annotated[int, Field(ge=1, le=MOST_HITS)] | Literal["all"],
             Parameter(description=f"The k best hits of each query, or all; at most {MOST_HITS} in all"),
@@ -225,13 +243,24 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             Parameter(pattern=f"^{_NAME}(,{_NAME})*$", max_length=1_000, description="Only these: path,at,tags"),
         ] = None,
     ) -> Response:
+        if missing := _missing(connection):
+            raise HTTPException(422, missing)
         typed = {"length": length, "rate": rate, "channels": channels, "name": name, "tag": tag}
         try:
             filters = read_filters(typed | {"recorded": recorded, "hour": hour, "loudness": loudness, "bpm": bpm})
         except FilterTextError as error:
             raise HTTPException(422, f"{error.name}: {error}.") from None
+        if words is not None:
+            try:
+                check_words(words, "words", beside_sound=bool(text))
+            except QueryError as error:
+                raise HTTPException(422, str(error)) from None
+        if not text:
+            for name_of_sound, value in {"min_probability": min_probability, "all_windows": all_windows}.items():
+                if value and words is not None:
+                    raise HTTPException(422, f"{name_of_sound} needs a text beside words.")
         request = Request(
-            queries=tuple(Query((one,), (), (), ()) for one in text),
+            queries=tuple(Query((one,), (), (), ()) for one in text or ()) or (Query(),),
             k=None if k == "all" else k,
             under=None if under is None else Path(under),
             all_windows=all_windows,
@@ -239,8 +268,9 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             fdr=None,
             exact=exact,
             filters=filters,
+            words=words or "",
         )
-        if k != "all" and len(text) * k > MOST_HITS:
+        if text and k != "all" and len(text) * k > MOST_HITS:
             raise HTTPException(
                 413, f"{len(text)} texts for {k} hits each are more than {MOST_HITS} hits; ask for fewer at once."
             )

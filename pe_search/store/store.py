@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pe_search.queries import Filters
     from pe_search.reports import FilterEffect, Status
     from pe_search.store.lock import WriterLock
+    from pe_search.words import Word
 
 _SEED = 20_240_229
 
@@ -219,7 +220,12 @@ class Store:
         return sum(file.stat().st_size for file in self.directory.iterdir() if file.is_file())
 
     def sample(
-        self, windows: int, *, under: Path | None = None, filters: Filters | None = None
+        self,
+        windows: int,
+        *,
+        under: Path | None = None,
+        filters: Filters | None = None,
+        excluded: Sequence[Word] = (),
     ) -> tuple[NDArray[np.float16], int]:
         """The embeddings of some windows, always the same ones of the same store, and how many there are.
 
@@ -227,12 +233,13 @@ class Store:
             windows: How many at most; all of them if there are no more.
             under: A clip, or a folder that the clips must be below; absolute.
             filters: Which of the clips and windows are meant.
+            excluded: Words that the clips don't have.
 
         Returns:
             Shape (at most windows, dimension), and the number of all.
         """
         with self.catalog.snapshot():
-            subset = self.finder.subset(under, filters)
+            subset = self.finder.subset(under, filters, excluded)
             ids = self.catalog.window_ids() if subset is None else subset.ids
             if len(ids) > windows:
                 drawn = np.sort(np.random.default_rng(_SEED).choice(ids, windows, replace=False))

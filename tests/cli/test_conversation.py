@@ -121,7 +121,20 @@ def test_a_conversation_from_beginning_to_end(talk, shown_by, run_cli, library):
 def test_every_command_has_a_line_of_help_that_fits_a_terminal():
     lines = HELP.splitlines()
     named = [line.split()[0] for line in lines if line.startswith(":")]
-    assert named == [":more", ":play", ":spans", ":like", ":copy", ":reveal", ":under", ":filter", ":k", ":help", ":q"]
+    assert named == [
+        ":more",
+        ":play",
+        ":spans",
+        ":like",
+        ":copy",
+        ":reveal",
+        ":words",
+        ":under",
+        ":filter",
+        ":k",
+        ":help",
+        ":q",
+    ]
     assert all(len(line) <= 100 for line in lines)
 
 

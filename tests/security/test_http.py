@@ -84,6 +84,17 @@ def test_over_the_socket_what_is_too_much_is_left_to_whoever_asks(answering, sto
         answering.submit(request_for("1 0 0", "0 1 0", "0 0 1", k=10**30), lambda _answer: None).result(DEADLINE_S)
 
 
+def test_a_part_of_a_fusion_counts_as_both_rankings(answering, monkeypatch):  # noqa: F811
+    part = request_for("1 0 0", k=1, words="wav", is_part=True)
+    monkeypatch.setattr(answering_module, "MOST_HITS", 8)  # as many windows there are
+    assert answering.submit(part, lambda _answer: None).result(DEADLINE_S) is None
+    monkeypatch.setattr(answering_module, "MOST_HITS", 7)
+    with pytest.raises(TooMuchError, match="1 queries for "):
+        answering.submit(part, lambda _answer: None).result(DEADLINE_S)
+    whole = request_for("1 0 0", k=1, words="wav")
+    assert answering.submit(whole, lambda _answer: None).result(DEADLINE_S) is None
+
+
 # For how long
 
 

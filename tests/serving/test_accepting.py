@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pe_search.queries import Request
+from pe_search.queries import Query, Request
 from pe_search.records import Problem
 from pe_search.serving import accepting as accepting_module
 from pe_search.serving import asking as asking_module
@@ -62,7 +63,9 @@ def said_to(path: Path, *pieces: bytes) -> bytes:
 
 def test_the_hits_are_those_of_the_store(listening, store):
     rare = request_for("1 1 1", k=3, all_windows=True, min_probability=0.2, exact=True)
-    for request in (REQUEST, rare, request_for("1 0 0", k=10**30)):
+    with_words = request_for("1 1 1", "0 1 0", words="wav -rain", k=2)
+    alone = replace(request_for(words="bark"), queries=(Query(),))
+    for request in (REQUEST, rare, request_for("1 0 0", k=10**30), with_words, alone):
         assert asked(listening, request) == hits_of(store, request)
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from pe_search.errors import StoreError
+from pe_search.queries import Query
 from pe_search.serving import answering as answering_module
 from pe_search.serving.answering import _MOST_REQUESTS, Answering, BusyError
 from pe_search.store import Store
@@ -24,6 +25,9 @@ REQUESTS = [
     request_for("1 1 1", all_windows=True),
     request_for("1 1 1", all_windows=True, min_probability=0.5),
     request_for("0 1 0", exact=True),
+    request_for("1 0 0", "0 1 0", words="bark -line", k=2),
+    dataclasses.replace(request_for(words="wav"), queries=(Query(),)),
+    request_for("1 0 0", words="wav", is_part=True),
 ]
 
 

@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
@@ -22,8 +23,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 
 from pe_search import __version__
-from pe_search.cli.output.hits import HIT_FIELDS
+from pe_search.cli.output.hits import HIT_FIELDS, RANK_FIELDS
 from pe_search.errors import PeSearchError
+from pe_search.queries import Query
 from pe_search.serving import http as http_module
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError
 from pe_search.serving.described import page_of
@@ -63,6 +65,9 @@ def client(answering: Answering) -> TestClient:
             request_for("1 1 1", all_windows=True, min_probability=0.5, exact=True),
         ),
         ("text=1+1+1&under=/nowhere", request_for("1 1 1", under=Path("/nowhere"))),
+        ("words=wav+-rain&k=2", replace(request_for(words="wav -rain", k=2), queries=(Query(),))),
+        ("text=1+1+1&text=0+1+0&words=bark", request_for("1 1 1", "0 1 0", words="bark")),
+        ("text=1+1+1&words=-bark&all_windows=true", request_for("1 1 1", words="-bark", all_windows=True)),
     ],
 )
 def test_the_hits_are_those_of_json_lines(client, store, asked, request_):
@@ -105,7 +110,14 @@ MIN_PROBABILITY = "min_probability must be a number from 0 to 1, such as 0.5."
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ("", "text is missing, as in /hits?text=rain."),
+        ("", "text or words is missing, as in /hits?text=rain."),
+        ("words=", "words must have a word of letters or digits: ''."),
+        ("words=%00a", "words must have no control characters: '\\x00a'."),
+        ("words=%22a", "words has a quote that is not closed: '\"a'."),
+        ("words=" + "a" * 1001, "words must be at most 1000 characters."),
+        ("words=-rain", "words must have a word to look for beside those to exclude: '-rain'."),
+        ("words=rain&min_probability=0.5", "min_probability needs a text beside words."),
+        ("words=rain&all_windows=true", "all_windows needs a text beside words."),
         ("text=", TEXT),
         ("text=+", TEXT),
         ("text=1+0+0&text=", TEXT),
@@ -120,7 +132,7 @@ MIN_PROBABILITY = "min_probability must be a number from 0 to 1, such as 0.5."
         ("text=1+0+0&min_probability=nan", MIN_PROBABILITY),
         ("text=1+0+0&exact=perhaps", "exact must be true or false."),
         ("text=1+0+0&all_windows=perhaps", "all_windows must be true or false."),
-        ("k=x&exact=2", f"text is missing, as in /hits?text=rain. {K} exact must be true or false."),
+        ("k=x&exact=2", f"text or words is missing, as in /hits?text=rain. {K} exact must be true or false."),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(client, asked, says):
@@ -157,7 +169,7 @@ def test_when_there_is_too_much_to_do_it_says_so(client, answering, monkeypatch)
 )
 def test_a_parameter_that_there_is_not_is_refused(client, name, meant):
     response = client.get(f"/hits?text=1+0+0&{name}=3")
-    known = "text, k, under, all_windows, min_probability, exact"
+    known = "text, words, k, under, all_windows, min_probability, exact"
     known += ", length, rate, channels, name, tag, recorded, hour, loudness, bpm, fields"
     said = f"There is no parameter '{name}'.{meant} There are: {known}."
     assert (response.status_code, response.json()) == (400, {"detail": said})
@@ -171,7 +183,7 @@ def test_the_root_says_what_there_is(client, store):
         "version": __version__,
         "store": str(store),
         "endpoints": {
-            "/hits": "The clips that sound most like a text",
+            "/hits": "The clips that sound most like a text, or have words",
             "/docs": "All of this as a page",
             "/openapi.json": "All of this for programs",
         },
@@ -185,10 +197,10 @@ def test_the_page_names_every_parameter_and_needs_no_other_site(client):
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["content-security-policy"].startswith("default-src 'none';")
     page = response.text
-    for parameter in ("text", "k", "under", "all_windows", "min_probability", "exact"):
+    for parameter in ("text", "words", "k", "under", "all_windows", "min_probability", "exact"):
         assert f"<tr><td><code>{parameter}</code><td>" in page
     assert "<td>integer 1 to 10000 or all, default 10<td>" in page
-    assert "<td>string, repeatable, required<td>" in page
+    assert "<td>string, repeatable, default null<td>" in page
     assert re.findall(r"(?:src|href)=\"([^\"]*)", page) == ["/openapi.json"]
     assert not re.search(r"<script|<link|<img|@import|url\(|https?:", page)
 
@@ -206,7 +218,7 @@ def test_what_is_described_is_escaped():
 def test_it_describes_itself_without_fetching_anything(client):
     description = client.get("/openapi.json").json()
     assert set(description["paths"]) == {"/", "/hits"}
-    assert list(description["components"]["schemas"]["_HitModel"]["properties"]) == list(HIT_FIELDS)
+    assert list(description["components"]["schemas"]["_HitModel"]["properties"]) == [*HIT_FIELDS, *RANK_FIELDS]
     assert client.get("/redoc").status_code == 404
 
 
@@ -416,6 +428,9 @@ def test_it_keeps_to_its_description(answering, monkeypatch, mode):
         # Nor what the text of a filter must be.
         elif response.status_code == 422 and response.json()["detail"].split(":")[0] in FIELD_OF:
             assert response.json()["detail"].split(":")[0] in case.query
+        # Nor what words must be, and that there must be a text without them.
+        elif response.status_code == 422 and "words" in response.json()["detail"]:
+            assert "words" in case.query or "text" not in case.query
         else:
             case.validate_response(response)
         statuses.add(response.status_code)

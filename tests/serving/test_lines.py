@@ -31,10 +31,26 @@ REQUESTS = st.builds(
     min_probability=NUMBERS,
     fdr=st.none() | NUMBERS,
     exact=st.booleans(),
+    words=TEXTS,
+    is_part=st.booleans(),
+)
+RANKS = st.none() | st.integers()
+HITS = st.builds(
+    Hit,
+    TEXTS,
+    st.integers(),
+    PATHS,
+    NUMBERS,
+    NUMBERS,
+    st.none() | NUMBERS,
+    st.none() | NUMBERS,
+    copies=st.lists(PATHS, max_size=2).map(tuple),
+    sound_rank=RANKS,
+    words_rank=RANKS,
 )
 ANSWERS = st.builds(
     Reply,
-    hits=st.lists(st.builds(Hit, TEXTS, st.integers(), PATHS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)).map(tuple),
+    hits=st.lists(HITS).map(tuple),
     problems=st.lists(st.builds(Problem, PATHS, TEXTS)).map(tuple),
 )
 REQUEST = Request(

@@ -180,6 +180,8 @@ def test_names_count_most_then_tags_then_folders_then_what_files_say(store):
         ("كلب", "كلب ينبح.wav"),
         ("कुत्ता", "कुत्ता.wav"),
         ("เสียง", "เสียงหมา.wav"),
+        ("หมา", "เสียงหมา.wav"),
+        ("짖는", "개짖는소리.wav"),
         ("O'Brien", "O'Brien's dog.wav"),
     ],
 )

@@ -21,6 +21,7 @@ from pe_search.cli.output.picks import Picks
 from pe_search.cli.output.reveal import reveal
 from pe_search.directories import absolute, state_directory
 from pe_search.errors import PeSearchError
+from pe_search.listener import check_words
 from pe_search.queries import Hit, Query, Reference, Request, SpanRules
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ TEXT         find what sounds like it; in quotes also a word such as "help"
 :like N      find what sounds like hit N
 :copy N DIR  copy the file of hit N to DIR; without DIR, to the last one
 :reveal N    show the file of hit N in the file manager
+:words W     find clips by words in names, tags and so on, and rank each TEXT
+             by sound and by these words; without W, by sound alone again
 :under PATH  search only clips in PATH; without PATH, all
 :filter ...  search only clips that pass, as --length 0-2; alone, all
 :k N         show N hits for each query, or all
@@ -78,6 +81,7 @@ class Conversation:
             ":like": self._ask_like,
             ":copy": self._copy,
             ":reveal": self._reveal,
+            ":words": self._ask_words,
             ":under": self._search_under,
             ":filter": self._filter,
             ":k": self._set_count,
@@ -123,7 +127,10 @@ class Conversation:
     def _ask(self, query: Query) -> None:
         # --fdr can't judge what a sound is like.
         fdr = None if query.references else self._request.fdr
-        self._asked, self._hits = replace(self._request, queries=(query,), fdr=fdr), ()
+        self._ask_for(replace(self._request, queries=(query,), fdr=fdr))
+
+    def _ask_for(self, request: Request) -> None:
+        self._asked, self._hits = request, ()
         self._show(self._asked, self._keep, 0)
         if not self._hits:
             say_nothing_found(self._library, self._asked)
@@ -176,7 +183,21 @@ class Conversation:
 
     def _ask_like(self, rest: str) -> None:
         hit = self._hit(":like", rest)
-        self._ask(replace(self._template, like=(Reference(hit.path, (hit.start_s, hit.end_s)),)))
+        # A hit by words alone is a whole clip.
+        place = None if hit.score is None else (hit.start_s, hit.end_s)
+        self._ask(replace(self._template, like=(Reference(hit.path, place),)))
+
+    def _ask_words(self, rest: str) -> None:
+        if not rest:
+            self._request = replace(self._request, words="")
+            say("Each TEXT is ranked by sound alone.")
+            return
+        check_words(rest, ":words", beside_sound=True)
+        self._request = replace(self._request, words=rest)
+        alone = replace(self._request, queries=(Query(),), min_probability=0.0, fdr=None, all_windows=False)
+        if self._library.word_counts(alone):
+            self._ask_for(alone)
+        say("Each TEXT is ranked by sound and by these words; :words alone ends that.")
 
     def _search_under(self, rest: str) -> None:
         under = absolute(_unquoted(rest)) if rest else None
@@ -210,7 +231,8 @@ class Conversation:
         assert self._asked is not None
         query = self._asked.queries[0]
         if not query.texts:
-            raise PeSearchError("Spans need a text, and the last query was audio. Search for a text first.")
+            was = "audio" if query.has_sound else "words"
+            raise PeSearchError(f"Spans need a text, and the last query was {was}. Search for a text first.")
         picks = Picks(self._library, None, None, is_to_play=False)
         rules = self._rules_at(self._library.hearing.speed)
         write_hits_with_spans(self._library, [[hit]], [query], rules, HitFormat.TABLE, picks)

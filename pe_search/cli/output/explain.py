@@ -25,7 +25,8 @@ def explain(library: Library, request: Request, answers: Sequence[Answer]) -> No
         answers: Of each query.
     """
     status = library.status()
-    say(f"checkpoint: {status.model}, revision {status.revision}")
+    has_sound = any(query.has_sound for query in request.queries)
+    say(f"checkpoint: {status.model}, revision {status.revision}" if has_sound else "checkpoint: none for words alone")
     embedding = answers[-1].embedding
     from_where = [f"{embedding.texts_remembered:,} remembered"] if embedding.texts_remembered else []
     if embedding.texts_embedded:
@@ -38,11 +39,14 @@ def explain(library: Library, request: Request, answers: Sequence[Answer]) -> No
     elif any(query.references for query in request.queries):
         say("audio: its embeddings are in the store")
     for answer in answers:
-        say(f"{answer.query}: {_searched(answer.effort)}; {_shown(answer, request)}")
-    if request.under is not None or request.filters:
+        searched = f"{_searched(answer.effort)}; " if has_sound else ""
+        say(f"{answer.query}: {searched}{_shown(answer, request, has_sound=has_sound)}")
+    excludes = any(word.startswith("-") for word in request.words.split())
+    if has_sound and (request.under is not None or request.filters or excludes):
         outside = library.window_count() - answers[-1].effort.windows
         why = [f"of clips outside --under {request.under}"] if request.under is not None else []
         why += [f"not passing {options_of(request.filters)}"] if request.filters else []
+        why += ["with a word that --words excludes"] if excludes else []
         say(f"not searched: {counted(outside, 'window')} {' or '.join(why)}")
     if request.filters:
         effect = library.filter_effect(request.under, request.filters)
@@ -60,10 +64,17 @@ def _searched(effort: SearchEffort) -> str:
     return f"{searched}, exactly" if effort.is_exact else f"{searched}, the most likely (--exact searches all)"
 
 
-def _shown(answer: Answer, request: Request) -> str:
-    steps = [f"the best {counted(answer.matches, 'window' if request.all_windows else 'clip')}"]
+def _shown(answer: Answer, request: Request, *, has_sound: bool) -> str:
+    steps = []
+    if has_sound:
+        steps.append(f"the best {counted(answer.matches, 'window' if request.all_windows else 'clip')}")
     if request.fdr is not None:
         steps.append(f"{answer.outstanding:,} of them stand out (--fdr {request.fdr:g})")
     if request.min_probability:
-        steps.append(f"{len(answer.hits):,} probable enough (--min-probability {request.min_probability:g})")
-    return ", ".join([*steps, f"{len(answer.hits):,} shown"])
+        likely = len(answer.hits) if answer.heard is None else answer.heard
+        steps.append(f"{likely:,} probable enough (--min-probability {request.min_probability:g})")
+    if answer.named is not None:
+        steps.append(f"{counted(answer.named, 'clip')} by --words {request.words}")
+    # Of one of several stores, the answer has more.
+    shown = len(answer.hits) if request.k is None else min(len(answer.hits), request.k)
+    return ", ".join([*steps, f"{shown:,} shown"])

@@ -94,6 +94,10 @@ def say_nothing_found(library: Library, request: Request) -> None:
             say(f"pe-search: {why_none_passes(effect, request.filters)}.")
             return
         searched = f"{counted(effect.passing, 'clip')} passing {options_of(request.filters)}"
+    if request.words:
+        say(f"pe-search: --words {request.words}: nothing found in {searched}{_each_word(library, request)}.")
+    if not any(query.has_sound for query in request.queries):
+        return
     anything = replace(request, k=1, min_probability=0.0, fdr=None)
     for query, answer in zip(request.queries, library.answers(anything), strict=True):
         for best in answer.hits:
@@ -101,6 +105,14 @@ def say_nothing_found(library: Library, request: Request) -> None:
                 f"pe-search: {query.name}: nothing found in {searched}{_filters(request)}; the best has "
                 f"probability {best.probability:.2f}: {shown_path(best.path)}"
             )
+
+
+def _each_word(library: Library, request: Request) -> str:
+    """What would be found by each of several words, or how more is found by one."""
+    counts = library.word_counts(request)
+    if len(counts) > 1:
+        return "".join(f"; {word} alone: {count:,}" for word, count in counts.items())
+    return "".join(f"; {word}* finds longer words too" for word in counts if not word.endswith(("*", '"')))
 
 
 def why_none_passes(effect: FilterEffect, filters: Filters) -> str:
