@@ -15,6 +15,7 @@ from pe_search.errors import (
     QueryError,
     StoreBusyError,
     StoreError,
+    TableError,
 )
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ __all__ = [
     "Status",
     "StoreBusyError",
     "StoreError",
+    "TableError",
     "Tagging",
     "Term",
     "Trace",

@@ -75,6 +75,27 @@ class StoreBusyError(StoreError):
     """A store that another process is writing to."""
 
 
+class TableError(PeSearchError):
+    """A table of labels that can't be used.
+
+    Args:
+        path: The table.
+        line: The line that is wrong, from 1; None if it is not about one.
+        reason: What is wrong, and what to do.
+    """
+
+    def __init__(self, path: Path, line: int | None, reason: str) -> None:
+        # The arguments as they are, so that another process can make the error again.
+        super().__init__(path, line, reason)
+        self.path = path
+        self.line = line
+        self.reason = reason
+
+    def __str__(self) -> str:
+        place = str(self.path) if self.line is None else f"{self.path}, line {self.line:,}"
+        return f"{place}: {self.reason}."
+
+
 def first_line(error: BaseException) -> str:
     """The first line of the message of another library's error, or its type if it has no message."""
     lines = str(error).strip().splitlines()

@@ -249,6 +249,10 @@ class Model:
         """What embeds frames."""
         return self.loaded.frame_embedder(self.frame_checkpoint)
 
+    def frame_s(self) -> float:
+        """Length of a frame in a clip, in seconds."""
+        return self.frame_embedder().samples_per_frame / SAMPLE_RATE_HZ * self.hearing.speed
+
 
 def canonical_name(name: str) -> str:
     """The one name that a store remembers a checkpoint by, as `pe_audio.checkpoint.canonical_name` has it."""

@@ -25,6 +25,7 @@ FLOORS: list[set[str]] = [
     {"holder"},
     {"listener"},
     {"tasks"},
+    {"evaluation"},
     {"spans"},
     {"search"},
     {"learning"},
@@ -34,8 +35,8 @@ FLOORS: list[set[str]] = [
     {"parquet"},
     {"fields"},
     {"words"},
-    {"filters", "naming", "recorded", "reports", "typed_filters"},
-    {"clock", "directories", "drafts", "errors", "probability", "queries", "records", "tags", "zones"},
+    {"annotations", "filters", "naming", "recorded", "reports", "typed_filters"},
+    {"clock", "directories", "drafts", "errors", "evaluations", "probability", "queries", "records", "tags", "zones"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
 
@@ -189,6 +190,12 @@ def test_only_the_heat_map_imports_matplotlib_and_only_once_it_is_needed():
     tree = ast.parse((PACKAGE / "cli/output/heat_map.py").read_text(encoding="utf-8"))
     names = imported_by(ast.Module(_at_the_top(tree), []), Path("x.py"))
     assert "matplotlib" not in {name.split(".")[0] for name in names}
+
+
+def test_only_evaluation_imports_what_judges_and_times_need_more_of_it():
+    found = importers_of("sklearn", "sed_scores_eval", "pandas")
+    assert found == {"evaluation/extra.py", "evaluation/frames.py", "evaluation/measures.py"}
+    assert importers_of("pandas") == {"evaluation/frames.py"}
 
 
 def test_only_the_command_line_imports_typer_and_rich():

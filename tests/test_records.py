@@ -118,7 +118,16 @@ def test_rules_for_a_file_that_is_slowed_down_have_shorter_times():
 def test_the_errors_are_one_tree():
     assert {error.__name__: error.__bases__ for error in ERRORS if error is not errors.PeSearchError} == {
         **dict.fromkeys(
-            ("AudioError", "CheckpointError", "PatternError", "QueryError", "StoreError"), (errors.PeSearchError,)
+            (
+                "AudioError",
+                "CheckpointError",
+                "MissingExtraError",
+                "PatternError",
+                "QueryError",
+                "StoreError",
+                "TableError",
+            ),
+            (errors.PeSearchError,),
         ),
         "StoreBusyError": (errors.StoreError,),
     }
