@@ -35,7 +35,7 @@ from pe_search.cli.input.span_options import (
     ThresholdOption,
     span_rules,
 )
-from pe_search.cli.input.terms import read_queries, read_reference, read_term, refuse_for_words_alone
+from pe_search.cli.input.terms import read_queries, read_reference, read_term, refuse_for_words_alone, refuse_learned
 from pe_search.cli.output.answers import AnswerPrinter
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import is_on_terminal
@@ -275,6 +275,9 @@ def query(
         raise typer.BadParameter("can't be used with several stores.", param_hint="--fdr")
     if spans and not converses and not all(query.texts or query.plus for query in queries):
         raise typer.BadParameter("needs a TEXT or --plus.", param_hint="--spans")
+    for option, is_given in {"--spans": spans, "--fdr": fdr is not None}.items():
+        if is_given:
+            refuse_learned(queries, option)
     if not (converses or queries[0].has_sound):
         refuse_for_words_alone(
             {"--min-probability": min_probability, "--fdr": fdr is not None, "--all-windows": all_windows}

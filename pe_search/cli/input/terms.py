@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import typer
@@ -14,7 +14,7 @@ from pe_search.cli.input.times import read_place
 from pe_search.directories import expanded
 from pe_search.errors import QueryError
 from pe_search.listener import Listener, check_words
-from pe_search.queries import Query, Reference, Term
+from pe_search.queries import Query, Reference, Term, is_word
 
 # Beyond these, one part of a query would be all or nothing of it.
 _LEAST_WEIGHT, _LARGEST_WEIGHT = 0.001, 1_000.0
@@ -70,6 +70,18 @@ def read_reference(argument: str, option: str = "--like") -> Reference:
     if path.is_dir():
         raise typer.BadParameter(f"{name} is a folder; {option} takes an audio file.")
     return Reference(Path(os.path.abspath(path)), place)
+
+
+def refuse_learned(queries: Iterable[Query], option: str) -> None:
+    """Refuse words that the user taught where only texts are understood.
+
+    Raises:
+        typer.BadParameter: If a query has one; it names the `option`.
+    """
+    for query in queries:
+        for text in (*query.texts, *(term.text for term in (*query.plus, *query.minus))):
+            if is_word(text):
+                raise typer.BadParameter(f"can't be used with {text}, which is a learned word.", param_hint=option)
 
 
 def read_queries(

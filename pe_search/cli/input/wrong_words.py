@@ -26,6 +26,8 @@ _COMMANDS = {
     "search": "query",
     "settings": "config",
     "stores": "config",
+    "teach": "learn",
+    "train": "learn",
     "tags": "tag",
     "update": "index",
     "version": "--version",
