@@ -88,7 +88,7 @@ def test_words_on_a_terminal(run_cli_on_terminal, run_cli, store):
         "pe-search: nothing was judged in this store; `pe-search learn @WORD --yes FILE` teaches it one."
     )
     run_cli("learn", "@a", "--yes", "dogs/bark.wav", "--no", "weather/storm.wav")
-    shown = run_cli_on_terminal("words").splitlines()
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", run_cli_on_terminal("words")).splitlines()
     assert shown[0].split() == ["word", "yes", "no", "unsure", "gone", "last", "judged", "text"]
     assert re.fullmatch(r"@a +1 +4 +0 +0  20\d\d-\d\d-\d\d \d\d:\d\d", shown[1])
     assert shown[2].split() == ["@storm", "0", "0", "0", "0", "-", "rain"]
@@ -288,7 +288,9 @@ def test_tables_of_raven_as_crowsetta_reads_them(run_cli, library, store, tmp_pa
         for row in boxes.rename(columns={"Begin Path": "begin_path"}).itertuples()
     }
     judged = judged_in(store)
-    found = {(word, name, round(start_s, 6), round(end_s, 6), verdict) for word, name, start_s, end_s, verdict in judged}
+    found = {
+        (word, name, round(start_s, 6), round(end_s, 6), verdict) for word, name, start_s, end_s, verdict in judged
+    }
     assert found == expected
 
 
