@@ -6,7 +6,7 @@ block changes it, and to add is as quick as to read: about 20 GB a second, where
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,25 +52,22 @@ class Checks:
         self._sums = sums
         self._is_checked = np.zeros(len(sums), np.bool_)
 
-    def check(self, stretches: Iterable[tuple[int, int]], most_bytes: int | None = None) -> None:
+    def check(self, stretches: Sequence[tuple[int, int]] | NDArray[np.int64], most_bytes: int | None = None) -> None:
         """Compare the blocks of some stretches with their sums, unless that was done before.
 
         Args:
-            stretches: First byte and the one past the last of each.
+            stretches: First byte and the one past the last of each; of shape (stretches, 2).
             most_bytes: How much to go through; of more, blocks drawn by lot are.
 
         Raises:
             ValueError: If one is not as it was written.
         """
-        blocks = np.unique(
-            np.concatenate(
-                [
-                    np.empty(0, np.int64),
-                    *(np.arange(first // BLOCK_BYTES, -(-last // BLOCK_BYTES)) for first, last in stretches),
-                ]
-            )
-        )
-        blocks = blocks[~self._is_checked[blocks]]
+        first, last = np.asarray(stretches, np.int64).reshape(-1, 2).T
+        # One more begins at each first block, and one less after each last one.
+        begun = np.zeros(len(self._sums) + 1, np.int64)
+        np.add.at(begun, first // BLOCK_BYTES, 1)
+        np.add.at(begun, -(-last // BLOCK_BYTES), -1)
+        blocks = np.flatnonzero((np.cumsum(begun[:-1]) > 0) & ~self._is_checked)
         if most_bytes is not None and len(blocks) > most_bytes // BLOCK_BYTES:
             blocks = np.sort(np.random.default_rng().choice(blocks, most_bytes // BLOCK_BYTES, replace=False))
         for block in blocks.tolist():

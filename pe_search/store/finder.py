@@ -16,8 +16,9 @@ from pe_search.errors import StoreError
 from pe_search.records import Problem
 from pe_search.store.catalog import Catalog
 from pe_search.store.files import INDEX_FILE
-from pe_search.store.index import LISTS_FROM, Found, Index, make_index, open_index
+from pe_search.store.index import Found, Index, Rows, open_index
 from pe_search.store.kernels import best_rows
+from pe_search.store.making import LISTS_FROM, make_index
 
 if TYPE_CHECKING:
     from pe_search.queries import Filters, Match, Matches
@@ -75,6 +76,8 @@ class Finder:
         self._opened_state: tuple[int, int, int] | None = None
         self._is_disk_full = False
         self._lookup: Lookup | None = None
+        # Of the last query: who asks for some windows mostly asks for the same again.
+        self._among: tuple[Index, NDArray[np.int64], Rows] | None = None
 
     @property
     def lookup(self) -> Lookup:
@@ -197,12 +200,14 @@ class Finder:
                 raise _IndexDamagedError("it covers more windows than there ever were")
             subset = self.subset(*wherein)
             among = None if subset is None else subset.ids
+            rows = None if index is None or among is None else self._rows_among(index, among)
             tail_scores, tail_ids = self._tail(query, like, up_to, among)
-            most = (0 if index is None else len(index)) + len(tail_ids)
+            covered = 0 if index is None else len(index) if rows is None else len(rows.rows)
+            most = covered + len(tail_ids)
             # One more than there are shows that these are all.
             wanted = min(max(_WIDENING * k, _AT_LEAST), most + 1)
             while True:
-                found = _search(index, query, like, wanted, among, exact)
+                found = _search(index, query, like, wanted, rows, exact)
                 scores = np.concatenate([found.scores, tail_scores])
                 ids = np.concatenate([found.ids, tail_ids])
                 best = np.lexsort((ids, -scores))[:wanted]
@@ -210,7 +215,7 @@ class Finder:
                 effort = SearchEffort(
                     is_exact=found.is_exact,
                     windows_searched=found.searched + len(tail_ids),
-                    windows=most if among is None else found.searched + len(tail_ids),
+                    windows=most,
                 )
                 # Looking up a place takes longer than finding what is there, and the first are mostly enough.
                 for placed in (best[: _PLACES_AT_FIRST * k], best):
@@ -226,6 +231,18 @@ class Finder:
                         return Matches(tuple(one.match for one in matches[:k]), effort)
                 wanted *= _WIDENING
 
+    def _rows_among(self, index: Index, ids: NDArray[np.int64]) -> Rows:
+        """Where the index has some windows."""
+        if self._among is None or self._among[0] is not index or self._among[1] is not ids:
+            try:
+                rows = index.rows_among(ids)
+            except ValueError as error:
+                raise _IndexDamagedError(str(error)) from error
+            if len(rows.rows) != np.searchsorted(ids, index.up_to, side="right"):
+                raise _IndexDamagedError("it lacks windows")
+            self._among = index, ids, rows
+        return self._among[2]
+
     def _tail(
         self,
         query: NDArray[np.float32],
@@ -238,7 +255,8 @@ class Finder:
         ids: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
         for block_ids, block in self._catalog.embeddings(after=up_to):
             if among is not None:
-                is_among = np.isin(block_ids, among)
+                places = np.minimum(np.searchsorted(among, block_ids), len(among) - 1)
+                is_among = among[places] == block_ids if len(among) else np.zeros(len(block_ids), np.bool_)
                 block_ids, block = block_ids[is_among], block[is_among]
             block_scores, rows = best_rows(block, query, len(block), like=like)
             scores.append(block_scores)
@@ -336,16 +354,13 @@ def _search(
     query: NDArray[np.float32],
     like: NDArray[np.float32] | None,
     k: int,
-    among: NDArray[np.int64] | None,
+    among: Rows | None,
     exact: bool,
 ) -> Found:
     if index is None:
         return Found(np.empty(0, np.float32), np.empty(0, np.int64), 0, is_exact=True)
     try:
-        found = index.search(query, k, like=like, among=among, exact=exact)
-        if among is not None and found.searched != np.searchsorted(among, index.up_to, side="right"):
-            raise ValueError("it lacks windows")
-        return found
+        return index.search(query, k, like=like, among=among, exact=exact)
     except ValueError as error:
         raise _IndexDamagedError(str(error)) from error
 
@@ -359,7 +374,7 @@ def _state_of(path: Path) -> tuple[int, int, int] | None:
 
 
 def _best_of_each(matches: Iterable[_Placed]) -> list[_Placed]:
-    """The best match of each content: clips of the same bytes are one, though other windows of each may pass filters."""
+    """The best match of each content. Of clips of the same bytes, other windows of each may pass filters."""
     best: dict[int, _Placed] = {}
     for one in matches:
         best.setdefault(one.content_id, one)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+P = TypeVar("P")
+
 # Enough rows for a thread that starting it is worth while.
 _ROWS_AT_ONCE = 8_192
 _ROWS_IN_CACHE = 256
+# Rows are copied to lie together, as many as are still in the cache when they are read, where fewer than one in so many
+# is wanted. To skip the others takes longer then.
+_ROWS_COPIED = 1_024
+_MANY_IN = 32
 _ROUNDS = 10
 _SEED = 20_240_229
 
@@ -42,46 +48,119 @@ def best_rows(
     Returns:
         Scores and rows, both of shape (at most k,).
     """
-    faiss = _faiss()
-    dimension = vectors.shape[1]
+    if k < 1:
+        return _best([], k)
     # FAISS shares a search out by queries, and there is only one; so it's the rows that are shared out here.
-    threads = faiss.omp_get_max_threads()
+    threads = _faiss().omp_get_max_threads()
     parts = [(0, len(vectors))] if stretches is None else stretches
     total = sum(stop - start for start, stop in parts)
     rows_at_once = max(_ROWS_AT_ONCE, total // (4 * threads))
     pieces = [
         (first, min(first + rows_at_once, stop)) for start, stop in parts for first in range(start, stop, rows_at_once)
     ]
-    query = np.ascontiguousarray(query, np.float32)
-    quantizer = faiss.ScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16)
+    found = _each(pieces, lambda piece: _best_of(vectors, query, k, piece, like), total)
+    return _best(found, k)
 
-    def best_of(piece: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        start, stop = piece
-        if like is not None:
-            return _best_with_directions(vectors, query, like, k, start, stop)
-        heap = min(k, stop - start)
-        scores = np.full(heap, -np.inf, np.float32)
-        rows = np.full(heap, -1, np.int64)
-        codes = vectors[start:stop].view(np.uint8).reshape(-1)
-        scanner = quantizer.select_InvertedListScanner(faiss.METRIC_INNER_PRODUCT, None, True, None)
-        scanner.set_query(faiss.swig_ptr(query))
-        scanner.set_list(0, 0.0)
-        scanner.scan_codes(
-            stop - start, faiss.swig_ptr(codes), None, faiss.swig_ptr(scores), faiss.swig_ptr(rows), heap
-        )
-        found = rows >= 0
-        return scores[found], rows[found] + start
 
-    if not (pieces and k > 0):
-        return np.empty(0, np.float32), np.empty(0, np.int64)
+def best_among(
+    vectors: NDArray[np.float16],
+    query: NDArray[np.float32],
+    k: int,
+    rows: NDArray[np.int64],
+    *,
+    like: NDArray[np.float32] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `best_rows`, of some rows, ascending.
+
+    Where many lie close together they are read where they lie; the others are copied.
+    """
+    bounds = np.searchsorted(rows, np.arange(0, len(vectors) + _ROWS_AT_ONCE, _ROWS_AT_ONCE))
+    counts = np.diff(bounds)
+    are_many = counts * _MANY_IN > _ROWS_AT_ONCE if like is None else np.zeros(len(counts), np.bool_)
+    found = _each(
+        np.flatnonzero(are_many).tolist(),
+        lambda which: _best_of_wanted(vectors, query, k, rows[bounds[which] : bounds[which + 1]]),
+        int(counts[are_many].sum()),
+    )
+    scattered = rows[np.repeat(~are_many, counts)]
+    blocks = [scattered[first : first + _ROWS_COPIED] for first in range(0, len(scattered), _ROWS_COPIED)]
+
+    def best_of(block: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        scores, best = _best_of(np.take(vectors, block, axis=0), query, k, (0, len(block)), like)
+        return scores, block[best]
+
+    return _best([*found, *_each(blocks, best_of, len(scattered))], k)
+
+
+def _each(
+    pieces: Sequence[P], best_of: Callable[[P], tuple[NDArray[np.float32], NDArray[np.int64]]], total: int
+) -> list[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """What there is in each piece, of so many rows in all, shared out among threads if that is worth while."""
+    threads = _faiss().omp_get_max_threads()
     if threads == 1 or len(pieces) == 1 or total <= _ROWS_AT_ONCE:
-        found = list(map(best_of, pieces))
-    else:
-        found = list(_pool(threads).map(best_of, pieces))
-    scores = np.concatenate([scores for scores, _ in found])
-    rows = np.concatenate([rows for _, rows in found])
+        return list(map(best_of, pieces))
+    return list(_pool(threads).map(best_of, pieces))
+
+
+def _best(
+    found: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]], k: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The best of what was found in pieces; equal ones in order of rows."""
+    scores = np.concatenate([np.empty(0, np.float32), *(scores for scores, _ in found)])
+    rows = np.concatenate([np.empty(0, np.int64), *(rows for _, rows in found)])
     best = np.lexsort((rows, -scores))[:k]
     return scores[best], rows[best]
+
+
+def _best_of(
+    vectors: NDArray[np.float16],
+    query: NDArray[np.float32],
+    k: int,
+    piece: tuple[int, int],
+    like: NDArray[np.float32] | None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The best rows of a stretch, in no order."""
+    start, stop = piece
+    if like is not None:
+        return _best_with_directions(vectors, query, like, k, start, stop)
+    return _scan(vectors, query, k, start, stop)
+
+
+def _best_of_wanted(
+    vectors: NDArray[np.float16], query: NDArray[np.float32], k: int, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The best of some rows that lie close to each other, in no order."""
+    start, stop = int(rows[0]), int(rows[-1]) + 1
+    if len(rows) == stop - start:
+        return _scan(vectors, query, k, start, stop)
+    is_wanted = np.zeros(stop - start, np.bool_)
+    is_wanted[rows - start] = True
+    return _scan(vectors, query, k, start, stop, np.packbits(is_wanted, bitorder="little"))
+
+
+def _scan(
+    vectors: NDArray[np.float16],
+    query: NDArray[np.float32],
+    k: int,
+    start: int,
+    stop: int,
+    wanted: NDArray[np.uint8] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """As `_best_of`, without `like`; of the stretch, those rows that are wanted, a bit for each."""
+    faiss = _faiss()
+    query = np.ascontiguousarray(query, np.float32)
+    heap = min(k, stop - start)
+    scores = np.full(heap, -np.inf, np.float32)
+    rows = np.full(heap, -1, np.int64)
+    codes = vectors[start:stop].view(np.uint8).reshape(-1)
+    selector = None if wanted is None else faiss.IDSelectorBitmap(wanted)
+    # With "pairs" it asks the selector for the places of rows in the stretch, and tells these.
+    scanner = _quantizer(vectors.shape[1]).select_InvertedListScanner(faiss.METRIC_INNER_PRODUCT, None, True, selector)
+    scanner.set_query(faiss.swig_ptr(query))
+    scanner.set_list(0, 0.0)
+    scanner.scan_codes(stop - start, faiss.swig_ptr(codes), None, faiss.swig_ptr(scores), faiss.swig_ptr(rows), heap)
+    found = rows >= 0
+    return scores[found], rows[found] + start
 
 
 def _best_with_directions(
@@ -112,6 +191,13 @@ def _best_with_directions(
 def _pool(threads: int) -> ThreadPoolExecutor:
     # Kept, because to start threads takes as long as to search a store of ten thousand windows.
     return ThreadPoolExecutor(threads, "searching")
+
+
+@cache
+def _quantizer(dimension: int) -> Any:
+    # Kept, because where an index has many short lists it is needed for each.
+    faiss = _faiss()
+    return faiss.ScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16)
 
 
 def cluster(vectors: NDArray[np.float32], clusters: int) -> NDArray[np.float16]:

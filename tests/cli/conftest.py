@@ -239,7 +239,7 @@ def one_list(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let any store be cut into lists when its index is made, and a query go through one of them."""
     monkeypatch.setattr(finder, "LISTS_FROM", 2)
     monkeypatch.setattr(finder, "_AT_LEAST", 1)
-    monkeypatch.setattr(finder, "open_index", lambda *of: replace(open_index(*of), probes=1))
+    monkeypatch.setattr(finder, "open_index", lambda *of: replace(open_index(*of), probes=(1, 1, 1)))
 
 
 @pytest.fixture

@@ -155,7 +155,7 @@ def test_a_like_search_of_lists_goes_through_them_all(store, monkeypatch):
     store.finder.rebuild()
     path = store.directory / "index.vectors"
     opened = finder_module.open_index(path, store.catalog.identity, 3)
-    few = dataclasses.replace(opened, probes=1)
+    few = dataclasses.replace(opened, probes=(1, 1, 1))
     assert len(few.centroids) > 4
     assert few.search(np.ones(3, np.float32), 1).searched < len(few)
     found = few.search(np.zeros(3, np.float32), 1, like=np.ones(3, np.float32))

@@ -277,6 +277,9 @@ def test_there_are_never_fewer_hits_than_asked_for_because_of_a_filter(tmp_path,
         far = Filters(sample_rate_hz=(48_000, None))
         passing = [path for path, sound in clips.items() if sound.facts.sample_rate_hz == 48_000]
         assert 100 < len(passing) < 300
+        best = store.finder.best_matches(np.array((1, 0), np.float32), 1, filters=far, all_windows=all_windows)
+        assert not best.effort.is_exact
+        assert best.effort.windows_searched < best.effort.windows == len(passing)
         for k in (1, 10, len(passing) - 1, len(passing), 1_000):
             answer = found(store, (1, 0), k, None, far, all_windows=all_windows)
             assert len(answer) == min(k, len(passing))

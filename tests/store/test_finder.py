@@ -18,7 +18,8 @@ from pe_search.records import Holdings, Problem
 from pe_search.store import Store
 from pe_search.store import finder as finder_module
 from pe_search.store.finder import INDEX_FILE
-from pe_search.store.index import make_index, open_index
+from pe_search.store.index import open_index
+from pe_search.store.making import make_index
 from tests.store.test_store import (  # noqa: F401
     ALONG,
     MANIFEST,
@@ -46,6 +47,7 @@ def no_index(*_arguments, **_options):
 def small_steps(monkeypatch):
     """As if a few windows were many."""
     monkeypatch.setattr(finder_module, "LISTS_FROM", 8)
+    monkeypatch.setattr("pe_search.store.index._FEW_ROWS", 0)
     monkeypatch.setattr(finder_module, "_TAIL_WHILE_WRITING", 3)
     monkeypatch.setattr(finder_module, "_TAIL_SHARE_WHILE_WRITING", 0.5)
     monkeypatch.setattr(finder_module, "_TAIL_AT_REST", 2)
@@ -220,7 +222,7 @@ def test_a_query_makes_an_index_where_there_is_none_and_many_windows_but_trains_
         assert covered(store) == []
     with Store.open(tmp_path, read_only=False) as store:
         put(store, numbered(4, 20))
-    monkeypatch.setattr("pe_search.store.index.cluster", no_index)
+    monkeypatch.setattr("pe_search.store.making.cluster", no_index)
     with Store.open(tmp_path) as store:
         assert len(found(store, (1, 0), 50)) == 19
         assert len(covered(store)) == 19
@@ -455,7 +457,9 @@ def test_an_index_that_is_fresh_is_not_made_again(directory, monkeypatch):
 def test_how_a_search_was_done_is_told(tmp_path, monkeypatch):
     with Store.create(tmp_path, MANIFEST) as store:
         put(store, {f"/{clip}.wav": [(clip, 10 - clip)] for clip in range(40)})
-        monkeypatch.setattr(finder_module, "open_index", lambda *of: dataclasses.replace(open_index(*of), probes=1))
+        monkeypatch.setattr(
+            finder_module, "open_index", lambda *of: dataclasses.replace(open_index(*of), probes=(1, 1, 1))
+        )
         store.finder.rebuild()
         put(store, {"/s/new.wav": [(99, 0)]})
         of_all = effort(store, (1, 0), 1, exact=True)

@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from pe_search.store.blocks import Sums
-from pe_search.store.index import Index, make_index, open_index
+from pe_search.store.index import Index, open_index
+from pe_search.store.making import make_index
 
 VECTORS = np.array([[1, 0], [0, 1], [2, 2], [-1, 0], [0.5, 0.5]], np.float16)
 IDS = np.array([3, 5, 7, 10, 2**40], np.int64)
@@ -141,7 +142,7 @@ def test_an_exact_search_goes_through_all_lists(lists):
 
 def test_an_approximate_search_goes_through_few_and_finds_nearly_all_with_their_exact_scores(lists):
     index, _, vectors = lists
-    assert 3 * index.probes < 432
+    assert 3 * index.probes[0] < 432
     shares = []
     for row in range(0, 3_000, 30):
         query = vectors[row].astype(np.float32)
@@ -156,7 +157,7 @@ def test_an_approximate_search_goes_through_few_and_finds_nearly_all_with_their_
 
 
 def test_the_more_are_wanted_the_more_lists_are_gone_through_up_to_all(lists):
-    index = dataclasses.replace(lists[0], probes=4)
+    index = dataclasses.replace(lists[0], probes=(4, 4, 4))
     query = lists[2][0].astype(np.float32)
     searched = [index.search(query, k).searched for k in (1, 10, 20, 3_000)]
     assert searched[0] == searched[1] < searched[2] < searched[3] == 3_000
@@ -171,6 +172,52 @@ def test_among_the_given_windows_the_search_is_exact(lists):
     found = index.search(query, 100, among=some)
     assert (found.searched, found.is_exact) == (len(some), True)
     np.testing.assert_array_equal(found.scores, np.sort(products)[::-1][:100])
+
+
+@pytest.mark.parametrize("step", [2, 5])
+def test_among_many_windows_the_search_goes_through_few_lists_too(lists, monkeypatch, step):
+    index, ids, vectors = lists
+    monkeypatch.setattr("pe_search.store.index._FEW_ROWS", 100)
+    some = ids[::step]
+    rows = index.rows_among(some)
+    np.testing.assert_array_equal(np.sort(index.ids[rows.rows]), some)
+    shares, searched = [], []
+    for row in range(0, 3_000, 30):
+        query = vectors[row].astype(np.float32)
+        products = vectors.astype(np.float32) @ query
+        found = index.search(query, 10, among=rows)
+        assert not found.is_exact
+        assert len(found.ids) == 10
+        assert np.isin(found.ids, some).all()
+        np.testing.assert_array_equal(found.scores, products[(found.ids - 1) // 2])
+        shares.append(np.isin(found.scores, np.sort(products[::step])[-10:]).mean())
+        searched.append(found.searched)
+        exact = index.search(query, 10, among=rows, exact=True)
+        assert (exact.searched, exact.is_exact) == (len(some), True)
+        np.testing.assert_array_equal(exact.scores, np.sort(products[::step])[::-1][:10])
+        with_like = index.search(query, 10, among=rows, like=query)
+        assert (with_like.searched, with_like.is_exact) == (len(some), True)
+    assert np.mean(shares) >= 0.99
+    assert np.mean(searched) < len(some) / 2
+
+
+def test_the_fewer_may_be_hits_the_more_lists_are_gone_through(lists):
+    index = dataclasses.replace(lists[0], probes=(4, 6, 9))
+    assert [index._lists_at(depth) for depth in (10, 100, 1_000, 2_000)] == pytest.approx([4, 6, 9, 18])
+    # What an older pe-search tried out goes for ten alone.
+    assert [dataclasses.replace(index, probes=(4,))._lists_at(depth) for depth in (10, 100)] == pytest.approx([4, 40])
+
+
+def test_lists_without_windows_that_are_meant_are_passed_over(lists, monkeypatch):
+    index, _, vectors = lists
+    monkeypatch.setattr("pe_search.store.index._FEW_ROWS", 0)
+    # All windows of the lists that are farthest from the query.
+    query = vectors[0].astype(np.float32)
+    order = np.argsort(index.centroids.astype(np.float32) @ query)[:200]
+    rows = np.concatenate([np.arange(index.starts[which], index.starts[which + 1]) for which in np.sort(order)])
+    found = index.search(query, 10, among=np.sort(index.ids[rows]))
+    assert not found.is_exact
+    assert len(found.ids) == 10
 
 
 def test_what_has_no_clusters_is_searched_to_the_end(path):

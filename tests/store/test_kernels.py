@@ -16,7 +16,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from pe_search.store import kernels
-from pe_search.store.kernels import best_rows, cluster, nearest
+from pe_search.store.kernels import best_among, best_rows, cluster, nearest
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -52,6 +52,27 @@ def test_only_some_stretches():
     assert pairs([2, 1], 9, [(3, 5), (0, 1)]) == [(2.0, 0), (1.5, 4), (-2.0, 3)]
     assert pairs([2, 1], 1, [(3, 5), (0, 1)]) == [(2.0, 0)]
     assert pairs([2, 1], 9, [(2, 2)]) == pairs([2, 1], 9, []) == []
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("with_like", [True, False])
+def test_only_some_rows_whether_they_lie_together_or_apart(threads, with_like, monkeypatch):
+    monkeypatch.setattr(faiss, "omp_get_max_threads", lambda: threads)
+    monkeypatch.setattr(kernels, "_ROWS_AT_ONCE", 40)
+    monkeypatch.setattr(kernels, "_ROWS_COPIED", 7)
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((300, 8)).astype(np.float16)
+    query = random.standard_normal(8).astype(np.float32)
+    like = query if with_like else None
+    scores, order = best_rows(vectors, query, 300, like=like)
+    for share in (0.0, 0.01, 0.5, 0.95, 1.0):
+        rows = np.flatnonzero(random.random(300) < share)
+        for k in (1, 10, 1_000):
+            found = best_among(vectors, query, k, rows, like=like)
+            among = np.isin(order, rows)
+            # To the last bit: a score depends on its row alone.
+            np.testing.assert_array_equal(found[0], scores[among][:k])
+            np.testing.assert_array_equal(found[1], order[among][:k])
 
 
 def test_no_rows():
