@@ -22,6 +22,7 @@ _ALIASES = {
     "begin time (s)": "start",
     "end time (s)": "end",
     "begin path": "path",
+    "verdict": "label",
 }
 # Raven has no fixed column for what was heard; these are the usual ones, the first that is there counts.
 _RAVEN_LABELS = ("annotation", "label", "species", "common name", "class")

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from pe_search.directories import absolute, expanded
-from pe_search.listener import OnProblem, PathLike, Paths, References, Texts, ignore, list_of, several
-from pe_search.records import Clip, Incomplete, IndexedClip, Judgement, LeftOut, Word
+from pe_search.listener import OnProblem, PathLike, Paths, Texts, ignore, list_of, several
+from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
 from pe_search.tags import tags_of
 
 if TYPE_CHECKING:
-    from pe_search.queries import Filters, Hit, Reference
+    from pe_search.queries import Filters
     from pe_search.reports import Embeddings, FilterEffect, Rebuilding, Relocation, Removal, Root, Status, Tagging
     from pe_search.store import Manifest, RememberedTexts, Store
 
@@ -23,7 +22,7 @@ EXPORT_SUFFIXES = (".npz", ".parquet")
 
 
 class Holder:
-    """A store without a checkpoint. A `Library` is a holder and a listener.
+    """A store without a checkpoint. A `Teacher` is a holder, and a `Library` is a teacher and a listener.
 
     Nothing is opened before it is needed. Every method raises `StoreError` if the store is missing or damaged, or can't
     be written where that is needed.
@@ -187,104 +186,6 @@ class Holder:
 
         return clips_of_tags(self.open().catalog)
 
-    def learn(
-        self,
-        word: str,
-        *,
-        text: str | None = None,
-        yes: References = (),
-        no: References = (),
-        unsure: References = (),
-    ) -> Word:
-        """Teach the store a word, such as `@mybird`, which queries, labels and counts then take as a text.
-
-        What is kept is what was judged, by the bytes of the clips: judgements outlive moves and another checkpoint. A
-        later judgement of the same stretch takes the place of an earlier one.
-
-        Args:
-            word: `@`, and letters, digits, `_`, `-` and dots.
-            text: What it starts from. None leaves that as it is.
-            yes: Clips of the store, or parts of them, that have it. A clip without a part is all its windows.
-            no: Likewise, that don't have it.
-            unsure: Likewise, of which that can't be told. They teach nothing, and are kept.
-
-        Returns:
-            How the word stands.
-
-        Raises:
-            QueryError: If it can't be a word, there is nothing to teach, or the arguments contradict each other.
-            AudioError: If the store does not hold a clip as it is on disk, or a part lies beyond its end.
-        """
-        from pe_search.tasks.teaching import teach
-
-        judged = {"yes": _references(yes), "no": _references(no), "unsure": _references(unsure)}
-        with self._writer() as writer:
-            return teach(writer, word, text, judged)
-
-    def judge(self, word: str, place: Hit | tuple[PathLike, float, float], verdict: str) -> Word:
-        """Judge one hit, or one stretch of a clip, for a word.
-
-        Args:
-            word: As in `learn`. A new one starts without a text.
-            place: A hit; or a path, and from when to when in seconds.
-            verdict: `yes`, `no` or `unsure`.
-
-        Returns:
-            How the word stands.
-
-        Raises:
-            QueryError: As `learn`, or if there is no such verdict.
-            AudioError: As `learn`.
-        """
-        from pe_search.queries import Reference
-        from pe_search.tasks.teaching import teach
-
-        path, *times = place if isinstance(place, tuple) else (place.path, place.start_s, place.end_s)
-        with self._writer() as writer:
-            return teach(writer, word, None, {verdict: [Reference(Path(path), (times[0], times[1]))]})
-
-    def take_judgements(self, judgements: Iterable[Judgement], texts: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Keep judgements that `judgements` returned, here or elsewhere, each in place of one of the same stretch.
-
-        Args:
-            judgements: Of any words.
-            texts: What words start from, by the word; those of other words stay.
-
-        Raises:
-            QueryError: If one is not valid.
-        """
-        from pe_search.tasks.teaching import take_judgements
-
-        with self._writer() as writer:
-            take_judgements(writer, list(judgements), texts)
-
-    def words(self) -> list[Word]:
-        """The words that the store was taught, in order, and how each stands."""
-        from pe_search.tasks.teaching import words
-
-        return words(self.open())
-
-    def judgements(self, word: str | None = None) -> list[Judgement]:
-        """What was judged, for one word or for all, in order of word, digest and time."""
-        from pe_search.store.judgements import read_judgements
-
-        return read_judgements(self.open().catalog, word)
-
-    def paths_of(self, digest: bytes) -> list[Path]:
-        """The clips of the store whose bytes have a digest, in order of path."""
-        return self.open().catalog.paths_of(digest)
-
-    def forget(self, word: str) -> Word:
-        """Forget a word with all that was judged for it, and return how it stood.
-
-        Raises:
-            QueryError: If the store has no such word.
-        """
-        from pe_search.tasks.teaching import forget
-
-        with self._writer() as writer:
-            return forget(writer, word)
-
     def merge(self, other: PathLike) -> int:
         """Copy the clips of another store into this one, and return how many were copied."""
         from pe_search.store import Store
@@ -316,9 +217,3 @@ class Holder:
         from pe_search.store import Store
 
         return Store.open(self.directory, read_only=False, on_problem=self._on_problem)
-
-
-def _references(given: References) -> list[Reference]:
-    from pe_search.queries import Reference
-
-    return [one if isinstance(one, Reference) else Reference(Path(one)) for one in several(given)]

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from pe_search.directories import expanded
 from pe_search.errors import StoreError
-from pe_search.holder import Holder
 from pe_search.listener import (
     Listener,
     ListenerOptions,
@@ -28,6 +27,7 @@ from pe_search.listener import (
 )
 from pe_search.model import Wanted
 from pe_search.queries import SAME_FROM_COSINE
+from pe_search.teacher import Teacher
 from pe_search.zones import NO_ZONE, zone_called
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pe_search.search.searching import TextMemory
 
 
-class Library(Holder, Listener):
+class Library(Teacher, Listener):
     """One store with its checkpoint. Make it with `pe_search.open` or `pe_search.create`, in a `with` statement.
 
     Nothing is opened or loaded before it is needed. Many processes may read a store while one writes to it. Every
@@ -64,7 +64,7 @@ class Library(Holder, Listener):
     def __init__(
         self, directory: PathLike, *, wanted: Wanted | None = None, **options: Unpack[ListenerOptions]
     ) -> None:
-        Holder.__init__(self, directory)
+        Teacher.__init__(self, directory)
         Listener.__init__(self, wanted, directory=self.directory, **options)
 
     def __repr__(self) -> str:

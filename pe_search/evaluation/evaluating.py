@@ -16,10 +16,9 @@ from pe_search.evaluation import measures
 from pe_search.evaluation.ranking import Floats
 from pe_search.evaluations import RECALL_AT, Evaluation, Figure, OfText, Retrieval
 from pe_search.probability import probabilities
-from pe_search.queries import Query, Trace
+from pe_search.queries import Query, Trace, is_word
 from pe_search.search.aims import Aim, QueryEmbedder, unit
 from pe_search.search.composing import compose
-from pe_search.search.learned import is_word
 from pe_search.store import Store
 from pe_search.store.listing import indexed_clips_at
 

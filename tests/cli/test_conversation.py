@@ -128,6 +128,8 @@ def test_every_command_has_a_line_of_help_that_fits_a_terminal():
         ":like",
         ":copy",
         ":reveal",
+        ":word",
+        ":yes",
         ":words",
         ":under",
         ":filter",
@@ -577,3 +579,58 @@ def test_without_a_ctrl_c_nothing_is_put_off(pressed):
         pass
     signal.raise_signal(signal.SIGINT)
     assert pressed == [signal.SIGINT]
+
+
+# Words that are taught
+
+
+def test_hits_are_judged_for_a_word(talk, shown_by, run_cli, library, tmp_path):
+    store = shutil.copytree(library.store, tmp_path / "own.store")
+    options = ("--store", store, "-k", 3, "--under", library.sounds / "weather")
+    talk = talk(*options)
+    shape = "pe-search: :word takes a word, as in `:word @mybird`: @, letters, digits, _, - and dots.\n"
+    assert talk.type(":word") == talk.type(":word mybird") == talk.type(":word @my bird") == shape
+    assert talk.type(":yes 1") == "pe-search: There are no hits. Search for something first.\n"
+    assert talk.type(":word @new") == "@new is new; :yes N and :no N teach it.\n"
+    rain = talk.type("rain")
+    assert talk.type(":word @storm") == (
+        '@storm, from "rain": 0 yes, 0 no, 0 unsure; until something is judged it is its text.\n'
+    )
+    assert talk.type("@storm") == rain.replace("\x1b[1mrain\x1b", "\x1b[1m@storm\x1b")
+    assert talk.type(":yes") == "pe-search: :yes takes the number of a hit, as in `:yes 1`.\n"
+    assert talk.type(":no 4") == "pe-search: There is no hit 4: the last answer has 3 hits.\n"
+    hits = hits_of(run_cli, "rain", *options)
+    assert talk.type(":yes 2") == '@storm, from "rain": 1 yes, 0 no, 0 unsure.\n'
+    assert talk.type(":no 1 3") == '@storm, from "rain": 1 yes, 2 no, 0 unsure.\n'
+    assert talk.type(":unsure 3") == '@storm, from "rain": 1 yes, 1 no, 1 unsure.\n'
+    # What was judged counts at once; the word keeps its text.
+    assert talk.type("@storm") == shown_by("@storm", *options) != rain.replace("rain", "@storm", 1)
+    assert talk.type("church bell") == shown_by("church bell", *options)
+    assert talk.type(":word @storm") == talk.type(":word") == '@storm, from "rain": 1 yes, 1 no, 1 unsure.\n'
+    assert talk.type("@storm") == shown_by("@storm", *options)
+    assert talk.type(":spans 1") == "pe-search: @storm is a learned word, which can't be used with spans.\n"
+    assert talk.type(":word @other") == "@other is new; :yes N and :no N teach it.\n"
+    assert talk.end() == ":quit\n"
+    with Library(store) as opened:
+        judged = {(opened.paths_of(one.digest)[0], one.start_s): one.verdict for one in opened.judgements()}
+        assert [word.word for word in opened.words()] == ["@storm"]
+    assert judged == {
+        (Path(hit["path"]), hit["start_s"]): verdict for hit, verdict in zip(hits, ("no", "yes", "unsure"), strict=True)
+    }
+
+
+def test_a_word_must_be_named_before_hits_are_judged(talk, library, tmp_path):
+    store = shutil.copytree(library.store, tmp_path / "own.store")
+    talk = talk("--store", store)
+    talk.type("rain")
+    assert talk.type(":yes 1") == "pe-search: Say for which word first, as in `:word @mybird`.\n"
+    assert talk.end() == ":quit\n"
+
+
+def test_no_word_is_taught_to_several_stores(talk, library, tmp_path):
+    store = shutil.copytree(library.store, tmp_path / "own.store")
+    talk = talk("--store", store, "--store", library.store)
+    talk.type("rain")
+    said = "pe-search: A word is taught to one store, and several are searched here.\n"
+    assert talk.type(":word @storm") == said
+    assert talk.end() == ":quit\n"

@@ -15,7 +15,8 @@ import crowsetta
 import pytest
 
 import pe_search
-from pe_search.cli.input.annotations import read_annotations, verdicts_of
+from pe_search.annotations import TIMES, Annotation, Annotations
+from pe_search.cli.input.judged import verdicts_of
 from pe_search.queries import Reference
 from pe_search.records import Judgement
 from tests.cli.conftest import Outcome
@@ -215,17 +216,19 @@ def test_a_damaged_table_of_judgements_is_refused(run_cli, store, tmp_path, colu
         writer.writerows([rows[0], rows[0] | {column: value}])
     run_cli("forget", "@storm")
     outcome = run_cli("learn", "--from", file)
-    assert outcome == Outcome(2, b"", f"pe-search: --from: line 3 of {file} is not a judgement.\n")
+    assert outcome == Outcome(2, b"", f"pe-search: {file}, line 3: is not a judgement.\n")
     assert judged_in(store) == set()
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_csv_of_verdicts(run_cli, store, tmp_path, delimiter):
+def test_csv_of_verdicts(run_cli, library, store, delimiter, tmp_path):
+    sounds = library.sounds
     lines = [
         "Verdict,path,start_s,end_s,score",
-        "yes,weather/storm.wav,0.64,0:01.92,1",
-        "NO,dogs/bark.wav,,,2",
-        "unsure,./weather/../weather/rain.wav,0,1,3",
+        f"yes,{sounds}/weather/storm.wav,0.64,1.92,1",
+        f"unsure,{sounds}/weather/../weather/rain.wav,0,1,3",
+        # As seen from the table.
+        f"NO,{os.path.relpath(sounds, tmp_path)}/dogs/bark.wav,0.5,1,1",
     ]
     file = table(tmp_path / "a.csv", *(line.replace(",", delimiter) for line in lines))
     file.write_text("\ufeff" + file.read_text().replace("\n", "\r\n"))
@@ -233,10 +236,16 @@ def test_csv_of_verdicts(run_cli, store, tmp_path, delimiter):
     assert outcome == Outcome(0, b"", "@storm: 1 yes, 2 no, 1 unsure.\n")
     assert judged_in(store) == {
         ("@storm", "storm.wav", 0.64, 1.92, "yes"),
-        ("@storm", "bark.wav", 0.0, 1.28, "no"),
+        ("@storm", "bark.wav", 0.5, 1.0, "no"),
         ("@storm", "rain.wav", 0.0, 1.0, "unsure"),
         ("@storm", "growl.wav", 0.0, 0.5, "no"),
     }
+
+
+def test_verdicts_of_whole_files(run_cli, library, store, tmp_path):
+    rows = f"{library.sounds}/dogs/bark.wav,yes", f"{library.sounds}/weather/storm.wav,no"
+    outcome = run_cli("learn", "@dog", "--from", table(tmp_path / "a.csv", "path,verdict", *rows))
+    assert outcome == Outcome(0, b"", "@dog: 1 yes, 4 no, 0 unsure.\n")
 
 
 LABELLED = (
@@ -249,8 +258,8 @@ LABELLED = (
 )
 
 
-def test_csv_of_labels(run_cli, store, tmp_path):
-    file = table(tmp_path / "a.csv", *LABELLED)
+def test_csv_of_labels(run_cli, library, store, tmp_path):
+    file = table(tmp_path / "a.csv", LABELLED[0], *(f"{library.sounds}/{line}" for line in LABELLED[1:]))
     outcome = run_cli("learn", "@storm", "--from", file)
     assert outcome == Outcome(0, b"", "1 other label that overlaps a yes skipped.\n@storm: 1 yes, 3 no, 0 unsure.\n")
     assert judged_in(store) == {
@@ -294,59 +303,44 @@ def test_tables_of_raven_as_crowsetta_reads_them(run_cli, library, store, tmp_pa
     assert found == expected
 
 
-def test_a_sequence_of_raven_and_one_file(run_cli, store, tmp_path):
+def test_a_sequence_of_raven_and_one_file(run_cli, library, store, tmp_path):
     header = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies"
     rows = "1\tSpectrogram 1\t1\t0.5\t1.0\t0\t8000\tstorm", "2\tSpectrogram 1\t1\t1.5\t2\t0\t1\tx"
     one = table(tmp_path / "one.txt", header, *rows)
-    wanted = f"pe-search: --from: {one} names no file; give it by --audio.\n"
-    assert run_cli("learn", "@storm", "--from", one).err == wanted
+    assert "there is no column path" in run_cli("learn", "@storm", "--from", one).err
     assert run_cli("learn", "@storm", "--from", one, "--audio", "weather/storm.wav").status == 0
     assert judged_in(store) == {("@storm", "storm.wav", 0.5, 1.0, "yes"), ("@storm", "storm.wav", 1.5, 2.0, "no")}
     run_cli("forget", "@storm")
     sequence = table(
         tmp_path / "sequence.txt",
         f"{header}\tBegin Path\tFile Offset (s)",
-        "1\tSpectrogram 1\t1\t100.5\t101.5\t0\t8000\tstorm\tweather/wind.wav\t0.25",
+        f"1\tSpectrogram 1\t1\t100.5\t101.5\t0\t8000\tstorm\t{library.sounds}/weather/wind.wav\t0.25",
     )
     assert run_cli("learn", "@storm", "--from", sequence).status == 0
     assert judged_in(store) == {("@storm", "wind.wav", 0.25, 1.25, "yes")}
-    no_label = table(tmp_path / "no.txt", "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path", "1\t0\t1\tx.wav")
-    assert "has no column of labels: 'Annotation', 'Label'" in run_cli("learn", "@storm", "--from", no_label).err
-    no_end = table(tmp_path / "end.txt", "Selection\tBegin Time (s)\tAnnotation", "1\t0\t1")
-    assert "has no column 'End Time (s)'" in run_cli("learn", "@storm", "--from", no_end).err
 
 
 def test_labels_of_audacity(run_cli, store, tmp_path):
     file = table(tmp_path / "labels.txt", "0.5\t1.25\tyes", "\\\t200\t4000", "1.5\t2.5\tno")
-    wanted = f"pe-search: --from: {file} has labels of one file; give it by --audio.\n"
-    assert run_cli("learn", "@storm", "--from", file) == Outcome(2, b"", wanted)
+    assert "there is no column path" in run_cli("learn", "@storm", "--from", file).err
     assert run_cli("learn", "@storm", "--from", file, "--audio", "weather/storm.wav").status == 0
     assert judged_in(store) == {("@storm", "storm.wav", 0.5, 1.25, "yes"), ("@storm", "storm.wav", 1.5, 2.5, "no")}
-    plain = table(tmp_path / "plain.txt", "0.5\t1.25\tyes", "1.5\t2.5\tno")
-    labels = crowsetta.formats.seq.AudSeq.from_file(plain)
-    found = read_annotations(str(plain), "weather/storm.wav").annotations
-    assert [one.reference.place for one in found] == list(zip(labels.start_times, labels.end_times, strict=True))
-    assert [one.label for one in found] == list(labels.labels)
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ([], "is empty."),
-        (["path,verdict"], "has no row."),
-        (["name,verdict", "x,yes"], "is neither CSV with the columns path and verdict or label, nor a table of Raven"),
-        (["path,start,end", "x,0,1"], "is neither CSV"),
-        (["path,start,end,label", "dogs/bark.wav,0,1,"], "line 2 of {file} has no label."),
-        (["path,start,end,label", ",0,1,yes"], "line 2 of {file} has no path."),
-        (["path,start,end,label", "dogs/bark.wav,0,,yes"], "line 2 of {file} has a start or an end, and not both."),
-        (["path,start,end,label", "dogs/bark.wav,1,1,yes"], "line 2 of {file} is no stretch: it must end after it st"),
-        (["path,start,end,label", "dogs/bark.wav,x,1,yes"], "line 2 of {file} has no time: 'x' is not a time; write"),
+        ([], "is empty"),
+        (["path,verdict"], "has a header and no rows."),
+        (["path,caption", "dogs/bark.wav,a dog"], "has captions; it needs a column verdict or label."),
+        (["path,start,end", "x,0,1"], "there is no column label or caption"),
+        (["path,start,end,label", "dogs/bark.wav,x,1,yes"], "{file}, line 2: start must be a number of seconds"),
         (["path,start,end,label", "dogs/none.wav,0,1,yes"], "none.wav: is not in the store; index it first"),
         (["path,start,end,label", "dogs/bark.wav,0,9,yes"], "bark.wav: ends at 1.28 s, before the end of 0–9 s"),
     ],
 )
-def test_a_table_that_can_not_be_read_is_one_line(run_cli, store, tmp_path, lines, message):
-    file = table(tmp_path / "a.csv", *lines)
+def test_a_table_that_can_not_be_read_is_one_line(run_cli, library, store, tmp_path, lines, message):
+    file = table(tmp_path / "a.csv", *(line.replace("dogs/", f"{library.sounds}/dogs/") for line in lines))
     outcome = run_cli("learn", "@storm", "--from", file)
     assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, b"", 1)
     assert message.format(file=file) in outcome.err
@@ -357,9 +351,10 @@ def test_whole_files_overlap_with_all_their_parts():
     whole, part, other = Reference(Path("/a")), Reference(Path("/a"), (1.0, 2.0)), Reference(Path("/b"))
 
     def verdicts(*labelled: tuple[Reference, str]):
-        from pe_search.cli.input.annotations import Annotation
-
-        return verdicts_of([Annotation(one, label, 1) for one, label in labelled], "@it", None, None)
+        rows = (
+            Annotation(1, "", one.path, label, *(one.place or (None, None)), recording="") for one, label in labelled
+        )
+        return verdicts_of(Annotations(Path("a.csv"), TIMES, tuple(rows)), "@it", None, None)
 
     found = verdicts((whole, "it"), (part, "x"), (other, "x"))
     assert (found.yes, found.no, found.skipped) == ((whole,), (other,), 1)

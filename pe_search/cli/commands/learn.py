@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.annotations import Annotations, of_word, read_annotations, verdicts_of
+from pe_search.annotations import Annotations
+from pe_search.cli.input.judged import Judgements, read_judged, verdicts_of
 from pe_search.cli.input.options import StoreOption, checked_texts, store_directory
 from pe_search.cli.input.terms import read_reference
 from pe_search.cli.output.hints import say_odd_texts
@@ -75,8 +76,9 @@ def learn(
     The word then goes wherever a TEXT goes in query, label and count. Files must be in the store; FILE without a part
     is all its windows. Kept are the judgements, by the bytes of the files: a later one replaces an earlier one.
 
-    TABLE is CSV with path, start, end, and verdict (yes, no, unsure) or label; a selection table of Raven; labels of
-    Audacity, with --audio; or what `words --judgements` prints, which needs no WORD.
+    TABLE is CSV with path, start, end, and verdict (yes, no, unsure) or label, paths as seen from its folder; a
+    selection table of Raven; labels of Audacity, with --audio; or what `words --judgements` prints, which needs no
+    WORD.
 
     Exit status: 0 done, 2 an error.
     """
@@ -93,22 +95,22 @@ def learn(
         verdict: [read_reference(one, f"--{verdict}") for one in places or ()]
         for verdict, places in {"yes": yes, "no": no, "unsure": unsure}.items()
     }
-    found = Annotations() if from_file is None else read_annotations(from_file, audio)
+    table = None if from_file is None else read_judged(from_file, audio)
     if word is None:
-        if not found.judgements:
+        if not isinstance(table, Judgements):
             raise typer.BadParameter("give a word, such as @mybird.", param_hint="WORD")
         if text is not None or any(given.values()):
             raise typer.BadParameter("requires WORD beside --from.", param_hint="--text / --yes / --no / --unsure")
-    elif text is None and from_file is None and not any(given.values()):
+    elif text is None and table is None and not any(given.values()):
         raise typer.BadParameter("Give --text, --yes, --no, --unsure or --from.")
     with Library(store_directory(store), on_problem=say_problem) as library:
         library.open()
-        if found.judgements:
-            _take(library, found, word, from_file or "")
+        if isinstance(table, Judgements):
+            _take(library, table, word, from_file or "")
         if word is None:
             return
-        if found.annotations:
-            _add(given, found, word, _text_of(library, word, text), label)
+        if isinstance(table, Annotations):
+            _add(given, table, word, _text_of(library, word, text), label)
         if text is not None or any(given.values()):
             stands = library.learn(word, text=text, yes=given["yes"], no=given["no"], unsure=given["unsure"])
             if text is not None:
@@ -116,15 +118,14 @@ def learn(
             say(how_it_stands(stands))
 
 
-def _take(library: Library, found: Annotations, word: str | None, file: str) -> None:
-    judgements, texts = (found.judgements, found.texts) if word is None else of_word(found, word)
-    if not judgements:
-        known = ", ".join(dict.fromkeys(one.word for one in found.judgements))
+def _take(library: Library, table: Judgements, word: str | None, file: str) -> None:
+    taken = table if word is None else table.of(word)
+    if not taken.rows:
+        known = ", ".join(dict.fromkeys(one.word for one in table.rows))
         raise typer.BadParameter(f"{file} has nothing about {word}, but about {known}.", param_hint="--from")
-    library.take_judgements(judgements, texts)
-    library.close()
-    named = {one.word for one in judgements}
-    say(f"{counted_judgements(len(judgements))} read from {file}.")
+    library.take_judgements(taken.rows, taken.texts)
+    named = {one.word for one in taken.rows}
+    say(f"{counted_judgements(len(taken.rows))} read from {file}.")
     for stands in library.words():
         if stands.word in named:
             say(how_it_stands(stands))
@@ -135,9 +136,9 @@ def _text_of(library: Library, word: str, text: str | None) -> str | None:
     return text if text is not None else known.get(word) or None
 
 
-def _add(given: dict[str, list[Reference]], found: Annotations, word: str, text: str | None, label: str | None) -> None:
+def _add(given: dict[str, list[Reference]], table: Annotations, word: str, text: str | None, label: str | None) -> None:
     """Add what a table says to what was given."""
-    verdicts = verdicts_of(found.annotations, word, text, label)
+    verdicts = verdicts_of(table, word, text, label)
     given["yes"] += verdicts.yes
     given["no"] += verdicts.no
     given["unsure"] += verdicts.unsure

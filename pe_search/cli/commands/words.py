@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.annotations import JUDGEMENT_FIELDS, judgement_row
 from pe_search.cli.input.field_options import OutputOption, chosen_format
+from pe_search.cli.input.judged import JUDGEMENT_FIELDS, judgement_row
 from pe_search.cli.input.options import StoreOption, format_option, store_directory
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.messages import printable, say, say_problem

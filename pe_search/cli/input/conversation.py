@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -19,10 +20,12 @@ from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.messages import counted, say, say_error, shown_path, usage_error_line
 from pe_search.cli.output.picks import Picks
 from pe_search.cli.output.reveal import reveal
+from pe_search.cli.output.taught import how_it_stands
 from pe_search.directories import absolute, state_directory
 from pe_search.errors import PeSearchError
+from pe_search.libraries import Libraries
 from pe_search.listener import check_words
-from pe_search.queries import Hit, Query, Reference, Request, SpanRules
+from pe_search.queries import Hit, Query, Reference, Request, SpanRules, is_word
 
 if TYPE_CHECKING:
     from pe_search.library import Library
@@ -36,6 +39,8 @@ TEXT         find what sounds like it; in quotes also a word such as "help"
 :like N      find what sounds like hit N
 :copy N DIR  copy the file of hit N to DIR; without DIR, to the last one
 :reveal N    show the file of hit N in the file manager
+:word @W     teach the word @W, which starts from the last TEXT; then judge hits
+:yes N       hit N is what the word means; :no N and :unsure N likewise
 :words W     find clips by words in names, tags and so on, and rank each TEXT
              by sound and by these words; without W, by sound alone again
 :under PATH  search only clips in PATH; without PATH, all
@@ -72,6 +77,7 @@ class Conversation:
         self._show = show
         self._rules_at = rules_at
         self._copy_to = copy_to
+        self._word: str | None = None
         self._asked: Request | None = None
         self._hits: Sequence[Hit] = ()
         self._commands: dict[str, Callable[[str], None]] = {
@@ -81,6 +87,10 @@ class Conversation:
             ":like": self._ask_like,
             ":copy": self._copy,
             ":reveal": self._reveal,
+            ":word": self._set_word,
+            ":yes": partial(self._judge, "yes"),
+            ":no": partial(self._judge, "no"),
+            ":unsure": partial(self._judge, "unsure"),
             ":words": self._ask_words,
             ":under": self._search_under,
             ":filter": self._filter,
@@ -198,6 +208,33 @@ class Conversation:
         if self._library.word_counts(alone):
             self._ask_for(alone)
         say("Each TEXT is ranked by sound and by these words; :words alone ends that.")
+
+    def _set_word(self, rest: str) -> None:
+        if not (is_word(rest) or (not rest and self._word)):
+            raise PeSearchError(":word takes a word, as in `:word @mybird`: @, letters, digits, _, - and dots.")
+        if isinstance(self._library, Libraries):
+            raise PeSearchError("A word is taught to one store, and several are searched here.")
+        word = self._word = rest or self._word
+        assert word is not None
+        stands = next((one for one in self._library.words() if one.word == word), None)
+        text = self._text_asked()
+        if rest and text and (stands is None or not stands.text):
+            stands = self._library.learn(word, text=text)
+        say(f"{word} is new; :yes N and :no N teach it." if stands is None else how_it_stands(stands))
+
+    def _text_asked(self) -> str | None:
+        """The text of the last query, if it had one."""
+        texts = () if self._asked is None else self._asked.queries[0].texts
+        return texts[0] if len(texts) == 1 and not is_word(texts[0]) else None
+
+    def _judge(self, verdict: str, rest: str) -> None:
+        hits = [self._hit(f":{verdict}", number) for number in rest.split() or [""]]
+        if self._word is None:
+            raise PeSearchError("Say for which word first, as in `:word @mybird`.")
+        # A hit of words alone is a clip, and no window.
+        places = [Reference(hit.path, None if hit.score is None else (hit.start_s, hit.end_s)) for hit in hits]
+        given = {verdict: places}
+        say(how_it_stands(self._library.learn(self._word, text=None, **given)))
 
     def _search_under(self, rest: str) -> None:
         under = absolute(_unquoted(rest)) if rest else None

@@ -28,7 +28,7 @@ _PLAYERS = {
     "aplay": ("-q",),
     "paplay": (),
 }
-_LOOK_EVERY_S = 0.05
+LOOK_EVERY_S = 0.05
 # How long a digit waits for another, if there are so many hits that one may follow.
 _NEXT_DIGIT_S = 1.0
 # A player that has complained, and ended before this share of what it was to play, has not played it.
@@ -96,6 +96,48 @@ def play(
                 step = 1
             # What can't be played is passed over, backwards too.
             number = int(key) - 1 if key.isdecimal() else max(0, number + step)
+
+
+def play_file(
+    player: Sequence[str], wav: Path, length_s: float, pressed: Callable[[], str | None] | None
+) -> tuple[str | None, float]:
+    """Play a WAV file to its end, or to a key.
+
+    Args:
+        player: From `find_player`.
+        wav: The file.
+        length_s: How long it takes.
+        pressed: Waits a moment for a key that ends it, and returns it; None if there is nobody to press any.
+
+    Returns:
+        The key, or None at the end of the file; and how long it played.
+
+    Raises:
+        PeSearchError: If the player fails.
+    """
+    started_s = time.monotonic()
+    with TemporaryFile() as said:
+        command = [*player, str(wav)]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
+            try:
+                while process.poll() is None:
+                    if pressed is None:
+                        process.wait()
+                    elif (key := pressed()) is not None:
+                        return key, time.monotonic() - started_s
+            finally:
+                with suppress(ProcessLookupError):
+                    process.terminate()
+        played_s = time.monotonic() - started_s
+        said.seek(0)
+        lines = said.read().decode(errors="replace").strip().splitlines()
+    # Without a sound device ffplay complains, plays nothing, and ends as if all were well.
+    if process.returncode or (lines and played_s < _LEAST_SHARE * length_s):
+        about_sound = [line for line in lines if str(wav) not in line]
+        reason = (about_sound or lines or [f"it ended with status {process.returncode}"])[-1]
+        name = Path(command[0]).stem
+        raise PeSearchError(f"{name} can't play: {reason.strip().rstrip('.')}. Is there a sound device?")
+    return None, played_s
 
 
 class _Keys:
@@ -171,29 +213,13 @@ class _Playing:
 
     def _until_key(self, length_s: float, is_kept: Callable[[str | None], bool]) -> tuple[str, float]:
         """Play the file to its end or to a key; returns that key, or `n` at the end, and how long it took."""
-        started_s = time.monotonic()
-        with TemporaryFile() as said:
-            command = [*self._player, str(self._wav)]
-            with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said) as process:
-                try:
-                    while process.poll() is None:
-                        if not self._keys.has_any:
-                            process.wait()
-                        elif _leads_on(key := self._keys.within(_LOOK_EVERY_S)) and not is_kept(key):
-                            return key, time.monotonic() - started_s
-                finally:
-                    with suppress(ProcessLookupError):
-                        process.terminate()
-            played_s = time.monotonic() - started_s
-            said.seek(0)
-            lines = said.read().decode(errors="replace").strip().splitlines()
-        # Without a sound device ffplay complains, plays nothing, and ends as if all were well.
-        if process.returncode or (lines and played_s < _LEAST_SHARE * length_s):
-            about_sound = [line for line in lines if str(self._wav) not in line]
-            reason = (about_sound or lines or [f"it ended with status {process.returncode}"])[-1]
-            name = Path(command[0]).stem
-            raise PeSearchError(f"{name} can't play: {reason.strip().rstrip('.')}. Is there a sound device?")
-        return "n", played_s
+
+        def pressed() -> str | None:
+            key = self._keys.within(LOOK_EVERY_S)
+            return key if _leads_on(key) and not is_kept(key) else None
+
+        key, played_s = play_file(self._player, self._wav, length_s, pressed if self._keys.has_any else None)
+        return key or "n", played_s
 
     def _until_it_goes_on(self, is_kept: Callable[[str | None], bool]) -> str:
         while not _leads_on(key := self._keys.within(_NEXT_DIGIT_S)) or is_kept(key):
