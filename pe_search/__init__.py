@@ -19,6 +19,7 @@ from pe_search.errors import (
 )
 
 if TYPE_CHECKING:
+    from pe_search.evaluations import Evaluation
     from pe_search.libraries import Libraries
     from pe_search.library import Library
     from pe_search.queries import (
@@ -65,6 +66,7 @@ __all__ = [
     "Duplicate",
     "EmbeddingEffort",
     "Embeddings",
+    "Evaluation",
     "FilterEffect",
     "Filters",
     "Hearing",
@@ -190,7 +192,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        for home in ("queries", "records", "reports", "library", "libraries"):
+        for home in ("queries", "records", "reports", "library", "libraries", "evaluations"):
             found = vars(import_module(f"pe_search.{home}"))
             if name in found:
                 return found[name]

@@ -134,7 +134,10 @@ def name_clips(table: Table, drawings: int, seed: int) -> Naming:
     accuracy = _weighted(is_right[np.arange(len(named)), named].astype(np.float64), drawn)
     of_one = is_right.sum(axis=1) == 1
     places = np.arange(len(table.texts))
-    if of_one.any():
+    # scikit-learn warns of a matrix of one label, in which there is nothing to confuse.
+    if len(places) == 1:
+        confusion = np.full((1, 1), of_one.sum())
+    elif of_one.any():
         confusion = confusion_matrix(is_right[of_one].argmax(axis=1), named[of_one], labels=places)
     else:
         confusion = np.zeros((len(places), len(places)), np.int64)

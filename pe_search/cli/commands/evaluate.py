@@ -1,0 +1,195 @@
+"""`pe-search evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pe_search.cli.input.field_options import OutputOption, chosen_format
+from pe_search.cli.input.numbers import whole_number_between
+from pe_search.cli.input.options import (
+    Device,
+    DeviceOption,
+    Dtype,
+    DtypeOption,
+    checked_texts,
+    format_option,
+    store_directory,
+)
+from pe_search.cli.output.evaluations import EvaluationFormat, Judged, write_evaluations
+from pe_search.cli.output.files import output_to
+from pe_search.cli.output.hints import say_odd_texts
+from pe_search.cli.output.messages import counted, say, say_compiling, say_problem, shown_path
+from pe_search.cli.output.progress import ProgressBar
+from pe_search.cli.output.report import write_report
+from pe_search.directories import command_for
+from pe_search.library import Library
+from pe_search.records import Problem
+from pe_search.reports import Progress
+
+_HTML = (".html", ".htm")
+_MOST_NAMED = 3
+
+
+def evaluate(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TABLE",
+            rich_help_panel="Ask",
+            show_default=False,
+            help="What is heard in clips: a CSV or TSV file, a Raven table or Audacity labels.",
+        ),
+    ],
+    prompt: Annotated[
+        str,
+        typer.Option(
+            "--prompt", metavar="TEXT", rich_help_panel="Ask", help="What is asked for a label, which replaces {}."
+        ),
+    ] = "{}",
+    audio: Annotated[
+        Path | None,
+        typer.Option(
+            "--audio", metavar="FILE", rich_help_panel="Files", help="The clip that a TABLE without paths is about."
+        ),
+    ] = None,
+    drawings: Annotated[
+        int,
+        typer.Option(
+            "--drawings",
+            metavar="N",
+            parser=whole_number_between(0, 100_000),
+            rich_help_panel="Show",
+            help="Draw the recordings N times for the intervals. 0 leaves intervals out.",
+        ),
+    ] = 1_000,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed",
+            metavar="N",
+            parser=whole_number_between(0, 2**63 - 1),
+            rich_help_panel="Show",
+            help="Draw by this number. The same one draws the same.",
+        ),
+    ] = 0,
+    evaluation_format: Annotated[
+        EvaluationFormat | None,
+        format_option("table, jsonl, csv.", "table; in a pipe jsonl"),
+    ] = None,
+    output: OutputOption = None,
+    clips_only: Annotated[
+        bool,
+        typer.Option(
+            "--clips-only",
+            rich_help_panel="Spans",
+            help="Don't listen to the clips of a TABLE with times. Figures of frames and events are left out.",
+        ),
+    ] = False,
+    device: DeviceOption = Device.AUTO,
+    dtype: DtypeOption = Dtype.AUTO,
+    stores: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--store",
+            metavar="STORE",
+            rich_help_panel="Store",
+            show_default="see `pe-search config`",
+            help="A folder or the name of a store. Several are shown side by side.",
+        ),
+    ] = None,
+) -> None:
+    """Measure how well sounds are found in your own clips, by what you know of them.
+
+    \b
+        pe-search evaluate labels.csv
+        pe-search evaluate labels.csv --prompt "a recording of {}" -o report.html
+        pe-search evaluate labels.csv --store ./small --store ./base
+        pe-search evaluate selections.txt --audio night.wav
+
+    TABLE has a header with the columns path and label; path, start, end and label; or path and caption. A clip may
+    have several rows. A row with an empty label is a clip in which no label is heard. Paths are relative to the folder
+    of TABLE. A column recording names what clips are parts of. Clips must be indexed. With times, they are also
+    listened to, as by `locate`. With -o, a .html is a report of one page; .csv and .jsonl have a row for each figure.
+    The extra pe-search[evaluate] must be installed.
+
+    Exit status: 0 done, 1 no clip is in the store, 2 an error or a clip that can't be listened to.
+    """
+    checked_texts([prompt], "--prompt")
+    if "{}" not in prompt:
+        raise typer.BadParameter("must contain {}, in place of which the label is put.", param_hint="--prompt")
+    is_report = evaluation_format is None and output is not None and output.suffix.lower() in _HTML
+    if not is_report:
+        evaluation_format = chosen_format(evaluation_format, EvaluationFormat, in_a_pipe="jsonl", output=output)
+    if output is not None and not output.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {shown_path(output.parent)}.", param_hint="-o")
+    problems: list[Problem] = []
+
+    def leave_out(problem: Problem) -> None:
+        if not problem.is_note:
+            problems.append(problem)
+        say_problem(problem)
+
+    judged = []
+    for directory in dict.fromkeys(map(store_directory, stores or (None,))):
+        bar, listening = ProgressBar("evaluating"), ProgressBar("listening")
+        with Library(
+            directory,
+            device=device.value,
+            dtype=dtype.value,
+            loading=listening.loading,
+            on_compile=say_compiling,
+            on_problem=leave_out,
+        ) as library:
+            library.open()
+            with bar, listening:
+                found = library.evaluate(
+                    table,
+                    audio=audio,
+                    prompt=prompt,
+                    listens=not clips_only,
+                    drawings=drawings,
+                    seed=seed,
+                    on_progress=bar.show_share,
+                    on_listening=partial(_show, bar, listening),
+                )
+            _say_missing(found.missing, table, directory)
+            if found.clips and found.naming is not None:
+                texts = [one.text for one in found.of_texts if not one.text.startswith("@")]
+                say_odd_texts(library, texts, None)
+        judged.append(Judged(directory, found))
+    if not any(one.evaluation.clips for one in judged):
+        names = " and ".join(shown_path(one.directory) for one in judged)
+        command = command_for("list", judged[0].directory)
+        say(f"pe-search: the store at {names} holds no clip of {shown_path(table)}; {command} shows what it holds.")
+        raise typer.Exit(1)
+    with output_to(output):
+        if evaluation_format is None:
+            write_report(judged, table)
+        else:
+            write_evaluations(judged, evaluation_format)
+    if output is not None:
+        clips = max(one.evaluation.clips for one in judged)
+        say(f"{counted(clips, 'clip')} evaluated, written to {output}")
+    if problems:
+        raise typer.Exit(2)
+
+
+def _show(bar: ProgressBar, listening: ProgressBar, progress: Progress) -> None:
+    bar.hide()
+    listening.show(progress)
+
+
+def _say_missing(missing: Sequence[str], table: Path, directory: Path) -> None:
+    if not missing:
+        return
+    named = ", ".join([*missing[:_MOST_NAMED], *(["…"] if len(missing) > _MOST_NAMED else [])])
+    are = "is" if len(missing) == 1 else "are"
+    say(
+        f"pe-search: {counted(len(missing), 'clip')} of {shown_path(table)} {are} not in the store at "
+        f"{shown_path(directory)} and left out: {named}"
+    )
