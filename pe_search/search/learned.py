@@ -80,7 +80,9 @@ def learn(word: str, store: Store, embedder: QueryEmbedder) -> Aim:
 def guess_from(
     text: NDArray[np.float32] | None, liked: NDArray[np.float64], manifest: Manifest, norm: float
 ) -> NDArray[np.float64]:
-    """The weights that a word starts from: the mean of those of a text, and of the average of the liked sounds.
+    """The weights that a word starts from: those of a text, and those of the average of the liked sounds.
+
+    The text counts as one of the liked sounds: the more there are, the less a text says that nearly fits.
 
     Args:
         text: Its embedding of shape (dimension,); None without a text.
@@ -92,10 +94,12 @@ def guess_from(
         Shape (dimension,), in log-odds for a direction.
     """
     scale = manifest.logit_scale
-    guesses = [] if text is None else [text.astype(np.float64) * norm * scale]
+    total = np.zeros(manifest.dimension)
+    if text is not None:
+        total += text.astype(np.float64) * norm * scale
     if len(liked):
-        guesses.append(unit(liked.mean(axis=0)) * cosine_scale(manifest) * scale)
-    return np.mean(guesses, axis=0) if guesses else np.zeros(manifest.dimension)
+        total += len(liked) * unit(liked.mean(axis=0)) * cosine_scale(manifest) * scale
+    return total / max(len(liked) + (text is not None), 1)
 
 
 def embedding_of(judged: Judgement, store: Store, embedder: QueryEmbedder) -> NDArray[np.float32] | None:
