@@ -56,7 +56,8 @@ def export(
         raise typer.BadParameter("must end with .parquet or .npz.", param_hint="FILE")
     filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
     with Library(store_directory(store)) as library:
+        if filters and not (effect := library.filter_effect(None, filters)).passing:
+            say(f"pe-search: {why_none_passes(effect, filters)}.")
+            raise typer.Exit(1)
         windows = library.export(file, filters)
-        if filters and not windows:
-            say(f"pe-search: {why_none_passes(library.filter_effect(None, filters), filters)}.")
     say(f"{counted(windows, 'window')} written to {file}")

@@ -250,7 +250,8 @@ class Conversation:
         where = "" if request.under is None else f" in {shown_path(request.under)}"
         effect = self._library.filter_effect(request.under, request.filters)
         if request.filters and not effect.passing:
-            raise PeSearchError(f"{why_none_passes(effect, request.filters).capitalize()}.")
+            why = why_none_passes(effect, request.filters)
+            raise PeSearchError(f"{why[0].upper()}{why[1:]}.")
         self._request = request
         passing = f" passing {options_of(request.filters)}" if request.filters else ""
         say(f"Searching {counted(effect.passing, 'clip')}{where}{passing}.")

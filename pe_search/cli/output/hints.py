@@ -33,8 +33,8 @@ _UNKNOWN = {
     "recorded": "recording time",
     "hours": "recording time",
 }
-# What `index` reads of files that an older pe-search put into the store.
-_READ_BY_INDEX = ("sample_rate_hz", "channels", "bpm")
+# What every file has, so that `index` reads it of those that an older pe-search put into the store.
+_READ_BY_INDEX = ("sample_rate_hz", "channels")
 
 
 def is_on_terminal() -> bool:
