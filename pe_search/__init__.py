@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         Term,
         Trace,
     )
-    from pe_search.records import Clip, Hearing, Incomplete, IndexedClip, LeftOut, Problem
+    from pe_search.records import Clip, Hearing, Incomplete, IndexedClip, Judgement, LeftOut, Problem, Word
     from pe_search.reports import (
         Counts,
         Embeddings,
@@ -75,6 +75,7 @@ __all__ = [
     "IndexPlan",
     "IndexSummary",
     "IndexedClip",
+    "Judgement",
     "LeftOut",
     "Libraries",
     "Library",
@@ -103,6 +104,7 @@ __all__ = [
     "Term",
     "Trace",
     "Verification",
+    "Word",
     "__version__",
     "create",
     "open",

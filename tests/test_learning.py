@@ -13,8 +13,8 @@ import pytest
 import soundfile
 
 import pe_search
+from pe_search import Judgement
 from pe_search.queries import Query, Reference, Request
-from pe_search.records import Judgement
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "sounds"
 RAIN = EXAMPLES / "weather" / "rain.flac"

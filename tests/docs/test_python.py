@@ -18,6 +18,7 @@ import pe_search
 from pe_search.cli.app import app
 from pe_search.holder import Holder
 from pe_search.listener import Listener
+from pe_search.teacher import Teacher
 from tests.test_layers import FLOOR_OF
 
 ROOT = Path(__file__).parents[2]
@@ -70,9 +71,8 @@ def test_the_python_examples_print_what_the_page_shows(page, tmp_path, monkeypat
 
 
 def test_every_public_method_is_on_the_page():
-    members = {
-        name for kind in (pe_search.Library, Holder, Listener) for name in vars(kind) if not name.startswith("_")
-    }
+    kinds = pe_search.Library, Teacher, Holder, Listener
+    members = {name for kind in kinds for name in vars(kind) if not name.startswith("_")}
     assert {name for name in members if not re.search(rf"`{name}\b", PYTHON)} == set()
 
 

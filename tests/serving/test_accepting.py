@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pe_search.library import Library
 from pe_search.queries import Query, Request
 from pe_search.records import Problem
 from pe_search.serving import accepting as accepting_module
@@ -59,6 +60,14 @@ def said_to(path: Path, *pieces: bytes) -> bytes:
 
 
 # What it answers
+
+
+def test_a_word_is_answered_and_one_that_there_is_not_is_left_to_whoever_asks(listening, store):
+    request = request_for("@it")
+    assert asked(listening, request) == []
+    with Library(store) as library:
+        library.learn("@it", text="0 1 0", no="/s/rain.wav")
+    assert asked(listening, request) == hits_of(store, request)
 
 
 def test_the_hits_are_those_of_the_store(listening, store):

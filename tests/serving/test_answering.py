@@ -6,11 +6,13 @@ import dataclasses
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from pe_search.errors import StoreError
-from pe_search.queries import Query
+from pe_search.errors import QueryError, StoreError
+from pe_search.library import Library
+from pe_search.queries import Query, Reference
 from pe_search.serving import answering as answering_module
 from pe_search.serving.answering import _MOST_REQUESTS, Answering, BusyError
 from pe_search.store import Store
@@ -73,6 +75,30 @@ def test_a_commit_is_seen_by_the_next_request(answering, store):
     after, _ = ask(answering, request_for("1 1 1"))
     assert [hit.path.name for hit in after[0]] == ["new.wav", *(hit.path.name for hit in before[0])]
     assert after == hits_of(store, request_for("1 1 1"))
+
+
+def test_a_word_that_is_taught_meanwhile_is_answered_as_the_library_does(answering, store):
+    request = request_for("@it", "1 0 0")
+    with pytest.raises(QueryError, match=r"^@it was not taught to the store at "):
+        ask(answering, request)
+    with Library(store) as library:
+        library.learn("@it", text="1 0 0")
+    (as_text, plain), _ = ask(answering, request)
+    assert [dataclasses.replace(hit, query="1 0 0") for hit in as_text] == plain
+    with Library(store) as library:
+        library.learn("@it", yes=Reference(Path("/s/rain.wav"), (10, 20)), no="/s/bark.wav")
+    judged = ask(answering, request)
+    assert judged == (hits_of(store, request), [])
+    assert judged[0][0] != as_text
+    with Library(store) as library:
+        library.judge("@it", ("/t/new\nline.wav", 0, 10), "yes")
+    again = ask(answering, request)
+    assert again == (hits_of(store, request), [])
+    assert again[0][0] != judged[0][0]
+    with Library(store) as library:
+        library.forget("@it")
+    with pytest.raises(QueryError, match=r"^@it was not taught .* The store knows none yet\."):
+        ask(answering, request)
 
 
 def test_a_commit_between_two_queries_is_seen_too(answering, store):

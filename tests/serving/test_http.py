@@ -26,6 +26,7 @@ from schemathesis import GenerationMode
 from pe_search import __version__
 from pe_search.cli.output.hits import HIT_FIELDS, RANK_FIELDS
 from pe_search.errors import PeSearchError
+from pe_search.library import Library
 from pe_search.queries import Query
 from pe_search.serving import http as http_module
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError
@@ -77,6 +78,17 @@ def test_the_hits_are_those_of_json_lines(client, store, asked, request_):
     assert response.headers["content-type"] == "application/json"
     assert response.json() == {"hits": [hit.to_dict() for hits in hits_of(store, request_) for hit in hits]}
     assert response.content.isascii()
+
+
+def test_words_that_are_taught_are_answered_and_others_refused(client, store):
+    asked = {"text": ["@it", "1 0 0"]}
+    response = client.get("/hits", params=asked)
+    assert response.status_code == 422
+    assert response.json()["detail"].startswith("@it was not taught to the store at ")
+    with Library(store) as library:
+        library.learn("@it", text="0 1 0", yes="/s/rain.wav")
+    hits = [hit.to_dict() for found in hits_of(store, request_for("@it", "1 0 0")) for hit in found]
+    assert client.get("/hits", params=asked).json() == {"hits": hits}
 
 
 def test_hits_have_the_fields_that_were_asked_for(client, store):
