@@ -23,7 +23,7 @@ from pe_search.evaluations import RECALL_AT, Bin, Calibration, Figure, Naming, O
 _BINS = 10
 _INTERVAL_PERCENT = (2.5, 97.5)
 # How many drawn clips are held at once.
-_AT_ONCE = 2_000_000
+_AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def rank(table: Table, drawings: int, seed: int, on_progress: Callable[[float], 
         seed: Of the drawings.
         on_progress: Called after each text with the share that is done, 0 to 1.
     """
-    once = np.ones((1, len(table.scores)), np.int64)
+    once = np.ones((1, len(table.scores)), np.float32)
     drawn = ranking.draw(table.recordings, drawings if table.recordings.max() > 0 else 0, seed)
     names = ("ap", "grouped", "auroc", *(f"recall{k}" for k in RECALL_AT), "rank")
     values: dict[str, list[float]] = {name: [] for name in names}
@@ -170,7 +170,7 @@ def calibrate(probabilities: Floats, is_right: NDArray[np.bool_]) -> Calibration
     return Calibration(tuple(bins), error, float(brier_score_loss(is_right, probabilities)))
 
 
-def _ranked(scores: Floats, is_right: NDArray[np.bool_], counts: NDArray[np.int64]) -> dict[str, Floats]:
+def _ranked(scores: Floats, is_right: NDArray[np.bool_], counts: NDArray[np.float32]) -> dict[str, Floats]:
     steps = ranking.steps_of(scores, is_right, counts)
     first = ranking.first_right(steps)
     found = {
@@ -182,14 +182,14 @@ def _ranked(scores: Floats, is_right: NDArray[np.bool_], counts: NDArray[np.int6
     return found | {f"recall{k}": ranking.chance_within(k, *first) for k in RECALL_AT}
 
 
-def _in_parts(scores: Floats, is_right: NDArray[np.bool_], drawn: NDArray[np.int64]) -> dict[str, Floats]:
+def _in_parts(scores: Floats, is_right: NDArray[np.bool_], drawn: NDArray[np.float32]) -> dict[str, Floats]:
     """As `_ranked`, some drawings at a time."""
     step = max(1, _AT_ONCE // max(len(scores), 1))
     parts = [_ranked(scores, is_right, drawn[first : first + step]) for first in range(0, max(len(drawn), 1), step)]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def _weighted(values: Floats, drawn: NDArray[np.int64]) -> Figure:
+def _weighted(values: Floats, drawn: NDArray[np.float32]) -> Figure:
     """The mean of values of clips, and of drawings of them."""
     total = drawn.sum(axis=1)
     sums = drawn @ values

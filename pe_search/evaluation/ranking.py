@@ -14,40 +14,55 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 
+# With more right steps than this, to sum up all clips in order is quicker.
+_FEW_STEPS = 256
+
+
 @dataclass(frozen=True, slots=True)
 class Steps:
     """Rankings as steps: at each, all clips of one score are added, the highest score first.
+
+    Steps without a right clip are left out; no figure needs them.
 
     Attributes:
         before: float64 of shape (drawings, steps): how many clips there are before each step.
         right_before: Likewise, how many of them are right.
         clips: Likewise, how many a step adds.
         right: Likewise, how many of them are right.
+        all_clips: float64 of shape (drawings,): how many clips there are.
     """
 
     before: Floats
     right_before: Floats
     clips: Floats
     right: Floats
+    all_clips: Floats
 
 
-def steps_of(scores: Floats, is_right: NDArray[np.bool_], counts: NDArray[np.int64]) -> Steps:
+def steps_of(scores: Floats, is_right: NDArray[np.bool_], counts: NDArray[np.float32]) -> Steps:
     """The steps of a ranking.
 
     Args:
         scores: Shape (clips,), at least one.
         is_right: Shape (clips,).
-        counts: Shape (drawings, clips): how often each clip is there.
+        counts: float32 of shape (drawings, clips): how often each clip is there. The sums of whole numbers are exact.
     """
-    order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    drawn = counts[:, order]
-    total = np.cumsum(drawn, axis=1)[:, ends].astype(np.float64)
-    right = np.cumsum(np.where(is_right[order], drawn, 0), axis=1)[:, ends].astype(np.float64)
-    zero = np.zeros((len(counts), 1))
-    before, right_before = np.hstack([zero, total[:, :-1]]), np.hstack([zero, right[:, :-1]])
-    return Steps(before, right_before, total - before, right - right_before)
+    right_scores = -np.unique(-scores[is_right])
+    right = _sums(counts[:, is_right], scores[is_right, None] == right_scores)
+    if len(right_scores) <= _FEW_STEPS:
+        before = _sums(counts, scores[:, None] > right_scores)
+        clips = _sums(counts, scores[:, None] == right_scores)
+    else:
+        order = np.argsort(-scores, kind="stable")
+        total = np.cumsum(counts[:, order], axis=1, dtype=np.float64)
+        total = np.hstack([np.zeros((len(counts), 1)), total])
+        first, end = (np.searchsorted(-scores[order], -right_scores, side) for side in ("left", "right"))
+        before, clips = total[:, first], total[:, end] - total[:, first]
+    return Steps(before, np.cumsum(right, axis=1) - right, clips, right, counts.sum(axis=1, dtype=np.float64))
+
+
+def _sums(counts: NDArray[np.float32], is_counted: NDArray[np.bool_]) -> Floats:
+    return np.asarray(counts @ is_counted.astype(np.float32), np.float64)
 
 
 def average_precision(steps: Steps) -> Floats:
@@ -73,10 +88,11 @@ def average_precision_grouped(steps: Steps) -> Floats:
 
 def auroc(steps: Steps) -> Floats:
     """Of each drawing, how often a right clip scores higher than a wrong one; NaN if all are right or none is."""
-    wrong = steps.clips - steps.right
-    below = wrong.sum(axis=1, keepdims=True) - np.cumsum(wrong, axis=1)
-    pairs = (steps.right * (below + wrong / 2)).sum(axis=1)
-    return _share(pairs, steps.right.sum(axis=1) * wrong.sum(axis=1))
+    all_right = steps.right.sum(axis=1)
+    all_wrong = steps.all_clips - all_right
+    tied = steps.clips - steps.right
+    below = all_wrong[:, None] - (steps.before - steps.right_before) - tied
+    return _share((steps.right * (below + tied / 2)).sum(axis=1), all_right * all_wrong)
 
 
 def first_right(steps: Steps) -> tuple[Floats, Floats, Floats]:
@@ -84,6 +100,9 @@ def first_right(steps: Steps) -> tuple[Floats, Floats, Floats]:
 
     All are NaN if none is right.
     """
+    if not steps.right.shape[1]:
+        none = np.full(len(steps.right), np.nan)
+        return none, none, none
     has_right = steps.right > 0
     rows, place = np.arange(len(has_right)), has_right.argmax(axis=1)
     any_right = has_right.any(axis=1)
@@ -118,7 +137,7 @@ def chance_within(k: int, before: Floats, tied: Floats, right: Floats) -> Floats
     return np.where(np.isnan(before), np.nan, np.where(taken == 0, 0.0, np.clip(chance, 0, 1)))
 
 
-def draw(groups: NDArray[np.int64], drawings: int, seed: int) -> NDArray[np.int64]:
+def draw(groups: NDArray[np.int64], drawings: int, seed: int) -> NDArray[np.float32]:
     """A bootstrap over groups: how often each clip is drawn, of shape (drawings, clips).
 
     Args:
@@ -128,7 +147,7 @@ def draw(groups: NDArray[np.int64], drawings: int, seed: int) -> NDArray[np.int6
     """
     number = int(groups.max(initial=-1)) + 1
     drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), drawings)
-    return drawn[:, groups].astype(np.int64)
+    return drawn.astype(np.float32)[:, groups]
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

@@ -16,7 +16,7 @@ RANKED = st.lists(st.tuples(st.integers(0, 3), st.booleans()), min_size=1, max_s
 
 
 def steps(scores, is_right, counts=None):
-    counts = np.ones((1, len(scores)), np.int64) if counts is None else np.asarray(counts, np.int64)
+    counts = np.ones((1, len(scores)), np.float32) if counts is None else np.asarray(counts, np.float32)
     return ranking.steps_of(np.asarray(scores, float), np.asarray(is_right, bool), counts)
 
 
@@ -67,6 +67,21 @@ def test_counts_are_copies_and_grouped_figures_those_of_scikit_learn(triples):
         assert np.isnan(ranking.auroc(found)[0])
     else:
         assert ranking.auroc(found)[0] == pytest.approx(roc_auc_score(right_copied, copied))
+
+
+@pytest.mark.parametrize("few", [0, 1_000])
+def test_both_ways_to_sum_up_are_the_same(few, monkeypatch):
+    monkeypatch.setattr(ranking, "_FEW_STEPS", few)
+    random = np.random.default_rng(2)
+    scores, is_right = random.integers(0, 9, 80), random.random(80) < 0.4
+    counts = random.integers(0, 3, (20, 80))
+    found = steps(scores, is_right, counts)
+    for place, row in enumerate(counts):
+        copied, right_copied = np.repeat(scores, row), np.repeat(is_right, row)
+        assert ranking.average_precision_grouped(found)[place] == pytest.approx(
+            average_precision_score(right_copied, copied)
+        )
+        assert ranking.auroc(found)[place] == pytest.approx(roc_auc_score(right_copied, copied))
 
 
 def test_three_tied_clips_by_hand():
