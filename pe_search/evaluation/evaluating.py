@@ -151,9 +151,13 @@ def with_frames(evaluation: Evaluation, asked: Asked, locate: Locate, frame_s: f
         frame_s: Length of a frame.
 
     Raises:
+        QueryError: If a label is a learned word, which has no frames.
         TableError: If something begins after the end of its clip.
     """
     from pe_search.evaluation.frames import judge_frames
+
+    for label in filter(is_word, asked.labels):
+        raise QueryError(f"{label} is a learned word, for which frames can't be scored; evaluate clips (--clips-only).")
 
     rows = dict(zip(asked.paths, asked.rows, strict=True))
     heard = list(_heard(asked, locate, frame_s, rows))

@@ -326,6 +326,28 @@ def test_clips_with_times_are_listened_to(barks, run_cli, tmp_path):
     assert found.keys() - without.keys() >= {("event_f1", "", ""), ("psds1", "", "")}
 
 
+def test_a_learned_word_is_evaluated_by_clips_alone(barks, run_cli, tmp_path):
+    store = tmp_path / "store"
+    assert run_cli("index", barks / "dog-barking.flac", barks / "rain.flac", "--store", store).status == 0
+    with pe_search.open(store) as library:
+        library.learn("@dog", text="dog barking")
+    rows = [(barks / "dog-barking.flac", 0, 1, "@dog"), (barks / "rain.flac", "", "", "")]
+    table = write(tmp_path / "times.csv", ("path", "start", "end", "label"), *rows)
+    outcome = run_cli("evaluate", table, "--store", store)
+    assert outcome == Outcome(
+        2,
+        b"",
+        "pe-search: @dog is a learned word, for which frames can't be scored; evaluate clips (--clips-only).\n",
+    )
+    outcome = run_cli("evaluate", table, "--store", store, "--clips-only", "--prompt", "a {}")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert figures(outcome)["auroc", "@dog", ""] == 1.0
+    table = write(tmp_path / "labels.csv", ("path", "label"), (barks / "rain.flac", "@cat"))
+    outcome = run_cli("evaluate", table, "--store", store)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, b"", 1)
+    assert outcome.err.startswith("pe-search: @cat was not taught to the store at ")
+
+
 def test_labels_of_audacity_are_about_one_clip(barks, run_cli, tmp_path):
     labels = tmp_path / "labels.txt"
     labels.write_text("0.1\t0.3\tdog barking\n")
