@@ -15,6 +15,7 @@ REPEATABLE = {
     ("query", "--like"),
     ("query", "--unlike"),
     ("query", "--store"),
+    ("evaluate", "--store"),
     ("locate", "--text"),
     ("locate", "--then"),
     ("locate", "--without"),
