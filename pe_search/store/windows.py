@@ -67,10 +67,12 @@ def windows_of(db: sqlite3.Connection, content_id: int) -> list[Row]:
 
 def each_window_of(db: sqlite3.Connection, content_id: int) -> Iterator[Row]:
     """As `windows_of`, one after the other."""
+    before = 0
     for row in db.execute(f"SELECT {WINDOW} FROM windows WHERE content_id = ? ORDER BY id", (content_id,)):
-        # SQLite goes by its index, and doesn't look whether the row is what that says.
-        if row[1] != content_id:
+        # SQLite goes by its index, and doesn't look whether the row is what that says, nor whether it comes twice.
+        if row[1] != content_id or row[0] <= before:
             raise ValueError("windows can't be found")
+        before = row[0]
         yield _sound(db, row)
 
 
