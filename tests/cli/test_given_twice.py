@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import commands
 
-FILTERING = ("query", "list", "label", "duplicates", "export")
+FILTERING = ("query", "list", "label", "count", "judge", "duplicates", "export")
 REPEATABLE = {
     ("query", "--plus"),
     ("query", "--minus"),
@@ -20,6 +20,9 @@ REPEATABLE = {
     ("locate", "--then"),
     ("locate", "--without"),
     ("serve", "--origin"),
+    ("learn", "--yes"),
+    ("learn", "--no"),
+    ("learn", "--unsure"),
     *((command, option) for command in FILTERING for option in ("--name", "--tag")),
     *((command, "--exclude") for command in ("index", "label", "locate")),
 }
