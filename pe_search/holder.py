@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pe_search.directories import absolute, expanded
+from pe_search.known.tags import tags_of
 from pe_search.listener import OnProblem, PathLike, Paths, Texts, ignore, list_of, several
 from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
-from pe_search.tags import tags_of
 
 if TYPE_CHECKING:
     from pe_search.queries import Filters

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from pe_search.directories import expanded
 from pe_search.errors import StoreError
+from pe_search.known.zones import NO_ZONE, zone_called
 from pe_search.listener import (
     Listener,
     ListenerOptions,
@@ -28,7 +29,6 @@ from pe_search.listener import (
 from pe_search.model import Wanted
 from pe_search.queries import SAME_FROM_COSINE
 from pe_search.teacher import Teacher
-from pe_search.zones import NO_ZONE, zone_called
 
 if TYPE_CHECKING:
     from threading import Event
@@ -365,8 +365,8 @@ class Library(Teacher, Listener):
             QueryError: If the prompt has no `{}`, or a learned word is unknown.
             ValueError: If `drawings` is negative.
         """
-        from pe_search.annotations import TIMES, read_annotations
         from pe_search.evaluation.extra import need_libraries
+        from pe_search.known.annotations import TIMES, read_annotations
         from pe_search.search.searching import RememberingEmbedder
 
         if drawings < 0:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pe_search.audio.find import Found
-    from pe_search.fields import Field
+    from pe_search.known.fields import Field
     from pe_search.pe_audio.checkpoint import Checkpoint
     from pe_search.pe_audio.loaded import Loaded
     from pe_search.queries import Filters, Hit, Query, Reference, Span, SpanRules, Term, Trace
@@ -59,7 +59,7 @@ def check_patterns(globs: Texts) -> None:
 
 def check_words(words: str, name: str, *, beside_sound: bool) -> None:
     """As `words.check_words`."""
-    from pe_search import words as reading
+    from pe_search.known import words as reading
 
     reading.check_words(words, name, beside_sound=beside_sound)
 
@@ -286,12 +286,12 @@ class Listener:
 
         Args:
             found: What `query`, `label` or `clips` returned.
-            fields: Names of `pe_search.fields.FIELDS`: `["path", "at", "tags"]`. What is not known is None.
+            fields: Names of `pe_search.known.fields.FIELDS`: `["path", "at", "tags"]`. What is not known is None.
 
         Raises:
             ValueError: If a field is unknown or named twice.
         """
-        from pe_search.fields import FIELDS, named
+        from pe_search.known.fields import FIELDS, named
 
         return self.describer(named(several(fields), FIELDS)).rows(found)
 

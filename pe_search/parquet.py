@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from pe_search.errors import MissingExtraError
-from pe_search.fields import Kind
+from pe_search.known.fields import Kind
 
 if TYPE_CHECKING:
     import numpy as np

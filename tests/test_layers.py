@@ -34,10 +34,9 @@ FLOORS: list[set[str]] = [
     {"embedding"},
     {"audio", "pe_audio", "store"},
     {"parquet"},
-    {"fields"},
-    {"words"},
-    {"annotations", "filters", "naming", "recorded", "reports", "typed_filters"},
-    {"clock", "directories", "drafts", "errors", "evaluations", "probability", "queries", "records", "tags", "zones"},
+    {"known"},
+    {"reports"},
+    {"clock", "directories", "drafts", "errors", "evaluations", "probability", "queries", "records"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
 
@@ -116,7 +115,7 @@ def test_the_command_line_and_the_servers_call_the_library_and_nothing_below_it(
         if name.startswith("pe_search.")
     }
     called = {"serving", "libraries", "library", "teacher", "holder", "listener", "model"}
-    assert used <= {room, *called, "parquet", "annotations", "fields", "reports", "typed_filters"} | FLOORS[-1]
+    assert used <= {room, *called, "parquet", "known", "reports"} | FLOORS[-1]
 
 
 def test_no_file_is_long():

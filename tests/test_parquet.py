@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 
 from pe_search.errors import MissingExtraError
-from pe_search.fields import Kind
+from pe_search.known.fields import Kind
 from pe_search.parquet import Column, ParquetWriter, need_pyarrow
 
 COLUMNS = [

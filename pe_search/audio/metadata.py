@@ -10,8 +10,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import BinaryIO
 
-from pe_search import recorded
 from pe_search.audio.headers import wave_chunks
+from pe_search.known import recorded
 from pe_search.records import Facts
 
 # A chunk of metadata that is longer is not read: nobody types so much, and files come from strangers.

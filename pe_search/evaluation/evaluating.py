@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.annotations import CAPTIONS, TIMES, Annotation, Annotations
 from pe_search.errors import QueryError, StoreError, TableError
 from pe_search.evaluation import measures
 from pe_search.evaluation.ranking import Floats
 from pe_search.evaluations import RECALL_AT, Evaluation, Figure, OfText, Retrieval
+from pe_search.known.annotations import CAPTIONS, TIMES, Annotation, Annotations
 from pe_search.probability import probabilities
 from pe_search.queries import Query, Trace, is_word
 from pe_search.search.aims import Aim, QueryEmbedder, unit

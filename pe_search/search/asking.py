@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pe_search.errors import QueryError
-from pe_search.filters import check_filters
+from pe_search.known.filters import check_filters
+from pe_search.known.words import check_words
 from pe_search.queries import Filters, Query, Reference, Request, Term
 from pe_search.search.learned import refuse_words
 from pe_search.store import Store
-from pe_search.words import check_words
 
 
 def make_request(

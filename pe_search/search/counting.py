@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.filters import check_filters, is_at, local_s, takes
+from pe_search.known.filters import check_filters, is_at, local_s, takes
 from pe_search.probability import probabilities
 from pe_search.queries import Filters
 from pe_search.records import IndexedClip

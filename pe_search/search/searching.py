@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.embedding import TextEmbedder, WindowEmbedder
+from pe_search.known.words import Words, read_words
 from pe_search.probability import probabilities
 from pe_search.queries import Answer, EmbeddingEffort, Hit, Match, Request, SearchEffort
 from pe_search.search.aims import Aim
@@ -19,7 +20,6 @@ from pe_search.search.learned import refuse_words
 from pe_search.search.significance import Background
 from pe_search.store import Store
 from pe_search.store.words import Named, score_windows
-from pe_search.words import Words, read_words
 
 
 class TextMemory(Protocol):

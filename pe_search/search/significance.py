@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.embedding import TextEmbedder
+from pe_search.known.words import Word
 from pe_search.queries import Filters, Query
 from pe_search.search.aims import Aim
 from pe_search.search.composing import weights
 from pe_search.store import Store
-from pe_search.words import Word
 
 # Windows that unrelated texts are held against: of more, this many are drawn, always the same ones.
 MOST_WINDOWS = 50_000

@@ -21,7 +21,7 @@ from pe_search.records import Problem
 from pe_search.serving.lines import Reply
 
 if TYPE_CHECKING:
-    from pe_search.fields import Field
+    from pe_search.known.fields import Field
     from pe_search.store import RememberedTexts
 
 _Made = TypeVar("_Made")

@@ -40,14 +40,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pe_search import __version__
 from pe_search.errors import PeSearchError, QueryError
-from pe_search.fields import HIT_FIELDS, all_of, named
+from pe_search.known.fields import HIT_FIELDS, all_of, named
+from pe_search.known.typed_filters import FIELD_OF, FilterTextError, read_filters
 from pe_search.listener import check_words
 from pe_search.queries import Query, Request
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError, StoppedError, TooMuchError
 from pe_search.serving.described import CONTENT_SECURITY_POLICY, page_of
 from pe_search.serving.lines import PATIENCE_S, Reply
 from pe_search.serving.web import Web, bracketed
-from pe_search.typed_filters import FIELD_OF, FilterTextError, read_filters
 
 _MOST_TEXTS = 100
 _LONGEST_TEXT = 1_000

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
-from pe_search.fields import Kind
+from pe_search.known.fields import Kind
 from pe_search.parquet import Column, ParquetWriter, need_pyarrow
 from pe_search.records import Content
 from pe_search.reports import Embeddings

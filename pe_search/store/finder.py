@@ -21,10 +21,10 @@ from pe_search.store.kernels import best_rows
 from pe_search.store.making import LISTS_FROM, make_index
 
 if TYPE_CHECKING:
+    from pe_search.known.words import Word
     from pe_search.queries import Filters, Match, Matches
     from pe_search.store.lookup import Lookup
     from pe_search.store.windows import Subset
-    from pe_search.words import Word
 
 # How many windows to look for at first, for each match that is wanted; and how much wider to look when clips that show
 # once, or equal scores, or windows that are gone, leave the answer open.

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.filters import DAY_S, HOUR_S, is_at, is_named, is_of_path, matcher, period_s
+from pe_search.known.filters import DAY_S, HOUR_S, is_at, is_named, is_of_path, matcher, period_s
+from pe_search.known.words import Word, Words
 from pe_search.queries import Filters, Range
 from pe_search.store.columns import Columns
 from pe_search.store.commits import name_of
 from pe_search.store.schema import path_of
 from pe_search.store.windows import Subset, in_sql, is_under, windows_from
 from pe_search.store.words import WEIGHTS, Named, PassingClip, having_all, having_any, stretch_passing
-from pe_search.words import Word, Words
 
 _CLIP = "path, content_id, first_id, last_id, windows, length_s, recorded_s"
 _CONTENTS_AT_ONCE = 10_000

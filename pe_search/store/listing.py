@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pe_search.recorded import from_name, when
+from pe_search.known.recorded import from_name, when
 from pe_search.records import Clip, Facts, IndexedClip
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import name_of

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pe_search.errors import StoreError
-from pe_search.filters import check_filters, local_s
-from pe_search.naming import searchable
+from pe_search.known.filters import check_filters, local_s
+from pe_search.known.naming import searchable
+from pe_search.known.words import Word, Words
 from pe_search.queries import Filters
 from pe_search.records import IndexedClip
 from pe_search.store import columns
@@ -30,7 +31,6 @@ from pe_search.store.listing import COLUMNS, WITH_CONTENT, Known
 from pe_search.store.schema import make_tables, schema_of
 from pe_search.store.windows import Subset, windows_from
 from pe_search.store.words import Named
-from pe_search.words import Word, Words
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from pe_search.filters import check_filters, each_alone, is_at, is_whole_in, lacking, local_s, takes
+from pe_search.known.filters import check_filters, each_alone, is_at, is_whole_in, lacking, local_s, takes
 from pe_search.queries import Filters
 from pe_search.records import Content, IndexedClip
 from pe_search.reports import FilterEffect

@@ -30,10 +30,10 @@ from pe_search.store.texts import RememberedTexts
 if TYPE_CHECKING:
     from datetime import tzinfo
 
+    from pe_search.known.words import Word
     from pe_search.queries import Filters
     from pe_search.reports import FilterEffect, Status
     from pe_search.store.lock import WriterLock
-    from pe_search.words import Word
 
 _SEED = 20_240_229
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.filters import is_at, is_whole_in
+from pe_search.known.filters import is_at, is_whole_in
+from pe_search.known.words import Word
 from pe_search.queries import Filters, Match
 from pe_search.store.catalog import Catalog
 from pe_search.store.kernels import best_rows
 from pe_search.store.windows import decoded, times_of, windows_of
-from pe_search.words import Word
 
 # How much a word counts by where it is: in the name, the folders, the tags, or what the file says of itself.
 WEIGHTS = (8.0, 2.0, 4.0, 1.0)

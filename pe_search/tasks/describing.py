@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pe_search.errors import AudioError
-from pe_search.fields import Field, Shown, is_known, order_of
+from pe_search.known.fields import Field, Shown, is_known, order_of
+from pe_search.known.recorded import when
 from pe_search.queries import Hit
-from pe_search.recorded import when
 from pe_search.records import PLAIN_HEARING, Hearing, IndexedClip
 from pe_search.store.listing import Known, copies_of, indexed_clips_at
 
@@ -59,7 +59,7 @@ class Describer:
     """Makes rows of what was found, with the fields that were asked for.
 
     Args:
-        fields: From `pe_search.fields`.
+        fields: From `pe_search.known.fields`.
         stores: What is known of clips; of several stores, the first that holds a clip tells.
         hearing: Tells which track of a file is meant.
         are_of_files: Whether the rows are about files as they are now, and not as a store holds them: then a clip that

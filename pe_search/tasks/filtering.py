@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pe_search.audio.stamps import is_same
 from pe_search.errors import AudioError
-from pe_search.filters import check_filters, each_alone, is_at, is_named, lacking, local_s, may_take
+from pe_search.known.filters import check_filters, each_alone, is_at, is_named, lacking, local_s, may_take
 from pe_search.queries import Filters
 from pe_search.records import Clip, Hearing, IndexedClip, Problem
 from pe_search.reports import FilterEffect

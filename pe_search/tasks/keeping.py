@@ -18,8 +18,8 @@ from pe_search.audio.metadata import comments_of
 from pe_search.audio.read import ClipReader
 from pe_search.drafts import draft_folder, drop_left_over, put_if_free
 from pe_search.errors import AudioError
+from pe_search.known.recorded import when
 from pe_search.queries import Hit, Span
-from pe_search.recorded import when
 from pe_search.records import Hearing
 
 # A name may have 255 bytes, and a character up to four.

@@ -14,6 +14,7 @@ from pe_search.audio.hashing import content_digest
 from pe_search.audio.read import all_unreadable
 from pe_search.directories import command_for
 from pe_search.errors import AudioError, StoreError
+from pe_search.known.zones import NO_ZONE
 from pe_search.model import Model
 from pe_search.records import Clip, Problem
 from pe_search.reports import IndexPlan, IndexSummary, Progress, Relocation
@@ -25,7 +26,6 @@ from pe_search.tasks.indexing import run_index
 from pe_search.tasks.planning import Plan, came_by_lists, plan_index
 from pe_search.tasks.relocating import carry_out, recognised
 from pe_search.tasks.roots import RunRoots, given_roots, known_roots
-from pe_search.zones import NO_ZONE
 
 
 @dataclass(frozen=True, slots=True)

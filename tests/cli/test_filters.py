@@ -17,7 +17,7 @@ import typer
 
 import pe_search
 from pe_search.cli.input.filters import options_by_field, options_of, read_options
-from pe_search.filters import takes
+from pe_search.known.filters import takes
 from pe_search.queries import Filters
 from tests.cli.conftest import Outcome
 from tests.cli.test_conversation import talk

@@ -15,8 +15,8 @@ import crowsetta
 import pytest
 
 import pe_search
-from pe_search.annotations import TIMES, Annotation, Annotations
 from pe_search.cli.input.judged import verdicts_of
+from pe_search.known.annotations import TIMES, Annotation, Annotations
 from pe_search.queries import Reference
 from pe_search.records import Judgement
 from tests.cli.conftest import Outcome

@@ -19,7 +19,7 @@ from pe_search.cli.output import rows as rows_module
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.rows import TableRows, row_writer
-from pe_search.fields import CLIP_FIELDS, HIT_FIELDS, LABEL_FIELDS, Kind, all_of
+from pe_search.known.fields import CLIP_FIELDS, HIT_FIELDS, LABEL_FIELDS, Kind, all_of
 from pe_search.parquet import Column
 from pe_search.records import Clip, Content, Facts
 from pe_search.store import Store

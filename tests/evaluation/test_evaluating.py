@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from pe_search.annotations import read_annotations
 from pe_search.errors import QueryError, TableError
 from pe_search.evaluation.evaluating import ask, evaluate, with_frames
 from pe_search.evaluations import Figure
+from pe_search.known.annotations import read_annotations
 from pe_search.queries import Span, Trace
 from pe_search.records import Clip
 from pe_search.store import Store

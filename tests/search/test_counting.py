@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import pe_search
 from pe_search.errors import QueryError, StoreError
-from pe_search.filters import takes
+from pe_search.known.filters import takes
 from pe_search.queries import Filters
 from pe_search.records import Clip, Content, Facts, IndexedClip
 from pe_search.reports import COUNTED, COUNTED_BY, Counts, Root

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from pe_search.errors import QueryError
+from pe_search.known.words import read_words
 from pe_search.queries import Filters, Hit, Query, Request
 from pe_search.search import fusing
 from pe_search.search.fusing import RANK_CONSTANT, most_of_each
 from pe_search.search.merging import merge_answers
 from pe_search.search.searching import search
 from pe_search.store import Store
-from pe_search.words import read_words
 from tests.made_up import FakeEmbedder, manifest
 from tests.store.test_words import Sound, put
 

@@ -26,6 +26,7 @@ from schemathesis import GenerationMode
 from pe_search import __version__
 from pe_search.cli.output.hits import HIT_FIELDS, RANK_FIELDS
 from pe_search.errors import PeSearchError
+from pe_search.known.typed_filters import FIELD_OF
 from pe_search.library import Library
 from pe_search.queries import Query
 from pe_search.serving import http as http_module
@@ -34,7 +35,6 @@ from pe_search.serving.described import page_of
 from pe_search.serving.http import HttpServer, make_app
 from pe_search.serving.web import Web, bind, url_of
 from pe_search.store import Store
-from pe_search.typed_filters import FIELD_OF
 from tests.made_up import FakeEmbedder
 from tests.serving.conftest import DEADLINE_S, hits_of, in_a_loop, request_for
 

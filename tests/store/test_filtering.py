@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pe_search.errors import QueryError
-from pe_search.filters import takes
+from pe_search.known.filters import takes
 from pe_search.queries import Filters
 from pe_search.records import Clip, Content, Facts, IndexedClip
 from pe_search.store import Store, lookup

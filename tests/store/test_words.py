@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pe_search.errors import QueryError
+from pe_search.known.words import Words, read_words
 from pe_search.queries import Filters
 from pe_search.records import Clip, Content, Facts
 from pe_search.store import Store
 from pe_search.store.facts import write_tags
 from pe_search.store.files import LOOKUP_FILE
 from pe_search.store.words import WEIGHTS, Named, score_windows
-from pe_search.words import Words, read_words
 from tests.made_up import manifest
 
 VOCABULARY = ("kick", "kicks", "drum", "loop", "808", "dark")

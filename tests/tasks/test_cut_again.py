@@ -157,7 +157,7 @@ def test_a_listener_without_a_store_knows_no_zone(library, tmp_path):
 
 def test_a_name_moves_the_time_only_where_nothing_else_tells(tmp_path):
     """As cuts of an older pe-search are named, which say nothing of themselves."""
-    from pe_search.recorded import when
+    from pe_search.known.recorded import when
 
     path = write_audio(tmp_path / "a_20230625_211402_31.20-34.00s_0.93.flac", noise(0.1), subtype="PCM_16")
     with ClipReader(path) as reader:

@@ -12,7 +12,7 @@ import pytest
 
 import pe_search
 from pe_search.errors import AudioError
-from pe_search.fields import CLIP_FIELDS, FIELDS, LABEL_FIELDS, named
+from pe_search.known.fields import CLIP_FIELDS, FIELDS, LABEL_FIELDS, named
 from pe_search.listener import Listener
 from pe_search.queries import Hit
 from pe_search.records import PLAIN_HEARING, Clip, Content, Facts, IndexedClip

@@ -54,7 +54,7 @@ from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.rows import columns_of, row_writer
 from pe_search.cli.output.tables import PathTable, room, write_renderable
 from pe_search.errors import StoreError
-from pe_search.fields import LABEL_FIELDS, named
+from pe_search.known.fields import LABEL_FIELDS, named
 from pe_search.library import Library
 from pe_search.listener import Listener
 from pe_search.model import Wanted

@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from pe_search.annotations import Annotations
 from pe_search.cli.input.judged import Judgements, read_judged, verdicts_of
 from pe_search.cli.input.options import StoreOption, checked_texts, store_directory
 from pe_search.cli.input.terms import read_reference
 from pe_search.cli.output.hints import say_odd_texts
 from pe_search.cli.output.messages import counted, say, say_problem
 from pe_search.cli.output.taught import counted_judgements, how_it_stands
+from pe_search.known.annotations import Annotations
 from pe_search.library import Library
 from pe_search.queries import Reference, is_word
 

@@ -40,7 +40,7 @@ from pe_search.cli.output.messages import say, shown_path
 from pe_search.cli.output.rows import columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import is_wide, with_path
 from pe_search.clock import clock
-from pe_search.fields import CLIP_FIELDS, named
+from pe_search.known.fields import CLIP_FIELDS, named
 from pe_search.library import Library
 from pe_search.queries import Filters
 from pe_search.records import IndexedClip

@@ -46,7 +46,7 @@ from pe_search.cli.output.raven import RavenFiles, RavenSequenceOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
 from pe_search.directories import absolute
 from pe_search.errors import StoreError
-from pe_search.fields import HIT_FIELDS
+from pe_search.known.fields import HIT_FIELDS
 from pe_search.libraries import Libraries
 from pe_search.library import Library
 from pe_search.listener import ListenerOptions, nothing_around

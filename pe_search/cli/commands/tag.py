@@ -17,10 +17,10 @@ from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.messages import counted, printable, say, say_problem, shown_path
 from pe_search.cli.output.rows import Rows
 from pe_search.cli.output.tables import PathTable
+from pe_search.known.tags import tags_of
 from pe_search.library import Library
 from pe_search.records import IndexedClip, Problem
 from pe_search.reports import Tagging
-from pe_search.tags import tags_of
 
 TagArgument = Annotated[
     str,

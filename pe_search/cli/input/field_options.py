@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from pe_search import fields
 from pe_search.cli.input.config import usual_format
 from pe_search.directories import expanded
-from pe_search.fields import Field
+from pe_search.known import fields
+from pe_search.known.fields import Field
 
 _Format = TypeVar("_Format", bound=StrEnum)
 ALL = "all"

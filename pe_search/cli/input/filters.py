@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pe_search.known.typed_filters import FIELD_OF, REPEATABLE, FilterTextError, read_filters, typed_filters
 from pe_search.queries import Filters
-from pe_search.typed_filters import FIELD_OF, REPEATABLE, FilterTextError, read_filters, typed_filters
 
 
 def _filter(option: str, metavar: str, text: str) -> Any:

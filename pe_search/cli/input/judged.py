@@ -10,9 +10,9 @@ from pathlib import Path
 
 import typer
 
-from pe_search.annotations import CAPTIONS, Annotation, Annotations, read_annotations
 from pe_search.directories import expanded
 from pe_search.errors import TableError
+from pe_search.known.annotations import CAPTIONS, Annotation, Annotations, read_annotations
 from pe_search.queries import Reference, is_word
 from pe_search.records import Judgement
 

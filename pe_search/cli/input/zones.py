@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.zones import NO_ZONE, zone_called
+from pe_search.known.zones import NO_ZONE, zone_called
 
 
 def _a_zone(value: str | None) -> str | None:

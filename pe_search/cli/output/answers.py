@@ -18,7 +18,7 @@ from pe_search.libraries import Libraries
 from pe_search.queries import Answer, Hit, Request, SpanRules
 
 if TYPE_CHECKING:
-    from pe_search.fields import Field
+    from pe_search.known.fields import Field
     from pe_search.library import Library
 
 OnHits = Callable[[Sequence[Hit]], None]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pe_search.cli.output.messages import counted, printable, shown_path
 from pe_search.cli.output.rows import row_writer
 from pe_search.cli.output.tables import PathTable
-from pe_search.fields import Kind
+from pe_search.known.fields import Kind
 from pe_search.parquet import Column
 
 if TYPE_CHECKING:

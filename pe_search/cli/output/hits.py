@@ -8,15 +8,15 @@ from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
-from pe_search import fields
 from pe_search.cli.output.messages import shown_path, shown_query
 from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import PathTable, write_renderable
 from pe_search.clock import clock
+from pe_search.known import fields
 from pe_search.queries import Hit, Span
 
 if TYPE_CHECKING:
-    from pe_search.fields import Field
+    from pe_search.known.fields import Field
     from pe_search.tasks.describing import Describer
 
 

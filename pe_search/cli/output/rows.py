@@ -15,7 +15,7 @@ import typer
 
 from pe_search.cli.output.messages import printable, shown_path, shown_query
 from pe_search.cli.output.tables import room, with_path
-from pe_search.fields import Field, Kind, is_known
+from pe_search.known.fields import Field, Kind, is_known
 from pe_search.parquet import Column, ParquetWriter
 
 _BETWEEN = "; "

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from pe_search import fields
 from pe_search.cli.output.hits import HitFormat, add_hit, add_span, hit_table, shown_fields, times, write_title
 from pe_search.cli.output.messages import printable, shown_path
 from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import can_encode, strip_room, with_path, write_renderable
+from pe_search.known import fields
 from pe_search.parquet import Column
 from pe_search.queries import Hit, Span, Trace
 

@@ -6,7 +6,7 @@ import zoneinfo
 
 import pytest
 
-from pe_search.zones import zone_called
+from pe_search.known.zones import zone_called
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pe_search.clock import read_seconds
+from pe_search.known.tags import tags_of
 from pe_search.queries import Filters, Range
-from pe_search.tags import tags_of
 
 FIELD_OF = {
     "length": "length_s",

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from pe_search.recorded import from_audiomoth, from_bext, from_name, from_text, when
+from pe_search.known.recorded import from_audiomoth, from_bext, from_name, from_text, when
 from pe_search.records import Facts
 
 NOON = datetime(2024, 6, 12, 5, 30)

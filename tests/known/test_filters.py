@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_search.filters import (
+from pe_search.known.filters import (
     is_at,
     is_named,
     is_whole_in,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pe_search.tags import tag_of, tags_of
+from pe_search.known.tags import tag_of, tags_of
 
 
 @pytest.mark.parametrize(

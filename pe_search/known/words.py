@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pe_search.errors import QueryError
-from pe_search.naming import joined_words_in, words_in
+from pe_search.known.naming import joined_words_in, words_in
 
 LONGEST_CHARACTERS = 1_000
 MOST_WORDS = 50

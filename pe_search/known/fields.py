@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from pe_search.filters import local_s
-from pe_search.naming import category_of
+from pe_search.known.filters import local_s
+from pe_search.known.naming import category_of
 from pe_search.queries import Hit
 from pe_search.records import IndexedClip
 

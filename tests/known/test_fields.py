@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_search.fields import (
+from pe_search.known.fields import (
     CLIP_FIELDS,
     FIELDS,
     HIT_FIELDS,

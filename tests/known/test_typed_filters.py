@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_search.filters import check_filters
+from pe_search.known.filters import check_filters
+from pe_search.known.typed_filters import FIELD_OF, FilterTextError, read_filters, typed_filters
 from pe_search.queries import Filters
-from pe_search.typed_filters import FIELD_OF, FilterTextError, read_filters, typed_filters
 
 
 def read(name: str, text: object) -> object:

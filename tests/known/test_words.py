@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pe_search.errors import QueryError
-from pe_search.naming import category_of, joined_words_in, searchable, words_in
-from pe_search.words import LONGEST_CHARACTERS, MOST_WORDS, Word, Words, read_words
+from pe_search.known.naming import category_of, joined_words_in, searchable, words_in
+from pe_search.known.words import LONGEST_CHARACTERS, MOST_WORDS, Word, Words, read_words
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pe_search.annotations import Annotation, read_annotations
 from pe_search.errors import TableError
+from pe_search.known.annotations import Annotation, read_annotations
 
 
 @pytest.fixture
