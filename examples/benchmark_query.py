@@ -151,7 +151,7 @@ def make_store(directory: Path, checkpoint: Checkpoint, windows: int) -> Path:
             store.catalog.commit(
                 contents=map(Content, digests, repeat(times), random.standard_normal(shape, np.float32), repeat(True)),
                 clips=[
-                    (Clip(Path(f"/sounds/{number:07d}.wav"), 1, 1), digest)
+                    (Clip(Path(f"sounds/{number:07d}.wav"), 1, 1), digest)
                     for number, digest in zip(numbers, digests, strict=True)
                 ],
             )

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pe_search.cli.output import hits as hits_module
 from pe_search.cli.output import messages, tables
 from pe_search.cli.output.hit_spans import HitTraceWriter
 from pe_search.cli.output.hits import HitFormat, HitWriter
@@ -27,7 +26,7 @@ LONG = Path("/sounds/field recordings/a rather long name of a folder/and another
 @pytest.fixture
 def all_are_there(monkeypatch) -> None:
     """So that no hit is marked as gone."""
-    monkeypatch.setattr(hits_module.os.path, "lexists", lambda _path: True)
+    monkeypatch.setattr(os.path, "lexists", lambda _path: True)
 
 
 @pytest.fixture(params=WIDTHS)
