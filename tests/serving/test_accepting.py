@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pe_search.library import Library
-from pe_search.queries import Query, Request
+from pe_search.queries import Filters, Query, Request
 from pe_search.records import Problem
 from pe_search.serving import accepting as accepting_module
 from pe_search.serving import asking as asking_module
@@ -74,8 +74,16 @@ def test_the_hits_are_those_of_the_store(listening, store):
     rare = request_for("1 1 1", k=3, all_windows=True, min_probability=0.2, exact=True)
     with_words = request_for("1 1 1", "0 1 0", words="wav -rain", k=2)
     alone = replace(request_for(words="bark"), queries=(Query(),))
-    for request in (REQUEST, rare, request_for("1 0 0", k=10**30), with_words, alone):
+    filtered = request_for("1 1 1", filters=Filters(names=("b*", "r*"), length_s=(20, None)))
+    assert len(hits_of(store, filtered)[0]) == 2
+    for request in (REQUEST, rare, request_for("1 0 0", k=10**30), with_words, alone, filtered):
         assert asked(listening, request) == hits_of(store, request)
+
+
+def test_filters_that_are_not_valid_are_left_to_whoever_asks(listening):
+    for filters in (Filters(hours=(4, 4)), Filters(recorded=("soon", None)), Filters(bpm=(2, 1))):
+        assert asked(listening, request_for("1 1 1", filters=filters)) == []
+    assert asked(listening, REQUEST) != []
 
 
 def test_names_that_are_not_utf_8_come_through(listening, store):

@@ -26,9 +26,9 @@ from schemathesis import GenerationMode
 from pe_search import __version__
 from pe_search.cli.output.hits import HIT_FIELDS, RANK_FIELDS
 from pe_search.errors import PeSearchError
-from pe_search.known.typed_filters import FIELD_OF
+from pe_search.known.typed_filters import FIELD_OF, read_filters
 from pe_search.library import Library
-from pe_search.queries import Query
+from pe_search.queries import Filters, Query, Request
 from pe_search.serving import http as http_module
 from pe_search.serving.answering import MOST_HITS, Answering, BusyError
 from pe_search.serving.described import page_of
@@ -67,6 +67,12 @@ def client(answering: Answering) -> TestClient:
             request_for("1 1 1", all_windows=True, min_probability=0.5, exact=True),
         ),
         ("text=1+1+1&under=/nowhere", request_for("1 1 1", under=Path("/nowhere"))),
+        ("text=1+1+1&name=B*&name=r*", request_for("1 1 1", filters=Filters(names=("B*", "r*")))),
+        (
+            "text=1+1+1&length=0:20&name=*.wav",
+            request_for("1 1 1", filters=Filters(length_s=(20, 20), names=("*.wav",))),
+        ),
+        ("text=1+1+1&length=-19.9", request_for("1 1 1", filters=Filters(length_s=(None, 19.9)))),
         ("words=wav+-rain&k=2", replace(request_for(words="wav -rain", k=2), queries=(Query(),))),
         ("text=1+1+1&text=0+1+0&words=bark", request_for("1 1 1", "0 1 0", words="bark")),
         ("text=1+1+1&words=-bark&all_windows=true", request_for("1 1 1", words="-bark", all_windows=True)),
@@ -112,6 +118,43 @@ def test_fields_that_there_are_not_are_refused(client):
         response = client.get("/hits", params={"text": "1 0 0", "fields": fields})
         assert response.status_code == 422
         assert response.json()["detail"].startswith("fields must be names with commas between, of query, rank, path, ")
+
+
+def test_all_filters_are_those_of_the_command_line(answering, client, monkeypatch):
+    asked: list[Request] = []
+    submit = answering.submit
+    monkeypatch.setattr(answering, "submit", lambda request, *rest: (asked.append(request), submit(request, *rest))[1])
+    typed = {
+        "length": "0.1-2",
+        "rate": "44100-",
+        "channels": "2",
+        "name": ["kick*", "*.wav"],
+        "tag": ["good", "to check"],
+        "recorded": "2024-06-01..2024-06-30",
+        "hour": "22-4",
+        "loudness": "-30..-14",
+        "bpm": "118-122",
+    }
+    assert typed.keys() == FIELD_OF.keys()
+    assert client.get("/hits", params={"text": "1 0 0", **typed}).json() == {"hits": []}
+    assert [request.filters for request in asked] == [read_filters(typed)]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "said"),
+    [
+        ("hour=25", "hour: '25' must be an hour of the day or a range, such as 5, 4:30-7 or 22-4."),
+        ("length=", "length: '' must be a length or a range, such as 0.1-2, 1:30- or -5."),
+        ("recorded=2024-06-30..2024-06-01", "recorded: '2024-06-30..2024-06-01' must end after it starts."),
+        ("name=+", "name: must not be empty."),
+        (f"rate={'1' * 101}", "rate must be at most 100 characters."),
+        ("tag=", "tag must be given at most 20 times, each with 1 to 1000 characters."),
+        ("&".join(["name=x"] * 21), "name must be given at most 20 times, each with 1 to 1000 characters."),
+    ],
+)
+def test_a_filter_that_is_wrong_is_refused_in_words(client, parameter, said):
+    response = client.get(f"/hits?text=1+0+0&{parameter}")
+    assert (response.status_code, response.json()) == (422, {"detail": said})
 
 
 TEXT = "text must be given 1 to 100 times, each with 1 to 1000 characters that are not all blank."
@@ -442,6 +485,8 @@ def test_it_keeps_to_its_description(answering, monkeypatch, mode):
         # That texts and hits are too many together no schema can say.
         if response.status_code == 413:
             assert len(case.query["text"]) * case.query["k"] > MOST_HITS
+        elif mode is GenerationMode.NEGATIVE:
+            case.validate_response(response)
         # Nor what the text of a filter must be.
         elif response.status_code == 422 and response.json()["detail"].split(":")[0] in FIELD_OF:
             assert response.json()["detail"].split(":")[0] in case.query

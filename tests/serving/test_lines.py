@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pe_search.queries import Hit, Query, Reference, Request, Term
+from pe_search.queries import Filters, Hit, Query, Reference, Request, Term
 from pe_search.records import Problem
 from pe_search.serving.lines import Reply, from_line, to_line
 
@@ -31,6 +31,14 @@ REQUESTS = st.builds(
     min_probability=NUMBERS,
     fdr=st.none() | NUMBERS,
     exact=st.booleans(),
+    filters=st.builds(
+        Filters,
+        length_s=st.none() | st.tuples(st.none() | NUMBERS, st.none() | NUMBERS),
+        names=st.lists(TEXTS, max_size=2).map(tuple),
+        tags=st.lists(TEXTS, max_size=2).map(tuple),
+        recorded=st.none() | st.tuples(st.none() | TEXTS, st.none() | TEXTS),
+        hours=st.none() | st.tuples(NUMBERS, NUMBERS),
+    ),
     words=TEXTS,
     is_part=st.booleans(),
 )
