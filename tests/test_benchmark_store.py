@@ -23,5 +23,5 @@ def test_the_benchmark_measures_and_goes_on_where_it_was(tmp_path):
         rows = [re.split(r" *│ *", line.strip("│ ")) for line in lines]
         assert [row[0] for row in rows] == ["300", "600"]
         # Stores as small as these are searched exactly.
-        assert [(row[3], row[9]) for row in rows] == [("100.0 %", "1.000")] * 2
+        assert [(row[3], row[9], row[14]) for row in rows] == [("100.0 %", "1.000", "1.000")] * 2
         assert "12 unchanged files: pe-search index" in run.stdout

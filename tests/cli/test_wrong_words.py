@@ -43,6 +43,8 @@ def test_a_word_that_is_near_nothing(run_cli):
         (("query", "rain", "--min-prob", "0.5"), "--min-prob", "--min-probability"),
         (("query", "rain", "--folder=a"), "--folder", "--under"),
         (("label", ".", "--threshold", "0.5"), "--threshold", "--min-probability"),
+        (("list", "--duration", "2"), "--duration", "--length"),
+        (("export", "x.npz", "--date=2024"), "--date", "--recorded"),
     ],
 )
 def test_a_wrong_option(run_cli, args, wrong, meant):
