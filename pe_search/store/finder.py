@@ -298,7 +298,7 @@ class Finder:
         """The index as it is on disk now, mapped; None if there is none."""
         state = _state_of(self._path)
         if state is None or state != self._opened_state:
-            self._opened, self._opened_state = None, state
+            self._opened, self._opened_state, self._among = None, state, None
             try:
                 self._opened = open_index(self._path, self._catalog.identity, self._dimension)
             except OSError as error:
