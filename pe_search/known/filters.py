@@ -184,9 +184,9 @@ def is_whole_in(filters: Filters, recorded_s: float, duration_s: float) -> bool:
         return False
     if filters.hours is None:
         return True
-    _, last = filters.hours
-    left_s = (last * HOUR_S - recorded_s) % DAY_S
-    return is_in_hours(filters, recorded_s) and duration_s < (left_s or DAY_S)
+    # At the very end of them, by rounding or because they are the whole day, each moment is to be looked at.
+    left_s = (filters.hours[1] * HOUR_S - recorded_s) % DAY_S
+    return is_in_hours(filters, recorded_s) and duration_s < left_s
 
 
 def may_be_in(filters: Filters, recorded_s: float, duration_s: float) -> bool:

@@ -297,7 +297,7 @@ def _are_whole_in(
     if filters.hours is None:
         return fit
     left_s = (filters.hours[1] * HOUR_S - recorded_s) % DAY_S
-    return fit & _are_in_hours(filters, recorded_s) & (length_s < np.where(left_s > 0, left_s, DAY_S))
+    return fit & _are_in_hours(filters, recorded_s) & (length_s < left_s)
 
 
 def _may_be_in(filters: Filters, recorded_s: NDArray[np.float64], length_s: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -147,7 +147,7 @@ def roots_in(db: sqlite3.Connection, version: int) -> Iterator[Root]:
 def facts_in(db: sqlite3.Connection, version: int) -> Iterator[tuple[int, Facts]]:
     """What is kept of contents, by their ids."""
     for row in kept_in(db, version, "facts", FACTS):
-        with suppress(ValueError):
+        with suppress(ValueError, TypeError):
             facts = facts_of((*row, checksum(*row)))
             if facts is not None:
                 yield row[0], facts
