@@ -4,16 +4,12 @@
     python examples/benchmark_command.py --one-shots 3000 --against CHECKOUT
     python examples/benchmark_command.py --one-shots 100000 --repeats 1
     python examples/benchmark_command.py --data RECORDINGS --against CHECKOUT
-    python examples/benchmark_command.py --unchanged 100000
 
 The clips are made up: noise that dies away, 0.2 to 0.8 s long, each clip of its own length, as WAV, 500 a folder. With
 `--data` they are those of a folder. Each turn indexes them into a new store with the built-in checkpoint, in a process
 of its own, and then indexes the unchanged folder again. It also shows which share of the CPU time goes into reading
 what the files say of themselves. With `--against` the pe-search of another checkout takes turns with this one, so that
 what else the machine does falls on both alike.
-
-With `--unchanged` nothing is embedded: so many small files are put into a store with made-up embeddings, and `index` of
-the unchanged folder takes turns with `find`, which looks at the same files.
 """
 
 import argparse
@@ -69,52 +65,6 @@ def facts_s(folder: Path) -> float:
     return spent_s
 
 
-def make_unchanged(folder: Path, directory: Path, count: int) -> None:
-    """A folder of small files, and a store that holds each with a made-up embedding."""
-    from pe_search import create
-    from pe_search.audio.stamps import stamp_of
-    from pe_search.records import Clip, Content, Facts
-    from pe_search.reports import Root
-    from pe_search.store import Store
-    from pe_search.store.roots import write_roots
-
-    create(directory)
-    rng = np.random.default_rng(0)
-    contents, clips = [], []
-    with Store.open(directory, read_only=False) as store:
-        for number in range(count):
-            path = folder / f"{number // 500:03}" / f"Kick_{number:06}.wav"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"RIFF" + number.to_bytes(8, "big"))
-            embedding = rng.standard_normal((1, store.manifest.dimension)).astype(np.float32)
-            digest = number.to_bytes(32, "big")
-            facts = Facts(RATE_HZ, 1, 16, "pcm_16", loudness_lufs=-20.5, peak_dbfs=-1.0)
-            contents.append(Content(digest, [(0.0, 0.4)], embedding, is_whole=True, facts=facts))
-            clips.append((Clip(path, *stamp_of(path.stat())), digest))
-        store.catalog.commit(contents=contents, clips=clips)
-        write_roots(store.catalog, [Root(folder)])
-        store.finder.refresh()
-
-
-def compare_unchanged(count: int, repeats: int) -> None:
-    """Let `index` of an unchanged folder take turns with `find`, and print both."""
-    with tempfile.TemporaryDirectory() as directory:
-        folder, store = Path(directory).resolve() / "clips", Path(directory) / "store"
-        make_unchanged(folder, store, count)
-        find = ["find", str(folder), "-type", "f", "-printf", "%s %T@ %p\n"]
-        index(HERE, folder, store)
-        found_s, indexed_s = [], []
-        for _ in range(repeats):
-            started_s = time.perf_counter()
-            subprocess.run(find, check=True, stdout=subprocess.DEVNULL)
-            found_s.append(time.perf_counter() - started_s)
-            indexed_s.append(index(HERE, folder, store)[0])
-    found, indexed = statistics.median(found_s), statistics.median(indexed_s)
-    print(
-        f"{count:,} unchanged files: find {found:.2f} s, index {indexed:.2f} s; 3 × find + 1 s is {3 * found + 1:.2f} s"
-    )
-
-
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,12 +72,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of clips, instead of made ones")
     parser.add_argument("--against", type=Path, help="another checkout of pe-search, which takes its turns as well")
     parser.add_argument("--repeats", type=int, default=5, help="turns of each (default 5)")
-    parser.add_argument("--unchanged", type=int, help="how many unchanged files to index instead")
     options = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores. Medians of {options.repeats} turns.")
-    if options.unchanged is not None:
-        compare_unchanged(options.unchanged, options.repeats)
-        return
     checkouts = [HERE] if options.against is None else [HERE, options.against.resolve()]
     turns: dict[tuple[Path, str], list[tuple[float, float, float]]] = {}
     with tempfile.TemporaryDirectory() as directory:

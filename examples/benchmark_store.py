@@ -1,9 +1,9 @@
 """Measure how a store does as it grows: python examples/benchmark_store.py --work FOLDER.
 
 It makes stores of made-up embeddings (1,024 numbers each, in clusters, of unequal length) and asks them queries that
-lie beside the clusters, as a text does. Then it makes a folder of tiny WAVs, indexes it with `pe-search index`, and
-compares running that again with `find`. What is made is kept in FOLDER, so that a run that was stopped goes on, and the
-next one only measures. A million windows take 6 GB there.
+lie beside the clusters, as a text does. Then it makes a folder of tiny files and a store that holds each with a made-up
+embedding, and compares `pe-search index` of that folder, which has nothing to do, with `find`. What is made is kept in
+FOLDER, so that a run that was stopped goes on, and the next one only measures. A million windows take 6 GB there.
 """
 
 from __future__ import annotations
@@ -25,14 +25,17 @@ from statistics import median
 from typing import ParamSpec, TypeVar
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from pe_search import create
+from pe_search.audio.stamps import stamp_of
 from pe_search.queries import Filters
 from pe_search.records import Clip, Content, Facts
+from pe_search.reports import Root
 from pe_search.store import Manifest, Store
+from pe_search.store.roots import write_roots
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -214,8 +217,9 @@ def _recall(quick: Asked, exact: Asked) -> float:
 
 def measure_again(work: Path, files: int) -> str:
     """Compare indexing unchanged files again with `find`."""
-    folder, store = work / f"files-{files}", work / f"files-{files}.store"
-    _make_files(folder, files)
+    folder, store = (work / f"unchanged-{files}").resolve(), work / f"unchanged-{files}.store"
+    if not store.exists():
+        _make_files(folder, store, files)
     index = [sys.executable, "-m", "pe_search", "index", str(folder), "--store", str(store)]
     find = ["find", str(folder), "-type", "f", "-printf", "%s %T@\n"]
     subprocess.run(index, check=True, stderr=subprocess.DEVNULL)
@@ -231,18 +235,24 @@ def measure_again(work: Path, files: int) -> str:
     )
 
 
-def _make_files(folder: Path, files: int) -> None:
-    # All alike, so that one of them is embedded and the others are recognised: it's the second run that is measured.
-    for number in range(0, files, FILES_PER_FOLDER):
-        below = folder / f"{number // FILES_PER_FOLDER:04}"
-        last = below / f"{min(files, number + FILES_PER_FOLDER) - 1:07}.wav"
-        if not last.exists():
-            below.mkdir(parents=True, exist_ok=True)
-            soundfile.write(below / "one.tmp", np.zeros(480), 48_000, format="WAV")
-            content = (below / "one.tmp").read_bytes()
-            (below / "one.tmp").unlink()
-            for name in range(number, min(files, number + FILES_PER_FOLDER)):
-                (below / f"{name:07}.wav").write_bytes(content)
+def _make_files(folder: Path, directory: Path, files: int) -> None:
+    """Small files, each other bytes, and a store of the built-in checkpoint that holds them all."""
+    create(directory)
+    rng = np.random.default_rng(0)
+    contents, clips = [], []
+    with Store.open(directory, read_only=False) as store:
+        for number in range(files):
+            path = folder / f"{number // FILES_PER_FOLDER:04}" / f"Kick_{number:07}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"RIFF" + number.to_bytes(8, "big"))
+            embedding = rng.standard_normal((1, store.manifest.dimension)).astype(np.float32)
+            digest = number.to_bytes(32, "big")
+            facts = Facts(48_000, 1, 16, "pcm_16", loudness_lufs=-20.5, peak_dbfs=-1.0)
+            contents.append(Content(digest, [(0.0, 0.4)], embedding, is_whole=True, facts=facts))
+            clips.append((Clip(path, *stamp_of(path.stat())), digest))
+        store.catalog.commit(contents=contents, clips=clips)
+        write_roots(store.catalog, [Root(folder)])
+        store.finder.refresh()
 
 
 def _alone(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -181,7 +181,7 @@ def _from_3(db: sqlite3.Connection) -> None:
 
 
 def _from_4(db: sqlite3.Connection) -> None:
-    """Places for facts, which the next index run reads, for tags and for zones."""
+    """Places for facts, which the next index run reads, and for what the user says: tags, zones, words, judgements."""
     make_tables(db, SCHEMAS[5])
 
 
