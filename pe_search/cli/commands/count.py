@@ -23,7 +23,7 @@ from pe_search.cli.input.filters import (
     make_filters,
     options_of,
 )
-from pe_search.cli.input.lists import read_more_texts
+from pe_search.cli.input.lists import FromFileOption, read_more_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import StoreOption, checked_texts, format_option, store_directory
 from pe_search.cli.input.terms import refuse_audio
@@ -68,12 +68,7 @@ def count(
             help="What to count. Quote a phrase. A .txt file is read as TEXTs, one per line; - reads standard input.",
         ),
     ] = None,
-    from_file: Annotated[
-        str | None,
-        typer.Option(
-            "--from-file", metavar="FILE", rich_help_panel="Ask", help="Read more TEXTs from FILE, one per line."
-        ),
-    ] = None,
+    from_file: FromFileOption = None,
     by: Annotated[
         By,
         typer.Option(

@@ -24,7 +24,7 @@ from pe_search.cli.input.filters import (
     TagOption,
     make_filters,
 )
-from pe_search.cli.input.lists import read_more_texts
+from pe_search.cli.input.lists import FromFileOption, read_more_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import NullOption, StoresOption, format_option, store_directory
 from pe_search.cli.input.span_options import (
@@ -74,12 +74,7 @@ def query(
             help="What to find. Quote a phrase. - reads standard input.",
         ),
     ] = None,
-    from_file: Annotated[
-        str | None,
-        typer.Option(
-            "--from-file", metavar="FILE", rich_help_panel="Ask", help="Read more TEXTs from FILE, one per line."
-        ),
-    ] = None,
+    from_file: FromFileOption = None,
     plus: Annotated[
         list[str] | None,
         typer.Option(

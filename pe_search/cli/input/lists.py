@@ -19,6 +19,10 @@ PathsArgument = Annotated[
     list[Path] | None,
     typer.Argument(metavar="PATH...", help="Folders and audio files.", rich_help_panel="Files", show_default=False),
 ]
+FromFileOption = Annotated[
+    str | None,
+    typer.Option("--from-file", metavar="FILE", rich_help_panel="Ask", help="Read more TEXTs from FILE, one per line."),
+]
 FilesFromOption = Annotated[
     str | None,
     typer.Option(
