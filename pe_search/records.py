@@ -231,6 +231,103 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class SpokenWord:
+    """A word, and when it is said.
+
+    Attributes:
+        start_s: From when.
+        end_s: To when.
+        word: As it is written, with the signs that belong to it.
+    """
+
+    start_s: float
+    end_s: float
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A sentence or a part of one, and when it is said.
+
+    Attributes:
+        start_s: From when.
+        end_s: To when.
+        text: What is said.
+        words: Its words in order, if it is known when each is said.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+    words: tuple[SpokenWord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What is said in a content, as an engine has it.
+
+    Attributes:
+        digest: Of the content.
+        engine: `sidecar` for a file beside the clip, or `sidecar.en` if its name has a language; or the name of a
+            recogniser with its revision.
+        language: As `en`; empty if it is not known.
+        segments: In order of time.
+        until_s: How far the engine came; None if it came to the end.
+        made_at_s: When it was made, in seconds since the epoch.
+    """
+
+    digest: bytes
+    engine: str
+    language: str
+    segments: tuple[Segment, ...]
+    until_s: float | None = None
+    made_at_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A file that a transcript was taken from.
+
+    Attributes:
+        size_bytes: When it was read.
+        modified_ns: When its bytes were last changed then, in nanoseconds since the epoch.
+        digest: Of the content that it tells of.
+        engine: As `Transcript.engine`.
+    """
+
+    path: Path
+    size_bytes: int
+    modified_ns: int
+    digest: bytes
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """What a model answered to a question about a stretch of a content.
+
+    Attributes:
+        digest: Of the content.
+        start_s: From when.
+        end_s: To when.
+        model: The name of the model.
+        revision: Of the model.
+        question: All that was asked, so that another question is another answer.
+        answer: What it answered.
+        made_at_s: When, in seconds since the epoch.
+    """
+
+    digest: bytes
+    start_s: float
+    end_s: float
+    model: str
+    revision: str
+    question: str
+    answer: str
+    made_at_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """A clip that can't be indexed until its file changes, with the reason."""
 

@@ -301,7 +301,7 @@ class Catalog:
             commits.delete_contents(db, "digest = ? AND duration_s IS NULL", digest)
 
     def drop_unused_contents(self) -> None:
-        """Delete the whole contents that no clip has any more.
+        """Delete the whole contents that no clip has any more, with what is said in them.
 
         Apart from `commit`, so that a clip that was moved finds its content again, though its old place was removed
         before its new one was read.

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from pe_search.store.commits import check_counts, last_window_id
-from pe_search.store.schema import FACTS, JUDGEMENT, TAG, WORD, ZONE, row_test
+from pe_search.store.schema import ANSWER, FACTS, JUDGEMENT, SIDECAR, TAG, TRANSCRIPT, WORD, ZONE, row_test
 from pe_search.store.windows import CLIP, CONTENT, WINDOW, gone_after, in_words
 
 _WINDOWS_AT_ONCE = 4_096
@@ -71,6 +71,9 @@ def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
         ("zones", ZONE),
         ("words", WORD),
         ("judgements", JUDGEMENT),
+        ("transcripts", TRANSCRIPT),
+        ("sidecars", SIDECAR),
+        ("answers", ANSWER),
     ):
         if not all(map(row_test(columns), db.execute(f"SELECT {columns} FROM {table}"))):
             reasons.append(f"a row of {table} is not as it was written")

@@ -18,7 +18,9 @@ from pe_search.store.schema import LARGEST_VALUE, checked, checksum, facts_as_js
 _CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
 
 # Tables whose rows nothing else counts.
-_COUNTED = ("left_out", "roots", "tags", "zones", "words", "judgements")
+_COUNTED = ("left_out", "roots", "tags", "zones", "words", "judgements", "transcripts", "sidecars", "answers")
+# Those that go with the content whose digest they have.
+_OF_CONTENTS = ("transcripts", "sidecars", "answers")
 _COMMITS = "commits"
 
 
@@ -148,13 +150,15 @@ def count_clips(db: sqlite3.Connection, content_id: int, more: int) -> None:
 
 
 def delete_contents(db: sqlite3.Connection, condition: str, *values: object) -> None:
-    """Take contents that no clip has out, with their windows."""
+    """Take contents that no clip has out, with their windows, what is said in them and what models answered."""
     for row in db.execute(f"SELECT {_CONTENT} FROM contents WHERE {condition}", values).fetchall():
         content_id = checked(row, "a content")[0]
         ids = [row[0] for row in db.execute("SELECT id FROM windows WHERE content_id = ? ORDER BY id", (content_id,))]
         delete_windows(db, ids)
         db.execute("DELETE FROM contents WHERE id = ?", (content_id,))
         db.execute("DELETE FROM facts WHERE content_id = ?", (content_id,))
+    for table in _OF_CONTENTS:
+        db.execute(f"DELETE FROM {table} WHERE digest NOT IN (SELECT digest FROM contents)")
 
 
 def delete_windows(db: sqlite3.Connection, ids: Sequence[int]) -> None:

@@ -30,7 +30,8 @@ from pe_search.store.manifest import (
     write_manifest,
 )
 from pe_search.store.opening import explaining, make_durable
-from pe_search.store.schema import FORMAT_VERSION, SCHEMAS, checksum, expected_schema, make_tables, schema_of
+from pe_search.store.schema import FORMAT_VERSION, checksum, expected_schema, make_tables, schema_of
+from pe_search.store.tables import SCHEMAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +186,14 @@ def _from_4(db: sqlite3.Connection) -> None:
     make_tables(db, SCHEMAS[5])
 
 
+def _from_5(db: sqlite3.Connection) -> None:
+    """Places for what is said and for what models answer."""
+    make_tables(db, SCHEMAS[6])
+
+
 STEPS: Mapping[int, Step] = {
     2: Step(_from_2, lambda fields: fields | {"level": "none", "speed": 1.0, "track": 1}),
     3: Step(_from_3, lambda fields: fields),
     4: Step(_from_4, lambda fields: fields),
+    5: Step(_from_5, lambda fields: fields),
 }

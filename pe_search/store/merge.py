@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Content
+from pe_search.records import Clip, Content, ModelAnswer, Transcript
+from pe_search.store.answers import read_answers, write_answers
+from pe_search.store.catalog import Catalog
 from pe_search.store.facts import read_tags, read_zones, write_tags, write_zones
 from pe_search.store.judgements import read_judgements, read_words, write_judgements, write_words
 from pe_search.store.manifest import Manifest
 from pe_search.store.roots import read_roots, write_roots
 from pe_search.store.store import Store
+from pe_search.store.transcripts import read_sidecars, read_transcripts, write_transcripts
 
 # What is committed at once: enough to be quick, little enough to be held in memory and to be lost when it is cut short.
 _WINDOWS_PER_COMMIT = 4_096
+_TRANSCRIPTS_PER_COMMIT = 256
 
 
-def merge(store: Store, other: Store) -> int:
+def merge(store: Store, other: Store, *, said: bool = True) -> int:
     """Put the clips of another store into a store, with their embeddings.
 
     Of a clip that both hold, the one whose file was modified later stays. What is committed when a merge is cut short
@@ -28,6 +34,8 @@ def merge(store: Store, other: Store) -> int:
     Args:
         store: Opened for writing.
         other: Is only read.
+        said: Whether what is said in clips comes along, and what models answered about them. Of two transcripts by
+            one engine, the one that is further stays; of equal ones, that of the store.
 
     Returns:
         The number of clips that came in.
@@ -59,9 +67,37 @@ def merge(store: Store, other: Store) -> int:
         judged = [*read_judgements(store.catalog), *read_judgements(other.catalog)]
         write_judgements(store.catalog, sorted(judged, key=lambda one: one.judged_at_s))
         write_zones(store.catalog, {**read_zones(other.catalog), **read_zones(store.catalog)})
+        if said:
+            _take_what_is_said(store.catalog, other.catalog)
     store.catalog.drop_unused_contents()
     store.finder.refresh()
     return clips
+
+
+def _take_what_is_said(ours: Catalog, theirs: Catalog) -> None:
+    held = ours.digests()
+    progress = {(one.digest, one.engine): _until_s(one) for one in read_transcripts(ours)}
+    arriving = (
+        one
+        for one in read_transcripts(theirs)
+        if one.digest in held and _until_s(one) > progress.get((one.digest, one.engine), -math.inf)
+    )
+    while some := list(islice(arriving, _TRANSCRIPTS_PER_COMMIT)):
+        write_transcripts(ours, some)
+    known = {one.path for one in read_sidecars(ours)}
+    write_transcripts(
+        ours, sidecars=(one for one in read_sidecars(theirs) if one.digest in held and one.path not in known)
+    )
+    answered = {_question(one) for one in read_answers(ours)}
+    write_answers(ours, (one for one in read_answers(theirs) if one.digest in held and _question(one) not in answered))
+
+
+def _until_s(one: Transcript) -> float:
+    return math.inf if one.until_s is None else one.until_s
+
+
+def _question(one: ModelAnswer) -> ModelAnswer:
+    return dataclasses.replace(one, answer="", made_at_s=0)
 
 
 def _refuse_misfits(store: Store, other: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pe_search.records import Clip, LeftOut
@@ -13,6 +14,7 @@ from pe_search.store.commits import count_clips, name_of, put_left_out
 from pe_search.store.facts import put_zones
 from pe_search.store.roots import put_roots
 from pe_search.store.schema import checked, checksum
+from pe_search.store.transcripts import put_sidecars, read_sidecars
 from pe_search.store.windows import CLIP, left_out_rows
 
 
@@ -43,6 +45,7 @@ def move_clips(
     with catalog.writing() as db:
         _move_held(db, clips)
         _move_left_out(db, left_out)
+        _move_sidecars(catalog, db, {path.parent: clip.path.parent for path, clip in clips.items()})
         put_roots(db, roots, forgotten=forgotten)
         put_zones(catalog, db, zones)
 
@@ -76,3 +79,9 @@ def _move_left_out(db: sqlite3.Connection, left_out: Mapping[Path, Clip]) -> Non
         is_held = db.execute("SELECT 1 FROM clips WHERE path = ?", (name_of(clip.path),)).fetchone()
         if not is_held and (name_of(clip.path) not in reasons or clip.path in left_out):
             put_left_out(db, LeftOut(clip, reasons[name_of(path)]))
+
+
+def _move_sidecars(catalog: Catalog, db: sqlite3.Connection, folders: Mapping[Path, Path]) -> None:
+    moved = [one for one in read_sidecars(catalog) if folders.get(one.path.parent, one.path.parent) != one.path.parent]
+    db.executemany("DELETE FROM sidecars WHERE path = ?", ((name_of(one.path),) for one in moved))
+    put_sidecars(db, (replace(one, path=folders[one.path.parent] / one.path.name) for one in moved))

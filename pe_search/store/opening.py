@@ -13,7 +13,8 @@ from pe_search.directories import command_for
 from pe_search.errors import StoreError
 from pe_search.store import commits
 from pe_search.store.database import code_of, is_damage, is_interrupt, open_database
-from pe_search.store.schema import FORMAT_VERSION, SCHEMAS, expected_schema, make_tables, schema_of
+from pe_search.store.schema import FORMAT_VERSION, expected_schema, make_tables, schema_of
+from pe_search.store.tables import SCHEMAS
 from pe_search.store.windows import DamagedWindowError
 
 _BUSY_TIMEOUT_S = 30.0

@@ -153,9 +153,11 @@ def facts_in(db: sqlite3.Connection, version: int) -> Iterator[tuple[int, Facts]
                 yield row[0], facts
 
 
-def kept_in(db: sqlite3.Connection, version: int, table: str, columns: str) -> Iterator[tuple[Any, ...]]:
-    """The sound rows of a table that came with format 5, without their checksums."""
-    if version > 4:
+def kept_in(
+    db: sqlite3.Connection, version: int, table: str, columns: str, *, since: int = 5
+) -> Iterator[tuple[Any, ...]]:
+    """The sound rows of a table that came with a format, without their checksums."""
+    if version >= since:
         with suppress(sqlite3.DatabaseError, ValueError, MemoryError):
             for row in db.execute(f"SELECT {columns} FROM {table}"):
                 if is_as_written(row):

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pe_search.drafts import draft_folder
 from pe_search.errors import StoreError
-from pe_search.records import Content, Judgement
+from pe_search.records import Content, Judgement, Sidecar
+from pe_search.store.answers import answer_of, write_answers
 from pe_search.store.catalog import Catalog
 from pe_search.store.checking import find_damage
 from pe_search.store.conversion import converted_fields
@@ -45,9 +46,12 @@ from pe_search.store.rescued import (
 )
 from pe_search.store.roots import write_roots
 from pe_search.store.schema import (
+    ANSWER,
     FORMAT_VERSION,
     JUDGEMENT,
+    SIDECAR,
     TAG,
+    TRANSCRIPT,
     WORD,
     ZONE,
     checked,
@@ -55,6 +59,7 @@ from pe_search.store.schema import (
     path_of,
     schema_of,
 )
+from pe_search.store.transcripts import transcript_of, write_transcripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +223,8 @@ def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
             write_words(catalog, dict(kept_in(db, version, "words", WORD)))
             write_judgements(catalog, (Judgement(*row) for row in kept_in(db, version, "judgements", JUDGEMENT)))
             catalog.drop_unused_contents()
+            # After that: of contents that the next index run embeds again, nothing needs be heard again.
+            _save_what_is_said(catalog, db, version)
             saved = catalog.holdings().clips
         damaged = _place_for_damaged(path)
         # The log goes first, because beside another catalog SQLite would take it for that one's.
@@ -226,6 +233,17 @@ def _salvage(path: Path, manifest: Manifest, version: int) -> Salvage:
                 os.replace(f"{path}{end}", f"{damaged}{end}")
         os.replace(draft / CATALOG_FILE, path)
     return Salvage(saved, damaged, len(digests.keys() & by_index.keys()))
+
+
+def _save_what_is_said(catalog: Catalog, db: sqlite3.Connection, version: int) -> None:
+    rows = kept_in(db, version, "transcripts", TRANSCRIPT, since=6)
+    sidecars = kept_in(db, version, "sidecars", SIDECAR, since=6)
+    write_transcripts(
+        catalog,
+        (transcript_of(row) for row in rows),
+        sidecars=(Sidecar(path_of(name), *rest) for name, *rest in sidecars),
+    )
+    write_answers(catalog, (answer_of(row) for row in kept_in(db, version, "answers", ANSWER, since=6)))
 
 
 def _place_for_damaged(path: Path) -> Path:

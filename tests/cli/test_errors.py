@@ -199,7 +199,7 @@ ERRORS: dict[str, tuple[Callable[[Scene], list[object]], str]] = {
     ),
     "a newer store": (
         lambda scene: of_another_format(scene, 1_000),
-        r"The store at {store} has format 1000; this pe-search reads up to 5\. Upgrade pe-search\.",
+        r"The store at {store} has format 1000; this pe-search reads up to 6\. Upgrade pe-search\.",
     ),
     "a damaged manifest": (
         lambda scene: damaged(scene, "manifest.json", "query"),

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 
 from pe_search.errors import StoreError
-from pe_search.records import Clip, Facts, Holdings, LeftOut, Problem
+from pe_search.records import Clip, Facts, Holdings, Judgement, LeftOut, Problem
 from pe_search.reports import PassedOver, Root
 from pe_search.store import FORMAT_VERSION, Store, conversion, read_manifest_if_any
+from pe_search.store.answers import read_answers
 from pe_search.store.facts import read_tags, read_zones, without_facts
+from pe_search.store.judgements import read_judgements, read_words
 from pe_search.store.lock import NotWritableError, WriterLock
 from pe_search.store.manifest import OldFormatError, read_manifest
 from pe_search.store.salvage import salvage_if_damaged
+from pe_search.store.transcripts import read_transcripts
 from tests.store.formats import VERSIONS, answered, make_store, matches_of
 
 CLIPS = {
@@ -140,6 +143,20 @@ def test_all_that_a_store_of_format_4_holds_is_there_afterwards(tmp_path):
             Path(os.fsdecode(b"/s/\xff.wav")),
         }
         assert (read_tags(store.catalog), read_zones(store.catalog)) == ({}, {})
+
+
+def test_all_that_a_store_of_format_5_holds_is_there_afterwards(tmp_path):
+    directory = tmp_path / "store"
+    make_store(directory, 5)
+    with Store.open(directory, read_only=False) as store:
+        assert store.catalog.find_damage() == []
+        kick = next(clip for clip in store.clips() if clip.path == Path("/s/new/Kick_808.wav"))
+        assert (kick.facts.title, kick.facts.keywords, kick.tags) == ("Große Trommel", ("kick", "808"), ("drums",))
+        assert read_tags(store.catalog) == {b"a" * 32: ("dogs",), b"n" * 32: ("drums",)}
+        assert read_zones(store.catalog) == {Path("/s"): "Europe/Berlin"}
+        assert read_words(store.catalog) == {"@bark": "dog barking"}
+        assert read_judgements(store.catalog) == [Judgement("@bark", b"a" * 32, 0.0, 10.0, "yes", "me", 1_764_500_002)]
+        assert (list(read_transcripts(store.catalog)), read_answers(store.catalog)) == ([], [])
 
 
 def test_a_row_that_was_damaged_before_a_conversion_is_damaged_after_it(tmp_path):

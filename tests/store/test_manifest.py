@@ -57,7 +57,7 @@ def test_the_file_is_json_with_the_fields_of_the_manifest(tmp_path):
 
 def test_the_format_version_is_written_without_being_asked_for(tmp_path):
     write_manifest(tmp_path, MANIFEST)
-    assert json.loads((tmp_path / "manifest.json").read_text())["format_version"] == FORMAT_VERSION == 5
+    assert json.loads((tmp_path / "manifest.json").read_text())["format_version"] == FORMAT_VERSION == 6
 
 
 def test_a_model_may_be_at_a_path_that_is_not_ascii_or_not_utf8(tmp_path):
@@ -171,7 +171,7 @@ def test_a_field_whose_value_makes_no_sense(tmp_path, name, value):
 def test_a_newer_format_says_so_whatever_its_fields(tmp_path, changes):
     write_fields(tmp_path, format_version=FORMAT_VERSION + 1, **changes)
     assert refusal(tmp_path) == (
-        f"The store at {tmp_path} has format 6; this pe-search reads up to 5. Upgrade pe-search."
+        f"The store at {tmp_path} has format 7; this pe-search reads up to 6. Upgrade pe-search."
     )
 
 

@@ -244,7 +244,7 @@ def test_there_is_no_store(tmp_path):
 
 def test_a_store_of_a_newer_format_is_not_opened(directory):
     text = (directory / "manifest.json").read_text()
-    (directory / "manifest.json").write_text(text.replace('"format_version": 5', '"format_version": 6'))
+    (directory / "manifest.json").write_text(text.replace('"format_version": 6', '"format_version": 7'))
     before = {file: file.read_bytes() for file in directory.iterdir()}
     for read_only in (True, False):
         with pytest.raises(StoreError, match="Upgrade pe-search"):
