@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pe_search.errors import (
     AudioError,
     CheckpointError,
+    LanguageModelError,
     MissingExtraError,
     PatternError,
     PeSearchError,
@@ -16,9 +17,11 @@ from pe_search.errors import (
     StoreBusyError,
     StoreError,
     TableError,
+    UnansweredError,
 )
 
 if TYPE_CHECKING:
+    from pe_search.descriptions import Description, Turn
     from pe_search.evaluations import Evaluation
     from pe_search.libraries import Libraries
     from pe_search.library import Library
@@ -63,6 +66,7 @@ __all__ = [
     "CheckpointError",
     "Clip",
     "Counts",
+    "Description",
     "Duplicate",
     "EmbeddingEffort",
     "Embeddings",
@@ -76,6 +80,7 @@ __all__ = [
     "IndexSummary",
     "IndexedClip",
     "Judgement",
+    "LanguageModelError",
     "LeftOut",
     "Libraries",
     "Library",
@@ -103,6 +108,8 @@ __all__ = [
     "Tagging",
     "Term",
     "Trace",
+    "Turn",
+    "UnansweredError",
     "Verification",
     "Word",
     "__version__",
@@ -194,7 +201,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        for home in ("queries", "records", "reports", "library", "libraries", "evaluations"):
+        for home in ("queries", "records", "reports", "library", "libraries", "evaluations", "descriptions"):
             found = vars(import_module(f"pe_search.{home}"))
             if name in found:
                 return found[name]

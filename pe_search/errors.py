@@ -36,6 +36,14 @@ class CheckpointError(PeSearchError):
     """A PE Audio checkpoint that can't be found, downloaded or loaded."""
 
 
+class LanguageModelError(PeSearchError):
+    """A language model that can't be found, loaded or reached, or that can't hear."""
+
+
+class UnansweredError(LanguageModelError):
+    """One question that a language model doesn't answer; others may be answered."""
+
+
 class MissingExtraError(PeSearchError):
     """A library that few need, and that is not installed.
 

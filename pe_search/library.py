@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from pe_search.asker import Asker
 from pe_search.directories import expanded
 from pe_search.errors import StoreError
 from pe_search.known.zones import NO_ZONE, zone_called
 from pe_search.listener import (
-    Listener,
     ListenerOptions,
     OnProblem,
     OnProgress,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pe_search.search.searching import TextMemory
 
 
-class Library(Teacher, Listener):
+class Library(Teacher, Asker):
     """One store with its checkpoint. Make it with `pe_search.open` or `pe_search.create`, in a `with` statement.
 
     Nothing is opened or loaded before it is needed. Many processes may read a store while one writes to it. Every
@@ -65,7 +65,7 @@ class Library(Teacher, Listener):
         self, directory: PathLike, *, wanted: Wanted | None = None, **options: Unpack[ListenerOptions]
     ) -> None:
         Teacher.__init__(self, directory)
-        Listener.__init__(self, wanted, directory=self.directory, **options)
+        Asker.__init__(self, wanted, directory=self.directory, **options)
 
     def __repr__(self) -> str:
         return f"Library({str(self.directory)!r})"

@@ -72,7 +72,7 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config-home"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
-    for name in ("PE_SEARCH_STORE", "PE_SEARCH_MODEL"):
+    for name in ("PE_SEARCH_STORE", "PE_SEARCH_MODEL", "PE_SEARCH_LANGUAGE_MODEL", "PE_SEARCH_LANGUAGE_MODEL_KEY"):
         monkeypatch.delenv(name, raising=False)
 
 

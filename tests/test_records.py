@@ -121,6 +121,7 @@ def test_the_errors_are_one_tree():
             (
                 "AudioError",
                 "CheckpointError",
+                "LanguageModelError",
                 "MissingExtraError",
                 "PatternError",
                 "QueryError",
@@ -130,6 +131,7 @@ def test_the_errors_are_one_tree():
             (errors.PeSearchError,),
         ),
         "StoreBusyError": (errors.StoreError,),
+        "UnansweredError": (errors.LanguageModelError,),
     }
 
 

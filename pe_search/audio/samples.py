@@ -50,6 +50,12 @@ def mono_48k(samples: NDArray[Any], sample_rate_hz: float, name: Path, speed: fl
     return resampled
 
 
+def resampled(samples: NDArray[np.float32], sample_rate_hz: int) -> NDArray[np.float32]:
+    """Samples of shape (samples,) at 48 kHz, at another rate."""
+    at_rate: NDArray[np.float32] = soxr.resample(samples, SAMPLE_RATE_HZ, sample_rate_hz, quality="HQ")
+    return at_rate
+
+
 def samples_digest(samples: NDArray[Any], sample_rate_hz: float) -> bytes:
     """BLAKE2b of all samples, 32 bytes long; that of no file."""
     samples = np.ascontiguousarray(samples)

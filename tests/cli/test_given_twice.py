@@ -24,7 +24,7 @@ REPEATABLE = {
     ("learn", "--no"),
     ("learn", "--unsure"),
     *((command, option) for command in FILTERING for option in ("--name", "--tag")),
-    *((command, "--exclude") for command in ("index", "label", "locate")),
+    *((command, "--exclude") for command in ("index", "label", "locate", "describe")),
 }
 
 

@@ -121,4 +121,6 @@ def test_a_usage_line_has_brackets_around_what_may_be_left_out_and_nothing_else(
     assert re.fullmatch(
         rf"Usage: pe-search {command} \[OPTIONS\]( \[[A-Z_]+(\.\.\.)?( [A-Z_]+(\.\.\.)?)*\]| [A-Z_]+(\.\.\.)?)*", usage
     )
-    assert ("PATH..." in usage) is (command.split()[0] in ("index", "label", "remove", "tag") and command != "tag")
+    assert ("PATH..." in usage) is (
+        command.split()[0] in ("index", "label", "describe", "remove", "tag") and command != "tag"
+    )

@@ -15,6 +15,7 @@ import pytest
 import typer
 
 import pe_search
+from pe_search.asker import Asker
 from pe_search.cli.app import app
 from pe_search.holder import Holder
 from pe_search.listener import Listener
@@ -71,7 +72,7 @@ def test_the_python_examples_print_what_the_page_shows(page, tmp_path, monkeypat
 
 
 def test_every_public_method_is_on_the_page():
-    kinds = pe_search.Library, Teacher, Holder, Listener
+    kinds = pe_search.Library, Teacher, Asker, Holder, Listener
     members = {name for kind in kinds for name in vars(kind) if not name.startswith("_")}
     assert {name for name in members if not re.search(rf"`{name}\b", PYTHON)} == set()
 

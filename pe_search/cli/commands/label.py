@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pe_search.cli.input.completion import complete_checkpoint
-from pe_search.cli.input.config import usual_model, usual_patterns
+from pe_search.cli.input.config import usual_patterns
 from pe_search.cli.input.field_options import LabelFieldsOption, OutputOption, chosen_format, read_fields
 from pe_search.cli.input.filters import (
     BpmOption,
@@ -30,6 +27,7 @@ from pe_search.cli.input.filters import (
     options_by_field,
     options_of,
 )
+from pe_search.cli.input.fitting import library_if_fit
 from pe_search.cli.input.lists import FilesFromOption, PathsArgument, places, read_more_paths, read_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import (
@@ -53,9 +51,7 @@ from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns,
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.rows import columns_of, row_writer
 from pe_search.cli.output.tables import PathTable, room, write_renderable
-from pe_search.errors import StoreError
 from pe_search.known.fields import LABEL_FIELDS, named
-from pe_search.library import Library
 from pe_search.listener import Listener
 from pe_search.model import Wanted
 from pe_search.queries import Filters, Hit
@@ -183,7 +179,7 @@ def label(
         raise typer.Exit(2 if problems else 1)
     say_unreadable(found.passed_over)
     bar = ProgressBar("labelling")
-    listener = _library_if_fit(
+    listener = library_if_fit(
         store_directory(store),
         Wanted(model, level=level and level.value, speed=speed, track=track),
         is_named=source is not None and source.name == "COMMANDLINE",
@@ -262,40 +258,6 @@ def _read_labels(labels: str | None, labels_file: str | None) -> list[str]:
         return list(dict.fromkeys(read_texts(labels_file, "--labels-file")))
     assert labels is not None
     return list(dict.fromkeys(checked_texts([part.strip() for part in labels.split(",")], "--labels")))
-
-
-def _library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **options: Any) -> Listener:
-    """The store, if there is one that was made with what is wanted, else what needs none.
-
-    A store that is named on the command line must be there and fit; the one in its usual place is only a help.
-    """
-    library = Library(directory, **options)
-    if not library.is_made():
-        if is_named:
-            library.open()  # raises what says so
-        model = usual_model() if wanted.model is None else wanted.model
-        return Listener(replace(wanted, model=model), **options)
-    made = library.manifest
-    if wanted.model is not None:
-        checkpoint = Listener(wanted).model.checkpoint
-        if (checkpoint.name, checkpoint.revision) != (made.model, made.revision):
-            library.close()
-            if is_named:
-                raise StoreError(
-                    f"The store at {directory} was made with {made.model}, revision {made.revision}. Omit --store "
-                    f"to use {wanted.model}."
-                )
-            return Listener(wanted, **options)
-    if wanted.hearing(made.hearing) != made.hearing:
-        library.close()
-        if is_named:
-            raise StoreError(
-                f"The store at {directory} was made with another --level, --speed or --track. Omit --store to use "
-                "yours."
-            )
-        is_on_hub = not os.path.isabs(made.model) and "/" in made.model
-        return Listener(replace(wanted, model=made.model, revision=made.revision if is_on_hub else None), **options)
-    return library
 
 
 def _write(

@@ -1,0 +1,74 @@
+"""What a language model is asked, and the one way to ask any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.descriptions import Turn
+
+# Every model whose processor was read has this rate.
+SAMPLE_RATE_HZ = 16_000
+# Whisper's encoder, which most have, takes 30 s; Qwen2-Audio cuts what is longer without a word.
+LONGEST_S = 30.0
+# Qwen2-Audio fails below 0.07 s: its encoder has no frame left.
+SHORTEST_S = 0.1
+LONGEST_ANSWER_TOKENS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One sound, and what is asked about it.
+
+    Attributes:
+        samples: float32 of shape (samples,), mono at `SAMPLE_RATE_HZ`, from `SHORTEST_S` to `LONGEST_S` long.
+        question: What is asked now.
+        turns: What was asked and answered before.
+    """
+
+    samples: NDArray[np.float32]
+    question: str
+    turns: tuple[Turn, ...] = ()
+
+
+class LanguageModel(Protocol):
+    """An audio-language model.
+
+    Attributes:
+        name: What answers are kept by: a hub id, an absolute path, or a URL with the server's name of the model.
+        revision: Of its weights; empty if that is not known.
+        batch: How many conversations are best asked at once.
+        host: Another machine that the sound is sent to; None if it stays on this one.
+    """
+
+    name: str
+    revision: str
+    batch: int
+    host: str | None
+
+    def answer(self, conversations: Sequence[Conversation]) -> Iterator[str]:
+        """Yield the answer to each conversation in turn.
+
+        Raises:
+            UnansweredError: If the next conversation gets no answer, and others may. Those before it were answered.
+            LanguageModelError: If none does.
+        """
+
+
+def checked(conversations: Sequence[Conversation]) -> Sequence[Conversation]:
+    """Some conversations as they are, whose lengths are seen to.
+
+    Raises:
+        ValueError: If a sound is empty, too short or too long: models answer that too, or cut it in silence.
+    """
+    for conversation in conversations:
+        samples = conversation.samples
+        length_s = len(samples) / SAMPLE_RATE_HZ
+        # A resampled window may be a sample longer.
+        if samples.ndim != 1 or not SHORTEST_S <= length_s <= LONGEST_S + 2 / SAMPLE_RATE_HZ:
+            raise ValueError(f"a sound of shape {samples.shape} must be {SHORTEST_S} to {LONGEST_S:g} s of mono")
+    return conversations

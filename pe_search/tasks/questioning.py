@@ -1,0 +1,232 @@
+"""Parts of clips are put to a language model, and each answer is compared with the very part that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pe_search.audio import SAMPLE_RATE_HZ
+from pe_search.audio.level import levelled
+from pe_search.audio.read import ClipReader, Place, oddities
+from pe_search.audio.samples import resampled
+from pe_search.audio.windows import cut_windows
+from pe_search.clock import clock
+from pe_search.descriptions import Description, Turn
+from pe_search.embedding import TOO_LARGE, TextEmbedder
+from pe_search.errors import AudioError, UnansweredError
+from pe_search.language import conversations
+from pe_search.language.conversations import LONGEST_S, SHORTEST_S, Conversation, LanguageModel
+from pe_search.model import Model
+from pe_search.probability import probabilities
+from pe_search.queries import Reference
+from pe_search.records import Clip, Hearing, Problem
+from pe_search.reports import Progress
+from pe_search.search.searching import RememberingEmbedder
+from pe_search.store import Store
+
+OnProblem = Callable[[Problem], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a clip that a language model is asked about.
+
+    Attributes:
+        path: The clip.
+        start_s: From when.
+        end_s: To when.
+        samples: What the model of the store hears of it: float32 of shape (samples,), 48 kHz mono.
+    """
+
+    path: Path
+    start_s: float
+    end_s: float
+    samples: NDArray[np.float32]
+
+
+def parts_of(references: Iterable[Reference], hearing: Hearing, on_problem: OnProblem) -> Iterator[Part]:
+    """Read files, or parts of them, each of which a language model can hear at once.
+
+    Args:
+        references: Files and parts. Those of one file that follow each other are read in one go, and come in order of
+            their ends.
+        hearing: How they are brought to the model.
+        on_problem: Called with each file that can't be read, or is too long.
+    """
+    waiting = list(references)
+    while waiting:
+        path, place = waiting[0].path, waiting[0].place
+        together = [one for one in waiting if one.path == path and (one.place is None) == (place is None)]
+        waiting = [one for one in waiting if one not in together]
+        places = [one.place for one in together if one.place is not None]
+        try:
+            with ClipReader(path, hearing) as reader:
+                if places:
+                    yield from _read_parts(reader, places, hearing, on_problem)
+                else:
+                    yield from _read_whole(reader, hearing, on_problem)
+        except AudioError as error:
+            on_problem(Problem(error.path, error.reason))
+
+
+def _read_parts(reader: ClipReader, places: Sequence[Place], hearing: Hearing, on_problem: OnProblem) -> Iterator[Part]:
+    longest_s = LONGEST_S * hearing.speed
+    short = [(start_s, end_s) for start_s, end_s in places if end_s - start_s <= longest_s + 1e-6]
+    for start_s, end_s in places:
+        if (start_s, end_s) not in short:
+            reason = f"{clock(start_s)}–{clock(end_s)} is too long: ask about {longest_s:g} s at most"
+            on_problem(Problem(reader.path, reason))
+    for (start_s, end_s), samples in reader.stretches(short):
+        yield Part(reader.path, start_s, end_s, levelled(samples, hearing.level))
+
+
+def _read_whole(reader: ClipReader, hearing: Hearing, on_problem: OnProblem) -> Iterator[Part]:
+    blocks, samples = [], 0
+    for block in reader.blocks():
+        blocks.append(block)
+        samples += len(block)
+        if samples > (LONGEST_S + 0.01) * SAMPLE_RATE_HZ:
+            longest_s = LONGEST_S * hearing.speed
+            raise AudioError(
+                reader.path,
+                f"is longer than {longest_s:g} s. Ask about a part, as in {reader.path.name}@0-{longest_s:g}",
+            )
+    for oddity in oddities(reader):
+        on_problem(oddity)
+    whole = np.concatenate(blocks)[: round(LONGEST_S * SAMPLE_RATE_HZ)]
+    yield Part(reader.path, 0.0, len(whole) / SAMPLE_RATE_HZ * hearing.speed, levelled(whole, hearing.level))
+
+
+def windows_of(
+    clips: Sequence[Clip],
+    window_s: float,
+    hop_s: float,
+    hearing: Hearing,
+    on_progress: Callable[[Progress], None],
+    on_problem: OnProblem,
+) -> Iterator[Part]:
+    """Read all windows of clips, cut as a store has them, with little more than one in memory.
+
+    Args:
+        clips: The clips.
+        window_s: As in `cut_windows`.
+        hop_s: Likewise.
+        hearing: Likewise.
+        on_progress: Called once a window was asked about.
+        on_problem: Called with each clip that can't be read, or that is odd.
+    """
+    bytes_total = sum(clip.size_bytes for clip in clips)
+    bytes_done, audio_s = 0.0, 0.0
+    for number, clip in enumerate(clips):
+        try:
+            with ClipReader(clip.path, hearing) as reader:
+                for window in cut_windows(reader.blocks(), window_s, hop_s, hearing):
+                    yield Part(clip.path, window.start_s, window.end_s, window.samples)
+                    audio_s += window.end_s - window.start_s
+                    share = window.end_s / max(reader.header_duration_s, window.end_s)
+                    done = bytes_done + share * clip.size_bytes
+                    on_progress(Progress(done, bytes_total, audio_s, clips_done=number, clips=len(clips)))
+                for oddity in oddities(reader):
+                    on_problem(oddity)
+        except AudioError as error:
+            on_problem(Problem(error.path, error.reason))
+        bytes_done += clip.size_bytes
+
+
+class Questioner:
+    """Asks a language model about parts of clips, and scores what it answers.
+
+    Args:
+        model: The checkpoint that scores.
+        store: Made with it, if there is one; it remembers texts.
+        language_model: What is asked.
+        question: What it is asked about each part.
+        turns: What was asked and answered before; for one part only.
+        on_problem: Called with each part that gets no answer.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        store: Store | None,
+        language_model: LanguageModel,
+        question: str,
+        turns: tuple[Turn, ...],
+        on_problem: OnProblem,
+    ) -> None:
+        self._model = model
+        self._manifest = model.manifest()
+        self._language_model = language_model
+        self._question = question
+        self._turns = turns
+        self._on_problem = on_problem
+        self._texts: Callable[[], TextEmbedder] = model.text_embedder
+        if store is not None:
+            remembering = RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
+            self._texts = lambda: remembering
+
+    def describe(self, parts: Iterator[Part]) -> Iterator[Description]:
+        """Yield what the language model answers about each part, in order; there is nothing for one without answer."""
+        audible = filter(self._is_audible, parts)
+        while some := list(islice(audible, self._language_model.batch)):
+            answered = list(self._answered(some))
+            if answered:
+                yield from self._scored(answered)
+
+    def _is_audible(self, part: Part) -> bool:
+        """Whether there is any sound in a part: a language model names some where there is none."""
+        if part.samples.any():
+            return True
+        where = f"{clock(part.start_s)}–{clock(part.end_s)}"
+        self._on_problem(Problem(part.path, f"is silent at {where}; nothing is asked about that", is_note=True))
+        return False
+
+    def _answered(self, parts: Sequence[Part]) -> Iterator[tuple[Part, str]]:
+        left = list(parts)
+        while left:
+            asked = [Conversation(_heard(part), self._question, self._turns) for part in left]
+            done = 0
+            try:
+                for answer in self._language_model.answer(asked):
+                    done += 1
+                    yield left[done - 1], answer
+            except UnansweredError as error:
+                part = left[done]
+                where = f"{clock(part.start_s)}–{clock(part.end_s)}"
+                self._on_problem(Problem(part.path, f"{where}: {str(error).removesuffix('.')}"))
+                done += 1
+            left = left[done:]
+
+    def _scored(self, answered: Sequence[tuple[Part, str]]) -> Iterator[Description]:
+        heard = self._model.audio_embedder().embed_windows([part.samples for part, _ in answered])
+        said = self._texts().embed_texts([answer for _, answer in answered])
+        with np.errstate(over="ignore", invalid="ignore"):  # the next lines tell of it
+            scores = np.einsum("ij,ij->i", heard.astype(np.float64), said.astype(np.float64))
+        chances = probabilities(scores, self._manifest.logit_scale, self._manifest.logit_bias)
+        for (part, answer), score, chance in zip(answered, scores, chances, strict=True):
+            if not np.isfinite(score):
+                self._on_problem(Problem(part.path, TOO_LARGE))
+                continue
+            yield Description(
+                path=part.path,
+                start_s=part.start_s,
+                end_s=part.end_s,
+                question=self._question,
+                answer=answer,
+                score=float(score),
+                probability=float(chance),
+                model=self._language_model.name,
+                revision=self._language_model.revision,
+            )
+
+
+def _heard(part: Part) -> NDArray[np.float32]:
+    """What the language model hears: the same at its own rate, with silence after what is too short for it."""
+    samples = resampled(part.samples, conversations.SAMPLE_RATE_HZ)
+    missing = round(SHORTEST_S * conversations.SAMPLE_RATE_HZ) - len(samples)
+    return np.pad(samples, (0, missing)) if missing > 0 else samples
