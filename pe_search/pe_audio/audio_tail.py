@@ -1,4 +1,4 @@
-"""What comes after a DAC encoder's blocks of few channels, in operations that ONNX has: for `compile_audio` alone.
+"""What comes after a DAC encoder, in operations that ONNX has: for `compile_audio` alone.
 
 Upstream's modules are taken as they are where ONNX can tell them; the rotary positions, which are complex numbers in
 `quick`, the masks and the group norms are written out. `compile_audio` checks that all of it agrees with upstream.
@@ -6,24 +6,25 @@ Upstream's modules are taken as they are where ONNX can tell them; the rotary po
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from torch import nn
 
-from pe_search.pe_audio.formula import LEAST
-from pe_search.pe_audio.narrow import narrow_blocks
 from pe_search.pe_audio.towers import AudioTower
 
 _BEYOND = -1e9
 
 
 class AudioTail(nn.Module):
-    """An `AudioTower` without the first convolution and the first blocks of its DAC encoder.
+    """An `AudioTower` without its DAC encoder.
 
     Args:
         tower: As `load_tower` gives it, in float32; its weights keep their names.
+
+    Attributes:
+        channels: How many the encoder's result has.
+        strides: Of the encoder's blocks.
     """
 
     def __init__(self, tower: AudioTower) -> None:
@@ -31,32 +32,20 @@ class AudioTail(nn.Module):
         self.audio_encoder: Any = tower.audio_encoder
         self.audio_head = tower.audio_head
         dac = self.audio_encoder.embedder.dac_encoder
-        self._first = narrow_blocks(dac.conv1.out_channels, len(dac.block))
+        self.channels: int = dac.conv2.out_channels
+        self.strides: list[int] = [block.conv1.stride[0] for block in dac.block]
 
-    @property
-    def channels(self) -> int:
-        """How many the signal has that it takes."""
-        dac = self.audio_encoder.embedder.dac_encoder
-        return int(dac.conv1.out_channels << self._first)
-
-    @property
-    def moments_per_frame(self) -> int:
-        """How many moments of that signal a frame has."""
-        dac = self.audio_encoder.embedder.dac_encoder
-        return math.prod(block.conv1.stride[0] for block in dac.block[self._first :])
-
-    def forward(self, signal: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(self, encoded: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Embed windows and their frames.
 
         Args:
-            signal: From `NarrowFront`: (windows, channels, moments).
+            encoded: From `NarrowEncoder`: (windows, channels, frames).
             mask: (windows, frames), one up to each window's end, and zero beyond it.
 
         Returns:
             (windows, 1 + frames, dimension): each window, then its frames.
         """
         encoder = self.audio_encoder
-        encoded = self._encode(signal, mask[:, None])
         front = encoder.embedder
         frames = front.data_proj(front.bottleneck(encoded).transpose(1, 2))
         patch = encoder.patch_embedder
@@ -71,25 +60,6 @@ class AudioTail(nn.Module):
             states = states + layer.mlp(layer.post_attention_layernorm(states))
         embeddings: torch.Tensor = self.audio_head(encoder.output(encoder.norm(states)))
         return embeddings
-
-    def _encode(self, signal: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        dac = self.audio_encoder.embedder.dac_encoder
-        moments = self.moments_per_frame
-        for block in dac.block[self._first :]:
-            within = mask.repeat_interleave(moments, dim=2)
-            for unit in (block.res_unit1, block.res_unit2, block.res_unit3):
-                branch = unit.conv1(_snake(unit.snake1, signal) * within)
-                signal = signal + unit.conv2(_snake(unit.snake2, branch) * within)
-            signal = block.conv1(_snake(block.snake1, signal) * within)
-            moments //= block.conv1.stride[0]
-        encoded: torch.Tensor = dac.conv2(_snake(dac.snake1, signal) * mask)
-        return encoded
-
-
-def _snake(snake: Any, signal: torch.Tensor) -> torch.Tensor:
-    wave = torch.sin(signal * snake.alpha)
-    result: torch.Tensor = signal + wave * wave * (1 / (snake.alpha + LEAST))
-    return result
 
 
 def _resnet(resnet: Any, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

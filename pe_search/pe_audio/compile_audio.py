@@ -17,7 +17,9 @@ from pe_search.pe_audio.audio_tail import AudioTail
 from pe_search.pe_audio.checkpoint import WEIGHTS_FILE, Checkpoint
 from pe_search.pe_audio.compiled import CompiledRecord, write_record
 from pe_search.pe_audio.compiled_audio import GRAPH_FILE, NAMES_FILE, CompiledAudioEmbedder
+from pe_search.pe_audio.convolutions import write_convolutions
 from pe_search.pe_audio.embedder import Embedder
+from pe_search.pe_audio.narrow import shapes
 from pe_search.pe_audio.towers import AudioTower, load_tower
 
 _OPSET = 18
@@ -35,22 +37,23 @@ def compile_audio_tower(checkpoint: Checkpoint, directory: Path) -> None:
     """
     tail = AudioTail(load_tower(AudioTower, checkpoint, torch.float32))
     traced = directory / "traced.onnx"
-    signal = torch.zeros(2, tail.channels, _TRACED_FRAMES * tail.moments_per_frame)
+    encoded = torch.zeros(2, tail.channels, _TRACED_FRAMES)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")
         torch.onnx.export(
             tail,
-            (signal, torch.ones(2, _TRACED_FRAMES)),
+            (encoded, torch.ones(2, _TRACED_FRAMES)),
             str(traced),
-            input_names=["signal", "mask"],
+            input_names=["encoded", "mask"],
             output_names=["embeddings"],
-            dynamic_axes={"signal": {0: "windows", 2: "moments"}, "mask": {0: "windows", 1: "frames"}},
+            dynamic_axes={"encoded": {0: "windows", 2: "frames"}, "mask": {0: "windows", 1: "frames"}},
             opset_version=_OPSET,
             do_constant_folding=False,
             dynamo=False,
         )
     _keep_the_graph(traced, directory / GRAPH_FILE, checkpoint)
     traced.unlink()
+    write_convolutions(directory, shapes(tail.strides))
     write_record(directory, CompiledRecord(checkpoint.name, checkpoint.revision))
     _refuse_disagreement(CompiledAudioEmbedder(checkpoint, directory), Embedder(checkpoint, "cpu", "float32"))
 

@@ -1,7 +1,7 @@
 """The audio tower of the built-in checkpoint at work without torch, which takes seconds to import.
 
-The first blocks of its DAC encoder are loops (`narrow.py`); the rest is an ONNX graph, which `compile_audio` made. The
-graph is in the package, and its weights are those of the checkpoint.
+Its DAC encoder is loops and convolutions (`narrow.py`, `convolutions.py`); the rest is an ONNX graph, which
+`compile_audio` made. The graph is in the package, and its weights are those of the checkpoint.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from pe_search.pe_audio.batches import batches, pad_to_frames, side_by_side
 from pe_search.pe_audio.checkpoint import WEIGHTS_FILE, Checkpoint
 from pe_search.pe_audio.compiled import CompiledRecord, CompiledTextEmbedder, open_shipped, read_record
+from pe_search.pe_audio.convolutions import OnnxConvolutions, open_graph
+from pe_search.pe_audio.narrow import NarrowEncoder, shapes
 from pe_search.pe_audio.vetting import CONFIG_FILE
 
 if TYPE_CHECKING:
-    import onnxruntime
-
     from pe_search.pe_audio.embedder import Embedder
 
 GRAPH_FILE = "tower.onnx"
@@ -61,8 +61,6 @@ class CompiledAudioEmbedder:
     def __init__(self, checkpoint: Checkpoint, directory: Path) -> None:
         from safetensors.numpy import load_file
 
-        from pe_search.pe_audio.narrow import NarrowFront
-
         config = json.loads((checkpoint.directory / CONFIG_FILE).read_text(encoding="utf-8"))
         dac = config["audio_config"]["dac_config"]
         weights = {
@@ -75,12 +73,14 @@ class CompiledAudioEmbedder:
         self.samples_per_frame: int = dac["hop_length"]
         self.logit_scale = weights.pop("text_audio_logit_scale").item()
         self.logit_bias = weights.pop("text_audio_logit_bias").item()
-        self._front = NarrowFront(
+        strides = dac["downsampling_ratios"]
+        self._encode = NarrowEncoder(
             {name.removeprefix(_ENCODER): weight for name, weight in weights.items() if name.startswith(_ENCODER)},
-            dac["downsampling_ratios"],
+            strides,
+            OnnxConvolutions(directory, shapes(strides)),
         )
         names = (directory / NAMES_FILE).read_text(encoding="utf-8").split()
-        self._session = _open_graph(directory / GRAPH_FILE, {name: weights[name] for name in names})
+        self._session = open_graph(directory / GRAPH_FILE, {name: weights[name] for name in names})
         # Every thread has a batch of its own: a second one gains nothing on operations this small.
         threads = int(os.environ.get("OMP_NUM_THREADS") or len(_cores()))
         self._map = ThreadPoolExecutor(threads, "embed").map if threads > 1 else map
@@ -125,11 +125,8 @@ class CompiledAudioEmbedder:
         ends = np.array([len(window) for window in windows], np.int64)
         frames = ends // self.samples_per_frame
         mask = (np.arange(frames.max()) < frames[:, None]).astype(np.float32)
-        signal = self._front(side_by_side(windows), ends)
-        # What is beyond a window's end may be anything, and anything times zero need not be zero.
-        for row, end in zip(signal, ends // self._front.stride, strict=True):
-            row[:, end:] = 0
-        embeddings: NDArray[np.float32] = self._session.run(None, {"signal": signal, "mask": mask})[0]
+        encoded = self._encode(side_by_side(windows), ends)
+        embeddings: NDArray[np.float32] = self._session.run(None, {"encoded": encoded, "mask": mask})[0]
         for embedding, window in zip(embeddings, windows, strict=True):
             if max(window.max(), -window.min()) > _LARGEST_SAMPLE:
                 embedding[:] = np.nan
@@ -145,17 +142,6 @@ def open_shipped_audio(checkpoint: Checkpoint) -> CompiledAudioEmbedder | None:
     # A damaged file, or a runtime of another version, or none on this kind of machine.
     except Exception:
         return None
-
-
-def _open_graph(file: Path, weights: dict[str, NDArray[np.float32]]) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    values = [onnxruntime.OrtValue.ortvalue_from_numpy(weight) for weight in weights.values()]
-    options.add_external_initializers(list(weights), values)
-    return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
 
 
 def _cores() -> Sequence[int]:

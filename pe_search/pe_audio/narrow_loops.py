@@ -19,6 +19,8 @@ from pe_search.pe_audio.formula import COEFFICIENTS, COMPILED
 _C1, _C2, _C3, _C4, _C5, _C6 = map(np.float32, COEFFICIENTS)
 # Numbers of one channel that are taken from one operation to the next: those of all channels stay in the cache.
 _STRETCH = 1_024
+# Numbers of one channel that `go_down` makes at once.
+_SHORT_STRETCH = 512
 _TAPS = 7
 
 
@@ -45,6 +47,13 @@ def _activate(x, turn, amount, y):  # type: ignore[no-untyped-def]
 
 
 @_kept
+def _activate_in_place(x, turn, amount):  # type: ignore[no-untyped-def]
+    # A loop that reads and writes two arrays which are the same goes number by number.
+    for t in range(len(x)):
+        x[t] = _snake(x[t], turn, amount)
+
+
+@_kept
 def _copy(x, y):  # type: ignore[no-untyped-def]
     # numba takes three seconds to compile the assignment of a slice.
     for t in range(len(x)):
@@ -66,8 +75,9 @@ def _convolve(signal, kernel, bias, dilation, length, result):  # type: ignore[n
             d, e = signal[i, 3 * dilation :], signal[i, 4 * dilation :]
             f, g = signal[i, 5 * dilation :], signal[i, 6 * dilation :]
             for t in range(length):
-                y[t] += v0 * a[t] + v1 * b[t] + v2 * c[t] + v3 * d[t] + v4 * e[t] + v5 * f[t] + v6 * g[t]
-                z[t] += w0 * a[t] + w1 * b[t] + w2 * c[t] + w3 * d[t] + w4 * e[t] + w5 * f[t] + w6 * g[t]
+                # In this order, each product is one fused operation with the sum before it.
+                y[t] = y[t] + v0 * a[t] + v1 * b[t] + v2 * c[t] + v3 * d[t] + v4 * e[t] + v5 * f[t] + v6 * g[t]
+                z[t] = z[t] + w0 * a[t] + w1 * b[t] + w2 * c[t] + w3 * d[t] + w4 * e[t] + w5 * f[t] + w6 * g[t]
     if outputs % 2:
         o = outputs - 1
         y = result[o, :length]
@@ -120,8 +130,7 @@ def residual_unit(  # type: ignore[no-untyped-def]
                 held[c, last - start + reach :] = 0
             _convolve(held, kernel1, bias1, dilation, length, branch)
             for c in range(channels):
-                x = branch[c, :length]
-                _activate(x, turns2[c], amounts2[c], x)
+                _activate_in_place(branch[c, :length], turns2[c], amounts2[c])
             for o in range(channels):
                 x, y, bias = signal[row, o, start:stop], result[row, o, start:stop], bias2[o]
                 for t in range(length):
@@ -137,6 +146,43 @@ def residual_unit(  # type: ignore[no-untyped-def]
 
 
 @_kept
+def go_down(signal, ends, turns, amounts, kernel, bias, stride, result):  # type: ignore[no-untyped-def]
+    """Snake, and a convolution of twice as many taps as it goes on. What is beyond the ends is not written.
+
+    Of each channel, every `stride`-th number is put side by side, so that time is taken by the 16 here too.
+    """
+    _, channels, _ = signal.shape
+    outputs = len(kernel)
+    before = (stride + 1) // 2
+    line = np.empty((_SHORT_STRETCH + 1) * stride, np.float32)
+    phases = np.empty((channels * stride, _SHORT_STRETCH + 1), np.float32)
+    for row in range(len(signal)):
+        end = ends[row]
+        for start in range(0, end // stride, _SHORT_STRETCH):
+            length = min(_SHORT_STRETCH, end // stride - start)
+            begin = start * stride - before
+            stop = begin + (length + 1) * stride
+            first, last = max(0, begin), min(end, stop)
+            for c in range(channels):
+                line[: first - begin] = 0
+                _activate(signal[row, c, first:last], turns[c], amounts[c], line[first - begin :])
+                line[last - begin : stop - begin] = 0
+                for p in range(stride):
+                    phase = phases[c * stride + p]
+                    for t in range(length + 1):
+                        phase[t] = line[t * stride + p]
+            for o in range(outputs):
+                y = result[row, o, start : start + length]
+                y[:] = bias[o]
+                for c in range(channels):
+                    for p in range(stride):
+                        a, v, w = phases[c * stride + p], kernel[o, c, p], kernel[o, c, p + stride]
+                        b = a[1:]
+                        for t in range(length):
+                            y[t] = y[t] + v * a[t] + w * b[t]
+
+
+@_kept
 def activate(signal, ends, turns, amounts, result):  # type: ignore[no-untyped-def]
     """Snake, and zeros beyond the ends."""
     for row in range(len(signal)):
@@ -144,3 +190,13 @@ def activate(signal, ends, turns, amounts, result):  # type: ignore[no-untyped-d
         for c in range(signal.shape[1]):
             _activate(signal[row, c, :end], turns[c], amounts[c], result[row, c])
             result[row, c, end:] = 0
+
+
+@_kept
+def activate_in_place(signal, ends, turns, amounts):  # type: ignore[no-untyped-def]
+    """Snake where the signal was, and zeros beyond the ends."""
+    for row in range(len(signal)):
+        end = ends[row]
+        for c in range(signal.shape[1]):
+            _activate_in_place(signal[row, c, :end], turns[c], amounts[c])
+            signal[row, c, end:] = 0
