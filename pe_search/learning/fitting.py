@@ -8,12 +8,17 @@ looked for; without them a few judgements say nothing about all the other sounds
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 SHRINKAGE = 0.1
 _MOST_STEPS = 100
 _MOST_HALVINGS = 30
+# Of a step; what is left of the squared error, so that the next step is a tenth of this one or less.
+_MOST_ITERATIONS = 50
+_SMALLEST_SHARE = 1e-4
 # Of the weights: far below what any embedding is exact to.
 _SMALLEST_STEP = 1e-6
 
@@ -45,56 +50,87 @@ def fit(
     """
     if not len(judged):
         return guess.copy()
-    rows = np.concatenate([judged, unjudged])
-    signs = np.concatenate([np.where(is_yes, 1.0, -1.0), np.full(len(unjudged), -1.0)])
-    counts = np.concatenate([np.ones(len(judged)), np.full(len(unjudged), unjudged_weight / max(len(unjudged), 1))])
-    weights = guess.copy()
-    loss = _loss(rows, signs, counts, weights, guess, offset)
+    problem = _Problem(judged, is_yes, unjudged, unjudged_weight)
+    weights, margins = guess.copy(), problem.rows @ guess + offset
+    loss = problem.loss(margins, weights - guess)
     for _ in range(_MOST_STEPS):
-        step = _newton_step(rows, signs, counts, weights, guess, offset)
+        step = problem.newton_step(margins, weights - guess)
         if np.abs(step).max() < _SMALLEST_STEP:
             break
+        change = problem.rows @ step
         for _ in range(_MOST_HALVINGS):
-            tried = _loss(rows, signs, counts, weights + step, guess, offset)
+            tried = problem.loss(margins + change, weights + step - guess)
             if tried <= loss:
                 break
-            step = step / 2
+            step, change = step / 2, change / 2
         else:
             break
-        weights, loss = weights + step, tried
+        weights, margins, loss = weights + step, margins + change, tried
     return weights
 
 
-def _loss(
-    rows: NDArray[np.float64],
-    signs: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    guess: NDArray[np.float64],
-    offset: float,
-) -> float:
-    margins = signs * (rows @ weights + offset)
-    away = weights - guess
-    return float(counts @ np.logaddexp(0, -margins) + SHRINKAGE / 2 * (away @ away))
+class _Problem:
+    """What is minimised, and the way to its minimum; arguments as `fit` has them.
+
+    `margins` are the log-odds of the rows, and `away` is how far the weights are from the guess.
+    """
+
+    def __init__(
+        self,
+        judged: NDArray[np.float64],
+        is_yes: NDArray[np.bool_],
+        unjudged: NDArray[np.float64],
+        unjudged_weight: float,
+    ) -> None:
+        self.rows = np.concatenate([judged, unjudged])
+        self._signs = np.concatenate([np.where(is_yes, 1.0, -1.0), np.full(len(unjudged), -1.0)])
+        of_each = unjudged_weight / max(len(unjudged), 1)
+        self._counts = np.concatenate([np.ones(len(judged)), np.full(len(unjudged), of_each)])
+        # In float32, which is twice as quick: an inexact step leads to the same minimum, whose gradient is exact.
+        self._judged, self._unjudged = judged.astype(np.float32), unjudged.astype(np.float32)
+
+    def loss(self, margins: NDArray[np.float64], away: NDArray[np.float64]) -> float:
+        return float(self._counts @ np.logaddexp(0, -self._signs * margins) + SHRINKAGE / 2 * (away @ away))
+
+    def newton_step(self, margins: NDArray[np.float64], away: NDArray[np.float64]) -> NDArray[np.float64]:
+        """By conjugate gradients, with the judged rows' part of the Hessian as preconditioner.
+
+        The unjudged rows hardly curve the loss, so that few iterations are left for them.
+        """
+        wrong = 1 / (1 + np.exp(np.clip(self._signs * margins, -500, 500)))
+        gradient = -self.rows.T @ (self._counts * self._signs * wrong) + SHRINKAGE * away
+        curvature = (self._counts * wrong * (1 - wrong)).astype(np.float32)
+        of_judged, of_unjudged = np.split(curvature, [len(self._judged)])
+        scaled = self._judged * np.sqrt(of_judged)[:, np.newaxis]
+        by_judged = _inverse_of(scaled)
+
+        def hessian(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+            of_all = (of_unjudged * (self._unjudged @ vector)) @ self._unjudged + (scaled @ vector) @ scaled
+            return np.asarray(of_all + np.float32(SHRINKAGE) * vector, np.float32)
+
+        left = -gradient.astype(np.float32)
+        step, direction = np.zeros_like(left), by_judged(left)
+        size = first = float(left @ direction)
+        for _ in range(_MOST_ITERATIONS):
+            if not size > _SMALLEST_SHARE * first:
+                break
+            curved = hessian(direction)
+            length = size / float(direction @ curved)
+            step += np.float32(length) * direction
+            left -= np.float32(length) * curved
+            towards = by_judged(left)
+            size, before = float(left @ towards), size
+            direction = towards + np.float32(size / before) * direction
+        return np.asarray(step, np.float64)
 
 
-def _newton_step(
-    rows: NDArray[np.float64],
-    signs: NDArray[np.float64],
-    counts: NDArray[np.float64],
-    weights: NDArray[np.float64],
-    guess: NDArray[np.float64],
-    offset: float,
-) -> NDArray[np.float64]:
-    odds = signs * (rows @ weights + offset)
-    wrong = 1 / (1 + np.exp(np.clip(odds, -500, 500)))
-    gradient = -rows.T @ (counts * signs * wrong) + SHRINKAGE * (weights - guess)
-    curvature = counts * wrong * (1 - wrong)
-    # In float32, which is twice as quick: an inexact step leads to the same minimum, whose gradient is exact.
-    scaled = (rows * np.sqrt(curvature)[:, np.newaxis]).astype(np.float32)
-    if len(rows) < len(weights):
-        # By the rows (Woodbury): (λI + SᵀS)⁻¹ g = (g - Sᵀ(λI + SSᵀ)⁻¹ S g) / λ.
-        inner = scaled @ scaled.T + np.float32(SHRINKAGE) * np.eye(len(rows), dtype=np.float32)
-        return np.asarray(scaled.T @ np.linalg.solve(inner, scaled @ gradient) - gradient, np.float64) / SHRINKAGE
-    hessian = scaled.T @ scaled + np.float32(SHRINKAGE) * np.eye(len(weights), dtype=np.float32)
-    return np.asarray(-np.linalg.solve(hessian, gradient), np.float64)
+def _inverse_of(scaled: NDArray[np.float32]) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """Multiplies vectors with (λI + SᵀS)⁻¹, for S of shape (judgements, dimension)."""
+    rows, dimension = scaled.shape
+    shrinkage = np.float32(SHRINKAGE)
+    if rows > dimension:
+        inverse = np.linalg.inv(scaled.T @ scaled + shrinkage * np.eye(dimension, dtype=np.float32))
+        return lambda vector: np.asarray(inverse @ vector, np.float32)
+    # Woodbury: (λI + SᵀS)⁻¹ g = (g - Sᵀ(λI + SSᵀ)⁻¹ S g) / λ.
+    inner = np.linalg.inv(scaled @ scaled.T + shrinkage * np.eye(rows, dtype=np.float32))
+    return lambda vector: np.asarray((vector - (inner @ (scaled @ vector)) @ scaled) / shrinkage, np.float32)

@@ -28,7 +28,7 @@ def loss(weights, judged, is_yes, unjudged, guess):
 
 
 @pytest.mark.parametrize("dimension", [3, 40])
-@pytest.mark.parametrize(("judgements", "windows"), [(1, 0), (4, 10), (12, 60)])
+@pytest.mark.parametrize(("judgements", "windows"), [(1, 0), (4, 10), (12, 60), (200, 1_000)])
 def test_the_weights_are_those_of_the_minimum(dimension, judgements, windows):
     rng = np.random.default_rng(dimension + judgements)
     judged, unjudged = directions(rng, judgements, dimension), directions(rng, windows, dimension)
