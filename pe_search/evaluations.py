@@ -183,6 +183,8 @@ class Evaluation:
         best: The threshold with the best F1 for all texts together; None if no clip is right.
         naming: None for captions.
         calibration: Of all pairs of a clip and a text.
+        trained_on: How many of the clips the checkpoint was trained on, so that its figures are too good; None if that
+            is not known.
         frames: None if nothing was listened to.
     """
 
@@ -200,6 +202,7 @@ class Evaluation:
     best: Threshold | None
     naming: Naming | None
     calibration: Calibration | None
+    trained_on: int | None = None
     frames: Frames | None = None
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
@@ -207,6 +210,8 @@ class Evaluation:
         yield "clips", Figure(self.clips)
         yield "recordings", Figure(self.recordings)
         yield "missing_clips", Figure(len(self.missing))
+        if self.trained_on is not None:
+            yield "trained_on_clips", Figure(self.trained_on)
         yield "mean_average_precision", self.mean_average_precision
         yield "mean_average_precision_grouped", self.mean_average_precision_grouped
         yield "mean_auroc", self.mean_auroc

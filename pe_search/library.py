@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pe_search.asker import Asker
-from pe_search.directories import expanded
 from pe_search.errors import StoreError
+from pe_search.evaluator import Evaluator
 from pe_search.known.zones import NO_ZONE, zone_called
 from pe_search.listener import (
     ListenerOptions,
@@ -35,13 +35,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pe_search.evaluations import Evaluation
+    from pe_search.known.annotations import Annotations
     from pe_search.queries import Answer, Duplicate, Filters, Hit, Request, SpanRules
     from pe_search.reports import Counts, IndexPlan, IndexSummary, Verification
     from pe_search.search.searching import TextMemory
+    from pe_search.store import Store
 
 
-class Library(Teacher, Asker):
+class Library(Teacher, Asker, Evaluator):
     """One store with its checkpoint. Make it with `pe_search.open` or `pe_search.create`, in a `with` statement.
 
     Nothing is opened or loaded before it is needed. Many processes may read a store while one writes to it. Every
@@ -329,62 +330,6 @@ class Library(Teacher, Asker):
             on_progress=on_progress,
         )
 
-    def evaluate(
-        self,
-        table: PathLike,
-        *,
-        audio: PathLike | None = None,
-        prompt: str = "{}",
-        listens: bool = True,
-        drawings: int = 1_000,
-        seed: int = 0,
-        on_progress: Callable[[float], None] = ignore,
-        on_listening: OnProgress = ignore,
-        on_problem: OnProblem | None = None,
-    ) -> Evaluation:
-        """Compare what a table says is heard in clips of the store with what the checkpoint makes of them.
-
-        Clips that the store doesn't hold are in `Evaluation.missing`. Needs the extra `pe-search[evaluate]`.
-
-        Args:
-            table: A file with the columns path and label; path, start, end and label; or path and caption. Also a
-                selection table of Raven, or labels of Audacity. Relative paths are in its folder.
-            audio: The clip that a table without paths is about.
-            prompt: What is asked for a label, which stands in place of `{}`.
-            listens: Whether the clips of a table with times are listened to, for the figures of frames and events.
-            drawings: How often the recordings are drawn again for the intervals, in a bootstrap; 0 for no intervals.
-            seed: Of the drawings.
-            on_progress: Called from time to time with the share of the texts that is done, 0 to 1.
-            on_listening: As `on_progress` of `locate`.
-            on_problem: As in `locate`.
-
-        Raises:
-            TableError: If the table can't be used.
-            OSError: If it can't be read.
-            MissingExtraError: If the extra is not installed.
-            QueryError: If the prompt has no `{}`, or a learned word is unknown.
-            ValueError: If `drawings` is negative.
-        """
-        from pe_search.evaluation.extra import need_libraries
-        from pe_search.known.annotations import TIMES, read_annotations
-        from pe_search.search.searching import RememberingEmbedder
-
-        if drawings < 0:
-            raise ValueError(f"drawings={drawings} must be 0 or more")
-        annotations = read_annotations(expanded(Path(table)), None if audio is None else expanded(Path(audio)))
-        listens = listens and annotations.kind == TIMES
-        need_libraries(with_times=listens)
-        from pe_search.evaluation.evaluating import ask, evaluate, with_frames
-
-        store, model = self.open(), self.model
-        asked = ask(annotations, store, prompt)
-        embedder = RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
-        found = evaluate(asked, store, embedder, drawings=drawings, seed=seed, on_progress=on_progress)
-        if not (listens and asked.paths):
-            return found
-        locate = partial(self.locate, on_progress=on_listening, on_problem=on_problem)
-        return with_frames(found, asked, locate, model.frame_s())
-
     def check_unchanged(self, path: PathLike) -> None:
         """Raise an `AudioError` if a clip is gone, can't be read, or has changed since it was indexed."""
         from pe_search.spans.locating import check_unchanged
@@ -396,3 +341,9 @@ class Library(Teacher, Asker):
         from pe_search.tasks.verifying import verify
 
         return verify(self.open(), self.model.audio_embedder, sample)
+
+    @contextmanager
+    def _store_of(
+        self, _annotations: Annotations, _on_embedding: OnProgress, _on_problem: OnProblem
+    ) -> Iterator[Store]:
+        yield self.open()

@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"libraries"},
     {"library"},
     {"teacher"},
-    {"asker", "holder"},
+    {"asker", "evaluator", "holder"},
     {"listener"},
     {"tasks"},
     {"evaluation"},
@@ -115,7 +115,7 @@ def test_the_command_line_and_the_servers_call_the_library_and_nothing_below_it(
         for name in runtime_imports(tree, file)
         if name.startswith("pe_search.")
     }
-    called = {"serving", "libraries", "library", "teacher", "asker", "holder", "listener", "model"}
+    called = {"serving", "libraries", "library", "teacher", "asker", "evaluator", "holder", "listener", "model"}
     assert used <= {room, *called, "parquet", "known", "reports"} | FLOORS[-1]
 
 

@@ -15,6 +15,7 @@ from pe_search.evaluation import measures
 from pe_search.evaluation.ranking import Floats
 from pe_search.evaluations import RECALL_AT, Evaluation, Figure, OfText, Retrieval
 from pe_search.known.annotations import CAPTIONS, TIMES, Annotation, Annotations
+from pe_search.pe_audio.trained_on import DIGEST_BYTES, digests_trained_on
 from pe_search.probability import probabilities
 from pe_search.queries import Query, Trace, is_word
 from pe_search.search.aims import Aim, QueryEmbedder, unit
@@ -138,6 +139,7 @@ def evaluate(
         best=measures.best_threshold(of_pairs.ravel(), is_right.ravel()),
         naming=None if kind == CAPTIONS else measures.name_clips(table, drawings, seed),
         calibration=measures.calibrate(of_pairs.ravel(), is_right.ravel()),
+        trained_on=_trained_on(asked.paths, store),
     )
 
 
@@ -244,6 +246,14 @@ def _scores_of_clips(store: Store, paths: Sequence[Path], aims: Sequence[Aim]) -
                 of_contents[content.digest] = found.max(axis=0).astype(np.float32).astype(np.float64)
             scores[row] = of_contents[content.digest]
     return scores
+
+
+def _trained_on(paths: Iterable[Path], store: Store) -> int | None:
+    known = digests_trained_on(store.manifest.model)
+    if known is None:
+        return None
+    clips = (store.catalog.clip(path) for path in paths)
+    return sum(clip is not None and clip[1][:DIGEST_BYTES] in known for clip in clips)
 
 
 def _numbered(names: Iterable[str]) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ import soundfile
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import pe_search
+from pe_search.audio.hashing import content_digest
 from pe_search.evaluation import extra
 from tests.cli.conftest import TEXTS, Outcome
 
@@ -137,6 +138,89 @@ def test_several_stores_are_side_by_side(store, labels, run_cli, tmp_path):
     assert outcome.err.count("\n") == 1
     rows = run_cli("evaluate", labels, "--store", store, "--store", copy).out.splitlines()
     assert [json.loads(line)["store"] for line in (rows[0], rows[-1])] == [str(store), str(copy)]
+
+
+# Without a store
+
+
+def test_a_checkpoint_needs_no_store(library, store, labels, run_cli, tmp_path, monkeypatch):
+    """A store with the usual windows has the same figures; nothing is left behind."""
+    like = tmp_path / "like"
+    assert run_cli("index", library.sounds, "--model", library.checkpoint, "--store", like).status == 0
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    expected = [json.loads(line) for line in run_cli("evaluate", labels, "--store", like).out.splitlines()]
+    outcome = run_cli("evaluate", labels, "--model", library.checkpoint)
+    assert (outcome.status, outcome.err) == (0, "")
+    rows = [json.loads(line) for line in outcome.out.splitlines()]
+    assert rows == [row | {"store": str(library.checkpoint)} for row in expected]
+    assert [*scratch.iterdir()] == []
+
+
+def test_checkpoints_and_stores_are_side_by_side(library, store, labels, run_cli):
+    args = ("--model", library.checkpoint, "--model", "builtin", "--store", store, "--drawings", 0)
+    outcome = run_cli("evaluate", labels, *args, "--format", "table")
+    lines = outcome.out.decode().splitlines()
+    assert outcome.status == 0
+    assert lines[0].split() == [library.checkpoint.name, "builtin", "store", "figure"]
+    assert lines[1].split() == ["6", "6", "6", "clips"]
+    (line,) = [line for line in lines if line.endswith("clips that the checkpoint was trained on")]
+    assert line.split()[:3] == ["-", "0", "-"]
+
+
+def test_a_clip_that_can_not_be_embedded_is_left_out(library, run_cli, tmp_path):
+    (tmp_path / "bad.wav").write_text("no audio")
+    rows = [(library.sounds / WEATHER[0], "rain"), ("bad.wav", "rain"), ("gone.wav", "rain")]
+    table = write(tmp_path / "labels.csv", ("path", "label"), *rows)
+    outcome = run_cli("evaluate", table, "--model", library.checkpoint)
+    assert outcome.status == 2
+    assert figures(outcome)["clips", "", ""] == 1
+    first, second = outcome.err.splitlines()
+    assert first.startswith(f"pe-search: {tmp_path / 'bad.wav'}: can't be read as audio: ")
+    assert second.startswith("pe-search: 2 clips of ")
+    assert second.endswith(" can't be read and are left out: bad.wav, gone.wav")
+    table = write(tmp_path / "labels.csv", ("path", "label"), ("gone.wav", "rain"))
+    outcome = run_cli("evaluate", table, "--model", library.checkpoint)
+    assert (outcome.status, outcome.out) == (1, b"")
+    assert outcome.err.endswith(f"pe-search: no clip of {table} could be embedded.\n")
+
+
+def test_a_checkpoint_that_is_missing_is_told_before_any_work(labels, run_cli, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr("pe_search.tasks.runs.index_paths", None)
+    outcome = run_cli("evaluate", labels, "--model", "builtin", "--model", "no-such")
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert outcome.err.startswith("pe-search: There is no checkpoint 'no-such'")
+
+
+def test_a_checkpoint_has_no_learned_words(library, run_cli, tmp_path):
+    table = write(tmp_path / "labels.csv", ("path", "label"), (library.sounds / WEATHER[0], "@rain"))
+    outcome = run_cli("evaluate", table, "--model", library.checkpoint)
+    error = "pe-search: @rain is a learned word, which only a store knows; evaluate its store.\n"
+    assert outcome == Outcome(2, b"", error)
+
+
+# What the built-in checkpoint was trained on
+
+
+def test_clips_that_the_checkpoint_was_trained_on_are_told(run_cli, tmp_path, monkeypatch):
+    rain, dog = EXAMPLES / "weather" / "rain.flac", EXAMPLES / "dog-barking.flac"
+    digests = tmp_path / "digests"
+    digests.write_bytes(content_digest(rain)[:8] + b"12345678")
+    monkeypatch.setattr("pe_search.pe_audio.trained_on.RECORDINGS", digests)
+    table = write(tmp_path / "labels.csv", ("path", "label"), (rain, "rain"), (dog, "dog barking"))
+    outcome = run_cli("evaluate", table, "--model", "builtin")
+    assert figures(outcome)["trained_on_clips", "", ""] == 1
+    assert outcome.err == (
+        "pe-search: the checkpoint builtin was trained on 1 of the 2 clips; figures on these are too good.\n"
+    )
+    digests.write_bytes(b"12345678")
+    assert run_cli("evaluate", table, "--model", "builtin").err == ""
+
+
+# Reports
 
 
 class _Tags(HTMLParser):

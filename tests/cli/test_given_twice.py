@@ -16,6 +16,7 @@ REPEATABLE = {
     ("query", "--unlike"),
     ("query", "--store"),
     ("evaluate", "--store"),
+    ("evaluate", "--model"),
     ("locate", "--text"),
     ("locate", "--then"),
     ("locate", "--without"),

@@ -17,6 +17,7 @@ import typer
 import pe_search
 from pe_search.asker import Asker
 from pe_search.cli.app import app
+from pe_search.evaluator import Evaluator
 from pe_search.holder import Holder
 from pe_search.listener import Listener
 from pe_search.teacher import Teacher
@@ -72,7 +73,7 @@ def test_the_python_examples_print_what_the_page_shows(page, tmp_path, monkeypat
 
 
 def test_every_public_method_is_on_the_page():
-    kinds = pe_search.Library, Teacher, Asker, Holder, Listener
+    kinds = pe_search.Library, Teacher, Asker, Evaluator, Holder, Listener
     members = {name for kind in kinds for name in vars(kind) if not name.startswith("_")}
     assert {name for name in members if not re.search(rf"`{name}\b", PYTHON)} == set()
 

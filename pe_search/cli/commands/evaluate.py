@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from pe_search.cli.input.completion import complete_checkpoint
 from pe_search.cli.input.field_options import OutputOption, chosen_format
 from pe_search.cli.input.numbers import whole_number_between
 from pe_search.cli.input.options import (
@@ -27,7 +29,10 @@ from pe_search.cli.output.messages import counted, say, say_compiling, say_probl
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.report import write_report
 from pe_search.directories import command_for
+from pe_search.evaluations import Evaluation
+from pe_search.evaluator import Evaluator
 from pe_search.library import Library
+from pe_search.model import Wanted
 from pe_search.records import Problem
 from pe_search.reports import Progress
 
@@ -90,6 +95,17 @@ def evaluate(
             help="Don't listen to the clips of a TABLE with times. Figures of frames and events are left out.",
         ),
     ] = False,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            autocompletion=complete_checkpoint,
+            rich_help_panel="Model",
+            show_default="that of the store",
+            help="A checkpoint, as for index, that embeds the clips now. Several are shown side by side.",
+        ),
+    ] = None,
     device: DeviceOption = Device.AUTO,
     dtype: DtypeOption = Dtype.AUTO,
     stores: Annotated[
@@ -108,16 +124,17 @@ def evaluate(
     \b
         pe-search evaluate labels.csv
         pe-search evaluate labels.csv --prompt "a recording of {}" -o report.html
-        pe-search evaluate labels.csv --store ./small --store ./base
+        pe-search evaluate labels.csv --model small --model base
         pe-search evaluate selections.txt --audio night.wav
 
     TABLE has a header with the columns path and label; path, start, end and label; or path and caption. A clip may
     have several rows. A row with an empty label is a clip in which no label is heard. Paths are relative to the folder
-    of TABLE. A column recording names what clips are parts of. Clips must be indexed. With times, they are also
-    listened to, as by `locate`. With -o, a .html is a report of one page; .csv and .jsonl have a row for each figure.
+    of TABLE. A column recording names what clips are parts of. Clips must be indexed. With --model, no store is needed:
+    the clips are embedded, and the embeddings are not kept. Clips of a TABLE with times are also listened to, as by
+    `locate`. With -o, a .html is a report of one page; .csv and .jsonl have a row for each figure.
     The extra pe-search[evaluate] must be installed.
 
-    Exit status: 0 done, 1 no clip is in the store, 2 an error or a clip that can't be listened to.
+    Exit status: 0 done, 1 no clip is in the store, 2 an error or a clip that can't be read.
     """
     checked_texts([prompt], "--prompt")
     if "{}" not in prompt:
@@ -135,37 +152,47 @@ def evaluate(
         say_problem(problem)
 
     judged = []
-    for directory in dict.fromkeys(map(store_directory, stores or (None,))):
-        bar, listening = ProgressBar("evaluating"), ProgressBar("listening")
-        with Library(
-            directory,
-            device=device.value,
-            dtype=dtype.value,
-            loading=listening.loading,
-            on_compile=say_compiling,
-            on_problem=leave_out,
-        ) as library:
+    options: dict[str, Any] = {
+        "device": device.value,
+        "dtype": dtype.value,
+        "on_compile": say_compiling,
+        "on_problem": leave_out,
+    }
+    evaluators: list[tuple[Path | str, Evaluator, ProgressBar]] = []
+    # What is missing is told before hours are spent on another one.
+    for source in _sources(models, stores):
+        working = ProgressBar("embedding" if isinstance(source, str) else "listening")
+        if isinstance(source, str):
+            evaluator = Evaluator(Wanted(source), loading=working.loading, **options)
+            _ = evaluator.model.checkpoint
+        else:
+            evaluator = library = Library(source, loading=working.loading, **options)
             library.open()
-            with bar, listening:
-                found = library.evaluate(
-                    table,
-                    audio=audio,
-                    prompt=prompt,
-                    listens=not clips_only,
-                    drawings=drawings,
-                    seed=seed,
-                    on_progress=bar.show_share,
-                    on_listening=partial(_show, bar, listening),
-                )
-            _say_missing(found.missing, table, directory)
+        evaluators.append((source, evaluator, working))
+    for source, evaluator, working in evaluators:
+        bar = ProgressBar("evaluating")
+        with closing(evaluator), bar, working:
+            found = evaluator.evaluate(
+                table,
+                audio=audio,
+                prompt=prompt,
+                listens=not clips_only,
+                drawings=drawings,
+                seed=seed,
+                on_progress=partial(_show_share, bar, working),
+                on_embedding=working.show,
+                on_listening=partial(_show, bar, working),
+            )
+            for shown in (bar, working):
+                shown.hide()
+            _say_missing(found.missing, table, source)
+            _say_trained_on(found)
             if found.clips and found.naming is not None:
                 texts = [one.text for one in found.of_texts if not one.text.startswith("@")]
-                say_odd_texts(library, texts, None)
-        judged.append(Judged(directory, found))
+                say_odd_texts(evaluator, texts, None)
+        judged.append(Judged(source, found))
     if not any(one.evaluation.clips for one in judged):
-        names = " and ".join(shown_path(one.directory) for one in judged)
-        command = command_for("list", judged[0].directory)
-        say(f"pe-search: the store at {names} holds no clip of {shown_path(table)}; {command} shows what it holds.")
+        _say_nothing(judged, table)
         raise typer.Exit(1)
     with output_to(output):
         if evaluation_format is None:
@@ -179,17 +206,47 @@ def evaluate(
         raise typer.Exit(2)
 
 
-def _show(bar: ProgressBar, listening: ProgressBar, progress: Progress) -> None:
+def _sources(models: Sequence[str] | None, stores: Sequence[str] | None) -> list[str | Path]:
+    """What is evaluated, each once: the names of checkpoints, and the folders of stores."""
+    directories = map(store_directory, stores or (() if models else (None,)))
+    return [*dict.fromkeys(models or ()), *dict.fromkeys(directories)]
+
+
+def _show_share(bar: ProgressBar, working: ProgressBar, share: float) -> None:
+    working.hide()
+    bar.show_share(share)
+
+
+def _show(bar: ProgressBar, working: ProgressBar, progress: Progress) -> None:
     bar.hide()
-    listening.show(progress)
+    working.show(progress)
 
 
-def _say_missing(missing: Sequence[str], table: Path, directory: Path) -> None:
+def _say_missing(missing: Sequence[str], table: Path, source: str | Path) -> None:
     if not missing:
         return
     named = ", ".join([*missing[:_MOST_NAMED], *(["…"] if len(missing) > _MOST_NAMED else [])])
     are = "is" if len(missing) == 1 else "are"
-    say(
-        f"pe-search: {counted(len(missing), 'clip')} of {shown_path(table)} {are} not in the store at "
-        f"{shown_path(directory)} and left out: {named}"
-    )
+    clips = f"{counted(len(missing), 'clip')} of {shown_path(table)}"
+    if isinstance(source, str):
+        say(f"pe-search: {clips} can't be read and {are} left out: {named}")
+    else:
+        say(f"pe-search: {clips} {are} not in the store at {shown_path(source)} and left out: {named}")
+
+
+def _say_trained_on(found: Evaluation) -> None:
+    if number := found.trained_on:
+        clips = counted(found.clips, "clip")
+        say(
+            f"pe-search: the checkpoint {found.model} was trained on {number:,} of the {clips}; figures on these are "
+            "too good."
+        )
+
+
+def _say_nothing(judged: Sequence[Judged], table: Path) -> None:
+    stores = [one.source for one in judged if isinstance(one.source, Path)]
+    if not stores:
+        say(f"pe-search: no clip of {shown_path(table)} could be embedded.")
+        return
+    names, command = " and ".join(map(shown_path, stores)), command_for("list", stores[0])
+    say(f"pe-search: the store at {names} holds no clip of {shown_path(table)}; {command} shows what it holds.")

@@ -31,6 +31,7 @@ FIGURES = {
     "clips": "clips",
     "recordings": "recordings",
     "missing_clips": "clips left out",
+    "trained_on_clips": "clips that the checkpoint was trained on",
     "mean_average_precision": "mean average precision (mAP)",
     "mean_average_precision_grouped": "mAP with ties grouped, as scikit-learn",
     "mean_auroc": "mean AUROC",
@@ -76,14 +77,14 @@ class EvaluationFormat(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An evaluation with its store.
+    """An evaluation with what was evaluated.
 
     Attributes:
-        directory: The folder of the store.
+        source: The folder of the store, or without a store the name of the checkpoint.
         evaluation: The evaluation.
     """
 
-    directory: Path
+    source: Path | str
     evaluation: Evaluation
 
 
@@ -95,13 +96,15 @@ def write_evaluations(judged: Sequence[Judged], evaluation_format: EvaluationFor
         return
     with row_writer(_COLUMNS, evaluation_format.value) as rows:
         for one in judged:
-            rows.write_all((str(one.directory), *row) for row in one.evaluation.rows())
+            rows.write_all((str(one.source), *row) for row in one.evaluation.rows())
 
 
 def names_of(judged: Sequence[Judged]) -> list[str]:
-    """Of the stores, as short as they differ."""
-    short = [one.directory.name for one in judged]
-    return short if len(set(short)) == len(short) else [shown_path(one.directory) for one in judged]
+    """Of the stores and checkpoints, as short as they differ."""
+    short = [Path(one.source).name for one in judged]
+    if len(set(short)) == len(short):
+        return short
+    return [one.source if isinstance(one.source, str) else shown_path(one.source) for one in judged]
 
 
 def all_figures(judged: Sequence[Judged]) -> Iterator[tuple[str, list[Figure | None]]]:
