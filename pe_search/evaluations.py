@@ -46,6 +46,19 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class Curve:
+    """Precision over recall, a point for each score of a right clip, the highest score first.
+
+    Attributes:
+        recall: The share of what is right that is found, increasing to 1.
+        precision: The share of what is found that is right.
+    """
+
+    recall: tuple[float, ...]
+    precision: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OfText:
     """How well one label or caption is found.
 
@@ -56,6 +69,7 @@ class OfText:
         average_precision_grouped: Likewise with clips of the same score taken as one step, as scikit-learn has it.
         auroc: How often a right clip scores higher than a wrong one; ties count half.
         best: The threshold with the best F1; None if no clip is right.
+        curve: Of the clips by score; None if no clip is right.
         frame_auroc: As `auroc`, of frames; None without times.
         event_f1: F1 of events; None without times.
         segment_f1: F1 of segments; None without times.
@@ -67,6 +81,7 @@ class OfText:
     average_precision_grouped: Figure
     auroc: Figure
     best: Threshold | None
+    curve: Curve | None = None
     frame_auroc: float | None = None
     event_f1: float | None = None
     segment_f1: float | None = None
@@ -181,6 +196,7 @@ class Evaluation:
         text_of_clip: Where each clip's first right text stands.
         of_texts: For each text, in the order of the table.
         best: The threshold with the best F1 for all texts together; None if no clip is right.
+        curve: Of all pairs of a clip and a text, by probability; None if no clip is right.
         naming: None for captions.
         calibration: Of all pairs of a clip and a text.
         trained_on: How many of the clips the checkpoint was trained on, so that its figures are too good; None if that
@@ -200,6 +216,7 @@ class Evaluation:
     text_of_clip: Retrieval
     of_texts: tuple[OfText, ...]
     best: Threshold | None
+    curve: Curve | None
     naming: Naming | None
     calibration: Calibration | None
     trained_on: int | None = None

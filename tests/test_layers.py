@@ -186,11 +186,13 @@ def test_only_parquet_imports_pyarrow_and_only_once_it_is_needed():
     assert "pyarrow" not in [alias.name for node in _at_the_top(tree) for alias in node.names]
 
 
-def test_only_the_heat_map_imports_matplotlib_and_only_once_it_is_needed():
-    assert importers_of("matplotlib") == {"cli/output/heat_map.py"}
-    tree = ast.parse((PACKAGE / "cli/output/heat_map.py").read_text(encoding="utf-8"))
-    names = imported_by(ast.Module(_at_the_top(tree), []), Path("x.py"))
-    assert "matplotlib" not in {name.split(".")[0] for name in names}
+def test_only_figures_import_matplotlib_and_only_once_they_are_needed():
+    files = {"cli/output/curves.py", "cli/output/drawing.py", "cli/output/heat_map.py"}
+    assert importers_of("matplotlib") == files
+    for file in files:
+        tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+        names = imported_by(ast.Module(_at_the_top(tree), []), Path("x.py"))
+        assert "matplotlib" not in {name.split(".")[0] for name in names}
 
 
 def test_only_evaluation_imports_what_judges_and_times_need_more_of_it():

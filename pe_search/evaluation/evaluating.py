@@ -137,6 +137,7 @@ def evaluate(
         text_of_clip=measures.text_of_clip(table, drawings, seed),
         of_texts=ranked.of_texts,
         best=measures.best_threshold(of_pairs.ravel(), is_right.ravel()),
+        curve=measures.curve(of_pairs.ravel(), is_right.ravel()),
         naming=None if kind == CAPTIONS else measures.name_clips(table, drawings, seed),
         calibration=measures.calibrate(of_pairs.ravel(), is_right.ravel()),
         trained_on=_trained_on(asked.paths, store),
@@ -278,6 +279,7 @@ def _of_nothing(asked: Asked, model: str) -> Evaluation:
         text_of_clip=nowhere,
         of_texts=tuple(OfText(label, 0, none, none, none, None) for label in asked.labels),
         best=None,
+        curve=None,
         naming=None,
         calibration=None,
     )

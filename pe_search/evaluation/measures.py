@@ -18,7 +18,7 @@ from sklearn.metrics import (
 
 from pe_search.evaluation import ranking
 from pe_search.evaluation.ranking import Floats
-from pe_search.evaluations import RECALL_AT, Bin, Calibration, Figure, Naming, OfText, Retrieval, Threshold
+from pe_search.evaluations import RECALL_AT, Bin, Calibration, Curve, Figure, Naming, OfText, Retrieval, Threshold
 
 _BINS = 10
 _INTERVAL_PERCENT = (2.5, 97.5)
@@ -104,6 +104,7 @@ def rank(table: Table, drawings: int, seed: int, on_progress: Callable[[float], 
                 _figure(of_all["grouped"], of_drawings["grouped"]),
                 _figure(of_all["auroc"], of_drawings["auroc"]),
                 best_threshold(table.probabilities[:, place], is_right),
+                curve(scores, is_right),
             )
         )
         on_progress((place + 1) / len(table.texts))
@@ -154,6 +155,16 @@ def best_threshold(probabilities: Floats, is_right: NDArray[np.bool_]) -> Thresh
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     place = int(np.flatnonzero(f1 == f1.max())[-1])
     return Threshold(float(thresholds[place]), float(f1[place]), float(precision[place]), float(recall[place]))
+
+
+def curve(scores: Floats, is_right: NDArray[np.bool_]) -> Curve | None:
+    """Precision over recall, whose steps enclose scikit-learn's average precision; None if nothing is right."""
+    if not is_right.any():
+        return None
+    precision, recall, _ = precision_recall_curve(is_right, scores)
+    # Lower thresholds first; the last point stands for nothing found. Of points with one recall, the highest threshold.
+    is_step = recall[:-1] > recall[1:]
+    return Curve(*(tuple(values[:-1][is_step][::-1].tolist()) for values in (recall, precision)))
 
 
 def calibrate(probabilities: Floats, is_right: NDArray[np.bool_]) -> Calibration:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.field_options import OutputOption, chosen_format
+from pe_search.cli.input.field_options import OutputOption, chosen_format, is_figure
 from pe_search.cli.input.filters import (
     BpmOption,
     ChannelsOption,
@@ -29,7 +29,7 @@ from pe_search.cli.input.options import StoreOption, checked_texts, format_optio
 from pe_search.cli.input.terms import refuse_audio
 from pe_search.cli.output.counts import CountFormat, write_counts
 from pe_search.cli.output.files import output_to
-from pe_search.cli.output.heat_map import HEAT_MAP_SUFFIXES, need_matplotlib, write_heat_map
+from pe_search.cli.output.heat_map import write_heat_map
 from pe_search.cli.output.hints import is_on_terminal, say_odd_texts, why_none_passes
 from pe_search.cli.output.messages import counted, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
@@ -37,9 +37,6 @@ from pe_search.directories import command_for
 from pe_search.library import Library
 from pe_search.queries import Filters
 from pe_search.reports import Counts
-
-# Whoever names a file so wants no rows in it.
-_OTHER_IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".tif", ".tiff", ".webp")
 
 
 class By(StrEnum):
@@ -135,8 +132,7 @@ def count(
     if not wanted:
         raise typer.BadParameter("Give a TEXT or --from-file. As TEXT, - reads standard input.")
     filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
-    is_drawn = output is not None and _is_heat_map(output, count_format)
-    if not is_drawn:
+    if not is_figure(output, count_format, "a heat map"):
         count_format = chosen_format(count_format, CountFormat, in_a_pipe="csv", output=output)
     with Library(store_directory(store), on_compile=say_compiling, on_problem=say_problem) as library:
         library.open()
@@ -163,21 +159,6 @@ def count(
             if is_on_terminal():
                 _say_none(counts, library, under, filters)
             raise typer.Exit(1)
-
-
-def _is_heat_map(output: Path, count_format: CountFormat | None) -> bool:
-    """Whether a file is to be a heat map; one that can't be written is refused, before the work."""
-    if not output.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {shown_path(output.parent)}.", param_hint="-o")
-    suffix = output.suffix.lower()
-    if count_format is None and suffix in _OTHER_IMAGES:
-        raise typer.BadParameter(f"{output.name!r}: a heat map must end with .png, .svg or .pdf.", param_hint="-o")
-    if suffix not in HEAT_MAP_SUFFIXES:
-        return False
-    if count_format is not None:
-        raise typer.BadParameter(f"can't be used with -o FILE{suffix}, which is a heat map.", param_hint="--format")
-    need_matplotlib()
-    return True
 
 
 def _say_unknown(counts: Counts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from pe_search.cli.input.completion import complete_checkpoint
-from pe_search.cli.input.field_options import OutputOption, chosen_format
+from pe_search.cli.input.field_options import OutputOption, chosen_format, is_figure
 from pe_search.cli.input.numbers import whole_number_between
 from pe_search.cli.input.options import (
     Device,
@@ -22,6 +23,7 @@ from pe_search.cli.input.options import (
     format_option,
     store_directory,
 )
+from pe_search.cli.output.curves import MOST_LABELS, write_curves
 from pe_search.cli.output.evaluations import EvaluationFormat, Judged, write_evaluations
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import say_odd_texts
@@ -131,19 +133,18 @@ def evaluate(
     have several rows. A row with an empty label is a clip in which no label is heard. Paths are relative to the folder
     of TABLE. A column recording names what clips are parts of. Clips must be indexed. With --model, no store is needed:
     the clips are embedded, and the embeddings are not kept. Clips of a TABLE with times are also listened to, as by
-    `locate`. With -o, a .html is a report of one page; .csv and .jsonl have a row for each figure.
-    The extra pe-search[evaluate] must be installed.
+    `locate`. With -o, a .html is a report of one page; a .png, .svg or .pdf shows curves, which needs the extra
+    pe-search[plots]; .csv and .jsonl have a row for each figure. The extra pe-search[evaluate] must be installed.
 
     Exit status: 0 done, 1 no clip is in the store, 2 an error or a clip that can't be read.
     """
     checked_texts([prompt], "--prompt")
     if "{}" not in prompt:
         raise typer.BadParameter("must contain {}, in place of which the label is put.", param_hint="--prompt")
+    is_drawn = is_figure(output, evaluation_format, "a figure of curves")
     is_report = evaluation_format is None and output is not None and output.suffix.lower() in _HTML
-    if not is_report:
+    if not (is_drawn or is_report):
         evaluation_format = chosen_format(evaluation_format, EvaluationFormat, in_a_pipe="jsonl", output=output)
-    if output is not None and not output.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {shown_path(output.parent)}.", param_hint="-o")
     problems: list[Problem] = []
 
     def leave_out(problem: Problem) -> None:
@@ -195,10 +196,14 @@ def evaluate(
         _say_nothing(judged, table)
         raise typer.Exit(1)
     with output_to(output):
-        if evaluation_format is None:
-            write_report(judged, table)
-        else:
+        if evaluation_format is not None:
             write_evaluations(judged, evaluation_format)
+        elif output is not None and is_drawn:
+            if not write_curves(judged, sys.stdout.buffer, output.suffix.lower()):
+                say(f"pe-search: {output}: the font lacks some characters of its labels; an .svg keeps them as text.")
+            _say_left_out_of_figure(judged)
+        else:
+            write_report(judged, table)
     if output is not None:
         clips = max(one.evaluation.clips for one in judged)
         say(f"{counted(clips, 'clip')} evaluated, written to {output}")
@@ -241,6 +246,12 @@ def _say_trained_on(found: Evaluation) -> None:
             f"pe-search: the checkpoint {found.model} was trained on {number:,} of the {clips}; figures on these are "
             "too good."
         )
+
+
+def _say_left_out_of_figure(judged: Sequence[Judged]) -> None:
+    labels = len(judged[0].evaluation.of_texts)
+    if judged[0].evaluation.naming is not None and labels > MOST_LABELS:
+        say(f"pe-search: the figure shows the first {MOST_LABELS} of {labels:,} labels; a .csv has all.")
 
 
 def _say_nothing(judged: Sequence[Judged], table: Path) -> None:

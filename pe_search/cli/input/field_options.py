@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from pe_search.cli.input.config import usual_format
+from pe_search.cli.output.drawing import FIGURE_SUFFIXES, need_matplotlib
+from pe_search.cli.output.messages import shown_path
 from pe_search.directories import expanded
 from pe_search.known import fields
 from pe_search.known.fields import Field
@@ -18,6 +20,8 @@ from pe_search.known.fields import Field
 _Format = TypeVar("_Format", bound=StrEnum)
 ALL = "all"
 _FORMAT_OF_SUFFIX = {".parquet": "parquet", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+# Whoever names a file so wants no rows in it.
+_OTHER_IMAGES = (".bmp", ".gif", ".jpeg", ".jpg", ".tif", ".tiff", ".webp")
 # What has columns, and so can have others.
 _WITH_FIELDS = ("table", "jsonl", "csv", "parquet")
 
@@ -83,6 +87,33 @@ OutputOption = Annotated[
         help="Write to FILE, whole or not at all.",
     ),
 ]
+
+
+def is_figure(output: Path | None, given: StrEnum | None, what: str) -> bool:
+    """Whether `-o` names a figure; one that can't be drawn is refused, before the work.
+
+    Args:
+        output: `-o`.
+        given: `--format`.
+        what: The figure, as `a heat map`.
+
+    Raises:
+        typer.BadParameter: If its folder is missing, it is another kind of image, or there is a `--format`.
+        MissingExtraError: If matplotlib is not installed.
+    """
+    if output is None:
+        return False
+    if not output.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {shown_path(output.parent)}.", param_hint="-o")
+    suffix = output.suffix.lower()
+    if given is None and suffix in _OTHER_IMAGES:
+        raise typer.BadParameter(f"{output.name!r}: {what} must end with .png, .svg or .pdf.", param_hint="-o")
+    if suffix not in FIGURE_SUFFIXES:
+        return False
+    if given is not None:
+        raise typer.BadParameter(f"can't be used with -o FILE{suffix}, which is {what}.", param_hint="--format")
+    need_matplotlib(what.capitalize())
+    return True
 
 
 def read_fields(text: str | None, known: Mapping[str, Field]) -> tuple[Field, ...] | None:

@@ -1,13 +1,11 @@
-"""Counts as a heat map. The only importer of matplotlib."""
+"""Counts as a heat map."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pe_search.cli.output.messages import printable
-from pe_search.errors import MissingExtraError
+from pe_search.cli.output.drawing import shortened, write_figure
 from pe_search.reports import UNKNOWN
 
 if TYPE_CHECKING:
@@ -16,33 +14,15 @@ if TYPE_CHECKING:
 
     from pe_search.reports import Counts
 
-# What each kind of file would say of the moment and the program, so that the same counts make the same bytes.
-_NOT_SAID: dict[str, dict[str, Any]] = {
-    ".png": {"Software": None},
-    ".svg": {"Date": None},
-    ".pdf": {"CreationDate": None},
-}
-HEAT_MAP_SUFFIXES = tuple(_NOT_SAID)
-_SETTINGS = {"svg.hashsalt": "pe-search", "svg.fonttype": "none", "font.size": 9}
 # Days and months without a window are left blank, unless these are too many.
 _MOST_BINS_FILLED = 400
 _MOST_LABELS_ACROSS, _MOST_LABELS_DOWN = 48, 150
 _MOST_NUMBERED = 48 * 24
 _LARGEST_NUMBER = 9_999
-_LONGEST_LABEL = 40
 # What has room below a cell without being turned.
 _WIDEST_UPRIGHT = 2
 _CELL_IN = 0.28
-_DOTS_PER_IN = 150
 _BLANK = "0.9"
-
-
-def need_matplotlib() -> None:
-    """Raise a `MissingExtraError` unless a heat map can be drawn, before there is anything to draw."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("A heat map", "matplotlib", "plots") from error
 
 
 def write_heat_map(counts: Counts, out: BinaryIO, suffix: str) -> bool:
@@ -51,17 +31,9 @@ def write_heat_map(counts: Counts, out: BinaryIO, suffix: str) -> bool:
     Args:
         counts: What to draw.
         out: The file.
-        suffix: What kind of file: one of `HEAT_MAP_SUFFIXES`.
-
-    Returns:
-        Whether every character is as it should be; the font lacks some, which an SVG has as text all the same.
+        suffix: As in `write_figure`, whose result it returns.
     """
-    import warnings
-
-    with _plain_settings(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        heat_map(counts).savefig(out, format=suffix.removeprefix("."), dpi=_DOTS_PER_IN, metadata=_NOT_SAID[suffix])
-    return suffix == ".svg" or not any("missing from font" in str(warning.message) for warning in caught)
+    return write_figure(lambda: heat_map(counts), out, suffix)
 
 
 def heat_map(counts: Counts) -> Figure:
@@ -96,17 +68,6 @@ def heat_map(counts: Counts) -> Figure:
     return figure
 
 
-@contextmanager
-def _plain_settings() -> Iterator[None]:
-    """Matplotlib's own settings, whatever the user's file says."""
-    import matplotlib
-
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_SETTINGS)
-        yield
-
-
 def _with_gaps(counts: Counts) -> tuple[list[str], list[int], list[list[int]]]:
     """Bins, totals, and the counts of each text; the days or months in between among them, without any window."""
     import numpy as np
@@ -134,13 +95,8 @@ def _size_in(columns: int, rows: int) -> tuple[float, float]:
 def _put_labels(axis: Any, names: Sequence[str], most: int) -> None:
     """Name the cells along an axis, or every other one, or every third …, if they are many."""
     step = max(1, -(-len(names) // most))
-    axis.set_ticks(range(0, len(names), step), labels=[_shortened(name) for name in names[::step]])
+    axis.set_ticks(range(0, len(names), step), labels=[shortened(name) for name in names[::step]])
     labels: list[Text] = axis.get_ticklabels()
     for label in labels:
         # A dollar sign is one, and begins no formula.
         label.set_parse_math(False)
-
-
-def _shortened(name: str) -> str:
-    shown = printable(name)
-    return shown if len(shown) <= _LONGEST_LABEL else f"{shown[: _LONGEST_LABEL - 1]}…"
