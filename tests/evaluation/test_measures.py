@@ -165,3 +165,13 @@ def test_an_interval_by_hand():
     # Two recordings, one named rightly: a drawing has 0, 1 or 2 of the right one.
     found = measures.name_clips(table([[1, 0], [1, 0]], [[1, 0], [0, 1]]), 1_000, 0)
     assert found.accuracy == Figure(0.5, 0.0, 1.0)
+
+
+def test_a_curve_has_a_point_for_each_recall_whose_steps_enclose_scikit_learns_average_precision():
+    scores, is_right = np.array([0.9, 0.8, 0.8, 0.7, 0.1]), np.array([True, False, True, False, True])
+    found = measures.curve(scores, is_right)
+    assert found.recall == pytest.approx((1 / 3, 2 / 3, 1))
+    assert found.precision == pytest.approx((1, 2 / 3, 3 / 5))
+    area = np.sum(np.diff([0, *found.recall]) * found.precision)
+    assert area == pytest.approx(average_precision_score(is_right, scores))
+    assert measures.curve(scores, np.zeros(5, bool)) is None
