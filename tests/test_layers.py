@@ -31,7 +31,7 @@ FLOORS: list[set[str]] = [
     {"search"},
     {"learning"},
     {"language"},
-    {"model"},
+    {"model", "speech"},
     {"embedding"},
     {"audio", "pe_audio", "store"},
     {"parquet"},
@@ -156,9 +156,14 @@ def test_only_the_kernels_import_faiss_and_only_once_it_is_needed():
     assert "faiss" not in [alias.name for node in _at_the_top(tree) for alias in node.names]
 
 
-def test_only_pe_audio_imports_torch_and_what_comes_with_it():
+def test_only_pe_audio_and_speech_import_torch_and_what_comes_with_it():
     found = importers_of("torch", "transformers", "safetensors", "huggingface_hub", "tokenizers", "onnxruntime")
-    assert {file.split("/")[0] for file in found} == {"pe_audio"}
+    assert {file.split("/")[0] for file in found} == {"pe_audio", "speech"}
+
+
+def test_only_speech_imports_recognisers():
+    assert importers_of("pocketsphinx") == {"speech/sphinx.py"}
+    assert importers_of("onnx_asr") == {"speech/onnx_models.py"}
 
 
 def test_only_audio_imports_what_decodes_and_resamples():

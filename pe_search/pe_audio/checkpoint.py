@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ _BUILTIN_DIRECTORY = Path(__file__).parent / "builtin"
 WEIGHTS_FILE = "model.safetensors"
 # Nothing that could run code is ever fetched: weights as safetensors, everything else as JSON or plain text.
 _HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.jinja")
-_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
+HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HUB_COMMIT = re.compile(r"[0-9a-f]{40}")
 # Meta trained the two heads apart: these rank clips, and facebook/pe-a-frame-* of the same size say where sounds are.
 _RANKS_CLIPS = re.compile(r"facebook/pe-av-(small|base|large)(-16-frame)?")
@@ -94,7 +95,7 @@ def find_same_checkpoint(name: str, revision: str, *, may_fetch: bool = False) -
         CheckpointError: If it is gone or has changed, or nothing can have that name and revision.
     """
     is_on_hub = name != BUILTIN and not os.path.isabs(name)
-    if is_on_hub and not (_HUB_ID.fullmatch(name) and _HUB_COMMIT.fullmatch(revision)):
+    if is_on_hub and not (HUB_ID.fullmatch(name) and _HUB_COMMIT.fullmatch(revision)):
         raise CheckpointError(f"The store names an invalid checkpoint: {name!r}, revision {revision!r}.")
     checkpoint = find_checkpoint(name, revision if is_on_hub else None, may_fetch=may_fetch)
     if checkpoint.revision != revision:
@@ -118,7 +119,7 @@ def canonical_name(name: str) -> str:
     directory = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises for an unknown user)
     if name and (directory.is_dir() or directory.is_absolute()):
         return os.path.abspath(directory)
-    if _HUB_ID.fullmatch(name):
+    if HUB_ID.fullmatch(name):
         return name
     raise CheckpointError(
         f"There is no checkpoint {name!r}: give builtin, small, base, large, a Hugging Face id like "
@@ -161,17 +162,27 @@ def builtin_concepts() -> tuple[str, ...]:
 
 def _open_directory(name: str, directory: Path, revision: str | None = None) -> Checkpoint:
     config = vet(name, directory)
-    weights = _weights_files(directory)
+    weights = weights_in(name, directory)
     architectures = config.get("architectures")
-    missing = [file.name for file in weights if not file.is_file()]
-    if missing:
-        raise CheckpointError(f"{name} lacks {', '.join(missing)}: only safetensors weights are loaded.")
     return Checkpoint(
         name=name,
-        revision=revision or _fingerprint(directory, weights),
+        revision=revision or fingerprint(directory, weights),
         directory=directory,
         is_frame_level=isinstance(architectures, list) and "PeAudioFrameLevelModel" in architectures,
     )
+
+
+def weights_in(name: str, directory: Path) -> list[Path]:
+    """The safetensors files that a checkpoint is made of.
+
+    Raises:
+        CheckpointError: If one is not there.
+    """
+    weights = _weights_files(directory)
+    missing = [file.name for file in weights if not file.is_file()]
+    if missing:
+        raise CheckpointError(f"{name} lacks {', '.join(missing)}: only safetensors weights are loaded.")
+    return weights
 
 
 def _weights_files(directory: Path) -> list[Path]:
@@ -189,41 +200,69 @@ def _weights_files(directory: Path) -> list[Path]:
 
 
 def _snapshot(hub_id: str, revision: str | None, *, may_fetch: bool) -> Path:
-    """The local snapshot directory of a hub checkpoint, its name being the commit."""
+    """The local snapshot directory of a PE Audio checkpoint of the hub, its name being the commit."""
+    at_revision = f" --revision {shlex.quote(revision)}" if revision else ""
+    return snapshot(
+        hub_id,
+        revision,
+        may_fetch=may_fetch,
+        command=f"pe-search models --fetch {hub_id}{at_revision}",
+        otherwise="--model builtin",
+    )
+
+
+def snapshot(
+    hub_id: str,
+    revision: str | None,
+    *,
+    may_fetch: bool,
+    command: str,
+    otherwise: str,
+    files: Sequence[str] = _HUB_FILES,
+) -> Path:
+    """The local snapshot directory of a hub checkpoint, its name being the commit.
+
+    Args:
+        hub_id: Of the checkpoint.
+        revision: A branch, tag or commit.
+        may_fetch: Whether the hub may be asked.
+        command: What downloads it, for messages.
+        otherwise: What needs no download, for messages.
+        files: Patterns of the files that are downloaded.
+
+    Raises:
+        CheckpointError: If it is not here and can't be downloaded.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    def snapshot(local_files_only: bool) -> Path:
+    def download(local_files_only: bool) -> Path:
         return Path(
-            snapshot_download(
-                hub_id, revision=revision, allow_patterns=list(_HUB_FILES), local_files_only=local_files_only
-            )
+            snapshot_download(hub_id, revision=revision, allow_patterns=list(files), local_files_only=local_files_only)
         )
 
     try:
-        cached = snapshot(local_files_only=True)
+        cached = download(local_files_only=True)
         if (cached / CONFIG_FILE).is_file() and all(file.is_file() for file in _weights_files(cached)):
             return cached
     except (LocalEntryNotFoundError, HFValidationError):
         pass
-    at_revision = f" --revision {shlex.quote(revision)}" if revision else ""
     if not may_fetch:
         raise CheckpointError(
-            f"{hub_id} is not on this machine. Download it with `pe-search models --fetch {hub_id}{at_revision}`, if "
-            "you trust its author."
+            f"{hub_id} is not on this machine. Download it with `{command}`, if you trust its author."
         )
     try:
-        return snapshot(local_files_only=False)
+        return download(local_files_only=False)
     except LocalEntryNotFoundError as error:
         raise CheckpointError(
             f"{hub_id} is not on this machine and the Hugging Face hub can't be reached. With a network, "
-            f"download it with `pe-search models --fetch {hub_id}{at_revision}`, or use `--model builtin`."
+            f"download it with `{command}`, or use `{otherwise}`."
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise CheckpointError(f"{hub_id} can't be downloaded from the Hugging Face hub: {first_line(error)}") from error
 
 
-def _fingerprint(directory: Path, weights: list[Path]) -> str:
+def fingerprint(directory: Path, weights: list[Path]) -> str:
     """A name for what a directory holds: it changes when the configuration, the tokenizer or the weights do."""
     digest = hashlib.sha256()
     for name in (CONFIG_FILE, "tokenizer.json"):

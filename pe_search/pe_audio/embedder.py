@@ -20,7 +20,7 @@ from pe_search.pe_audio.quick import make_quick
 from pe_search.pe_audio.towers import AudioTower, TextTower, load_config, load_tower
 
 _SAMPLE_RATE_HZ = 48_000
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 # Audio that goes through the model at once on a CPU: the transformer of a large one then fetches its weights for two
 # windows, while its DAC encoder takes one after the other; the activations of a small one stay in a core's own cache.
@@ -64,12 +64,12 @@ class Embedder:
 
     def __init__(self, checkpoint: Checkpoint, device: str = "auto", dtype: str = "auto") -> None:
         self.checkpoint = checkpoint
-        self.device = _pick_device(device)
+        self.device = pick_device(device)
         config = load_config(checkpoint)
         self._channels: int = config.audio_config.dac_config.encoder_hidden_size
         self._is_wide = self._channels >= _WIDE_FROM_CHANNELS
-        self.dtype = _pick_dtype(self.device, dtype) if self._is_wide else "float32"
-        self._dtype = _DTYPES[self.dtype]
+        self.dtype = pick_dtype(self.device, dtype) if self._is_wide else "float32"
+        self._dtype = DTYPES[self.dtype]
         self.dimension: int = config.text_config.hidden_size
         self.samples_per_frame: int = config.audio_config.dac_config.hop_length
         self._batch_s = 0.0
@@ -252,7 +252,12 @@ def _mask_of(lengths: Sequence[int], samples_per_frame: int) -> torch.Tensor | N
     return torch.arange(int(frames.max())) < frames[:, None]
 
 
-def _pick_device(name: str) -> torch.device:
+def pick_device(name: str) -> torch.device:
+    """The device of a name, or for `auto` the best that there is.
+
+    Raises:
+        PeSearchError: If it is not there.
+    """
     has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         name = next(candidate for candidate in ("cuda", "mps", "cpu") if has[candidate])
@@ -270,7 +275,8 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(ask() for ask in asked if ask is not None)
 
 
-def _pick_dtype(device: torch.device, name: str) -> str:
+def pick_dtype(device: torch.device, name: str) -> str:
+    """The type of a name, or for `auto` the one that a device multiplies fastest."""
     if name != "auto":
         return name
     return "bfloat16" if multiplies_bfloat16(device) else "float32"

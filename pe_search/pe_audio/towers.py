@@ -119,7 +119,7 @@ def load_tower(kind: type[_AnyTower], checkpoint: Checkpoint, dtype: torch.dtype
     """
     config = load_config(checkpoint)
     try:
-        with _quiet():
+        with quiet():
             _refuse_more_weights_than_there_are(kind, config, checkpoint)
             tower, report = kind.from_pretrained(
                 checkpoint.directory,
@@ -184,7 +184,7 @@ def load_config(checkpoint: Checkpoint) -> PeAudioConfig:
     its text tower by the defaults of the class, so the audio part of the configuration is taken out first.
     """
     try:
-        with _quiet():
+        with quiet():
             config = AutoConfig.from_pretrained(checkpoint.directory, local_files_only=True, trust_remote_code=False)
         if config.model_type == "pe_audio_video":
             config = config.audio_config
@@ -198,7 +198,7 @@ def load_config(checkpoint: Checkpoint) -> PeAudioConfig:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep transformers' progress bars and reports off the user's terminal."""
     log: Any = transformers.utils.logging
     verbosity = log.get_verbosity()

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,16 @@ _LARGEST_BYTES = {
     "special_tokens_map.json": 1 << 20,
     "added_tokens.json": 1 << 22,
     "generation_config.json": 1 << 20,
+    "preprocessor_config.json": 1 << 22,
+    "processor_config.json": 1 << 22,
     "vocab.json": 1 << 26,
     "vocab.txt": 1 << 26,
     "merges.txt": 1 << 26,
     "tokenizer.model": 1 << 26,
     "chat_template.jinja": 1 << 20,
 }
+# What transformers reads a class's name from, beside the configuration itself.
+_OTHER_CONFIGS = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 _DEEPEST = 32
 _LONGEST_LIST = 4_096
 # Keys by which transformers runs code that came with a checkpoint or from elsewhere, or reads weights of another name.
@@ -103,19 +107,38 @@ def vet(name: str, directory: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If it is no PE Audio checkpoint, or has something in it that is not taken from anybody.
     """
+    config = vet_files(name, directory, _refuse_other_models)
+    try:
+        _refuse_patterns(name, _read(name, directory, _TOKENIZER_FILE))
+    except OSError as error:
+        raise CheckpointError(f"{name} can't be read: {error.strerror or error}.") from error
+    return config
+
+
+def vet_files(name: str, directory: Path, refuse_other_models: Callable[[str, Any], None]) -> dict[str, Any]:
+    """As `vet`, for a checkpoint of any kind. Texts may only be decoded with its tokenizer, not encoded.
+
+    Args:
+        name: As in `vet`.
+        directory: As in `vet`.
+        refuse_other_models: Called with the name and the configuration; raises a `CheckpointError` if it is not of the
+            kind that is wanted.
+
+    Raises:
+        CheckpointError: As `vet`.
+    """
     if not directory.is_dir():
         raise CheckpointError(f"There is no checkpoint directory {directory}.")
     try:
         config = _read(name, directory, CONFIG_FILE)
         if config is None:
             raise CheckpointError(f"{name} has no {CONFIG_FILE}, so it isn't a Hugging Face checkpoint.")
-        _refuse_other_models(name, config)
+        refuse_other_models(name, config)
         _refuse_odd_files(name, directory)
         _refuse_foreign_code(name, CONFIG_FILE, config)
         _refuse_large_numbers(name, config)
-        tokenizer_config = _read(name, directory, "tokenizer_config.json")
-        _refuse_foreign_code(name, "tokenizer_config.json", tokenizer_config)
-        _refuse_patterns(name, _read(name, directory, _TOKENIZER_FILE))
+        for file in _OTHER_CONFIGS:
+            _refuse_foreign_code(name, file, _read(name, directory, file))
     except OSError as error:
         raise CheckpointError(f"{name} can't be read: {error.strerror or error}.") from error
     return dict(config)
