@@ -29,6 +29,7 @@ from pe_search.listener import (
 from pe_search.model import Wanted
 from pe_search.queries import SAME_FROM_COSINE
 from pe_search.teacher import Teacher
+from pe_search.viewer import Viewer
 
 if TYPE_CHECKING:
     from threading import Event
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from pe_search.store import Store
 
 
-class Library(Teacher, Asker, Evaluator):
+class Library(Teacher, Viewer, Asker, Evaluator):
     """One store with its checkpoint. Make it with `pe_search.open` or `pe_search.create`, in a `with` statement.
 
     Nothing is opened or loaded before it is needed. Many processes may read a store while one writes to it. Every

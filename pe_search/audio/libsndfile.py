@@ -119,6 +119,10 @@ class LibsndfileSource:
         self._frames = 0
         self._sound.seek(0)
 
+    def seek(self, frame: int) -> None:
+        """Go to a sample, or to the end if there are fewer; for pictures, as `missing` counts from the first."""
+        self._sound.seek(min(frame, max(self._sound.frames, 0)))
+
     def missing(self) -> str | None:
         """What the file should hold, but couldn't be read; to be asked after the last block."""
         held_s = self._frames / self.sample_rate_hz

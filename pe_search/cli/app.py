@@ -25,7 +25,7 @@ COMMANDS = {
     "Describe": ("ask", "describe"),
     "Teach words": ("learn", "judge", "words", "forget"),
     "Keep a store": ("index", "list", "tag", "status", "relocate", "remove", "verify", "merge", "export", "rebuild"),
-    "More": ("serve", "models", "config"),
+    "More": ("page", "serve", "models", "config"),
 }
 """The commands in groups, in the order of the help. Each is the function of its name in the module of its name, which
 may have `SUBCOMMANDS` too."""

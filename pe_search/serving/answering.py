@@ -28,6 +28,8 @@ _Made = TypeVar("_Made")
 
 # One that takes long, as the first of a large text tower may, leaves the others to the rest.
 _THREADS = 4
+# Pictures and playable parts of clips, which no answer should wait for.
+_OTHER_THREADS = 2
 _MOST_REQUESTS = 32
 _MOST_UNWRITTEN = 1_000
 # What one request may ask for: hits in all, and windows that an exact search goes through for all queries together. As
@@ -99,6 +101,7 @@ class Answering:
         # All threads share what is loaded.
         self._loaded = Library(directory, on_compile=on_compile).model.loaded
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answering")
+        self._others = ThreadPoolExecutor(_OTHER_THREADS, thread_name_prefix="working")
         self._lock = threading.Lock()
         self._resting: list[_Opened] = []
         self._requests = 0
@@ -112,7 +115,8 @@ class Answering:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._pool, self._others):
+            pool.shutdown(wait=False, cancel_futures=True)
         wait(set(self._running), _LAST_WAIT_S)
         self._close_resting()
         self._write_texts()
@@ -152,14 +156,28 @@ class Answering:
         Raises:
             BusyError: If too many are being answered or waiting already.
         """
-        with self._lock:
-            if self._requests >= _MOST_REQUESTS:
-                raise BusyError
-            self._requests += 1
-        work = self._start(lambda: self._answer(request, deliver, is_wanted))
-        # However it ends: one that is taken back while it waits is never begun.
-        work.add_done_callback(self._count_out)
-        return work
+        return self._counted(lambda: self._answer(request, deliver, is_wanted), self._pool)
+
+    def work(self, do: Callable[[Library], _Made]) -> Future[_Made]:
+        """Have something else done with the library, as a picture of a clip, beside what is being answered.
+
+        Args:
+            do: Called by another thread with the library, which is open.
+
+        Returns:
+            What is done when that is done, with what it returned or raised.
+
+        Raises:
+            BusyError: If too many wait already.
+        """
+
+        def with_library() -> _Made:
+            if self._is_stopping:
+                raise StoppedError
+            with self._opened() as opened:
+                return do(opened.library)
+
+        return self._counted(with_library, self._others)
 
     def describe(self, hits: Sequence[Hit], fields: Sequence[Field]) -> Future[list[dict[str, Any]]]:
         """Have rows made of hits, as `Listener.rows`.
@@ -185,13 +203,23 @@ class Answering:
         with self._lock:
             return 0.0 if self._requests else time.monotonic() - self._used_at_s
 
-    def _start(self, work: Callable[[], _Made]) -> Future[_Made]:
-        future = self._pool.submit(work)
+    def _counted(self, work: Callable[[], _Made], pool: ThreadPoolExecutor) -> Future[_Made]:
+        with self._lock:
+            if self._requests >= _MOST_REQUESTS:
+                raise BusyError
+            self._requests += 1
+        future = self._start(work, pool)
+        # However it ends: one that is taken back while it waits is never begun.
+        future.add_done_callback(self._count_out)
+        return future
+
+    def _start(self, work: Callable[[], _Made], pool: ThreadPoolExecutor | None = None) -> Future[_Made]:
+        future = (pool or self._pool).submit(work)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
         return future
 
-    def _count_out(self, _work: Future[None]) -> None:
+    def _count_out(self, _work: Future[Any]) -> None:
         with self._lock:
             self._requests -= 1
             self._used_at_s = time.monotonic()

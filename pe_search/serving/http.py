@@ -12,10 +12,8 @@ Each connection serves one request, which must arrive whole within some seconds.
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -30,23 +28,24 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
-from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pe_search import __version__
-from pe_search.errors import PeSearchError, QueryError
+from pe_search.errors import QueryError
 from pe_search.known.fields import HIT_FIELDS, all_of, named
 from pe_search.known.typed_filters import FIELD_OF, FilterTextError, read_filters
 from pe_search.listener import check_words
 from pe_search.queries import Query, Request
-from pe_search.serving.answering import MOST_HITS, Answering, BusyError, StoppedError, TooMuchError
+from pe_search.serving.answering import MOST_HITS, Answering
 from pe_search.serving.described import CONTENT_SECURITY_POLICY, page_of
-from pe_search.serving.lines import PATIENCE_S, Reply
+from pe_search.serving.guard import Guard
+from pe_search.serving.lines import PATIENCE_S
+from pe_search.serving.replies import refusals, replies
 from pe_search.serving.web import Web, bracketed
 
 _MOST_TEXTS = 100
@@ -122,11 +121,11 @@ async def _refuse_unknown(connection: HttpRequest) -> None:
 async def _refuse_invalid(connection: HttpRequest, error: Exception) -> Response:
     """Say in words what is wrong with the parameters; FastAPI would list the entries of pydantic."""
     assert isinstance(error, RequestValidationError)
-    missing = _missing(connection)
+    missing = _missing(connection) if connection.url.path == "/hits" else None
     # A value that may be of two kinds has an entry for each.
-    wrong = dict.fromkeys(entry["loc"][1] for entry in error.errors())
+    wrong = dict.fromkeys(str(entry["loc"][-1 if entry["loc"][0] == "body" else 1]) for entry in error.errors())
     parts = [missing] if missing else []
-    parts += [f"{name} {_WANTED[name]}." for name in wrong]
+    parts += [f"{name} {_WANTED.get(name, 'is missing or not valid')}." for name in wrong]
     return JSONResponse({"detail": " ".join(parts)}, 422)
 
 
@@ -163,7 +162,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             Middleware(
                 CORSMiddleware, allow_origins=web.origins, allow_methods=["GET"], allow_headers=["Authorization"]
             ),
-            Middleware(_Guard, web=web),
+            Middleware(Guard, web=web),
         ],
         dependencies=[] if web.token is None else [Depends(HTTPBearer(auto_error=False))],
     )
@@ -274,86 +273,22 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             raise HTTPException(
                 413, f"{len(text)} texts for {k} hits each are more than {MOST_HITS} hits; ask for fewer at once."
             )
-        try:
-            answers = await _answers(answering, request, connection)
+        with refusals():
+            answers = await replies(answering, request, connection)
             found = [hit for answer in answers for hit in answer.hits]
             rows = [hit.to_dict() for hit in found]
             if fields is not None:
                 shown = named(dict.fromkeys(fields.split(",")), HIT_FIELDS)
                 rows = await asyncio.wrap_future(answering.describe(found, shown))
-        except BusyError:
-            raise HTTPException(503, "There are too many requests at once; try again.") from None
-        except StoppedError:
-            raise HTTPException(503, "The server is stopping.") from None
-        except TooMuchError as error:
-            raise HTTPException(413, str(error)) from error
-        except QueryError as error:
-            raise HTTPException(422, str(error)) from error
-        except PeSearchError as error:
-            raise HTTPException(500, str(error)) from error
         # ASCII only, so that a name that is not UTF-8 survives, as in JSON Lines.
         return Response(json.dumps({"hits": rows}).encode("ascii"), media_type="application/json")
 
+    if web.page_key is not None:
+        # Who wants no page need not wait for it.
+        from pe_search.serving.page.routes import page_routes
+
+        app.include_router(page_routes(answering, web))
     return app
-
-
-async def _answers(answering: Answering, request: Request, connection: HttpRequest) -> list[Reply]:
-    """What there is for a request. The work stops once whoever asked has hung up.
-
-    Raises:
-        StoppedError: If that is so, or the server ends.
-        BusyError, PeSearchError: As `Answering.submit`.
-    """
-    answers: list[Reply] = []
-    gone = threading.Event()
-    work = asyncio.wrap_future(answering.submit(request, answers.append, lambda: not gone.is_set()))
-    hung_up = asyncio.create_task(_hang_up(connection))
-    try:
-        await asyncio.wait({work, hung_up}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise StoppedError
-        work.result()
-    finally:
-        gone.set()
-        hung_up.cancel()
-        work.cancel()
-    return answers
-
-
-async def _hang_up(connection: HttpRequest) -> None:
-    while (await connection.receive())["type"] != "http.disconnect":
-        pass
-
-
-class _Guard:
-    """Refuses whoever has no token, or whose web page is of an origin that was not allowed."""
-
-    def __init__(self, app: ASGIApp, web: Web) -> None:
-        self._app = app
-        self._web = web
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
-        await (refusal or self._app)(scope, receive, send)
-
-    def _refusal(self, headers: Headers) -> Response | None:
-        if self._web.token is not None:
-            shown = headers.get("authorization", "").encode("latin-1")
-            if not hmac.compare_digest(shown, f"Bearer {self._web.token}".encode("latin-1")):
-                wanted = {"WWW-Authenticate": "Bearer"}
-                return JSONResponse({"detail": "The token is missing or wrong."}, 401, headers=wanted)
-            return None
-        origin = headers.get("origin")
-        if origin is None:
-            # Some requests of pages carry no origin, as those for images; older browsers tell nothing of these.
-            is_foreign = headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
-        else:
-            is_foreign = origin not in (*self._web.origins, f"http://{headers.get('host')}")
-        return (
-            JSONResponse({"detail": "Requests from web pages of this origin are not allowed."}, 403)
-            if is_foreign
-            else None
-        )
 
 
 class HttpServer(uvicorn.Server):

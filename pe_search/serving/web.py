@@ -18,12 +18,14 @@ class Web:
         port: The port; 0 for any that is free.
         token: What whoever asks must show; may be None on a loopback address.
         origins: Of the web pages that may ask, as `http://localhost:3000`; `null` for those opened from a file.
+        page_key: What whoever uses the page must show; None if there is no page.
     """
 
     host: str
     port: int
     token: str | None
     origins: tuple[str, ...]
+    page_key: str | None = None
 
 
 def bind(web: Web) -> socket.socket:
@@ -51,6 +53,15 @@ def bind(web: Web) -> socket.socket:
     except OSError as error:
         raise PeSearchError(f"Port {web.port} of {web.host} can't be used: {error.strerror or error}.") from error
     return bound
+
+
+def free_port(host: str, wanted: int) -> int:
+    """The port that is wanted if nobody has it, else 0, for any that is free."""
+    try:
+        bind(Web(host, wanted, None, ())).close()
+    except PeSearchError:
+        return 0
+    return wanted
 
 
 def url_of(bound: socket.socket) -> str:

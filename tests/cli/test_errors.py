@@ -362,6 +362,7 @@ def test_help_names_every_command(run_cli, args):
         "merge",
         "export",
         "rebuild",
+        "page",
         "serve",
         "models",
         "config",

@@ -77,6 +77,7 @@ def loaded_by():
         ["rebuild", "--help"],
         ["models", "--help"],
         ["serve", "--help"],
+        ["page", "--help"],
         ["--version"],
     ],
     ids=" ".join,

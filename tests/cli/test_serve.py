@@ -304,8 +304,8 @@ def test_pages_of_an_allowed_origin_are_answered(serve, library):
 @pytest.mark.parametrize(
     ("args", "line"),
     [
-        (["--host", "0.0.0.0"], "--host and --origin require --http."),
-        (["--origin", "http://localhost"], "--host and --origin require --http."),
+        (["--host", "0.0.0.0"], "--host, --origin and --page require --http."),
+        (["--origin", "http://localhost"], "--host, --origin and --page require --http."),
         (["--http", "65536"], "--http: '65536' must be a whole number from 0 to 65535."),
         (["--idle", "-1"], "--idle: '-1' must be a number, 0 or more."),
         (["--idle", "nan"], "--idle: 'nan' must be a number, 0 or more."),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,8 +16,11 @@ from pe_search.cli.input.numbers import number_between, whole_number_between
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import counted, say, say_compiling
 
+if TYPE_CHECKING:
+    from pe_search.serving.web import Web
+
 _SHORTEST_TOKEN = 16
-_LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.0.1"
 
 
 def serve(
@@ -44,7 +50,7 @@ def serve(
             "--host",
             metavar="ADDRESS",
             rich_help_panel="Serve",
-            show_default=_LOOPBACK,
+            show_default=LOOPBACK,
             help="Answer HTTP at ADDRESS. Others than this machine need $PE_SEARCH_TOKEN.",
         ),
     ] = None,
@@ -58,6 +64,15 @@ def serve(
             help="Let web pages of ORIGIN ask, as http://localhost:3000.",
         ),
     ] = None,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page",
+            rich_help_panel="Serve",
+            show_default=False,
+            help="Serve the page of `pe-search page` too, and print its address.",
+        ),
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Keep a store open, so that queries are answered at once.
@@ -71,16 +86,16 @@ def serve(
     --http, programs and web pages can ask too: GET /hits?text=dog+barking returns the fields of `query --format jsonl`,
     and /openapi.json describes it. If $PE_SEARCH_TOKEN is set, each request must send `Authorization: Bearer TOKEN`.
     """
-    if port is None and (host is not None or origins):
-        raise typer.BadParameter("--host and --origin require --http.")
+    if port is None and (host is not None or origins or page):
+        raise typer.BadParameter("--host, --origin and --page require --http.")
     web = None
     if port is not None:
         from pe_search.serving.web import Web
 
-        web = Web(host or _LOOPBACK, port, _token(), tuple(origin.rstrip("/") for origin in origins or ()))
+        token = token_of_user()
+        key = None if not page else token or new_key()
+        web = Web(host or LOOPBACK, port, token, tuple(origin.rstrip("/") for origin in origins or ()), key)
     directory = store_directory(store)
-
-    from pe_search.serving.server import serve as run
 
     def on_ready(url: str | None) -> None:
         # `pe-search query` asks over a Unix socket, which Python has none of on Windows.
@@ -88,15 +103,17 @@ def serve(
         also = f"{joined}at {url}/hits" if url else ""
         end = f" It ends after {counted_minutes(idle_minutes)} without one." if idle_minutes else ""
         say(f"Ready for queries to the store at {directory}{also}.{end} Ctrl-C ends it.")
+        if url is not None and web is not None and web.page_key is not None:
+            say(f"The page is at {page_address(url, web.page_key)}")
 
-    has_ended = run(
-        directory,
-        idle_minutes * 60 or math.inf,
-        web,
-        on_ready=on_ready,
-        on_compile=say_compiling,
-    )
-    if not has_ended:
+    run(directory, idle_minutes * 60 or math.inf, web, on_ready)
+
+
+def run(directory: Path, idle_s: float, web: Web | None, on_ready: Callable[[str | None], None]) -> None:
+    """Serve until that ends."""
+    from pe_search.serving.server import serve as serve_store
+
+    if not serve_store(directory, idle_s, web, on_ready=on_ready, on_compile=say_compiling):
         # Python would wait for the thread, which may be loading a model or going through a large store.
         os._exit(0)
 
@@ -106,7 +123,18 @@ def counted_minutes(minutes: float) -> str:
     return counted(round(minutes), "minute") if minutes >= 1 else f"{minutes:g} minutes"
 
 
-def _token() -> str | None:
+def new_key() -> str:
+    """A key for the page that nobody can guess."""
+    return secrets.token_urlsafe(24)
+
+
+def page_address(url: str, key: str) -> str:
+    """The address of the page. The key is in it, unless it is the user's own secret, for which the page asks."""
+    return f"{url}/page/" if key == token_of_user() else f"{url}/page/#key={key}"
+
+
+def token_of_user() -> str | None:
+    """The secret that each request must send; None if there is none."""
     token = os.environ.get("PE_SEARCH_TOKEN")
     if not token:
         return None

@@ -1,0 +1,196 @@
+"""What is shown and played of a clip: its peaks, its spectrogram, and parts that any browser plays."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from pe_search.audio import SAMPLE_RATE_HZ
+from pe_search.audio.files import open_clip
+from pe_search.audio.headers import is_mpeg_in_wave
+from pe_search.audio.libsndfile import LibsndfileSource
+from pe_search.audio.mono import Mixer
+from pe_search.audio.read import ClipReader
+from pe_search.errors import AudioError
+from pe_search.records import Facts, Hearing
+
+SPECTROGRAM_ROWS = 128
+LOWEST_HZ = 30.0
+_FFT_SAMPLES = 2_048
+# What is this far below the loudest of a spectrogram is shown as silence.
+_RANGE_DB = 80.0
+# And silence is silence: what the last bit of 24 makes is louder.
+_LEAST_LOUD_DB = -40.0
+# So many moments are averaged for a column of a spectrogram, at most.
+_MOMENTS = 4
+_COLUMNS_AT_ONCE = 256
+# How files begin in which libsndfile finds any place at once.
+_QUICK = (b"RIFF", b"RF64", b"BW64", b"FORM", b"caff", b"fLaC")
+# Any browser plays these as they are, up to this rate and as many channels.
+_HIGHEST_RATE_HZ = 96_000
+_MOST_CHANNELS = 2
+_WAVE_CODECS = ("pcm_u8", "pcm_16", "pcm_24", "float")
+
+
+def browser_type(magic: bytes, facts: Facts, hearing: Hearing) -> str | None:
+    """The media type of a file that any browser plays as it is, and as its hearing has it; None for all others.
+
+    Args:
+        magic: The first 12 bytes of the file.
+        facts: What it says of itself.
+        hearing: Of the store.
+    """
+    if hearing.speed != 1 or hearing.track != 1:
+        return None
+    if not (0 < (facts.sample_rate_hz or 0) <= _HIGHEST_RATE_HZ and 0 < (facts.channels or 0) <= _MOST_CHANNELS):
+        return None
+    if magic[:4] == b"RIFF" and magic[8:] == b"WAVE" and facts.codec in _WAVE_CODECS:
+        return "audio/wav"
+    if magic[:4] == b"fLaC":
+        return "audio/flac"
+    if magic[:4] == b"OggS" and facts.codec in ("vorbis", "opus"):
+        return "audio/ogg"
+    if facts.codec == "mp3" and (magic[:3] == b"ID3" or (magic[0] == 0xFF and magic[1] >= 0xE0)):
+        return "audio/mpeg"
+    return None
+
+
+def part(path: Path, hearing: Hearing, start_s: float, end_s: float) -> Iterator[NDArray[np.float32]]:
+    """Yield a part of a clip as the model hears it: float32 blocks of shape (samples,), 48 kHz mono, at its speed.
+
+    Uncompressed audio and FLAC are read from where the part begins; of all else, what comes before is read too.
+
+    Args:
+        path: The clip.
+        hearing: Its track, and its speed.
+        start_s: Of the part, in seconds of the file.
+        end_s: Likewise. A clip that ends before gives what it has.
+
+    Raises:
+        AudioError: If the clip can't be read.
+    """
+    if hearing.track == 1:
+        with open_clip(path) as file:
+            magic = file.read(12)
+            if magic.startswith(_QUICK) and not (magic[8:] == b"WAVE" and is_mpeg_in_wave(file)):
+                try:
+                    source = LibsndfileSource(file, path)
+                except AudioError:
+                    source = None  # FFmpeg may read it
+                if source is not None:
+                    try:
+                        yield from _from_there(source, hearing.speed, start_s, end_s)
+                    finally:
+                        source.close()
+                    return
+    first, last = (round(time_s / hearing.speed * SAMPLE_RATE_HZ) for time_s in (start_s, end_s))
+    read = 0
+    with ClipReader(path, hearing) as reader:
+        for block in reader.blocks():
+            wanted = block[max(first - read, 0) : max(last - read, 0)]
+            if len(wanted):
+                yield wanted
+            read += len(block)
+            if read >= last:
+                return
+
+
+def _from_there(source: LibsndfileSource, speed: float, start_s: float, end_s: float) -> Iterator[NDArray[np.float32]]:
+    rate_hz = source.sample_rate_hz
+    first, last = round(start_s * rate_hz), round(end_s * rate_hz)
+    source.seek(first)
+    mixer = Mixer(rate_hz)
+    resampler = None
+    if rate_hz * speed != SAMPLE_RATE_HZ:
+        resampler = soxr.ResampleStream(rate_hz * speed, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+    left = last - first
+    blocks = source.blocks(rate_hz, "float32")
+    following = next(blocks, None)
+    while following is not None and left > 0:
+        block, following = following[:left], next(blocks, None)
+        left -= len(block)
+        mono = np.nan_to_num(mixer.mix(block), posinf=1.0, neginf=-1.0)
+        if resampler is not None:
+            mono = resampler.resample_chunk(mono, last=following is None or left <= 0)
+        if len(mono):
+            yield mono
+
+
+def peaks(blocks: Iterator[NDArray[np.float32]], length_s: float, columns: int) -> NDArray[np.int8]:
+    """The lowest and the highest sample in each column of a picture.
+
+    Args:
+        blocks: 48 kHz mono.
+        length_s: Of all of them, as they are played.
+        columns: How many.
+
+    Returns:
+        int8 of shape (columns, 2): -127 to 127, which is full scale; what is louder is that. Where there is no sound
+        any more, both are 0.
+    """
+    found = np.zeros((columns, 2), np.float32)
+    samples = max(round(length_s * SAMPLE_RATE_HZ), 1)
+    done = 0
+    for block in blocks:
+        places = np.minimum(np.arange(done, done + len(block)) * columns // samples, columns - 1)
+        starts = np.flatnonzero(np.diff(places, prepend=-1))
+        at = places[starts]
+        low, high = np.minimum.reduceat(block, starts), np.maximum.reduceat(block, starts)
+        found[at, 0] = np.minimum(found[at, 0], low)
+        found[at, 1] = np.maximum(found[at, 1], high)
+        done += len(block)
+    return np.rint(np.clip(found, -1, 1) * 127).astype(np.int8)
+
+
+def spectrogram(samples: NDArray[np.float32], columns: int, top_hz: float) -> NDArray[np.uint8]:
+    """The power of a sound over time and frequency.
+
+    Args:
+        samples: float32 of shape (samples,), 48 kHz mono.
+        columns: How many moments.
+        top_hz: The highest frequency that is shown.
+
+    Returns:
+        uint8 of shape (columns, `SPECTROGRAM_ROWS`): from 0, which is 80 dB below the loudest or less, to 255. The rows
+        are as far from each other in mel (O'Shaughnessy 1987), from `LOWEST_HZ` up to `top_hz`.
+    """
+    bounds_mel = np.linspace(_mel(LOWEST_HZ), _mel(top_hz), SPECTROGRAM_ROWS + 1)
+    bounds = np.round(_hz(bounds_mel) * _FFT_SAMPLES / SAMPLE_RATE_HZ).astype(int)
+    bounds = np.clip(bounds, 1, _FFT_SAMPLES // 2)
+    widths = np.maximum(np.diff(bounds), 1)
+    window = np.hanning(_FFT_SAMPLES).astype(np.float32)
+    filled = np.pad(samples, (_FFT_SAMPLES // 2, _FFT_SAMPLES))
+    step = len(samples) / columns
+    moments = min(_MOMENTS, max(1, int(step // (_FFT_SAMPLES // 2))))
+    power = np.zeros((columns, SPECTROGRAM_ROWS))
+    for moment in range(moments):
+        starts = ((np.arange(columns) + (moment + 0.5) / moments) * step).astype(int)
+        for first in range(0, columns, _COLUMNS_AT_ONCE):
+            rows = np.arange(first, min(first + _COLUMNS_AT_ONCE, columns))
+            frames = filled[starts[rows][:, None] + np.arange(_FFT_SAMPLES)] * window
+            bins = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+            power[rows] += np.add.reduceat(bins, bounds[:-1], axis=1) / widths
+    level_db = 10 * np.log10(power + 1e-12)
+    loudest_db = max(float(level_db.max()), _LEAST_LOUD_DB)
+    return np.rint(np.clip((level_db - loudest_db) / _RANGE_DB + 1, 0, 1) * 255).astype(np.uint8)
+
+
+def wave_file(samples: NDArray[np.float32]) -> bytes:
+    """A WAV file of 48 kHz mono samples, in 16 bits."""
+    out = io.BytesIO()
+    soundfile.write(out, np.clip(samples, -1, 1), SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+    return out.getvalue()
+
+
+def _mel(hz: float) -> float:
+    return 2_595 * float(np.log10(1 + hz / 700))
+
+
+def _hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(700 * (10 ** (mel / 2_595) - 1))

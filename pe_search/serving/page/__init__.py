@@ -1,0 +1,1 @@
+"""The page: what a browser needs to search, look, listen and judge. Its files are in `static`."""

@@ -1,0 +1,152 @@
+"""What the page asks becomes a request: clips are named by the digests of their bytes, and never by a path."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import HTTPException
+from pydantic import BaseModel, ConfigDict, Field
+
+from pe_search.errors import QueryError
+from pe_search.known.typed_filters import FIELD_OF, FilterTextError, read_filters
+from pe_search.library import Library
+from pe_search.listener import check_words
+from pe_search.queries import Query, Reference, Request, Term
+from pe_search.records import IndexedClip
+from pe_search.serving.answering import MOST_HITS
+from pe_search.serving.page.sounds import PREFIX, Sounds
+
+_LONGEST_TEXT = 1_000
+_MOST_PARTS = 20
+_WEIGHT = re.compile(r"(\d{1,4}(?:\.\d{1,3})?):(.+)", re.DOTALL)
+_REFERENCE = re.compile(r"([0-9a-f]{2,128}|sound-[0-9a-f]{16})(?:@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?))?")
+
+ID = r"^[0-9a-f]{2,128}$"
+Text = Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT, pattern=r"\S")]
+Texts = Annotated[list[Text], Field(max_length=_MOST_PARTS)]
+_References = Annotated[
+    list[Annotated[str, Field(pattern=f"^{_REFERENCE.pattern}$", max_length=200)]], Field(max_length=_MOST_PARTS)
+]
+_Filter = Annotated[str | None, Field(max_length=100)]
+_Names = Annotated[list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)]], Field(max_length=_MOST_PARTS)]
+
+
+class Asked(BaseModel):
+    """The part of an address that says what is looked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: Texts = []
+    plus: Texts = []
+    minus: Texts = []
+    like: _References = []
+    unlike: _References = []
+    words: str = Field("", max_length=_LONGEST_TEXT)
+    k: int = Field(50, ge=1, le=MOST_HITS)
+    clip: str | None = Field(None, pattern=ID)
+    under: str | None = Field(None, max_length=4_096)
+    all_windows: bool = False
+    min_probability: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
+    length: _Filter = None
+    rate: _Filter = None
+    channels: _Filter = None
+    name: _Names = []
+    tag: _Names = []
+    recorded: _Filter = None
+    hour: _Filter = None
+    loudness: _Filter = None
+    bpm: _Filter = None
+
+    @property
+    def clips(self) -> list[str]:
+        """The digests of all clips that it names."""
+        names = [text.partition("@")[0] for text in (*self.like, *self.unlike)]
+        return [*(name for name in names if not name.startswith(PREFIX)), *([self.clip] if self.clip else [])]
+
+    def request(self, paths: Mapping[str, Path], sounds: Sounds) -> Request:
+        """The request to the store.
+
+        Args:
+            paths: Of `clips`, by digest.
+            sounds: What was dropped on the page.
+
+        Raises:
+            HTTPException: If a filter can't be understood, or a sound is gone.
+            QueryError: If the parts don't go together.
+        """
+        typed = {name: getattr(self, name) or None for name in FIELD_OF}
+        try:
+            filters = read_filters(typed)
+        except FilterTextError as error:
+            raise HTTPException(422, f"{error.name}: {error}.") from None
+        query = Query(
+            texts=tuple(self.text),
+            plus=tuple(map(_term, self.plus)),
+            minus=tuple(map(_term, self.minus)),
+            like=_references(self.like, paths, sounds),
+            unlike=_references(self.unlike, paths, sounds),
+        )
+        if not (query.has_sound or self.words):
+            raise QueryError("There is nothing to look for: type a text or words, or add a sound.")
+        if self.words:
+            check_words(self.words, "words", beside_sound=query.has_sound)
+        if not query.has_sound and (query.minus or query.unlike or self.min_probability or self.all_windows):
+            raise QueryError("minus, unlike and a probability need a text, plus or like beside words.")
+        under = None if not self.under else Path(self.under)
+        return Request(
+            queries=(query,),
+            k=self.k,
+            under=paths[self.clip] if self.clip else under,
+            all_windows=self.all_windows,
+            min_probability=self.min_probability,
+            filters=filters,
+            words=self.words,
+        )
+
+
+def paths_of(library: Library, names: Sequence[str]) -> dict[str, Path]:
+    """The paths of the clips that some digests name, by digest.
+
+    Raises:
+        HTTPException: If the store lacks one.
+    """
+    return {name: clip_of(library, name).path for name in names}
+
+
+def clip_of(library: Library, name: str) -> IndexedClip:
+    """The clip that a digest names.
+
+    Raises:
+        HTTPException: If the store has none.
+    """
+    clip = library.clip_of(bytes.fromhex(name)) if len(name) % 2 == 0 else None
+    if clip is None:
+        raise HTTPException(404, "The store does not hold this clip any more.")
+    return clip
+
+
+def _references(texts: Sequence[str], paths: Mapping[str, Path], sounds: Sounds) -> tuple[Reference, ...]:
+    return tuple(_reference(text, paths, sounds) for text in texts)
+
+
+def _reference(text: str, paths: Mapping[str, Path], sounds: Sounds) -> Reference:
+    found = _REFERENCE.fullmatch(text)
+    assert found is not None, "pydantic checked it"
+    name, start, end = found.groups()
+    path = sounds.path_of(name) if name.startswith(PREFIX) else paths[name]
+    if path is None:
+        raise HTTPException(404, "The dropped sound is gone: the server was started again. Drop it again.")
+    if start is None:
+        return Reference(path)
+    place = float(start), float(end)
+    if not place[0] < place[1]:
+        raise QueryError(f"A part must end after it starts: {start}-{end}.")
+    return Reference(path, place)
+
+
+def _term(text: str) -> Term:
+    found = _WEIGHT.fullmatch(text)
+    return Term(found[2], float(found[1])) if found and float(found[1]) > 0 else Term(text)

@@ -1,0 +1,259 @@
+// The page: which view is shown, and what the keys do.
+
+import * as address from "./address.js";
+import * as api from "./api.js";
+import { Ask } from "./ask.js";
+import { Detail } from "./detail.js";
+import { element, say } from "./dom.js";
+import { List } from "./list.js";
+import { Player } from "./player.js";
+import { Teaching } from "./teaching.js";
+import { TEXTS, clock, fill } from "./texts.js";
+
+const FIRST = 60, ALL = 1000;
+const at = (id) => document.getElementById(id);
+
+const page = {
+  state: address.read(),
+  store: null,
+  player: new Player(at("audio")),
+  changed,
+  tagged(hit, tags) {
+    page.store.tags = tags;
+    showTags();
+    // Copies of the same bytes have the same tags.
+    for (const other of page.list.hits) {
+      if (other.digest !== hit.digest) continue;
+      other.tags = hit.tags;
+      page.list.renew(other);
+    }
+  },
+  // Other views show their hits as the search does.
+  showHits(hits, chosen = -1) {
+    at("content").append(page.list.list);
+    page.list.show(hits, chosen);
+  },
+};
+
+page.ask = new Ask(at("ask"), changed);
+page.list = new List(at("content"), page.player);
+page.teaching = new Teaching(page);
+page.detail = new Detail(at("detail"), page);
+page.list.verdictOf = (hit) => page.teaching.verdictOf(hit);
+page.list.addEventListener("choice", (event) => page.detail.show(event.detail));
+page.list.addEventListener("end", () => more());
+page.player.addEventListener("failure", (event) => say(fill(TEXTS.cantPlay, { reason: event.detail }), true));
+
+const VIEWS = {
+  search,
+};
+
+function changed(state, steps) {
+  page.state = state;
+  address.write(state, { replaces: !steps });
+  render();
+}
+
+let turn = 0, asking = null, shown = "", isAll = false;
+
+async function render() {
+  const { state } = page, mine = ++turn;
+  asking?.abort();
+  asking = new AbortController();
+  page.ask.show(state);
+  page.teaching.follow(state);
+  for (const link of at("views").children) {
+    if (link.dataset.view === state.view) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.body.dataset.view = state.view;
+  document.title = state.text.length ? `${state.text.join(" ")} – ${TEXTS.title}` : TEXTS.title;
+  if (state.view !== shown) {
+    at("content").replaceChildren();
+    page.list.show([]);
+    page.detail.show(null);
+    shown = state.view;
+  }
+  try {
+    await (VIEWS[state.view] ?? search)(asking.signal, () => mine === turn);
+  } catch (error) {
+    if (error.name !== "AbortError" && mine === turn) failed(error);
+  }
+}
+
+async function search(signal, isCurrent) {
+  const { state } = page;
+  if (!page.list.list.isConnected) at("content").append(page.list.list);
+  if (!address.isAsked(state)) {
+    page.list.show([]);
+    page.detail.show(null);
+    status(page.store.clips ? fill(TEXTS.start, { clips: page.store.clips.toLocaleString(), hours: (page.store.audio_s / 3600).toFixed(1) }) : TEXTS.noClips);
+    return;
+  }
+  const found = await api.hits({ ...address.asked(state), k: FIRST }, signal);
+  if (!isCurrent()) return;
+  isAll = found.hits.length < FIRST;
+  scrollTo(0, 0);
+  page.list.show(found.hits, found.hits.length ? 0 : -1);
+  page.detail.show(page.list.hit);
+  tell(found);
+}
+
+async function more() {
+  if (isAll || page.state.view !== "search" || !address.isAsked(page.state)) return;
+  isAll = true;
+  const mine = turn;
+  try {
+    const found = await api.hits({ ...address.asked(page.state), k: ALL }, asking.signal);
+    if (mine !== turn) return;
+    page.list.extend(found.hits);
+    tell(found);
+  } catch (error) {
+    isAll = false;
+    if (error.name !== "AbortError") failed(error);
+  }
+}
+
+function tell(found) {
+  const count = found.hits.length;
+  status(count ? fill(count === 1 ? TEXTS.oneHit : TEXTS.hits, { count: count === ALL ? `${ALL}+` : count, ms: Math.round(found.took_ms) }) : TEXTS.noHits);
+  say(found.problems.join(" "), found.problems.length > 0);
+}
+
+export function status(text) {
+  at("status").textContent = text;
+}
+
+function failed(error) {
+  if (error.status === 401) askForKey();
+  else {
+    page.list.show([]);
+    status("");
+    say(error.message || TEXTS.offline, true);
+  }
+}
+
+function askForKey() {
+  const input = element("input", { type: "password", autocomplete: "off", "aria-label": TEXTS.keyLabel });
+  const form = element("form", { class: "key" }, element("p", {}, TEXTS.keyNeeded), input, element("button", { class: "labelled strong" }, TEXTS.keyOpen));
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    api.setKey(input.value.trim().replace(/^.*#key=/, ""));
+    location.reload();
+  });
+  at("content").replaceChildren(form);
+  input.focus();
+}
+
+function showTags() {
+  at("known-tags").replaceChildren(...Object.keys(page.store.tags).map((tag) => element("option", { value: tag })));
+}
+
+function frame() {
+  for (const view of Object.keys(VIEWS)) {
+    at("views").append(element("a", {
+      href: `?view=${view}`, "data-view": view,
+      onclick: (event) => {
+        event.preventDefault();
+        changed({ ...page.state, view, clip: "" }, true);
+      },
+    }, TEXTS.views[view]));
+  }
+  const rows = TEXTS.keys.map(([keys, meaning]) => element("tr", {}, element("th", { scope: "row" }, ...keys.split(" ").map((key) => element("kbd", {}, key))), element("td", {}, meaning)));
+  at("keys").append(element("h2", {}, TEXTS.keysTitle), element("table", {}, element("tbody", {}, ...rows)),
+    element("button", { type: "button", class: "labelled", onclick: () => at("keys").close() }, TEXTS.close));
+  at("keys").setAttribute("aria-label", TEXTS.keysTitle);
+  at("views").append(element("button", { type: "button", class: "help", onclick: () => at("keys").showModal() }, TEXTS.showKeys));
+  at("views").setAttribute("aria-label", TEXTS.title);
+  document.body.append(element("datalist", { id: "known-tags" }));
+}
+
+const KEYS = {
+  ArrowDown: () => page.list.choose(page.list.chosen + 1, { plays: true }),
+  ArrowUp: () => page.list.choose(page.list.chosen - 1, { plays: true }),
+  Home: () => page.list.choose(0, { plays: true }),
+  ArrowRight: () => page.player.seek(1),
+  ArrowLeft: () => page.player.seek(-1),
+  " ": () => page.list.hit && page.player.toggle(page.list.hit),
+  l: () => page.player.setLoop(!page.player.loops),
+  s: () => page.list.hit && page.detail.toggleSpectrogram(),
+  h: () => page.list.hit && page.detail.findSpans(),
+  m: () => page.list.hit && page.detail.like("like"),
+  x: () => page.list.hit && page.detail.like("unlike"),
+  c: () => page.list.hit && page.detail.copyPath(),
+  f: () => page.list.hit && page.detail.toggleFavourite(),
+  t: () => document.getElementById("tag")?.focus(),
+  y: () => judge("yes"),
+  n: () => judge("no"),
+  u: () => judge("unsure"),
+  "/": () => at("text").focus(),
+  "?": () => at("keys").showModal(),
+};
+
+async function judge(verdict) {
+  const { hit, chosen } = page.list;
+  if (!hit || !page.teaching.word) return;
+  await page.teaching.judge(hit, verdict);
+  if (page.list.chosen === chosen) page.list.choose(chosen + 1, { plays: true });
+}
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || at("keys").open) return;
+  const isTyping = event.target.matches("input:not([type=checkbox]), textarea, select");
+  if (isTyping) {
+    if (event.key === "Escape") event.target.blur();
+    const leaves = event.key === "ArrowDown" && event.target === at("text") && page.list.hits.length > 0;
+    if (!leaves) return;
+    event.target.blur();
+    page.list.choose(Math.max(page.list.chosen, 0), { plays: true });
+    event.preventDefault();
+    return;
+  }
+  // A button that has the focus is pressed by the space bar, as everywhere.
+  if (event.key === " " && event.target.matches("button, a, summary, input")) return;
+  const does = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!does || (!page.list.list.isConnected && !["/", "?"].includes(event.key))) return;
+  event.preventDefault();
+  does();
+});
+
+let inside = 0;
+for (const [name, by] of [["dragenter", 1], ["dragleave", -1]]) {
+  addEventListener(name, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    inside = Math.max(0, inside + by);
+    document.body.classList.toggle("dropping", inside > 0);
+  });
+}
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  inside = 0;
+  document.body.classList.remove("dropping");
+  const [file] = event.dataTransfer.files;
+  if (file) page.ask.drop(file);
+});
+addEventListener("popstate", () => {
+  page.state = address.read();
+  render();
+});
+
+async function begin() {
+  api.takeKey();
+  frame();
+  document.body.dataset.drop = TEXTS.dropHere;
+  try {
+    page.store = await api.state();
+  } catch (error) {
+    failed(error);
+    return;
+  }
+  at("store").textContent = page.store.store;
+  at("store").title = `${page.store.clips} clips, ${clock(page.store.audio_s)}`;
+  showTags();
+  await render();
+  document.body.dataset.ready = "true";
+  if (!address.isAsked(page.state)) at("text").focus();
+}
+
+begin();

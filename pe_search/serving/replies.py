@@ -1,0 +1,74 @@
+"""What HTTP has in common, whoever asks: the work stops for those who hang up, and errors become statuses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from fastapi import HTTPException
+from fastapi import Request as HttpRequest
+from starlette.responses import Response
+
+from pe_search.errors import PeSearchError, QueryError
+from pe_search.library import Library
+from pe_search.queries import Request
+from pe_search.serving.answering import Answering, BusyError, StoppedError, TooMuchError
+from pe_search.serving.lines import Reply
+
+Work = Callable[[Callable[[Library], Any]], Awaitable[Any]]
+"""Has something done with the library in another thread; `HTTPException` says why it can't be."""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Say with which status a request was not answered, and why."""
+    try:
+        yield
+    except BusyError:
+        raise HTTPException(503, "There are too many requests at once; try again.") from None
+    except StoppedError:
+        raise HTTPException(503, "The server is stopping.") from None
+    except TooMuchError as error:
+        raise HTTPException(413, str(error)) from error
+    except QueryError as error:
+        raise HTTPException(422, str(error)) from error
+    except PeSearchError as error:
+        raise HTTPException(500, str(error)) from error
+
+
+async def replies(answering: Answering, request: Request, connection: HttpRequest) -> list[Reply]:
+    """What there is for a request. The work stops once whoever asked has hung up.
+
+    Raises:
+        StoppedError: If that is so, or the server ends.
+        BusyError, PeSearchError: As `Answering.submit`.
+    """
+    answers: list[Reply] = []
+    gone = threading.Event()
+    work = asyncio.wrap_future(answering.submit(request, answers.append, lambda: not gone.is_set()))
+    hung_up = asyncio.create_task(_hang_up(connection))
+    try:
+        await asyncio.wait({work, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+        if not work.done():
+            raise StoppedError
+        work.result()
+    finally:
+        gone.set()
+        hung_up.cancel()
+        work.cancel()
+    return answers
+
+
+async def _hang_up(connection: HttpRequest) -> None:
+    while (await connection.receive())["type"] != "http.disconnect":
+        pass
+
+
+def as_json(value: Mapping[str, Any]) -> Response:
+    """JSON in ASCII, so that a name that is not UTF-8 survives; never kept by a browser."""
+    held = json.dumps(value, separators=(",", ":")).encode("ascii")
+    return Response(held, media_type="application/json", headers={"Cache-Control": "no-store"})

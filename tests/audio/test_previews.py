@@ -1,0 +1,116 @@
+"""Peaks, spectrograms and parts that browsers play."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from pe_search.audio.previews import LOWEST_HZ, SPECTROGRAM_ROWS, browser_type, part, peaks, spectrogram, wave_file
+from pe_search.audio.read import ClipReader
+from pe_search.errors import AudioError
+from pe_search.records import PLAIN_HEARING, Facts, Hearing
+from tests.made_up import noise, tone, write_audio
+
+
+def joined(blocks) -> np.ndarray:
+    return np.concatenate([np.empty(0, np.float32), *blocks])
+
+
+@pytest.mark.parametrize(("name", "subtype"), [("a.wav", "PCM_16"), ("a.flac", "PCM_16"), ("a.wav", "FLOAT")])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_part_is_that_of_the_whole(tmp_path, name, subtype, channels):
+    path = write_audio(tmp_path / name, noise(3.0, channels=channels), subtype=subtype)
+    with ClipReader(path) as reader:
+        whole = joined(reader.blocks())
+    np.testing.assert_array_equal(joined(part(path, PLAIN_HEARING, 0.5, 2.25)), whole[24_000:108_000])
+    np.testing.assert_array_equal(joined(part(path, PLAIN_HEARING, 2.5, 9)), whole[120_000:])
+
+
+def test_a_part_of_what_is_compressed_is_the_same(tmp_path):
+    path = tmp_path / "a.ogg"
+    soundfile.write(path, noise(3.0), 48_000, format="OGG", subtype="VORBIS")
+    with ClipReader(path) as reader:
+        whole = joined(reader.blocks())
+    np.testing.assert_array_equal(joined(part(path, PLAIN_HEARING, 0.5, 2.25)), whole[24_000:108_000])
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 192_000])
+def test_a_part_is_as_it_is_heard(tmp_path, rate_hz):
+    """At half its speed, a tone has half its frequency, and lasts twice as long."""
+    path = write_audio(tmp_path / "a.wav", tone(1.0, rate_hz / 8, rate_hz), rate_hz)
+    samples = joined(part(path, Hearing(speed=0.5), 0.25, 0.75))
+    assert len(samples) == pytest.approx(48_000, abs=200)
+    middle = samples[20_000 : 20_000 + 8_192] * np.hanning(8_192)
+    loudest_hz = np.argmax(np.abs(np.fft.rfft(middle))) * 48_000 / 8_192
+    assert loudest_hz == pytest.approx(rate_hz / 16, abs=6)
+
+
+def test_what_is_no_sound_says_so(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"RIFF----WAVE")
+    with pytest.raises(AudioError):
+        joined(part(tmp_path / "a.wav", PLAIN_HEARING, 0, 1))
+
+
+def test_peaks_are_the_extremes_of_each_column():
+    samples = noise(1.0, seed=3)
+    blocks = iter(np.split(samples, [1, 1_000, 30_000, 30_001]))
+    found = peaks(blocks, 1.0, 7)
+    columns = np.arange(48_000) * 7 // 48_000
+    for column in range(7):
+        inside = samples[columns == column]
+        assert found[column].tolist() == [round(127 * float(inside.min())), round(127 * float(inside.max()))]
+
+
+def test_where_there_is_no_sound_there_is_no_peak_and_what_is_too_loud_is_full_scale():
+    found = peaks(iter([np.full(24_000, 3, np.float32)]), 1.0, 4)
+    assert found.tolist() == [[0, 127], [0, 127], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("frequency_hz", [440.0, 2_000.0, 9_000.0])
+def test_a_tone_is_a_line_at_its_frequency(frequency_hz):
+    silence = np.zeros(24_000, np.float32)
+    found = spectrogram(np.concatenate([silence, tone(1.0, frequency_hz), silence]), 80, 24_000)
+    assert (found.shape, found.dtype) == ((80, SPECTROGRAM_ROWS), np.uint8)
+    low, high = (2_595 * np.log10(1 + hz / 700) for hz in (LOWEST_HZ, 24_000))
+    row = (2_595 * np.log10(1 + frequency_hz / 700) - low) / (high - low) * SPECTROGRAM_ROWS
+    assert (abs(found[25:55].argmax(axis=1) + 0.5 - row) < 1.5).all()
+    assert (found[25:55].max(axis=1) > 250).all()
+    assert (found[:18] == 0).all()
+    assert (found[62:] == 0).all()
+
+
+def test_silence_is_dark():
+    assert (spectrogram(np.zeros(48_000, np.float32), 20, 24_000) == 0).all()
+
+
+def test_a_wave_file_has_the_samples():
+    samples = np.array([0, 0.5, -0.5, 2], np.float32)
+    read, rate_hz = soundfile.read(io.BytesIO(wave_file(samples)), dtype="float32")
+    assert rate_hz == 48_000
+    np.testing.assert_allclose(read, [0, 0.5, -0.5, 1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("magic", "facts", "hearing", "kind"),
+    [
+        (b"RIFF....WAVE", Facts(48_000, 2, 16, "pcm_16"), PLAIN_HEARING, "audio/wav"),
+        (b"RIFF....WAVE", Facts(192_000, 1, 16, "pcm_16"), PLAIN_HEARING, None),
+        (b"RIFF....WAVE", Facts(48_000, 4, 16, "pcm_16"), PLAIN_HEARING, None),
+        (b"RIFF....WAVE", Facts(48_000, 1, 4, "ima_adpcm"), PLAIN_HEARING, None),
+        (b"RIFF....WAVE", Facts(48_000, 1, 16, "pcm_16"), Hearing(speed=0.1), None),
+        (b"RIFF....WAVE", Facts(48_000, 1, 16, "pcm_16"), Hearing(track=2), None),
+        (b"fLaC........", Facts(96_000, 2, 24, "flac"), PLAIN_HEARING, "audio/flac"),
+        (b"OggS........", Facts(48_000, 2, None, "opus"), PLAIN_HEARING, "audio/ogg"),
+        (b"OggS........", Facts(48_000, 2, None, "speex"), PLAIN_HEARING, None),
+        (b"ID3.........", Facts(44_100, 2, None, "mp3"), PLAIN_HEARING, "audio/mpeg"),
+        (b"\xff\xfb..........", Facts(44_100, 2, None, "mp3"), PLAIN_HEARING, "audio/mpeg"),
+        (b"FORM....AIFF", Facts(44_100, 2, 16, "pcm_16"), PLAIN_HEARING, None),
+        (b"\x30\x26\xb2\x75........", Facts(44_100, 2, None, "wmav2"), PLAIN_HEARING, None),
+        (b"", Facts(), PLAIN_HEARING, None),
+    ],
+)
+def test_what_browsers_play_as_it_is(magic, facts, hearing, kind):
+    assert browser_type(magic, facts, hearing) == kind

@@ -1,0 +1,256 @@
+"""The page in a real browser."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from itertools import pairwise
+from urllib.parse import urlsplit
+
+import pytest
+
+import pe_search
+from tests.page.browser import Watched, launched, program
+from tests.page.conftest import HOSTILE, SOUNDS
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(program() is None, reason="There is no Chromium (chromium, google-chrome, $PE_SEARCH_CHROMIUM)"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with launched() as one:
+        yield one
+
+
+@pytest.fixture
+def watched(browser, url) -> Iterator[Watched]:
+    one = Watched(browser, url)
+    yield one
+    one.close()
+    assert one.wrong == []
+    assert one.hosts == {urlsplit(url).netloc}
+
+
+def test_what_is_typed_is_found(watched):
+    watched.look_for("dog barking")
+    assert sorted(watched.names()[:2]) == ["PAM_20240612_050000.wav", "dog-barking.flac"]
+    assert "6 hits in " in watched.page.inner_text("#status")
+    assert watched.page.url.endswith("/page/?text=dog+barking"), "and the key is not in the address any more"
+    assert watched.page.title() == "dog barking – pe-search"
+
+
+def test_an_arrow_plays_the_next_hit_and_space_stops_it(watched):
+    watched.look_for("dog barking")
+    watched.page.keyboard.press("ArrowDown")
+    assert watched.play_time_s() > 0
+    assert watched.page.evaluate("document.activeElement.className") == "hit chosen"
+    watched.page.keyboard.press(" ")
+    watched.page.wait_for_selector(".hit.chosen .play[aria-label^='Play']")
+    assert watched.page.evaluate("document.getElementById('audio').paused")
+    watched.page.keyboard.press("ArrowDown")
+    watched.play_time_s()
+    assert watched.page.get_attribute(".hit.chosen", "aria-posinset") == "2"
+    at_s = watched.page.evaluate("document.getElementById('audio').currentTime")
+    names = watched.names()
+    if names[1] == "PAM_20240612_050000.wav":
+        assert 30 <= at_s < 40, "its window begins there"
+
+
+def test_what_no_browser_plays_is_played_too(watched):
+    watched.look_for("rooster crowing")
+    place = watched.names().index("rooster.aiff")
+    watched.page.locator(".hit").nth(place).locator(".play").click()
+    assert watched.play_time_s() > 0
+    assert "from=0&to=" in watched.page.evaluate("document.getElementById('audio').src")
+
+
+def test_a_click_into_the_waveform_plays_from_there(watched):
+    watched.look_for("dog barking")
+    place = watched.names().index("dog-barking.flac")
+    wave = watched.page.locator(".hit").nth(place).locator("canvas")
+    wave.click(position={"x": wave.bounding_box()["width"] * 0.5, "y": 20})
+    assert 1.5 <= watched.play_time_s() < 3
+
+
+def test_the_window_is_played_again_and_again(watched):
+    watched.look_for("dog barking")
+    watched.page.keyboard.press("Escape")
+    watched.page.keyboard.press("l")
+    watched.page.wait_for_selector("[aria-pressed=true]:has-text('Loop')")
+    place = watched.names().index("dog-barking.flac")
+    watched.page.locator(".hit").nth(place).locator(".play").click()
+    watched.play_time_s()
+    script = """() => new Promise((done) => {
+        const audio = document.getElementById("audio");
+        audio.addEventListener("seeked", () => audio.currentTime < 1 && done(!audio.paused));
+        audio.currentTime = 2.8;
+    })"""
+    assert watched.page.evaluate(script)
+
+
+def test_spectrogram_and_spans_are_shown_when_asked_for(watched):
+    watched.look_for("dog barking")
+    watched.page.keyboard.press("Escape")
+    assert not watched.page.is_visible(".spectrogram")
+    watched.page.keyboard.press("s")
+    watched.page.wait_for_selector(".spectrogram[aria-label*='up to 24 kHz']")
+    watched.page.keyboard.press("h")
+    watched.page.wait_for_selector("#said:has-text('Heard: ')")
+
+
+def test_chips_filters_and_back(watched):
+    page = watched.page
+    watched.look_for("dog barking")
+    page.fill("#text", "-rain")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".chip.minus:has-text('minus rain')")
+    assert "minus=rain" in page.url
+    page.click("summary")
+    page.fill("#filter-name", "*.aiff")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#status:has-text('1 hit in')")
+    assert watched.names() == ["rooster.aiff"]
+    page.go_back()
+    page.wait_for_selector("#status:has-text('6 hits in')")
+    page.click(".chip.minus button")
+    page.wait_for_selector(".chip", state="detached")
+    assert "minus" not in page.url
+
+
+def test_an_address_is_all_that_a_view_needs(browser, url, watched, scene):
+    digest = scene.digest("weather/rain.flac")
+    other = watched.context.new_page()
+    other.goto(f"{url}/page/?text=dog&unlike={digest}@0-2&name=*.flac&view=search")
+    other.wait_for_selector(".chip.unlike:has-text('unlike rain.flac')")
+    other.wait_for_selector("#status:has-text('4 hits in')")
+    assert other.input_value("#filter-name") == "*.flac"
+    other.close()
+
+
+def test_more_like_this_and_less(watched):
+    watched.look_for("church bell")
+    watched.page.click("button:has-text('Less like this')")
+    watched.page.wait_for_selector(".chip.unlike")
+    watched.page.wait_for_selector(".hit.chosen")
+    watched.page.click("button:has-text('More like this')")
+    watched.page.wait_for_selector(".chip.like")
+
+
+def test_judging_by_keys(watched, scene):
+    page = watched.page
+    watched.look_for("dog barking")
+    page.click("button:has-text('Teach a word')")
+    page.wait_for_selector(".standing:has-text('@dog-barking: nothing judged yet')")
+    page.locator(".hit").first.focus()
+    first, second = watched.names()[:2]
+    page.keyboard.press("y")
+    page.wait_for_selector(".standing:has-text('@dog-barking: 1 yes, 0 no, 0 unsure')")
+    page.wait_for_selector(".hit.chosen[aria-posinset='2']")
+    page.keyboard.press("n")
+    page.wait_for_selector(".standing:has-text('@dog-barking: 1 yes, 1 no, 0 unsure')")
+    assert page.locator(".hit .verdict").all_inner_texts()[:2] == ["Yes", "No"]
+    with pe_search.open(scene.store) as library:
+        (word,) = library.words()
+        assert (word.word, word.text, word.yes, word.no) == ("@dog-barking", "dog barking", 1, 1)
+        verdicts = {library.paths_of(one.digest)[0].name: one.verdict for one in library.judgements()}
+    assert verdicts == {first: "yes", second: "no"}
+    page.click("button:has-text('Search with @dog-barking')")
+    page.wait_for_selector("#status:has-text('6 hits in')")
+    assert "text=%40dog-barking" in page.url
+
+
+def test_tags_and_favourites(watched, scene):
+    page = watched.page
+    watched.look_for("church bell")
+    page.keyboard.press("Escape")
+    page.keyboard.press("f")
+    page.wait_for_selector(".hit.chosen .tag:has-text('favourite')")
+    page.keyboard.press("t")
+    page.keyboard.type("big <b>one</b>")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".hit.chosen .tag:has-text('big <b>one</b>')")
+    with pe_search.open(scene.store) as library:
+        assert library.tags() == {"big <b>one</b>": 1, "favourite": 1}
+    page.click("[aria-label='Remove the tag favourite']")
+    page.wait_for_selector(".tag:has-text('favourite')", state="detached")
+
+
+def test_a_hostile_name_is_a_name(watched):
+    watched.look_for("owl hooting")
+    assert HOSTILE in watched.names()
+    place = watched.names().index(HOSTILE)
+    watched.page.locator(".hit").nth(place).click()
+    watched.page.wait_for_selector("#detail h2")
+    assert watched.page.inner_text("#detail h2") == HOSTILE
+    assert watched.page.locator("img").count() == 0
+    assert watched.page.title() == "owl hooting – pe-search"
+
+
+def test_a_dropped_file_is_a_query(watched):
+    held = base64.b64encode((SOUNDS / "church-bell.flac").read_bytes()).decode()
+    script = """(held) => {
+        const bytes = Uint8Array.from(atob(held), (one) => one.charCodeAt(0));
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([bytes], "my <i>bell</i>.flac"));
+        const options = { dataTransfer: transfer, bubbles: true, cancelable: true };
+        for (const kind of ["dragenter", "dragover", "drop"]) document.body.dispatchEvent(new DragEvent(kind, options));
+    }"""
+    watched.page.evaluate(script, held)
+    watched.page.wait_for_selector(".chip.like:has-text('like my <i>bell</i>.flac')")
+    watched.page.wait_for_selector(".hit.chosen")
+    assert watched.names()[0] == "church-bell.flac"
+
+
+def test_a_recording_from_the_microphone_is_a_query(watched):
+    page = watched.page
+    page.click("[aria-label='Record a sound to look for']")
+    page.wait_for_selector("[aria-label='Stop recording']")
+    # A recorder that is stopped before its first sample gives none.
+    page.evaluate(
+        "() => new Promise((done) => navigator.mediaDevices.getUserMedia({ audio: true }).then((stream) => {"
+        "const other = new MediaRecorder(stream); other.ondataavailable = done; other.start(500); }))"
+    )
+    with page.expect_response(lambda response: "/page/hits" in response.url) as hits:
+        page.click("[aria-label='Stop recording']")
+    assert hits.value.ok
+    page.wait_for_selector(".chip.like")
+
+
+def test_a_hit_is_dragged_out_as_a_file(watched, scene):
+    watched.look_for("dog barking")
+    place = watched.names().index("dog-barking.flac")
+    script = """(row) => {
+        const transfer = new DataTransfer();
+        row.dispatchEvent(new DragEvent("dragstart", { dataTransfer: transfer, bubbles: true }));
+        return transfer.getData("DownloadURL");
+    }"""
+    given = watched.page.locator(".hit").nth(place).evaluate(script)
+    kind, name, address = given.split(":", 2)
+    assert (kind, name) == ("application/octet-stream", "dog-barking.flac")
+    held = watched.page.request.get(address).body()
+    assert held == (scene.sounds / "dog-barking.flac").read_bytes()
+
+
+def test_without_the_key_it_asks_for_it(browser, url):
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{url}/page/?text=rain")
+    page.fill("input[type=password]", "a key that nobody knows")
+    page.click("button:has-text('Open')")
+    page.wait_for_selector(".hit")
+    context.close()
+
+
+def test_on_the_width_of_a_phone_nothing_is_cut_off(browser, url):
+    watched = Watched(browser, url, "?text=dog+barking", viewport={"width": 390, "height": 800}, has_touch=True)
+    watched.page.wait_for_selector(".hit.chosen")
+    assert watched.page.evaluate("document.documentElement.scrollWidth") == 390
+    boxes = [row.bounding_box() for row in watched.page.locator(".hit").all()]
+    assert all(one["y"] + one["height"] <= other["y"] for one, other in pairwise(boxes))
+    watched.page.locator(".hit").nth(1).tap()
+    watched.page.wait_for_selector(".hit.chosen[aria-posinset='2']")
+    watched.close()
+    assert watched.wrong == []

@@ -1,0 +1,313 @@
+"""What the server of the page answers, and whom."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+import soundfile
+
+import pe_search
+from pe_search.serving.page.files import HEADERS
+from pe_search.serving.page.keys import pass_of
+from pe_search.serving.web import Web
+from tests.page.conftest import HOSTILE, KEY, SOUNDS
+from tests.serving.test_http import client_of
+
+PASS = pass_of(KEY)
+DATA = ("state", "hits?text=rain", "words", "judgements?word=@it", f"peaks/{'0' * 64}", f"spectrogram/{'0' * 64}")
+SOUND = (f"audio/{'0' * 64}", f"file/{'0' * 64}")
+
+
+# Its files
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(client):
+    page = client.get("/page/", headers={"Authorization": ""})
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    names = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert names
+    for name in [name for name in names if name.endswith(".js")]:
+        names += re.findall(r'"\./(.+\.js)"', client.get(f"/page/{name}").text)
+    for name in {*names, "icon.svg"}:
+        response = client.get(f"/page/{name}")
+        assert response.status_code == 200, name
+        assert {header: response.headers[header] for header in HEADERS} == HEADERS
+        assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", response.text), name
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=", page.text)
+    policy = page.headers["content-security-policy"]
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'")
+
+
+def test_the_first_view_is_small(client):
+    page = client.get("/page/").text
+    names = {"app.js", "texts.js", *re.findall(r'(?:src|href)="([^"]+)"', page)}
+    assert len(page) + sum(len(client.get(f"/page/{name}").content) for name in names) < 150_000
+
+
+def test_a_browser_asks_again_for_what_it_has_and_gets_nothing(client):
+    first = client.get("/page/app.js")
+    again = client.get("/page/app.js", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize("name", ["..%2fhttp.py", "%2e%2e/routes.py", "nothing.js", "__init__.py"])
+def test_there_is_no_other_file(client, name):
+    assert client.get(f"/page/{name}").status_code == 404
+
+
+def test_without_a_page_there_is_none(answering):
+    assert client_of(answering).get("/page/").status_code == 404
+
+
+# Whom
+
+
+@pytest.mark.parametrize("path", DATA)
+@pytest.mark.parametrize("shown", ["", "Bearer wrong", f"Bearer {PASS}", KEY])
+def test_data_needs_the_key(client, path, shown):
+    assert client.get(f"/page/{path}", headers={"Authorization": shown}).status_code == 401
+
+
+@pytest.mark.parametrize("path", SOUND)
+def test_sound_needs_the_pass(client, path):
+    for given in ("", "?pass=", "?pass=wrong", f"?pass={KEY}"):
+        assert client.get(f"/page/{path}{given}").status_code == 401
+    assert client.get(f"/page/{path}?pass={PASS}", headers={"Authorization": ""}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "header", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_pages_of_others_get_nothing_even_with_the_key(client, header):
+    for path in DATA:
+        assert client.get(f"/page/{path}", headers=header).status_code == 403
+    for path in SOUND:
+        assert client.get(f"/page/{path}?pass={PASS}", headers=header).status_code == 403
+    for path in ("tags", "judgements", "sounds"):
+        assert client.post(f"/page/{path}", content=b"{}", headers=header).status_code == 403
+
+
+def test_an_origin_that_may_ask_for_hits_may_not_use_the_page(answering):
+    origin = "http://localhost:3000"
+    client = client_of(answering, Web("127.0.0.1", 0, None, (origin,), KEY))
+    headers = {"Origin": origin, "Authorization": f"Bearer {KEY}"}
+    assert client.get("/hits?text=rain", headers=headers).status_code == 200
+    assert client.get("/page/state", headers=headers).status_code == 403
+
+
+def test_a_name_that_somebody_made_point_here_is_refused(answering):
+    client = client_of(answering, Web("127.0.0.1", 0, None, (), KEY), host="evil.example")
+    assert client.get("/page/").status_code == 400
+
+
+def test_writing_by_a_form_of_another_site_is_refused(client, scene):
+    """A form can send no header of its own, and no cookie helps it: there is none."""
+    body = json.dumps({"clips": [scene.digest("dog-barking.flac")], "add": ["bad"]})
+    response = client.post("/page/tags", content=body, headers={"Content-Type": "text/plain", "Authorization": ""})
+    assert response.status_code == 401
+    assert "set-cookie" not in client.get("/page/").headers
+    with pe_search.open(scene.store) as library:
+        assert library.tags() == {}
+
+
+def test_with_a_token_hits_need_it_and_the_files_of_the_page_do_not(answering):
+    client = client_of(answering, Web("0.0.0.0", 0, KEY, (), KEY), host="sounds.example")
+    assert client.get("/page/").status_code == 200
+    assert client.get("/hits?text=rain").status_code == 401
+    assert client.get("/page/state", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+
+
+# Hits
+
+
+def names(response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [hit["name"] for hit in response.json()["hits"]]
+
+
+def test_hits_are_those_of_the_library(client, scene):
+    dog, rain = scene.digest("dog-barking.flac"), scene.digest("weather/rain.flac")
+    asked = {
+        "text": "animal",
+        "plus": ["0.5:dog barking"],
+        "minus": "rain",
+        "like": f"{dog}@0-2",
+        "unlike": rain,
+        "k": 4,
+    }
+    response = client.get("/page/hits", params=asked)
+    with pe_search.open(scene.store) as library:
+        hits = library.query(
+            "animal",
+            plus=pe_search.Term("dog barking", 0.5),
+            minus="rain",
+            like=pe_search.Reference(scene.sounds / "dog-barking.flac", (0, 2)),
+            unlike=scene.sounds / "weather" / "rain.flac",
+            k=4,
+        )
+    found = [(hit["path"], hit["start_s"], hit["probability"]) for hit in response.json()["hits"]]
+    assert found == [(str(hit.path), hit.start_s, hit.probability) for hit in hits]
+    assert len(found) == 4
+
+
+def test_filters_and_words_are_those_of_the_command_line(client):
+    assert names(client.get("/page/hits?text=dog&recorded=2024-06-12&hour=5")) == ["PAM_20240612_050000.wav"]
+    assert names(client.get("/page/hits?words=rain")) == ["rain.flac"]
+    assert names(client.get("/page/hits?text=rain&name=*.aiff")) == ["rooster.aiff"]
+    for wrong, said in {
+        "text=dog&hour=25": "hour: '25' must be an hour of the day or a range, such as 5, 4:30-7 or 22-4.",
+        "": "There is nothing to look for: type a text or words, or add a sound.",
+        "minus=rain": "There is nothing to look for: type a text or words, or add a sound.",
+        "words=rain&all_windows=true": "minus, unlike and a probability need a text, plus or like beside words.",
+        "text=@nothing": "@nothing was not taught to the store at",
+        "text=dog&like=../etc": "like is missing or not valid.",
+        "text=dog&path=/etc": "path is missing or not valid.",
+        "text=dog&like=sound-0123456789abcdef": "The dropped sound is gone: the server was started again.",
+        f"text=dog&like={'ab' * 32}": "The store does not hold this clip any more.",
+    }.items():
+        response = client.get(f"/page/hits?{wrong}")
+        assert response.status_code in (404, 422)
+        assert response.json()["detail"].startswith(said), wrong
+
+
+def test_all_windows_of_one_clip(client, scene):
+    clip = scene.digest("PAM_20240612_050000.wav")
+    response = client.get(f"/page/hits?text=dog+barking&clip={clip}&all_windows=true&k=1000")
+    hits = response.json()["hits"]
+    assert sorted(hit["start_s"] for hit in hits) == [0, 10, 20, 30, 40, 50, 58]
+    assert hits[0]["start_s"] == 30
+    assert hits[0]["at"] == "2024-06-12T05:00:30.000"
+
+
+def test_a_dropped_sound_finds_what_is_like_it(client):
+    dropped = client.post("/page/sounds", content=(SOUNDS / "church-bell.flac").read_bytes())
+    assert dropped.json()["length_s"] == soundfile.info(SOUNDS / "church-bell.flac").duration
+    assert names(client.get("/page/hits", params={"like": dropped.json()["id"]}))[0] == "church-bell.flac"
+
+
+def test_what_is_no_sound_is_refused_without_a_path(client):
+    for held in (b"", b"<html>", b"RIFF"):
+        response = client.post("/page/sounds", content=held)
+        assert response.status_code == 422
+        assert "/" not in response.json()["detail"]
+
+
+# Sound
+
+
+def test_a_file_that_browsers_play_comes_as_it_is_by_ranges(client, scene):
+    digest = scene.digest("dog-barking.flac")
+    held = (scene.sounds / "dog-barking.flac").read_bytes()
+    whole = client.get(f"/page/audio/{digest}?pass={PASS}")
+    assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, held, "audio/flac")
+    assert whole.headers["accept-ranges"] == "bytes"
+    part = client.get(f"/page/audio/{digest}?pass={PASS}", headers={"Range": "bytes=100-199"})
+    assert (part.status_code, part.content) == (206, held[100:200])
+    assert part.headers["content-range"] == f"bytes 100-199/{len(held)}"
+
+
+def test_any_other_comes_as_wav_by_parts_and_ranges(client, scene):
+    digest = scene.digest("rooster.aiff")
+    assert client.get(f"/page/clips/{digest}").json()["is_playable"] is False
+    assert client.get(f"/page/audio/{digest}?pass={PASS}").status_code == 422
+    whole = client.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5")
+    assert whole.headers["content-type"] == "audio/wav"
+    samples, rate_hz = soundfile.read(io.BytesIO(whole.content), dtype="float32")
+    expected, _ = soundfile.read(scene.sounds / "rooster.aiff", dtype="float32")
+    assert rate_hz == 48_000
+    np.testing.assert_array_equal(samples, expected[24_000:72_000])
+    for asked, start, stop in (
+        ("0-9", 0, 10),
+        ("96000-", 96_000, 96_044),
+        ("-4", 96_040, 96_044),
+        ("10-999999", 10, 96_044),
+    ):
+        part = client.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5", headers={"Range": f"bytes={asked}"})
+        assert (part.status_code, part.content) == (206, whole.content[start:stop])
+        assert part.headers["content-range"] == f"bytes {start}-{stop - 1}/96044"
+    beyond = client.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5", headers={"Range": "bytes=96044-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, "bytes */96044")
+
+
+def test_a_file_is_saved_under_its_name_and_a_window_as_flac(client, scene):
+    digest = scene.digest(HOSTILE)
+    whole = client.get(f"/page/file/{digest}?pass={PASS}")
+    assert whole.content == (scene.sounds / HOSTILE).read_bytes()
+    assert whole.headers["content-disposition"] == (
+        "attachment; filename*=UTF-8''%3Cimg%20src%3Dx%20onerror%3Ddocument.title%3D%27bad%27%3E.flac"
+    )
+    cut = client.get(f"/page/file/{digest}?pass={PASS}&from=0.5&to=1")
+    samples, rate_hz = soundfile.read(io.BytesIO(cut.content), dtype="int16")
+    expected, _ = soundfile.read(scene.sounds / HOSTILE, dtype="int16")
+    np.testing.assert_array_equal(samples, expected[rate_hz // 2 : rate_hz])
+
+
+def test_a_file_that_has_changed_is_not_played(client, scene, tmp_path):
+    copy = tmp_path / "copied.flac"
+    copy.write_bytes((scene.sounds / "weather" / "rain.flac").read_bytes() + b"more")
+    with pe_search.open(scene.store) as library:
+        library.index(copy)
+    digest = next(
+        hit["digest"] for hit in client.get("/page/hits?text=rain").json()["hits"] if hit["name"] == copy.name
+    )
+    assert client.get(f"/page/audio/{digest}?pass={PASS}").status_code == 200
+    copy.unlink()
+    copy.symlink_to("/etc/passwd")
+    response = client.get(f"/page/audio/{digest}?pass={PASS}")
+    assert response.status_code == 500
+    assert response.json()["detail"] == f"{copy}: has changed since it was indexed; index it again"
+
+
+# Pictures
+
+
+def test_pictures_are_those_of_the_library(client, scene):
+    digest, path = scene.digest("dog-barking.flac"), scene.sounds / "dog-barking.flac"
+    with pe_search.open(scene.store) as library:
+        peaks = library.peaks(path, start_s=0.5, end_s=2, columns=100)
+        picture = library.spectrogram(path, columns=50)
+    assert client.get(f"/page/peaks/{digest}?from=0.5&to=2&columns=100").content == peaks.tobytes()
+    assert client.get(f"/page/spectrogram/{digest}?columns=50").content == picture.tobytes()
+    for wrong in ("from=4", "from=2&to=1", "columns=4001", "columns=0", "from=nan"):
+        assert client.get(f"/page/peaks/{digest}?{wrong}").status_code == 422
+
+
+# Writing
+
+
+def test_tags_are_put_and_taken(client, scene):
+    digest = scene.digest("dog-barking.flac")
+    response = client.post("/page/tags", json={"clips": [digest], "add": ["good", "loud"]})
+    assert response.json() == {"clips": {digest: ["good", "loud"]}, "tags": {"good": 1, "loud": 1}}
+    response = client.post("/page/tags", json={"clips": [digest], "remove": ["loud"]})
+    assert response.json()["clips"] == {digest: ["good"]}
+    assert names(client.get("/page/hits?text=dog&tag=good")) == ["dog-barking.flac"]
+    refused = client.post("/page/tags", json={"clips": [digest], "add": ["a,b"]})
+    assert refused.status_code == 422
+
+
+def test_while_another_writes_the_page_says_so(client, scene):
+    with pe_search.open(scene.store) as library, library._writer():
+        response = client.post("/page/tags", json={"clips": [scene.digest("dog-barking.flac")], "add": ["good"]})
+    assert response.status_code == 409
+    assert "Another process" in response.json()["detail"]
+
+
+def test_what_is_judged_is_kept_and_shown(client, scene):
+    digest = scene.digest("dog-barking.flac")
+    given = {"word": "@rex", "clip": digest, "start_s": 0.0, "end_s": 3.0, "verdict": "yes", "text": "dog barking"}
+    word = client.post("/page/judgements", json=given).json()["word"]
+    assert (word["text"], word["yes"], word["no"], word["unsure"]) == ("dog barking", 1, 0, 0)
+    word = client.post("/page/judgements", json=given | {"verdict": "no", "text": "other"}).json()["word"]
+    assert (word["text"], word["yes"], word["no"]) == ("dog barking", 0, 1)
+    assert client.get("/page/judgements?word=@rex").json() == {
+        "judgements": [{"clip": digest, "start_s": 0.0, "end_s": 3.0, "verdict": "no"}]
+    }
+    assert [one["word"] for one in client.get("/page/words").json()["words"]] == ["@rex"]
+    for wrong in ({"verdict": "maybe"}, {"word": "rex"}, {"clip": "../x"}, {"start_s": -1}):
+        assert client.post("/page/judgements", json=given | wrong).status_code == 422
