@@ -22,19 +22,18 @@ from pe_search.errors import (
 
 if TYPE_CHECKING:
     from pe_search.descriptions import Description, Turn
+    from pe_search.efforts import EmbeddingEffort, SearchEffort
     from pe_search.evaluations import Evaluation
     from pe_search.libraries import Libraries
     from pe_search.library import Library
     from pe_search.queries import (
         Answer,
         Duplicate,
-        EmbeddingEffort,
         Filters,
         Hit,
         Query,
         Reference,
         Request,
-        SearchEffort,
         Span,
         SpanRules,
         Term,
@@ -201,7 +200,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        for home in ("queries", "records", "reports", "library", "libraries", "evaluations", "descriptions"):
+        for home in ("queries", "efforts", "records", "reports", "library", "libraries", "evaluations", "descriptions"):
             found = vars(import_module(f"pe_search.{home}"))
             if name in found:
                 return found[name]

@@ -190,6 +190,7 @@ class Library(Teacher, Viewer, Asker, Evaluator):
         like: References = (),
         unlike: References = (),
         words: str = "",
+        said: str = "",
         under: PathLike | None = None,
         filters: Filters | None = None,
         all_windows: bool = False,
@@ -208,6 +209,7 @@ class Library(Teacher, Viewer, Asker, Evaluator):
             like: Audio that hits should sound like.
             unlike: Audio that hits should not sound like.
             words: As `Request.words`: `kick 808`, `kick*`, `"kick drum"`, `-loop`.
+            said: As `Request.said`, in the same language; not with `words`.
             under: See above.
             filters: Which clips and windows may be hits.
             all_windows: Whether all windows of a clip may be hits, not only its best.
@@ -224,7 +226,7 @@ class Library(Teacher, Viewer, Asker, Evaluator):
 
         parts = map(several, (texts, plus, minus, like, unlike))
         options: Any = {"all_windows": all_windows, "min_probability": min_probability, "fdr": fdr, "exact": exact}
-        options |= {"words": words, "k": k, "under": under, "filters": filters}
+        options |= {"words": words, "said": said, "k": k, "under": under, "filters": filters}
         request = make_request(self.open(), *parts, spans=bool(spans), **options)
         hits = [hit for answer in self.answers(request) for hit in answer.hits]
         if not (spans and hits):
@@ -251,7 +253,7 @@ class Library(Teacher, Viewer, Asker, Evaluator):
 
     def hit_counts(self, request: Request) -> list[int]:
         """The number of hits that each query of a request has with `k=None`."""
-        if request.min_probability or request.fdr is not None or request.all_windows or request.words:
+        if request.min_probability or request.fdr is not None or request.all_windows or request.has_words:
             return [len(answer.hits) for answer in self.answers(replace(request, k=None))]
         # Every content has a window, and shows by its best.
         held = self.clips(request.under, request.filters) if request.under or request.filters else None

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pe_search.efforts import EmbeddingEffort, SearchEffort
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -152,7 +154,8 @@ class Request:
         queries: What to find. Each has its own answer.
         k: The largest number of hits of each query; None means all.
         under: A clip, or a folder that the clips must be below; absolute.
-        all_windows: Whether all windows of a clip may be hits, not only its best.
+        all_windows: Whether all windows of a clip may be hits, not only its best; with `said` alone, all places where
+            it is said.
         min_probability: Hits with a lower probability are dropped.
         fdr: Keeps only hits that score higher than unrelated texts do; at most this share of them is chance. No query
             may have audio. None keeps all hits.
@@ -161,6 +164,8 @@ class Request:
         words: What clips have in their names, folders, tags and descriptions, as `words.read_words` has it. Hits are
             ranked by sound and by words, see `search.fusing`; by words alone if the one query asks for no sound. Clips
             with an excluded word are no hits. Empty for sound alone.
+        said: What is said in clips, by their transcripts, as `words.read_words` has it; like `words`, but a hit is
+            where it is said. Not beside `words`.
         is_part: Whether this goes to one of several stores, whose answers are merged: with words, an answer has all
             that counts in the fusion, and not the best `k` of it.
     """
@@ -174,7 +179,13 @@ class Request:
     exact: bool = False
     filters: Filters = Filters()
     words: str = ""
+    said: str = ""
     is_part: bool = False
+
+    @property
+    def has_words(self) -> bool:
+        """Whether there is a ranking by words, be they written or said."""
+        return bool(self.words or self.said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,37 +218,6 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class SearchEffort:
-    """How a store came to its answer.
-
-    Attributes:
-        is_exact: Whether all windows were searched. If not, a window that belongs to the best may be missing, which is
-            rare.
-        windows_searched: The number of windows that were scored.
-        windows: The number of windows in the store, or of those below `under` that pass the filters.
-    """
-
-    is_exact: bool
-    windows_searched: int
-    windows: int
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddingEffort:
-    """How much was embedded to answer a request.
-
-    Attributes:
-        texts_remembered: Texts whose embeddings were in the store.
-        texts_embedded: Texts that were embedded.
-        windows_embedded: Windows of references that were embedded.
-    """
-
-    texts_remembered: int = 0
-    texts_embedded: int = 0
-    windows_embedded: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """What a store has for one query.
 
@@ -265,13 +245,26 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Snippet:
+    """Some words of what is said.
+
+    Attributes:
+        text: What is said.
+        marks: The first character of each stretch that was looked for, and the one after its last.
+    """
+
+    text: str
+    marks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One ranked answer to a query.
 
     Attributes:
         query: The name of the query; of words alone, the words.
         rank: 1 for the best.
-        start_s: Of the window; of a hit of words alone, of the clip.
+        start_s: Of the window; of a hit of words alone, of the clip; where it is said, of the words.
         end_s: Likewise.
         score: Inner product of the audio and text embeddings; of a query of several parts see `composing.Aim`. None if
             words alone were asked for.
@@ -281,6 +274,8 @@ class Hit:
         sound_rank: Its place by sound alone, from 1. None if it is not among the first, has too little probability, or
             no words were asked for.
         words_rank: Its place by words alone, likewise; None if they are not in it.
+        said_rank: Its place by what is said alone, likewise.
+        said: What is said, if that was asked.
     """
 
     query: str
@@ -294,6 +289,13 @@ class Hit:
     copies: tuple[Path, ...] = ()
     sound_rank: int | None = None
     words_rank: int | None = None
+    said_rank: int | None = None
+    said: Snippet | None = None
+
+    @property
+    def rank_by_words(self) -> int | None:
+        """Its place by words, be they written or said: a request has no more than one of them."""
+        return self.words_rank or self.said_rank
 
     def is_gone(self) -> bool:
         """Whether there is nothing at its path any more, for which the disk is asked. A name is never gone."""
@@ -302,9 +304,11 @@ class Hit:
     def to_dict(self) -> dict[str, Any]:
         """Its fields without spans and copies, as JSON Lines, CSV and HTTP have them. Times are rounded.
 
-        The two ranks are there if words were asked for.
+        The two ranks are there if words were asked for, and with the second what is said.
         """
-        ranks = {"sound_rank": self.sound_rank, "words_rank": self.words_rank}
+        ranks: dict[str, Any] = {"sound_rank": self.sound_rank, "words_rank": self.words_rank}
+        if self.said is not None:
+            ranks = {"sound_rank": self.sound_rank, "said_rank": self.said_rank, "said": self.said.text or None}
         return {
             "query": self.query,
             "rank": self.rank,

@@ -226,6 +226,7 @@ class Status:
         with_facts: Clips whose headers were read.
         with_time: Clips of which it is known when they were recorded.
         with_tags: Clips with tags of the user.
+        transcribed: Clips with a transcript.
         size_bytes: On disk.
         written_at_s: When something was last committed, in seconds since the epoch.
         formats: How many clips there are of each lower-case extension, the most frequent first; `` for none.
@@ -249,6 +250,7 @@ class Status:
     with_facts: int
     with_time: int
     with_tags: int
+    transcribed: int
     size_bytes: int
     written_at_s: float
     formats: tuple[tuple[str, int], ...]

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from pe_search.queries import EmbeddingEffort
+from pe_search.efforts import EmbeddingEffort
 from pe_search.records import Clip, Content
 from pe_search.store import Manifest, Store, commits
 from pe_search.store.catalog import CATALOG_FILE, Catalog

@@ -214,6 +214,8 @@ CLIP_FIELDS = _by_name(_PATH, *_OF_CLIPS, _COPIES)
 _RANKS = (
     _of_hit("sound_rank", Kind.WHOLE, lambda hit: hit.sound_rank),
     _of_hit("words_rank", Kind.WHOLE, lambda hit: hit.words_rank),
+    _of_hit("said_rank", Kind.WHOLE, lambda hit: hit.said_rank),
+    _of_hit("said", Kind.TEXT, lambda hit: None if hit.said is None else hit.said.text or None),
 )
 
 HIT_FIELDS = _by_name(_of_hit("query", Kind.TEXT, lambda hit: hit.query), *_RANKED, *_RANKS, *_OF_CLIPS, _COPIES)

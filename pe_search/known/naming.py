@@ -15,6 +15,7 @@ _UNSPACED = (
     "\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _RUNS = re.compile(rf"(?:(?![{_UNSPACED}])[^\W_])+|(?=[{_UNSPACED}])\w")
+_BETWEEN = re.compile(rf"(?<=[{_UNSPACED}])(?=\w)|(?<=\w)(?=[{_UNSPACED}])")
 _LETTERS_OR_DIGITS = re.compile(r"[^\W\d_]+|\d+")
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 # CatID_Name_Creator_Source, where the CatID is a category in capitals and a subcategory (universalcategorysystem.com).
@@ -48,6 +49,11 @@ def searchable(text: str) -> str:
             if len(parts) > 1:
                 joined["".join(parts)] = None
     return " ".join([*words, *joined])
+
+
+def parted(text: str) -> str:
+    """A text with a zero-width space between the characters of scripts without spaces, so that each is a word."""
+    return _BETWEEN.sub("\u200b", text)
 
 
 def category_of(path: str | os.PathLike[str]) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pe_search.errors import QueryError
 from pe_search.known.naming import joined_words_in, words_in
+from pe_search.queries import Request
 
 LONGEST_CHARACTERS = 1_000
 MOST_WORDS = 50
@@ -79,6 +80,22 @@ def _words_of(piece: re.Match[str]) -> Iterator[Word]:
         is_prefix = piece["star"] == "*" or (piece["plain"] or "").endswith("*")
         shown = piece["plain"] if piece["phrase"] is None else f'"{typed}"{piece["star"]}'
         yield Word(shown, tuple(forms), is_prefix)
+
+
+def check_said(text: str, request: Request, name: str = "said") -> None:
+    """Raise a `QueryError` if it can't be asked what is said.
+
+    Args:
+        text: As in `read_words`.
+        request: What else is asked.
+        name: As in `read_words`.
+    """
+    if not read_words(text, name).wanted:
+        raise QueryError(f"{name} must have a word to look for beside those to exclude: {text!r}.")
+    if request.words:
+        raise QueryError(f"{name} can't be used with {name.replace('said', 'words')}.")
+    if request.all_windows and request.queries[0].has_sound:
+        raise QueryError(f"{name} can't be used with a sound and all windows: a clip has one place by what is said.")
 
 
 def check_words(text: str, name: str = "words", *, beside_sound: bool) -> None:

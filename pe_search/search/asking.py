@@ -11,7 +11,7 @@ from typing import Any
 
 from pe_search.errors import QueryError
 from pe_search.known.filters import check_filters
-from pe_search.known.words import check_words
+from pe_search.known.words import check_said, check_words
 from pe_search.queries import Filters, Query, Reference, Request, Term
 from pe_search.search.learned import refuse_words
 from pe_search.store import Store
@@ -63,8 +63,10 @@ def make_request(
     terms = (*parts.plus, *parts.minus)
     if request.words:
         check_words(request.words, beside_sound=request.queries[0].has_sound)
-    if not (texts or parts.plus or parts.like or request.words):
-        raise QueryError("There is nothing to look for: give a text, plus, like or words.")
+    if request.said:
+        check_said(request.said, request)
+    if not (texts or parts.plus or parts.like or request.has_words):
+        raise QueryError("There is nothing to look for: give a text, plus, like, words or said.")
     if spans and not (texts or parts.plus):
         raise QueryError("spans needs a text or plus.")
     if not request.queries[0].has_sound:
@@ -101,11 +103,11 @@ def _refuse_for_words_alone(request: Request) -> None:
         "unlike": query.unlike,
         "min_probability": request.min_probability,
         "fdr": request.fdr is not None,
-        "all_windows": request.all_windows,
+        "all_windows": request.all_windows and not request.said,
     }
     for name, value in given.items():
         if value:
-            raise QueryError(f"{name} needs a text, plus or like beside words.")
+            raise QueryError(f"{name} needs a text, plus or like beside {'said' if request.said else 'words'}.")
 
 
 def _term(term: str | Term) -> Term:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from pe_search.queries import Answer, EmbeddingEffort, Hit, Request, SearchEffort
+from pe_search.efforts import EmbeddingEffort, SearchEffort
+from pe_search.queries import Answer, Hit, Request
 from pe_search.search.fusing import in_order, most_of_each
 
 if TYPE_CHECKING:
@@ -75,12 +76,12 @@ def merge_hits(found: Iterable[Sequence[Hit]], request: Request, clips: Clips) -
         content_of[hit.path] = hit.path if held is None else held[1]
         place = (hit.start_s, hit.end_s) if request.all_windows else None
         alike.setdefault((content_of[hit.path], place), []).append(hit)
-    if not request.words:
+    if not request.has_words:
         best = [_as_one(hits[0], hits) for hits in alike.values()]
         return tuple(replace(hit, rank=rank) for rank, hit in enumerate(best[: request.k], start=1))
     most = most_of_each(request.k)
     by_sound = [key for key, hits in alike.items() if any(hit.sound_rank for hit in hits)][:most]
-    named = sorted((hit for hits in alike.values() for hit in hits if hit.words_rank), key=_by_words)
+    named = sorted((hit for hits in alike.values() for hit in hits if hit.rank_by_words), key=_by_words)
     contents = dict.fromkeys(content_of[hit.path] for hit in named)
     sound_ranks = {key: rank for rank, key in enumerate(by_sound, start=1)}
     words_ranks = {content: rank for rank, content in enumerate(list(contents)[:most], start=1)}
@@ -90,7 +91,7 @@ def merge_hits(found: Iterable[Sequence[Hit]], request: Request, clips: Clips) -
         if any(ranks):
             # Of clips of the same bytes, the one that has the words stands for all.
             first = those[0] if ranks[1] is None else min(those, key=_by_words)
-            hits.append(replace(_as_one(first, those), sound_rank=ranks[0], words_rank=ranks[1]))
+            hits.append(_with_ranks(_as_one(first, those), *ranks, request))
     return in_order(hits, request.k)
 
 
@@ -102,7 +103,13 @@ def _by_sound(hit: Hit) -> tuple[float, bytes, float]:
 
 
 def _by_words(hit: Hit) -> tuple[float, bytes]:
-    return hit.words_rank or math.inf, bytes(hit.path)
+    return hit.rank_by_words or math.inf, bytes(hit.path)
+
+
+def _with_ranks(hit: Hit, sound_rank: int | None, rank_by_words: int | None, request: Request) -> Hit:
+    if request.said:
+        return replace(hit, sound_rank=sound_rank, said_rank=rank_by_words)
+    return replace(hit, sound_rank=sound_rank, words_rank=rank_by_words)
 
 
 def _as_one(first: Hit, those: Iterable[Hit]) -> Hit:

@@ -9,13 +9,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.efforts import EmbeddingEffort, SearchEffort
 from pe_search.embedding import TextEmbedder, WindowEmbedder
 from pe_search.known.words import Words, read_words
 from pe_search.probability import probabilities
-from pe_search.queries import Answer, EmbeddingEffort, Hit, Match, Request, SearchEffort
+from pe_search.queries import Answer, Hit, Match, Request
 from pe_search.search.aims import Aim
 from pe_search.search.composing import compose
-from pe_search.search.fusing import fuse, most_of_each
+from pe_search.search.fusing import fuse, most_of_each, with_words
 from pe_search.search.learned import refuse_words
 from pe_search.search.significance import Background
 from pe_search.store import Store
@@ -114,8 +115,9 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
     """
     if request.fdr is not None:
         refuse_words(request.queries, "fdr")
-    words = read_words(request.words) if request.words else None
-    excluded = () if words is None else words.excluded
+    words = read_words(request.words or request.said) if request.has_words else None
+    # What is said excludes places, and no clips.
+    excluded = words.excluded if words is not None and request.words else ()
     queries = [query for query in request.queries if query.has_sound or words is None]
     aims = dict(zip(queries, compose(queries, store, embedder), strict=True)) if queries else {}
     background = None
@@ -157,7 +159,7 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
 
 def count_words(store: Store, request: Request) -> dict[str, int]:
     """How many hits each of the words that a request wants has by itself, as it was typed."""
-    words = read_words(request.words)
+    words = read_words(request.words or request.said)
     return {word.typed: len(_named(store, Words((word,), words.excluded), request, None)) for word in words.wanted}
 
 
@@ -165,16 +167,20 @@ def _by_words(store: Store, words: Words, request: Request) -> Answer:
     """The answer to words alone, for which no model is needed."""
     with store.catalog.snapshot():
         named = _named(store, words, request, request.k)
+    name = request.words or request.said
     hits = tuple(
-        Hit(request.words, rank, one.path, one.start_s, one.end_s, None, None, copies=one.copies, words_rank=rank)
+        with_words(Hit(name, rank, one.path, one.start_s, one.end_s, None, None, copies=one.copies), rank, one, request)
         for rank, one in enumerate(named, start=1)
     )
-    return Answer(request.words, hits, SearchEffort(True, 0, 0), 0, 0, EmbeddingEffort(), None, len(named))
+    return Answer(name, hits, SearchEffort(True, 0, 0), 0, 0, EmbeddingEffort(), None, len(named))
 
 
 def _named(store: Store, words: Words, request: Request, most: int | None) -> list[Named]:
     # With words to exclude alone, none is named.
-    return store.finder.lookup.named(words, request.under, request.filters, most) if words.wanted else []
+    if not words.wanted:
+        return []
+    lookup, where = store.finder.lookup, (request.under, request.filters, most)
+    return lookup.said(words, *where, all_places=request.all_windows) if request.said else lookup.named(words, *where)
 
 
 def _scored(store: Store, name: str, aim: Aim, request: Request, named: Iterable[Named]) -> tuple[Hit, ...]:

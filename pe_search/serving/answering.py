@@ -297,7 +297,7 @@ def _refuse_too_much(library: Library, request: Request) -> None:
     queries = len(request.queries)
     # To count the windows of a large store takes a moment, and few requests come near a bound.
     k = request.k
-    if k is not None and request.words and request.is_part:
+    if k is not None and request.has_words and request.is_part:
         # It has all of both rankings that counts.
         k = 2 * max(k, FUSED_FROM_EACH)
     if k is None or queries * k > MOST_HITS:

@@ -39,12 +39,14 @@ from pe_search import __version__
 from pe_search.errors import QueryError
 from pe_search.known.fields import HIT_FIELDS, all_of, named
 from pe_search.known.typed_filters import FIELD_OF, FilterTextError, read_filters
+from pe_search.known.words import check_said
 from pe_search.listener import check_words
 from pe_search.queries import Query, Request
 from pe_search.serving.answering import MOST_HITS, Answering
 from pe_search.serving.described import CONTENT_SECURITY_POLICY, page_of
 from pe_search.serving.guard import Guard
 from pe_search.serving.lines import PATIENCE_S
+from pe_search.serving.models import Hits, Refusal
 from pe_search.serving.replies import refusals, replies
 from pe_search.serving.web import Web, bracketed
 
@@ -58,31 +60,10 @@ _MOST_CONNECTIONS = 64
 _ABSOLUTE = r"^([A-Za-z]:)?[/\\]" if sys.platform == "win32" else "^/"
 
 
-class _HitModel(BaseModel):
-    query: str
-    rank: int
-    path: str
-    start_s: float
-    end_s: float
-    score: float | None = Field(description="None for words alone; so is the probability")
-    probability: float | None
-    sound_rank: int | None = Field(None, description="Its place by sound alone; only there with words")
-    words_rank: int | None = Field(None, description="Its place by words alone; likewise")
-
-
-class _Hits(BaseModel):
-    # With `fields`, whatever was asked for.
-    hits: list[_HitModel | dict[str, Any]]
-
-
-class _Refusal(BaseModel):
-    detail: str
-
-
 # What a value must be, by parameter.
 _WANTED = {
     "text": f"must be given 1 to {_MOST_TEXTS} times, each with 1 to {_LONGEST_TEXT} characters that are not all blank",
-    "words": f"must be at most {_LONGEST_TEXT} characters",
+    **dict.fromkeys(("words", "said"), f"must be at most {_LONGEST_TEXT} characters"),
     "k": f"must be a whole number from 1 to {MOST_HITS}, or all",
     "under": f"must be an absolute path of at most {_LONGEST_PATH} characters",
     "all_windows": "must be true or false",
@@ -132,13 +113,14 @@ async def _refuse_invalid(connection: HttpRequest, error: Exception) -> Response
 def _missing(connection: HttpRequest) -> str | None:
     """What is missing of a request, in words."""
     given = connection.query_params
-    return None if "text" in given or "words" in given else "text or words is missing, as in /hits?text=rain."
+    is_any = "text" in given or "words" in given or "said" in given
+    return None if is_any else "text, words or said is missing, as in /hits?text=rain."
 
 
 _WHO: dict[int | str, dict[str, Any]] = {
     400: {"description": "The Host header names another machine", "content": {"text/plain": {}}},
-    401: {"model": _Refusal, "description": "The token is missing or wrong"},
-    403: {"model": _Refusal, "description": "The web page's origin was not allowed"},
+    401: {"model": Refusal, "description": "The token is missing or wrong"},
+    403: {"model": Refusal, "description": "The web page's origin was not allowed"},
 }
 
 
@@ -186,19 +168,19 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
     @app.get(
         "/hits",
         dependencies=[Depends(_refuse_unknown)],
-        summary="The clips that sound most like a text, or have words",
-        response_model=_Hits,
+        summary="The clips that sound most like a text, have words, or in which they are said",
+        response_model=Hits,
         responses=_WHO
         | {
             400: {
-                "model": _Refusal,
+                "model": Refusal,
                 "description": "There is no such parameter; or the Host header names another machine",
                 "content": {"text/plain": {}},
             },
-            413: {"model": _Refusal, "description": "More hits or windows than one request may ask for"},
-            422: {"model": _Refusal, "description": "A parameter is missing, or its value is not valid"},
-            500: {"model": _Refusal, "description": "The store can't be searched"},
-            503: {"model": _Refusal, "description": "Too many requests at once, or the server is ending"},
+            413: {"model": Refusal, "description": "More hits or windows than one request may ask for"},
+            422: {"model": Refusal, "description": "A parameter is missing, or its value is not valid"},
+            500: {"model": Refusal, "description": "The store can't be searched"},
+            503: {"model": Refusal, "description": "Too many requests at once, or the server is ending"},
         },
     )
     async def hits(
@@ -214,6 +196,10 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
                 description='What names, folders, tags and descriptions have: kick 808, kick*, "kick drum", -loop. '
                 "With a text, both rankings are fused; without, no model is needed",
             ),
+        ] = None,
+        said: Annotated[
+            str | None,
+            Parameter(max_length=_LONGEST_TEXT, description="What is said, by transcripts; likewise. Not with words"),
         ] = None,
         k: Annotated[
             Annotated[int, Field(ge=1, le=MOST_HITS)] | Literal["all"],
@@ -255,9 +241,10 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             except QueryError as error:
                 raise HTTPException(422, str(error)) from None
         if not text:
-            for name_of_sound, value in {"min_probability": min_probability, "all_windows": all_windows}.items():
-                if value and words is not None:
-                    raise HTTPException(422, f"{name_of_sound} needs a text beside words.")
+            of_sound = {"min_probability": min_probability, "all_windows": all_windows and said is None}
+            for name_of_sound, value in of_sound.items():
+                if value and (words or said) is not None:
+                    raise HTTPException(422, f"{name_of_sound} needs a text beside {'words' if words else 'said'}.")
         request = Request(
             queries=tuple(Query((one,), (), (), ()) for one in text or ()) or (Query(),),
             k=None if k == "all" else k,
@@ -268,7 +255,13 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             exact=exact,
             filters=filters,
             words=words or "",
+            said=said or "",
         )
+        if said is not None:
+            try:
+                check_said(said, request)
+            except QueryError as error:
+                raise HTTPException(422, str(error)) from None
         if text and k != "all" and len(text) * k > MOST_HITS:
             raise HTTPException(
                 413, f"{len(text)} texts for {k} hits each are more than {MOST_HITS} hits; ask for fewer at once."

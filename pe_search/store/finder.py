@@ -191,7 +191,8 @@ class Finder:
         all_windows: bool,
         exact: bool,
     ) -> Matches:
-        from pe_search.queries import Matches, SearchEffort
+        from pe_search.efforts import SearchEffort
+        from pe_search.queries import Matches
 
         # The index was opened before this, so that it can't lack what was taken out of the catalog only afterwards.
         with self._catalog.snapshot():

@@ -173,7 +173,7 @@ def named_in(
 ) -> list[Named]:
     """As `Lookup.named`, likewise."""
     found: dict[int, tuple[PassingClip, tuple[float, float]]] = {}
-    for clip in _clips_passing(db, under, filters, wanted=words.wanted, excluded=words.excluded):
+    for clip in clips_passing(db, under, filters, wanted=words.wanted, excluded=words.excluded):
         if clip[1] not in found and (stretch := stretch_passing(catalog, clip, filters)) is not None:
             found[clip[1]] = clip, stretch
             if len(found) == most:
@@ -182,7 +182,7 @@ def named_in(
     contents = list(found)
     for first in range(0, len(contents), _CONTENTS_AT_ONCE):
         some = contents[first : first + _CONTENTS_AT_ONCE]
-        for clip in _clips_passing(db, under, filters, excluded=words.excluded, contents=some):
+        for clip in clips_passing(db, under, filters, excluded=words.excluded, contents=some):
             if clip != found[clip[1]][0] and stretch_passing(catalog, clip, filters) is not None:
                 others[clip[1]].append(clip)
     return [
@@ -195,7 +195,7 @@ def named_in(
     ]
 
 
-def _clips_passing(
+def clips_passing(
     db: sqlite3.Connection,
     under: Path | None,
     filters: Filters,

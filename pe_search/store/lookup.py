@@ -21,7 +21,7 @@ from pe_search.known.naming import searchable
 from pe_search.known.words import Word, Words
 from pe_search.queries import Filters
 from pe_search.records import IndexedClip
-from pe_search.store import columns
+from pe_search.store import columns, said
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import commit_number, name_of
 from pe_search.store.database import is_interrupt, open_database, open_in_memory
@@ -67,6 +67,7 @@ CREATE VIRTUAL TABLE words USING fts5(
     name, folders, tags, said, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2'
 );
 """
+    + said.TABLES
     + columns.TABLE
 )
 # Counts up whenever the words of clips are made otherwise, so that all are made again.
@@ -149,6 +150,24 @@ class Lookup:
             most: How many at most; None for all.
         """
         return self._answer(lambda catalog, db: named_in(catalog, db, words, under, filters, most))
+
+    def said(
+        self, words: Words, under: Path | None, filters: Filters, most: int | None, *, all_places: bool = False
+    ) -> list[Named]:
+        """Where all words that are wanted are said, and none that is excluded: the best place in each content.
+
+        They are ranked by BM25 of what is said there.
+
+        Args:
+            words: As in `named`.
+            under: As in `named`.
+            filters: As in `named`; for time, the words count.
+            most: As in `named`.
+            all_places: Whether all places of a content are meant.
+        """
+        return self._answer(
+            lambda catalog, db: said.said_in(catalog, db, words, under, filters, most, all_places=all_places)
+        )
 
     def _answer(self, ask: Callable[[sqlite3.Connection, sqlite3.Connection], T]) -> T:
         """What is asked of the catalog and of the file that belongs to its commit."""
@@ -265,6 +284,7 @@ def _bring_up_to_date(
         if db.execute("SELECT identity FROM made_of").fetchall() != [(identity,)]:
             for table in ("clips", "tags", "words", "columns"):
                 db.execute(f"DELETE FROM {table}")
+            said.clear(db)
         before = dict(db.execute("SELECT id, mark FROM clips"))
         changes = db.total_changes
         rows = catalog.execute(
@@ -284,6 +304,7 @@ def _bring_up_to_date(
                     _put(db, clip_id, mark, content_id, (first_id, last_id, windows), _pace(catalog, content_id), clip)
         for clip_id in before:
             _drop(db, clip_id)
+        said.update(db, catalog)
         if db.total_changes != changes or db.execute("SELECT count(*) FROM columns").fetchone() == (0,):
             columns.write_columns(db)
         db.execute("DELETE FROM made_of")
@@ -292,8 +313,8 @@ def _bring_up_to_date(
 
 def _mark(columns: list[Any], known: Known, stretch: tuple[object, ...]) -> int:
     sums = columns[_CLIP_SUM], columns[_CONTENT_SUM], columns[_FACTS_SUM]
-    said = known.said_by_user(columns[0], columns[_DIGEST])
-    return zlib.crc32(repr((sums, said, stretch)).encode("utf-8", "surrogateescape"))
+    told = known.said_by_user(columns[0], columns[_DIGEST])
+    return zlib.crc32(repr((sums, told, stretch)).encode("utf-8", "surrogateescape"))
 
 
 def _pace(catalog: sqlite3.Connection, content_id: int) -> tuple[float | None, float]:
@@ -329,8 +350,8 @@ def _put(
         ),
     )
     db.executemany("INSERT INTO tags VALUES (?, ?)", ((tag, clip_id) for tag in clip.tags))
-    said = (facts.title, facts.artist, facts.album, facts.comment, facts.description, facts.genre, *facts.keywords)
-    texts = (clip.path.name, " ".join(clip.path.parent.parts), " ".join(clip.tags), " ".join(filter(None, said)))
+    told = (facts.title, facts.artist, facts.album, facts.comment, facts.description, facts.genre, *facts.keywords)
+    texts = (clip.path.name, " ".join(clip.path.parent.parts), " ".join(clip.tags), " ".join(filter(None, told)))
     db.execute(
         "INSERT INTO words (rowid, name, folders, tags, said) VALUES (?, ?, ?, ?, ?)",
         (clip_id, *map(searchable, texts)),

@@ -148,6 +148,7 @@ class Store:
         from pe_search.store.facts import read_zones
         from pe_search.store.listing import formats, known_of
         from pe_search.store.roots import read_roots
+        from pe_search.store.transcripts import count_transcribed
 
         manifest, held = self.manifest, self.catalog.holdings()
         with_facts, with_time, with_tags = known_of(self.catalog)
@@ -168,6 +169,7 @@ class Store:
             with_facts=with_facts,
             with_time=with_time,
             with_tags=with_tags,
+            transcribed=count_transcribed(self.catalog),
             size_bytes=self.size_bytes(),
             written_at_s=self.catalog.written_at_s(),
             formats=formats(self.catalog),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pe_search.known.filters import is_at, is_whole_in
 from pe_search.known.words import Word
-from pe_search.queries import Filters, Match
+from pe_search.queries import Filters, Match, Snippet
 from pe_search.store.catalog import Catalog
 from pe_search.store.kernels import best_rows
 from pe_search.store.windows import decoded, times_of, windows_of
@@ -35,12 +35,14 @@ class Named:
         start_s: When the first window of the former begins that passes the filters; of a clip without a filter for
             time, 0.
         end_s: When the last one ends; likewise the length.
+        said: What is said there, if that is what was looked for; the times are those of its words.
     """
 
     content_id: int
     clips: tuple[tuple[Path, float | None], ...]
     start_s: float
     end_s: float
+    said: Snippet | None = None
 
     @property
     def path(self) -> Path:

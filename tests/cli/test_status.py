@@ -47,6 +47,7 @@ def test_json_has_exactly_these_facts(run_cli, library, revision):
         "with_facts": 14,
         "with_time": 0,
         "with_tags": 0,
+        "transcribed": 0,
         "windows": 20,
         "audio_s": pytest.approx(11 * 1.28 + 0.5 + 3.2 + 3.0),
         "size_bytes": size_bytes,

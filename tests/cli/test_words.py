@@ -227,7 +227,7 @@ def test_what_makes_no_sense_is_one_line(run_cli, library, args, says):
         ({"words": "a", "fdr": 0.0}, "fdr needs a text, plus or like beside words."),
         ({"words": "a", "all_windows": True}, "all_windows needs a text, plus or like beside words."),
         ({"words": "a", "spans": True}, "spans needs a text or plus."),
-        ({}, "There is nothing to look for: give a text, plus, like or words."),
+        ({}, "There is nothing to look for: give a text, plus, like, words or said."),
     ],
 )
 def test_so_it_is_in_python(asked, options, says):

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pe_search.queries import Answer, EmbeddingEffort, Hit, Query, Request, SearchEffort, Term
+from pe_search.efforts import EmbeddingEffort, SearchEffort
+from pe_search.queries import Answer, Hit, Query, Request, Term
 from pe_search.records import Clip
 from pe_search.search import significance
 from pe_search.search.composing import compose, weights

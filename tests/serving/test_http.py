@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from pe_search import __version__
-from pe_search.cli.output.hits import HIT_FIELDS, RANK_FIELDS
+from pe_search.cli.output.hits import HIT_FIELDS, RANK_FIELDS, SAID_FIELDS
 from pe_search.errors import PeSearchError
 from pe_search.known.typed_filters import FIELD_OF, read_filters
 from pe_search.library import Library
@@ -73,6 +73,11 @@ def client(answering: Answering) -> TestClient:
             request_for("1 1 1", filters=Filters(length_s=(20, 20), names=("*.wav",))),
         ),
         ("text=1+1+1&length=-19.9", request_for("1 1 1", filters=Filters(length_s=(None, 19.9)))),
+        (
+            "said=goal+-rain&k=2&all_windows=true",
+            replace(request_for(said="goal -rain", k=2), queries=(Query(),), all_windows=True),
+        ),
+        ("text=1+1+1&said=bark", request_for("1 1 1", said="bark")),
         ("words=wav+-rain&k=2", replace(request_for(words="wav -rain", k=2), queries=(Query(),))),
         ("text=1+1+1&text=0+1+0&words=bark", request_for("1 1 1", "0 1 0", words="bark")),
         ("text=1+1+1&words=-bark&all_windows=true", request_for("1 1 1", words="-bark", all_windows=True)),
@@ -166,12 +171,16 @@ MIN_PROBABILITY = "min_probability must be a number from 0 to 1, such as 0.5."
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ("", "text or words is missing, as in /hits?text=rain."),
+        ("", "text, words or said is missing, as in /hits?text=rain."),
         ("words=", "words must have a word of letters or digits: ''."),
         ("words=%00a", "words must have no control characters: '\\x00a'."),
         ("words=%22a", "words has a quote that is not closed: '\"a'."),
         ("words=" + "a" * 1001, "words must be at most 1000 characters."),
         ("words=-rain", "words must have a word to look for beside those to exclude: '-rain'."),
+        ("said=", "said must have a word of letters or digits: ''."),
+        ("said=a&words=b", "said can't be used with words."),
+        ("said=a&min_probability=0.5", "min_probability needs a text beside said."),
+        ("said=" + "a" * 1001, "said must be at most 1000 characters."),
         ("words=rain&min_probability=0.5", "min_probability needs a text beside words."),
         ("words=rain&all_windows=true", "all_windows needs a text beside words."),
         ("text=", TEXT),
@@ -188,7 +197,7 @@ MIN_PROBABILITY = "min_probability must be a number from 0 to 1, such as 0.5."
         ("text=1+0+0&min_probability=nan", MIN_PROBABILITY),
         ("text=1+0+0&exact=perhaps", "exact must be true or false."),
         ("text=1+0+0&all_windows=perhaps", "all_windows must be true or false."),
-        ("k=x&exact=2", f"text or words is missing, as in /hits?text=rain. {K} exact must be true or false."),
+        ("k=x&exact=2", f"text, words or said is missing, as in /hits?text=rain. {K} exact must be true or false."),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_words(client, asked, says):
@@ -198,7 +207,7 @@ def test_what_makes_no_sense_is_refused_in_words(client, asked, says):
 
 def test_the_description_has_a_text_for_every_refusal(client):
     answers = client.get("/openapi.json").json()["paths"]["/hits"]["get"]["responses"]
-    assert answers["422"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/_Refusal"}
+    assert answers["422"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Refusal"}
 
 
 def test_a_store_that_can_not_be_searched_says_why(client, store):
@@ -225,7 +234,7 @@ def test_when_there_is_too_much_to_do_it_says_so(client, answering, monkeypatch)
 )
 def test_a_parameter_that_there_is_not_is_refused(client, name, meant):
     response = client.get(f"/hits?text=1+0+0&{name}=3")
-    known = "text, words, k, under, all_windows, min_probability, exact"
+    known = "text, words, said, k, under, all_windows, min_probability, exact"
     known += ", length, rate, channels, name, tag, recorded, hour, loudness, bpm, fields"
     said = f"There is no parameter '{name}'.{meant} There are: {known}."
     assert (response.status_code, response.json()) == (400, {"detail": said})
@@ -239,7 +248,7 @@ def test_the_root_says_what_there_is(client, store):
         "version": __version__,
         "store": str(store),
         "endpoints": {
-            "/hits": "The clips that sound most like a text, or have words",
+            "/hits": "The clips that sound most like a text, have words, or in which they are said",
             "/docs": "All of this as a page",
             "/openapi.json": "All of this for programs",
         },
@@ -253,7 +262,7 @@ def test_the_page_names_every_parameter_and_needs_no_other_site(client):
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["content-security-policy"].startswith("default-src 'none';")
     page = response.text
-    for parameter in ("text", "words", "k", "under", "all_windows", "min_probability", "exact"):
+    for parameter in ("text", "words", "said", "k", "under", "all_windows", "min_probability", "exact"):
         assert f"<tr><td><code>{parameter}</code><td>" in page
     assert "<td>integer 1 to 10000 or all, default 10<td>" in page
     assert "<td>string, repeatable, default null<td>" in page
@@ -274,7 +283,11 @@ def test_what_is_described_is_escaped():
 def test_it_describes_itself_without_fetching_anything(client):
     description = client.get("/openapi.json").json()
     assert set(description["paths"]) == {"/", "/hits"}
-    assert list(description["components"]["schemas"]["_HitModel"]["properties"]) == [*HIT_FIELDS, *RANK_FIELDS]
+    assert list(description["components"]["schemas"]["HitModel"]["properties"]) == [
+        *HIT_FIELDS,
+        *RANK_FIELDS,
+        *SAID_FIELDS[1:],
+    ]
     assert client.get("/redoc").status_code == 404
 
 
@@ -479,7 +492,7 @@ def test_it_keeps_to_its_description(answering, monkeypatch, mode):
     def keeps_to_it(case, is_plain):
         if is_plain and mode is GenerationMode.POSITIVE:
             # Filters and words are texts that are hardly ever right by chance, and without words there must be a text.
-            case.query = {name: value for name, value in case.query.items() if name not in {*FIELD_OF, "words"}}
+            case.query = {name: value for name, value in case.query.items() if name not in {*FIELD_OF, "words", "said"}}
             case.query["text"] = case.query.get("text") or ["rain"]
         response = case.call()
         # That texts and hits are too many together no schema can say.
@@ -491,10 +504,12 @@ def test_it_keeps_to_its_description(answering, monkeypatch, mode):
         elif response.status_code == 422 and response.json()["detail"].split(":")[0] in FIELD_OF:
             assert response.json()["detail"].split(":")[0] in case.query
         # Nor what words must be, and that there must be a text without them.
-        elif response.status_code == 422 and response.json()["detail"].startswith(("words ", "text or words ")):
-            assert "words" in case.query or "text" not in case.query
-        elif response.status_code == 422 and response.json()["detail"].endswith("beside words."):
-            assert "words" in case.query and "text" not in case.query
+        elif response.status_code == 422 and response.json()["detail"].startswith(
+            ("words ", "said ", "text, words or said ")
+        ):
+            assert {"words", "said"} & case.query.keys() or "text" not in case.query
+        elif response.status_code == 422 and response.json()["detail"].endswith(("beside words.", "beside said.")):
+            assert {"words", "said"} & case.query.keys() and "text" not in case.query
         else:
             case.validate_response(response)
         statuses.add(response.status_code)

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pe_search.efforts import SearchEffort
 from pe_search.errors import StoreError
-from pe_search.queries import SearchEffort
 from pe_search.records import Holdings, Problem
 from pe_search.store import Store
 from pe_search.store import finder as finder_module

@@ -82,7 +82,9 @@ def locate(
     is_raven_sequence: RavenSequenceOption = False,
     trace_format: Annotated[
         HitFormat | None,
-        format_option("table, paths, jsonl, csv, parquet, audacity, raven, reaper, cue.", "table; in a pipe jsonl"),
+        format_option(
+            "table, paths, jsonl, csv, parquet, audacity, raven, reaper, cue, srt.", "table; in a pipe jsonl"
+        ),
     ] = None,
     output: OutputOption = None,
     null: NullOption = False,

@@ -35,7 +35,14 @@ from pe_search.cli.input.span_options import (
     ThresholdOption,
     span_rules,
 )
-from pe_search.cli.input.terms import read_queries, read_reference, read_term, refuse_for_words_alone, refuse_learned
+from pe_search.cli.input.terms import (
+    read_queries,
+    read_reference,
+    read_term,
+    refuse_for_words_alone,
+    refuse_learned,
+    refuse_what_is_said,
+)
 from pe_search.cli.output.answers import AnswerPrinter
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import is_on_terminal
@@ -118,6 +125,16 @@ def query(
             help="Have WORDS in names, folders, tags or descriptions.",
         ),
     ] = None,
+    said: Annotated[
+        str | None,
+        typer.Option(
+            "--said",
+            metavar="WORDS",
+            rich_help_panel="Ask",
+            show_default=False,
+            help="Find where WORDS are said, by transcripts.",
+        ),
+    ] = None,
     is_any: Annotated[
         bool,
         typer.Option("--any", rich_help_panel="Ask", help="Make one query of all TEXTs: their average."),
@@ -135,7 +152,7 @@ def query(
     hit_format: Annotated[
         HitFormat | None,
         format_option(
-            "table, paths, jsonl, csv, parquet; spans: audacity, raven, reaper, cue.",
+            "table, paths, jsonl, csv, parquet; spans: audacity, raven, reaper, cue, srt.",
             "table; in a pipe paths",
         ),
     ] = None,
@@ -235,13 +252,13 @@ def query(
     its window; a span has its own.
 
     With --words and a TEXT, the ranks by sound and by words are fused; with --words alone, no model is loaded. All
-    WORDS must match; kick* is a prefix, "two words" a phrase, and -word excludes.
+    WORDS must match; kick* is a prefix, "two words" a phrase, and -word excludes. --said is the same for what is said.
 
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
     shown = read_fields(fields, HIT_FIELDS)
     filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
-    is_asked = texts or plus or like or is_any or from_file or words is not None
+    is_asked = texts or plus or like or is_any or from_file or words is not None or said is not None
     converses = not is_asked and sys.stdin.isatty() and sys.stdout.isatty()
     if converses and output is not None:
         raise typer.BadParameter("requires a TEXT.", param_hint="-o")
@@ -259,6 +276,7 @@ def query(
             unlike or [],
             is_any=is_any,
             words=words,
+            said=said,
         )
     rules_at = partial(span_rules, threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
@@ -275,12 +293,17 @@ def query(
             refuse_learned(queries, option)
     if not (converses or queries[0].has_sound):
         refuse_for_words_alone(
-            {"--min-probability": min_probability, "--fdr": fdr is not None, "--all-windows": all_windows}
+            {
+                "--min-probability": min_probability,
+                "--fdr": fdr is not None,
+                "--all-windows": all_windows and said is None,
+            },
+            "--words" if said is None else "--said",
         )
     if not (spans or converses) and (frame_model is not None or rules_at() != DEFAULT_RULES):
         raise typer.BadParameter("--threshold, --smooth, --min-length, --join and --frame-model require --spans.")
-    if not spans and hit_format in TIMELINE_FORMATS:
-        raise typer.BadParameter(f"--format {hit_format} requires --spans.")
+    if not (spans or said) and hit_format in TIMELINE_FORMATS:
+        raise typer.BadParameter(f"--format {hit_format} requires --spans or --said.")
     if len(texts or ()) > 1 and not is_any and is_on_terminal() and all(text.isalnum() for text in texts or ()):
         phrase = " ".join(texts or ())
         say(f'{len(texts or ())} queries: {"; ".join(texts or ())}. Quote a phrase: pe-search query "{phrase}"')
@@ -306,7 +329,10 @@ def query(
         exact=exact,
         filters=filters,
         words=words or "",
+        said=said or "",
     )
+    if said is not None:
+        refuse_what_is_said(said, request)
 
     options = ListenerOptions(
         frame_model=frame_model,

@@ -77,6 +77,7 @@ def status(
             "with_facts": found.with_facts,
             "with_time": found.with_time,
             "with_tags": found.with_tags,
+            "transcribed": found.transcribed,
             "size_bytes": found.size_bytes,
             "written_at": written_at.isoformat(timespec="seconds"),
             "formats": dict(found.formats),
@@ -99,7 +100,7 @@ def status(
         **({"formats": _formats(found)} if found.formats else {}),
         **({"left out": f"{found.left_out:,}, see --problems"} if found.left_out else {}),
         **({"incomplete": f"{found.incomplete:,}, see --problems"} if found.incomplete else {}),
-        **({"known": _known(found)} if found.with_facts or found.with_time or found.with_tags else {}),
+        **({"known": _known(found)} if _known(found) else {}),
         "on disk": _megabytes(found.size_bytes),
         "written": written_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"),
     }
@@ -155,7 +156,12 @@ def _formats(status: Status) -> str:
 
 def _known(status: Status) -> str:
     """Of how many clips something is known beside their sound."""
-    numbers = {"headers": status.with_facts, "recording times": status.with_time, "tags": status.with_tags}
+    numbers = {
+        "headers": status.with_facts,
+        "recording times": status.with_time,
+        "tags": status.with_tags,
+        "transcripts": status.transcribed,
+    }
     return ", ".join(f"{what} of {number:,}" for what, number in numbers.items() if number)
 
 

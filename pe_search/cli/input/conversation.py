@@ -23,6 +23,7 @@ from pe_search.cli.output.reveal import reveal
 from pe_search.cli.output.taught import how_it_stands
 from pe_search.directories import absolute, state_directory
 from pe_search.errors import PeSearchError
+from pe_search.known.words import check_said
 from pe_search.libraries import Libraries
 from pe_search.listener import check_words
 from pe_search.queries import Hit, Query, Reference, Request, SpanRules, is_word
@@ -43,6 +44,8 @@ TEXT         find what sounds like it; in quotes also a word such as "help"
 :yes N       hit N is what the word means; :no N and :unsure N likewise
 :words W     find clips by words in names, tags and so on, and rank each TEXT
              by sound and by these words; without W, by sound alone again
+:said W      find where words are said, and rank each TEXT by sound and by these
+             words; without W, by sound alone again
 :under PATH  search only clips in PATH; without PATH, all
 :filter ...  search only clips that pass, as --length 0-2; alone, all
 :k N         show N hits for each query, or all
@@ -91,7 +94,8 @@ class Conversation:
             ":yes": partial(self._judge, "yes"),
             ":no": partial(self._judge, "no"),
             ":unsure": partial(self._judge, "unsure"),
-            ":words": self._ask_words,
+            ":words": partial(self._ask_words, "words"),
+            ":said": partial(self._ask_words, "said"),
             ":under": self._search_under,
             ":filter": self._filter,
             ":k": self._set_count,
@@ -194,20 +198,25 @@ class Conversation:
     def _ask_like(self, rest: str) -> None:
         hit = self._hit(":like", rest)
         # A hit by words alone is a whole clip.
-        place = None if hit.score is None else (hit.start_s, hit.end_s)
+        place = None if hit.score is None and hit.said is None else (hit.start_s, hit.end_s)
         self._ask(replace(self._template, like=(Reference(hit.path, place),)))
 
-    def _ask_words(self, rest: str) -> None:
+    def _ask_words(self, kind: str, rest: str) -> None:
         if not rest:
-            self._request = replace(self._request, words="")
+            self._request = replace(self._request, words="", said="")
             say("Each TEXT is ranked by sound alone.")
             return
-        check_words(rest, ":words", beside_sound=True)
-        self._request = replace(self._request, words=rest)
+        if kind == "said":
+            request = replace(self._request, words="", said=rest)
+            check_said(rest, request, ":said")
+        else:
+            check_words(rest, ":words", beside_sound=True)
+            request = replace(self._request, words=rest, said="")
+        self._request = request
         alone = replace(self._request, queries=(Query(),), min_probability=0.0, fdr=None, all_windows=False)
         if self._library.word_counts(alone):
             self._ask_for(alone)
-        say("Each TEXT is ranked by sound and by these words; :words alone ends that.")
+        say(f"Each TEXT is ranked by sound and by these words; :{kind} alone ends that.")
 
     def _set_word(self, rest: str) -> None:
         if not (is_word(rest) or (not rest and self._word)):
@@ -232,7 +241,11 @@ class Conversation:
         if self._word is None:
             raise PeSearchError("Say for which word first, as in `:word @mybird`.")
         # A hit of words alone is a clip, and no window.
-        places = [Reference(hit.path, None if hit.score is None else (hit.start_s, hit.end_s)) for hit in hits]
+        are_clips = [hit.score is None and hit.said is None for hit in hits]
+        places = [
+            Reference(hit.path, None if is_clip else (hit.start_s, hit.end_s))
+            for hit, is_clip in zip(hits, are_clips, strict=True)
+        ]
         given = {verdict: places}
         say(how_it_stands(self._library.learn(self._word, text=None, **given)))
 

@@ -13,8 +13,9 @@ from pe_search.cli.input.options import checked_texts
 from pe_search.cli.input.times import read_place
 from pe_search.directories import expanded
 from pe_search.errors import QueryError
+from pe_search.known.words import check_said
 from pe_search.listener import Listener, check_words
-from pe_search.queries import Query, Reference, Term, is_word
+from pe_search.queries import Query, Reference, Request, Term, is_word
 
 # Beyond these, one part of a query would be all or nothing of it.
 _LEAST_WEIGHT, _LARGEST_WEIGHT = 0.001, 1_000.0
@@ -93,10 +94,11 @@ def read_queries(
     *,
     is_any: bool,
     words: str | None = None,
+    said: str | None = None,
 ) -> tuple[Query, ...]:
     """The queries that texts and options make: one for each text, or for all of them if `is_any`, or if there is none.
 
-    With words, the only one may look for no sound.
+    With words, written or said, the only one may look for no sound.
 
     Raises:
         typer.BadParameter: If something of it can't be asked, or nothing is.
@@ -113,22 +115,34 @@ def read_queries(
             check_words(words, "--words", beside_sound=has_sound)
         except QueryError as error:
             raise typer.BadParameter(str(error)) from None
-    elif not has_sound:
-        raise typer.BadParameter("Give a TEXT, --plus, --like or --words. As TEXT, - reads standard input.")
+    elif said is None and not has_sound:
+        raise typer.BadParameter("Give a TEXT, --plus, --like, --words or --said. As TEXT, - reads standard input.")
     if not has_sound:
-        refuse_for_words_alone({"--minus": taken, "--unlike": others})
+        refuse_for_words_alone({"--minus": taken, "--unlike": others}, "--words" if said is None else "--said")
     if is_any and len(texts) < 2:
         raise typer.BadParameter("give at least two TEXTs.", param_hint="--any")
     wordings = [tuple(texts)] if is_any or not texts else [(text,) for text in texts]
     return tuple(Query(some, added, taken, references, others) for some in wordings)
 
 
-def refuse_for_words_alone(given: Mapping[str, object]) -> None:
-    """Refuse the first of some options that has a value, because there is no sound for it.
+def refuse_what_is_said(said: str, request: Request) -> None:
+    """Refuse what can't be asked about what is said.
+
+    Raises:
+        typer.BadParameter: If it can't.
+    """
+    try:
+        check_said(said, request, "--said")
+    except QueryError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def refuse_for_words_alone(given: Mapping[str, object], beside: str) -> None:
+    """Refuse the first of some options that has a value, because there is no sound for it beside some words.
 
     Raises:
         typer.BadParameter: It names the option.
     """
     for option, value in given.items():
         if value:
-            raise typer.BadParameter("requires a TEXT, --plus or --like beside --words.", param_hint=option)
+            raise typer.BadParameter(f"requires a TEXT, --plus or --like beside {beside}.", param_hint=option)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from pe_search.cli.output.hints import say_cut_off, say_nothing_found, say_odd_texts
 from pe_search.cli.output.hit_spans import write_hits_with_spans
-from pe_search.cli.output.hits import HitFormat, HitWriter
+from pe_search.cli.output.hits import HitFormat, HitWriter, more_fields
 from pe_search.cli.output.messages import counted, say, say_problem
 from pe_search.cli.output.picks import Picks
 from pe_search.cli.output.raven import RavenFiles
+from pe_search.cli.output.timelines import TIMELINE_FORMATS, TimelineWriter
 from pe_search.directories import command_for
 from pe_search.libraries import Libraries
 from pe_search.queries import Answer, Hit, Request, SpanRules
@@ -20,6 +21,7 @@ from pe_search.queries import Answer, Hit, Request, SpanRules
 if TYPE_CHECKING:
     from pe_search.known.fields import Field
     from pe_search.library import Library
+    from pe_search.tasks.describing import Describer
 
 OnHits = Callable[[Sequence[Hit]], None]
 
@@ -88,7 +90,7 @@ class AnswerPrinter:
         picks = self.picks()
         gone: set[Path] = set()
         describer = None if self.fields is None else self.library.describer(self.fields)
-        with_words = bool(request.words)
+        more = more_fields(request)
         # With `:like`, a conversation has a query in which there is nothing to listen for.
         if self.spans and all(query.texts or query.plus for query in request.queries):
             rules = self.rules_at(self.library.hearing.speed)
@@ -100,14 +102,17 @@ class AnswerPrinter:
                 self.hit_format,
                 picks,
                 describer=describer,
-                with_words=with_words,
+                more=more,
                 raven=self.raven,
             )
         else:
-            with HitWriter(self.hit_format, null=self.null, describer=describer, with_words=with_words) as writer:
+            with self._hit_writer(describer, more) as writer:
                 for hits in found:
                     picks.take_hits(hits, self.library.check_unchanged)
-                    writer.write(hits)
+                    if isinstance(writer, TimelineWriter):
+                        writer.write_hits(hits)
+                    else:
+                        writer.write(hits)
                     # A table marks them.
                     if self.hit_format is not HitFormat.TABLE:
                         gone |= {hit.path for hit in hits if hit.is_gone()}
@@ -131,6 +136,11 @@ class AnswerPrinter:
             say_nothing_found(self.library, request)
         picks.finish()
         return 2 if picks.problems else status
+
+    def _hit_writer(self, describer: Describer | None, more: Sequence[str]) -> HitWriter | TimelineWriter:
+        if self.hit_format in TIMELINE_FORMATS:
+            return TimelineWriter(self.hit_format, self.raven)
+        return HitWriter(self.hit_format, null=self.null, describer=describer, more=more)
 
     @property
     def _stores(self) -> Sequence[Library]:

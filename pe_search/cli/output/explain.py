@@ -9,7 +9,8 @@ from pe_search.cli.input.filters import options_by_field, options_of
 from pe_search.cli.output.hints import what_is_unknown
 from pe_search.cli.output.messages import counted, say
 from pe_search.directories import command_for
-from pe_search.queries import Answer, Request, SearchEffort
+from pe_search.efforts import SearchEffort
+from pe_search.queries import Answer, Request
 from pe_search.records import LeftOut
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def _shown(answer: Answer, request: Request, *, has_sound: bool) -> str:
         likely = len(answer.hits) if answer.heard is None else answer.heard
         steps.append(f"{likely:,} probable enough (--min-probability {request.min_probability:g})")
     if answer.named is not None:
-        steps.append(f"{counted(answer.named, 'clip')} by --words {request.words}")
+        by = f"--said {request.said}" if request.said else f"--words {request.words}"
+        steps.append(f"{counted(answer.named, 'clip')} by {by}")
     # Of one of several stores, the answer has more.
     shown = len(answer.hits) if request.k is None else min(len(answer.hits), request.k)
     return ", ".join([*steps, f"{shown:,} shown"])

@@ -94,8 +94,11 @@ def say_nothing_found(library: Library, request: Request) -> None:
             say(f"pe-search: {why_none_passes(effect, request.filters)}.")
             return
         searched = f"{counted(effect.passing, 'clip')} passing {options_of(request.filters)}"
-    if request.words:
-        say(f"pe-search: --words {request.words}: nothing found in {searched}{_each_word(library, request)}.")
+    if request.has_words:
+        asked = f"--said {request.said}" if request.said else f"--words {request.words}"
+        if request.said and not library.status().transcribed:
+            searched += ", and none has a transcript"
+        say(f"pe-search: {asked}: nothing found in {searched}{_each_word(library, request)}.")
     if not any(query.has_sound for query in request.queries):
         return
     anything = replace(request, k=1, min_probability=0.0, fdr=None)

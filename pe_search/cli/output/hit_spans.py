@@ -29,7 +29,7 @@ def write_hits_with_spans(
     picks: Picks,
     *,
     describer: Describer | None = None,
-    with_words: bool = False,
+    more: Sequence[str] = (),
     raven: RavenFiles | None = None,
 ) -> int:
     """Print the hits of each query with their spans, and have these picked. The head is loaded for the first hit.
@@ -42,7 +42,7 @@ def write_hits_with_spans(
         hit_format: How they are printed.
         picks: Takes the spans.
         describer: What makes rows of hits, for other fields than the usual ones.
-        with_words: As in `HitWriter`.
+        more: As in `HitWriter`.
         raven: As in `TimelineWriter`.
 
     Returns:
@@ -64,11 +64,7 @@ def write_hits_with_spans(
             say_problem(problem)
 
     is_timeline = hit_format in TIMELINE_FORMATS
-    writer = (
-        TimelineWriter(hit_format, raven)
-        if is_timeline
-        else HitTraceWriter(hit_format, describer, with_words=with_words)
-    )
+    writer = TimelineWriter(hit_format, raven) if is_timeline else HitTraceWriter(hit_format, describer, extra=more)
     with writer:
         for hits in answers:
             if hits and locator is None:

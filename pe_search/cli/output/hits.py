@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
-from pe_search.cli.output.messages import shown_path, shown_query
+from pe_search.cli.output.messages import printable, shown_path, shown_query
 from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
 from pe_search.cli.output.tables import PathTable, write_renderable
 from pe_search.clock import clock
 from pe_search.known import fields
-from pe_search.queries import Hit, Span
+from pe_search.queries import Hit, Request, Span
 
 if TYPE_CHECKING:
     from pe_search.known.fields import Field
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class HitFormat(StrEnum):
-    """The ways to print hits and spans; the last four are for spans only; `json` means `jsonl`."""
+    """The ways to print hits and spans; the last five are for spans and for what is said; `json` means `jsonl`."""
 
     TABLE = "table"
     PATHS = "paths"
@@ -33,17 +33,24 @@ class HitFormat(StrEnum):
     RAVEN = "raven"
     REAPER = "reaper"
     CUE = "cue"
+    SRT = "srt"
 
 
 _EVEN_ODDS = 0.5
 HIT_FIELDS = ("query", "rank", "path", "start_s", "end_s", "score", "probability")
 RANK_FIELDS = ("sound_rank", "words_rank")
+SAID_FIELDS = ("sound_rank", "said_rank", "said")
 _NONE = "-"
 
 
-def shown_fields(describer: Describer | None, *, with_words: bool) -> Sequence[Field]:
-    """What is shown of a hit: what was asked for, or what is usual, to which the ranks belong where there are words."""
-    usual = (*HIT_FIELDS, *(RANK_FIELDS if with_words else ()))
+def more_fields(request: Request) -> Sequence[str]:
+    """What belongs to the hits of a request beside what is usual: ranks where there are words, and what is said."""
+    return SAID_FIELDS if request.said else RANK_FIELDS if request.words else ()
+
+
+def shown_fields(describer: Describer | None, more: Sequence[str]) -> Sequence[Field]:
+    """What is shown of a hit: what was asked for, or what is usual, and more."""
+    usual = (*HIT_FIELDS, *more)
     return fields.named(usual, fields.HIT_FIELDS) if describer is None else describer.fields
 
 
@@ -54,21 +61,26 @@ class HitWriter:
         hit_format: How to print them; none of those for spans.
         null: With `PATHS`, end each path with a NUL byte instead of a newline.
         describer: What makes rows of hits, for other fields than the usual ones; not with `PATHS`.
-        with_words: Whether the hits have ranks, because words were asked for.
+        more: As `more_fields`.
 
     Attributes:
         count: How many hits were printed.
     """
 
     def __init__(
-        self, hit_format: HitFormat, *, null: bool = False, describer: Describer | None = None, with_words: bool = False
+        self,
+        hit_format: HitFormat,
+        *,
+        null: bool = False,
+        describer: Describer | None = None,
+        more: Sequence[str] = (),
     ) -> None:
         self.count = 0
         self._format = hit_format
         self._null = null
         self._describer = describer
         self._end = ExitStack()
-        self._columns = columns_of(shown_fields(describer, with_words=with_words))
+        self._columns = columns_of(shown_fields(describer, more))
         self._has_rows = hit_format not in (HitFormat.TABLE, HitFormat.PATHS)
         self._rows = row_writer(self._columns, hit_format.value) if self._has_rows else None
 
@@ -121,7 +133,7 @@ def hit_table(first: Hit) -> PathTable:
     table.add_column("#", right=True, style="dim")
     if _is_fused(first):
         table.add_column("sound", right=True, style="dim")
-        table.add_column("words", right=True, style="dim")
+        table.add_column("words" if first.said is None else "said", right=True, style="dim")
     if first.score is not None:
         table.add_column("prob.", right=True, style="green")
         table.add_column("score", right=True, style="dim", if_wide=True)
@@ -139,10 +151,15 @@ def add_hit(table: PathTable, hit: Hit) -> None:
         clip.append(f" +{len(hit.copies):,} {'copy' if len(hit.copies) == 1 else 'copies'}", "dim")
     if hit.is_gone():
         clip.append(" (gone)", "red")
-    ranks = [_NONE if rank is None else str(rank) for rank in (hit.sound_rank, hit.words_rank)]
+    ranks = [_NONE if rank is None else str(rank) for rank in (hit.sound_rank, hit.rank_by_words)]
     chances = [f"{number:.2f}" for number in (hit.probability, hit.score) if number is not None]
     cells = [str(hit.rank), *(ranks if _is_fused(hit) else ()), *chances, times(hit.start_s, hit.end_s)]
     table.add_row(*cells, clip, style=style_of(hit.probability))
+    if hit.said is not None and hit.said.text:
+        said = Text(printable(hit.said.text))
+        for first, after in hit.said.marks:
+            said.stylize("bold yellow", first, after)
+        table.add_strip(said)
 
 
 def add_span(table: PathTable, hit: Hit, span: Span) -> None:
@@ -154,7 +171,7 @@ def add_span(table: PathTable, hit: Hit, span: Span) -> None:
 
 def _is_fused(hit: Hit) -> bool:
     """Whether there are a rank by sound and one by words. That of words alone is the only one."""
-    return hit.score is not None and not (hit.sound_rank is None and hit.words_rank is None)
+    return hit.score is not None and not (hit.sound_rank is None and hit.rank_by_words is None)
 
 
 def style_of(probability: float | None) -> str | None:

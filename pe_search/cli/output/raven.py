@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -126,7 +127,7 @@ def write_raven(heard: Mapping[Path, Sequence[tuple[str, Span]]], out: BinaryIO,
                 "0.0",
                 f"{rate_hz / 2:.1f}",
                 " ".join(query.split()),
-                f"{span.probability:.4f}",
+                "" if math.isnan(span.probability) else f"{span.probability:.4f}",
                 str(path),
                 f"{span.start_s:.6f}",
                 path.name,

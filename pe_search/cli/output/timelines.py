@@ -1,7 +1,8 @@
-"""Spans as other programs read them: Audacity, Raven, REAPER, cue sheets; one writer each."""
+"""Spans as other programs read them: Audacity, Raven, REAPER, cue sheets, subtitles; one writer each."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -12,7 +13,7 @@ from pe_search.cli.output.hits import HitFormat
 from pe_search.cli.output.raven import RavenFiles, write_raven
 from pe_search.cli.output.rows import write_csv_row
 from pe_search.errors import PeSearchError
-from pe_search.queries import Span, Trace
+from pe_search.queries import Hit, Span, Trace
 
 # What the numbers of a cue sheet have room for.
 _MOST_TRACKS = 99
@@ -36,7 +37,7 @@ class TimelineWriter:
     table.
 
     Args:
-        timeline_format: `AUDACITY`, `RAVEN`, `REAPER` or `CUE`.
+        timeline_format: `AUDACITY`, `RAVEN`, `REAPER`, `CUE` or `SRT`.
         raven: What a table of Raven says of files; needed for `RAVEN` alone.
 
     Attributes:
@@ -69,6 +70,16 @@ class TimelineWriter:
         # At once, since the next clip may take hours.
         _refuse_what_has_no_room(self._heard, self._format)
 
+    def write_hits(self, hits: Iterable[Hit]) -> None:
+        """As `write`, where the words of some hits are said; their probability is that of the window."""
+        for hit in hits:
+            if hit.said is not None and hit.said.text:
+                probability = math.nan if hit.probability is None else hit.probability
+                span = Span(hit.start_s, hit.end_s, probability)
+                self._heard.setdefault(hit.path, []).append((hit.said.text, span))
+                self.count += 1
+        _refuse_what_has_no_room(self._heard, self._format)
+
     def _finish(self) -> None:
         for marks in self._heard.values():
             marks.sort(key=lambda mark: (mark[1].start_s, mark[1].end_s))
@@ -81,7 +92,7 @@ class TimelineWriter:
 
 
 def _refuse_what_has_no_room(heard: dict[Path, list[Heard]], timeline_format: HitFormat) -> None:
-    if timeline_format in (HitFormat.AUDACITY, HitFormat.REAPER) and len(heard) > 1:
+    if timeline_format in (HitFormat.AUDACITY, HitFormat.REAPER, HitFormat.SRT) and len(heard) > 1:
         raise PeSearchError(
             f"--format {timeline_format.value} can't name clips, and the spans are in more than one. "
             "Give one clip, or use raven or cue."
@@ -126,10 +137,18 @@ def _write_cue(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
             out.write(f"    INDEX 01 {_clock_frames(span.start_s)}\n".encode())
 
 
+def _write_srt(heard: dict[Path, list[Heard]], out: BinaryIO) -> None:
+    """Number, times and text of each subtitle, with an empty line after it."""
+    for number, (query, span) in enumerate(_all(heard), start=1):
+        start, end = (_clock_ms(seconds).replace(".", ",").zfill(12) for seconds in (span.start_s, span.end_s))
+        out.write(f"{number}\n{start} --> {end}\n{_text(query, span)}\n\n".encode())
+
+
 _WRITERS: dict[HitFormat, Callable[[dict[Path, list[Heard]], BinaryIO], None]] = {
     HitFormat.AUDACITY: _write_audacity,
     HitFormat.REAPER: _write_reaper,
     HitFormat.CUE: _write_cue,
+    HitFormat.SRT: _write_srt,
 }
 TIMELINE_FORMATS = frozenset({*_WRITERS, HitFormat.RAVEN})
 
@@ -139,7 +158,8 @@ def _all(heard: dict[Path, list[Heard]]) -> Sequence[Heard]:
 
 
 def _text(query: str, span: Span) -> str:
-    return f"{_one_line(query)} {span.probability:.2f}"
+    # What is said has no probability by itself.
+    return _one_line(query) if math.isnan(span.probability) else f"{_one_line(query)} {span.probability:.2f}"
 
 
 def _one_line(text: str) -> str:

@@ -85,19 +85,19 @@ class HitTraceWriter:
     Args:
         hit_format: How to print them; not `PATHS`, which has no place for spans, and none of those for other programs.
         describer: What makes rows of hits, for other fields than the usual ones.
-        with_words: As in `HitWriter`.
+        extra: As `more` of `HitWriter`.
 
     Attributes:
         count: How many hits were printed.
     """
 
-    def __init__(self, hit_format: HitFormat, describer: Describer | None = None, *, with_words: bool = False) -> None:
+    def __init__(self, hit_format: HitFormat, describer: Describer | None = None, *, extra: Sequence[str] = ()) -> None:
         self.count = 0
         self._format = hit_format
         self._describer = describer
         self._end = ExitStack()
         more = [Column("spans", fields.Kind.TEXT)] if hit_format is HitFormat.JSONL else _SPAN_COLUMNS
-        self._columns = [*columns_of(shown_fields(describer, with_words=with_words)), *more]
+        self._columns = [*columns_of(shown_fields(describer, extra)), *more]
         is_table = hit_format is HitFormat.TABLE
         self._rows = None if is_table else row_writer(self._columns, hit_format.value)
 
