@@ -18,6 +18,7 @@ from pe_search.listener import (
     Paths,
     References,
     ignore,
+    nothing_around,
     several,
 )
 from pe_search.queries import Hit, Reference
@@ -46,7 +47,11 @@ class Asker(Listener):
         self, wanted: Wanted | None = None, *, directory: _Path | None = None, **options: Unpack[ListenerOptions]
     ) -> None:
         super().__init__(wanted, directory=directory, **options)
-        self._runs_on = (options.get("device", "auto"), options.get("dtype", "auto"))
+        self._runs_on = (
+            options.get("device", "auto"),
+            options.get("dtype", "auto"),
+            options.get("loading", nothing_around),
+        )
         self._language_models: dict[str, LanguageModel] = {}
 
     def open_language_model(self, name: str) -> LanguageModel:

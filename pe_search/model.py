@@ -290,11 +290,11 @@ def builtin_concepts() -> tuple[str, ...]:
 
 
 def fetch_checkpoint(name: str, revision: str | None = None) -> Checkpoint:
-    """A checkpoint, fetched from the Hugging Face hub unless it is on this machine already.
+    """A checkpoint, or a language model, fetched from the Hugging Face hub unless it is on this machine already.
 
     Raises:
         CheckpointError: If there is none of that name, or it can't be downloaded.
     """
     from pe_search.pe_audio import checkpoint
 
-    return checkpoint.find_checkpoint(name, revision, may_fetch=True)
+    return checkpoint.fetch(name, revision)

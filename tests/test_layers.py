@@ -158,9 +158,9 @@ def test_only_the_kernels_import_faiss_and_only_once_it_is_needed():
     assert "faiss" not in [alias.name for node in _at_the_top(tree) for alias in node.names]
 
 
-def test_only_pe_audio_and_speech_import_torch_and_what_comes_with_it():
+def test_only_pe_audio_speech_and_language_import_torch_and_what_comes_with_it():
     found = importers_of("torch", "transformers", "safetensors", "huggingface_hub", "tokenizers", "onnxruntime")
-    assert {file.split("/")[0] for file in found} == {"pe_audio", "speech"}
+    assert {file.split("/")[0] for file in found} == {"pe_audio", "speech", "language"}
 
 
 def test_only_speech_imports_recognisers():

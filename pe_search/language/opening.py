@@ -5,26 +5,38 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from pe_search.errors import LanguageModelError
+from pe_search.errors import CheckpointError, LanguageModelError
 from pe_search.language.server import ServerModel, is_url
 
 if TYPE_CHECKING:
     from pe_search.language.conversations import LanguageModel
+    from pe_search.pe_audio.loaded import Loading
 
 KEY_VARIABLE = "PE_SEARCH_LANGUAGE_MODEL_KEY"
 
 
-def open_language_model(name: str, device: str, dtype: str) -> LanguageModel:
+def open_language_model(name: str, device: str, dtype: str, loading: Loading) -> LanguageModel:
     """A language model by its name, ready to answer.
 
     Args:
         name: The URL of an OpenAI-compatible server, a Hugging Face id, or a directory.
         device: As `pe_search.open` has it; a server has its own.
         dtype: Likewise.
+        loading: Makes what it is loaded in, given its checkpoint.
 
     Raises:
         LanguageModelError: If there is none, or it can't be loaded or reached.
     """
     if is_url(name):
         return ServerModel(name, os.environ.get(KEY_VARIABLE))
-    raise LanguageModelError(f"{name!r} is not a URL, and {device} in {dtype} is not ready")
+    from pe_search.pe_audio.checkpoint import find_language_model
+
+    try:
+        checkpoint = find_language_model(name)
+    except CheckpointError as error:
+        raise LanguageModelError(str(error)) from error
+    # Not before it is found: this takes seconds to import.
+    with loading(checkpoint):
+        from pe_search.language.local import LocalModel
+
+        return LocalModel(checkpoint, device, dtype)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pe_search.errors import CheckpointError, first_line
-from pe_search.pe_audio.vetting import CONFIG_FILE, MODEL_TYPES, SHARDS_FILE, read_json, vet
+from pe_search.pe_audio.vetting import CONFIG_FILE, MODEL_TYPES, SHARDS_FILE, read_json, vet, vet_language_model
 
 BUILTIN = "builtin"
 SHORT_NAMES = {
@@ -24,6 +24,19 @@ SHORT_NAMES = {
 _SIZES = ("small", "base", "large")
 PUBLISHED_RANKING = tuple(f"facebook/pe-av-{size}{frames}" for frames in ("", "-16-frame") for size in _SIZES)
 PUBLISHED_FRAME_LEVEL = tuple(f"facebook/pe-a-frame-{size}" for size in _SIZES)
+
+# Those that are known to answer questions about sounds; others may.
+LANGUAGE_MODEL_TYPES = (
+    "audioflamingo3",
+    "gemma3n",
+    "gemma4",
+    "glmasr",
+    "musicflamingo",
+    "qwen2_5_omni",
+    "qwen2_audio",
+    "qwen3_omni_moe",
+    "voxtral",
+)
 
 _BUILTIN_DIRECTORY = Path(__file__).parent / "builtin"
 WEIGHTS_FILE = "model.safetensors"
@@ -160,8 +173,58 @@ def builtin_concepts() -> tuple[str, ...]:
     return tuple(entry["prompt"] for entry in entries)
 
 
-def _open_directory(name: str, directory: Path, revision: str | None = None) -> Checkpoint:
-    config = vet(name, directory)
+def find_language_model(name: str, revision: str | None = None, *, may_fetch: bool = False) -> Checkpoint:
+    """Find a language model by name, by the rules of `find_checkpoint`.
+
+    Args:
+        name: A hub id, or a directory.
+        revision: A branch, tag or commit of a hub checkpoint.
+        may_fetch: As in `find_checkpoint`.
+
+    Raises:
+        CheckpointError: As `find_checkpoint`.
+    """
+    directory = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises for an unknown user)
+    if name and (directory.is_dir() or directory.is_absolute()):
+        return _open_directory(os.path.abspath(directory), Path(os.path.abspath(directory)), is_language_model=True)
+    if not HUB_ID.fullmatch(name):
+        raise CheckpointError(
+            f"There is no language model {name!r}: give the URL of a server, a Hugging Face id like "
+            "Qwen/Qwen2-Audio-7B-Instruct, or a directory."
+        )
+    at_revision = f" --revision {shlex.quote(revision)}" if revision else ""
+    directory = snapshot(
+        name,
+        revision,
+        may_fetch=may_fetch,
+        command=f"pe-search models --fetch {name}{at_revision}",
+        otherwise="--language-model URL",
+    )
+    return _open_directory(name, directory, revision=directory.name, is_language_model=True)
+
+
+def fetch(name: str, revision: str | None = None) -> Checkpoint:
+    """A checkpoint or a language model, fetched from the hub unless it is on this machine already.
+
+    Args:
+        name: As in `find_checkpoint`, or as in `find_language_model`.
+        revision: As there.
+
+    Raises:
+        CheckpointError: As there.
+    """
+    if HUB_ID.fullmatch(name) and canonical_name(name) == name:
+        directory = _snapshot(name, revision, may_fetch=True)
+        with suppress(OSError, ValueError, AttributeError):
+            if read_json(directory / CONFIG_FILE).get("model_type") in LANGUAGE_MODEL_TYPES:
+                return find_language_model(name, revision)
+    return find_checkpoint(name, revision, may_fetch=True)
+
+
+def _open_directory(
+    name: str, directory: Path, revision: str | None = None, *, is_language_model: bool = False
+) -> Checkpoint:
+    config = (vet_language_model if is_language_model else vet)(name, directory)
     weights = weights_in(name, directory)
     architectures = config.get("architectures")
     return Checkpoint(
@@ -186,7 +249,11 @@ def weights_in(name: str, directory: Path) -> list[Path]:
 
 
 def _weights_files(directory: Path) -> list[Path]:
-    """The safetensors files that a checkpoint is made of, whether they are there or not."""
+    """The safetensors files that a checkpoint is made of, whether they are there or not.
+
+    Raises:
+        CheckpointError: If the list of them can't be read.
+    """
     path = directory / SHARDS_FILE
     try:
         names = set(read_json(path)["weight_map"].values())

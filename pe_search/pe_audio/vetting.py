@@ -10,7 +10,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ _LARGEST_BYTES = {
     "merges.txt": 1 << 26,
     "tokenizer.model": 1 << 26,
     "chat_template.jinja": 1 << 20,
+    "chat_template.json": 1 << 20,
 }
 # What transformers reads a class's name from, beside the configuration itself.
 _OTHER_CONFIGS = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
@@ -50,6 +51,8 @@ _FOREIGN_CODE = (
     "transformers_weights",
     "use_pretrained_backbone",
 )
+# What weights in few bits are read by: packages that the user installed, and nothing that comes with a checkpoint.
+_QUANTIZED_BY = ("awq", "bitsandbytes", "compressed-tensors", "fp8", "gptq", "mxfp4")
 _ATTENTION = "attn_implementation"
 _ADAPTER_FILE = "adapter_config.json"
 # The encoders of texts that need nothing but their weights.
@@ -115,7 +118,31 @@ def vet(name: str, directory: Path) -> dict[str, Any]:
     return config
 
 
-def vet_files(name: str, directory: Path, refuse_other_models: Callable[[str, Any], None]) -> dict[str, Any]:
+def vet_language_model(name: str, directory: Path) -> dict[str, Any]:
+    """As `vet`, of a checkpoint of another kind. Whether it is a language model that hears, transformers tells.
+
+    Its tokenizer may have patterns of its own, as that of nearly every language model has, and its weights may be in
+    few bits.
+
+    Raises:
+        CheckpointError: If it has something in it that is not taken from anybody.
+    """
+    refused = tuple(key for key in _FOREIGN_CODE if key != "quantization_config")
+    config = vet_files(name, directory, _refuse_no_language_model, refused)
+    for key, value, _ in _walk(config):
+        if key == "quantization_config" and value:
+            by = value.get("quant_method") if isinstance(value, dict) else None
+            if by not in _QUANTIZED_BY:
+                raise CheckpointError(f"{name} is quantised by {by!r}; pe-search loads {', '.join(_QUANTIZED_BY)}.")
+    return config
+
+
+def vet_files(
+    name: str,
+    directory: Path,
+    refuse_other_models: Callable[[str, Any], None],
+    foreign_code: Sequence[str] = _FOREIGN_CODE,
+) -> dict[str, Any]:
     """As `vet`, for a checkpoint of any kind. Texts may only be decoded with its tokenizer, not encoded.
 
     Args:
@@ -123,6 +150,7 @@ def vet_files(name: str, directory: Path, refuse_other_models: Callable[[str, An
         directory: As in `vet`.
         refuse_other_models: Called with the name and the configuration; raises a `CheckpointError` if it is not of the
             kind that is wanted.
+        foreign_code: Keys that are refused in configurations.
 
     Raises:
         CheckpointError: As `vet`.
@@ -135,10 +163,10 @@ def vet_files(name: str, directory: Path, refuse_other_models: Callable[[str, An
             raise CheckpointError(f"{name} has no {CONFIG_FILE}, so it isn't a Hugging Face checkpoint.")
         refuse_other_models(name, config)
         _refuse_odd_files(name, directory)
-        _refuse_foreign_code(name, CONFIG_FILE, config)
+        _refuse_foreign_code(name, CONFIG_FILE, config, foreign_code)
         _refuse_large_numbers(name, config)
         for file in _OTHER_CONFIGS:
-            _refuse_foreign_code(name, file, _read(name, directory, file))
+            _refuse_foreign_code(name, file, _read(name, directory, file), foreign_code)
     except OSError as error:
         raise CheckpointError(f"{name} can't be read: {error.strerror or error}.") from error
     return dict(config)
@@ -172,6 +200,14 @@ def _refuse_other_models(name: str, config: Any) -> None:
         )
 
 
+def _refuse_no_language_model(name: str, config: Any) -> None:
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type is None:
+        raise CheckpointError(f"{name} is not in the Hugging Face format (its {CONFIG_FILE} names no model_type).")
+    if model_type in MODEL_TYPES:
+        raise CheckpointError(f"{name} is a {model_type} checkpoint, which answers no questions.")
+
+
 def _refuse_odd_files(name: str, directory: Path) -> None:
     for path in sorted(directory.iterdir()):
         try:
@@ -188,9 +224,9 @@ def _refuse_odd_files(name: str, directory: Path) -> None:
             raise CheckpointError(f"{name} has a file {_ADAPTER_FILE}, which leads to other weights; remove it.")
 
 
-def _refuse_foreign_code(name: str, file: str, values: Any) -> None:
+def _refuse_foreign_code(name: str, file: str, values: Any, foreign_code: Sequence[str]) -> None:
     for key, value, _ in _walk(values):
-        if key in _FOREIGN_CODE and value:
+        if key in foreign_code and value:
             raise CheckpointError(
                 f"{name}: its {file} has {key!r}, which may run code from the checkpoint; that is not allowed."
             )

@@ -14,8 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.conftest import TEXTS, Library
+from pe_search.cli.input.conversation import Conversation
+from pe_search.errors import PeSearchError
+from pe_search.library import Library as OpenLibrary
+from pe_search.queries import Query, Request, SpanRules
+from tests.cli.conftest import TEXTS, Library, invoke
 from tests.language.stand_in import StandIn, hears, refused, said
+from tests.language.tiny import make_language_model
 from tests.made_up import noise, write_audio
 
 KEYS = ["path", "start_s", "end_s", "question", "answer", "score", "probability", "model"]
@@ -227,3 +232,102 @@ def test_what_can_not_be_asked(run_cli, args, message):
     assert (outcome.status, outcome.out) == (2, b"")
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_a_language_model_in_a_folder_answers_end_to_end(run_cli, library, tmp_path, monkeypatch):
+    monkeypatch.setattr("pe_search.language.local.LONGEST_ANSWER_TOKENS", 8)
+    make_language_model(tmp_path / "model", "Audio Flamingo 3")
+    args = ("--language-model", tmp_path / "model", "--store", library.store)
+    outcome = run_cli("describe", library.sounds / "dogs", *args)
+    assert outcome.err == ""
+    rows = rows_of(outcome.out)
+    assert [Path(str(row["path"])).name for row in rows] == ["bark.wav", "growl.wav"]
+    assert {row["model"] for row in rows} == {str(tmp_path / "model")}
+    for row in rows:
+        (alone,) = rows_of(run_cli("ask", row["question"], row["path"], *args).out)
+        assert alone["answer"] == row["answer"]
+
+
+# query --ask
+
+
+def asked(request) -> list[str]:
+    """The questions in a request, the last one last."""
+    messages = [message["content"] for message in request.json["messages"] if message["role"] == "user"]
+    return [part if isinstance(part, str) else part[-1]["text"] for part in messages]
+
+
+def test_each_hit_of_a_query_is_asked_about(ask, library, server):
+    outcome = ask("church bell", "-k", 3, "--ask", "What is this?", command="query")
+    rows = rows_of(outcome.out)
+    assert [(row["path"], row["start_s"]) for row in rows] == [
+        (str(place.path), place.start_s) for place, _ in library.ranking("church bell")[:3]
+    ]
+    wanted = expected(library, "rain")
+    for row in rows:
+        (answer,) = row["answers"]
+        assert list(answer) == ["start_s", "end_s", "answer", "score", "probability"]
+        assert (answer["start_s"], answer["end_s"], answer["answer"]) == (row["start_s"], row["end_s"], "rain")
+        assert answer["probability"] == pytest.approx(wanted[row["path"], row["start_s"], row["end_s"]], abs=5e-3)
+    assert [asked(request) for request in server.chats] == [["What is this?"]] * 3
+
+
+def test_with_spans_each_span_is_asked_about(ask):
+    spans = rows_of(ask("rain", "-k", 2, "--spans", "--threshold", 0, "--ask", "What?", command="query").out)
+    assert len(spans) == 2
+    for row in spans:
+        assert row["answers"]
+        for answer in row["answers"]:
+            assert row["start_s"] <= answer["start_s"] < answer["end_s"] <= row["end_s"] + 1e-6
+
+
+def test_csv_of_hits_has_a_row_for_each_answer(ask):
+    outcome = ask("rain", "-k", 2, "--ask", "What?", "--format", "csv", "--fields", "path", command="query")
+    table = list(csv.DictReader(io.StringIO(outcome.out.decode())))
+    assert list(table[0]) == ["path", "answer_start_s", "answer_end_s", "answer", "answer_score", "answer_probability"]
+    assert [row["answer"] for row in table] == ["rain", "rain"]
+
+
+def test_a_table_of_hits_has_the_answer_below_each(library, run_cli_on_terminal, server):
+    args = ("--ask", "What?", "--language-model", server.url, "--store", library.store)
+    shown = re.sub(r"\x1b\[\d*m", "", run_cli_on_terminal("query", "rain", "-k", 2, *args))
+    assert len(re.findall(r"^ +\d\.\d\d  rain *$", shown, re.MULTILINE)) == 2
+
+
+def test_a_hit_that_changed_since_is_not_asked_about(ask, library, server, tmp_path):
+    sounds = tmp_path / "sounds"
+    write_audio(sounds / "a.wav", noise(0.5))
+    invoke("index", sounds, "--model", library.checkpoint, "--store", tmp_path / "own")
+    write_audio(sounds / "a.wav", noise(0.6, 1))
+    outcome = ask("rain", "--ask", "What?", command="query", status=2, store=tmp_path / "own")
+    (row,) = rows_of(outcome.out)
+    assert row["answers"] == []
+    assert server.chats == []
+    assert outcome.err.endswith("a.wav: has changed since it was indexed; index it again\n")
+
+
+@pytest.mark.parametrize("args", [("-0",), ("--format", "paths"), ("--format", "cue", "--spans")])
+def test_paths_and_timelines_have_no_place_for_answers(ask, args):
+    outcome = ask("rain", "--ask", "What?", *args, command="query", status=2)
+    assert "--ask: requires --format table, jsonl, csv or parquet." in outcome.err
+
+
+def test_the_conversation_asks_and_asks_on(library, capsys, server):
+    with OpenLibrary(library.store) as store:
+        hits = store.query("rain", k=2)
+        talk = Conversation(store, Request((Query(),)), lambda *_: 0, lambda _: SpanRules(), None, server.url)
+        talk._keep(hits)
+        talk._do(":ask 1 What is this?")
+        talk._do(":ask Is it loud?")
+        talk._do(':ask 1 "And near?"')
+        talk._do(":ask 2 What is this?")
+        for wrong in (":ask", ":ask 3 What?", ":ask 1"):
+            with pytest.raises(PeSearchError):
+                talk._do(wrong)
+    assert [asked(request) for request in server.chats] == [
+        ["What is this?"],
+        ["What is this?", "Is it loud?"],
+        ["What is this?", "Is it loud?", "And near?"],
+        ["What is this?"],
+    ]
+    assert capsys.readouterr().out.count("\n  rain\n") == 4

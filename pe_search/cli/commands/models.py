@@ -23,7 +23,7 @@ def models(
             metavar="NAME",
             autocompletion=complete_checkpoint,
             rich_help_panel="Model",
-            help="Download a checkpoint from the Hugging Face hub, if it is not on this machine.",
+            help="Download a checkpoint or language model from the Hugging Face hub, if it is not on this machine.",
         ),
     ] = None,
     revision: Annotated[

@@ -24,9 +24,10 @@ from pe_search.cli.input.filters import (
     TagOption,
     make_filters,
 )
+from pe_search.cli.input.language import LanguageModelOption
 from pe_search.cli.input.lists import FromFileOption, read_more_texts
 from pe_search.cli.input.numbers import number_between
-from pe_search.cli.input.options import NullOption, StoresOption, format_option, store_directory
+from pe_search.cli.input.options import NullOption, StoresOption, checked_texts, format_option, store_directory
 from pe_search.cli.input.span_options import (
     DEFAULT_RULES,
     JoinOption,
@@ -205,6 +206,17 @@ def query(
         bool,
         typer.Option("--spans", rich_help_panel="Spans", help="Show when in each hit the sound is heard."),
     ] = False,
+    question: Annotated[
+        str | None,
+        typer.Option(
+            "--ask",
+            metavar="QUESTION",
+            rich_help_panel="Ask",
+            show_default=False,
+            help="Ask a language model about each hit, or with --spans about its spans.",
+        ),
+    ] = None,
+    language_model: LanguageModelOption = None,
     frame_model: Annotated[
         str | None,
         typer.Option(
@@ -281,6 +293,10 @@ def query(
     rules_at = partial(span_rules, threshold, smooth_s, min_length_s, join_s)
     if spans and (null or hit_format is HitFormat.PATHS):
         raise typer.BadParameter("can't print paths; use --format table, jsonl or csv.", param_hint="--spans")
+    if question is not None:
+        checked_texts([question], "--ask")
+        if null or hit_format is HitFormat.PATHS or hit_format in TIMELINE_FORMATS:
+            raise typer.BadParameter("requires --format table, jsonl, csv or parquet.", param_hint="--ask")
     if fdr is not None and (like or unlike):
         raise typer.BadParameter("can't be used with --like or --unlike.", param_hint="--fdr")
     directories = list(dict.fromkeys(map(store_directory, store or (None,))))
@@ -310,11 +326,11 @@ def query(
     hit_format = chosen_format(
         hit_format,
         HitFormat,
-        in_a_pipe="jsonl" if spans else "paths",
+        in_a_pipe="jsonl" if spans or question is not None else "paths",
         output=output,
         shown=shown,
         null=null,
-        shows_paths=not spans,
+        shows_paths=not (spans or question is not None),
     )
     if is_raven_sequence and hit_format is not HitFormat.RAVEN:
         raise typer.BadParameter("--raven-sequence requires --format raven.")
@@ -362,6 +378,8 @@ def query(
             is_to_explain=is_to_explain,
             is_to_hint=is_to_hint,
             raven=raven,
+            question=question,
+            language_model=language_model,
         )
         if converses:
             _converse(printer, request)
@@ -377,7 +395,9 @@ def _converse(printer: AnswerPrinter, request: Request) -> None:
     printer.library.open()
     printer.picks()
 
-    Conversation(printer.library, request, printer.show, printer.rules_at, printer.copy_to).hold()
+    Conversation(
+        printer.library, request, printer.show, printer.rules_at, printer.copy_to, printer.language_model
+    ).hold()
 
 
 def _refuse_another(model: str, library: Library) -> None:

@@ -13,14 +13,17 @@ import typer
 
 from pe_search.cli.input.filters import options_of, read_options
 from pe_search.cli.input.history import History
+from pe_search.cli.input.language import open_language_model
 from pe_search.cli.input.options import checked_texts
+from pe_search.cli.output.descriptions import write_description
 from pe_search.cli.output.hints import say_nothing_found, why_none_passes
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat
-from pe_search.cli.output.messages import counted, say, say_error, shown_path, usage_error_line
+from pe_search.cli.output.messages import counted, say, say_error, say_problem, shown_path, usage_error_line
 from pe_search.cli.output.picks import Picks
 from pe_search.cli.output.reveal import reveal
 from pe_search.cli.output.taught import how_it_stands
+from pe_search.descriptions import Turn
 from pe_search.directories import absolute, state_directory
 from pe_search.errors import PeSearchError
 from pe_search.known.words import check_said
@@ -37,6 +40,7 @@ TEXT         find what sounds like it; in quotes also a word such as "help"
 :more        show the next hits of the last answer
 :play N      play hit N
 :spans N     show when in hit N the sound is heard
+:ask N TEXT  ask a language model about hit N; :ask TEXT asks on
 :like N      find what sounds like hit N
 :copy N DIR  copy the file of hit N to DIR; without DIR, to the last one
 :reveal N    show the file of hit N in the file manager
@@ -65,6 +69,7 @@ class Conversation:
         show: Prints the hits of a request from some position on, having called what it is given with all of them.
         rules_at: How spans are made of what is heard at a speed.
         copy_to: Where `:copy` puts files if it is given no folder.
+        language_model: What `:ask` asks.
     """
 
     def __init__(
@@ -74,12 +79,16 @@ class Conversation:
         show: Callable[[Request, Callable[[Sequence[Hit]], None], int], object],
         rules_at: Callable[[float], SpanRules],
         copy_to: str | None,
+        language_model: str | None = None,
     ) -> None:
         self._library = library
         self._request = request
         self._show = show
         self._rules_at = rules_at
         self._copy_to = copy_to
+        self._language_model = language_model
+        self._asked_about: Hit | None = None
+        self._turns: tuple[Turn, ...] = ()
         self._word: str | None = None
         self._asked: Request | None = None
         self._hits: Sequence[Hit] = ()
@@ -87,6 +96,7 @@ class Conversation:
             ":more": self._show_more,
             ":play": self._play,
             ":spans": self._show_spans,
+            ":ask": self._ask_about,
             ":like": self._ask_like,
             ":copy": self._copy,
             ":reveal": self._reveal,
@@ -194,6 +204,24 @@ class Conversation:
 
     def _reveal(self, rest: str) -> None:
         reveal(self._hit(":reveal", rest).path)
+
+    def _ask_about(self, rest: str) -> None:
+        number, _, question = rest.partition(" ")
+        hit = self._asked_about
+        if number.isdecimal():
+            hit = self._hit(":ask", number)
+        else:
+            question = rest
+        question = _unquoted(question.strip())
+        if hit is None or not question:
+            raise PeSearchError(":ask takes the number of a hit and a question, as in `:ask 1 Which bird is this?`.")
+        (question,) = checked_texts([question], ":ask")
+        turns = self._turns if hit == self._asked_about else ()
+        self._library.check_unchanged(hit.path)
+        model = open_language_model(self._library, self._language_model)
+        for description in self._library.ask(question, hit, language_model=model, turns=turns, on_problem=say_problem):
+            write_description(description)
+            self._asked_about, self._turns = hit, (*turns, Turn(question, description.answer))
 
     def _ask_like(self, rest: str) -> None:
         hit = self._hit(":like", rest)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_search.cli.output.hints import say_cut_off, say_nothing_found, say_odd_texts
+from pe_search.cli.output.hit_answers import HitQuestions, write_hits_with_answers
 from pe_search.cli.output.hit_spans import write_hits_with_spans
 from pe_search.cli.output.hits import HitFormat, HitWriter, more_fields
 from pe_search.cli.output.messages import counted, say, say_problem
@@ -47,6 +48,8 @@ class AnswerPrinter:
         is_to_explain: Whether to say how the answers came about.
         is_to_hint: Whether to say how many more hits there are, or why there is none.
         raven: As in `TimelineWriter`.
+        question: What a language model is asked about each hit; None for nothing.
+        language_model: The name of that language model.
     """
 
     library: Library
@@ -61,6 +64,8 @@ class AnswerPrinter:
     is_to_explain: bool
     is_to_hint: bool
     raven: RavenFiles | None
+    question: str | None = None
+    language_model: str | None = None
 
     def picks(self) -> Picks:
         """What takes the hits, new for each request."""
@@ -84,6 +89,7 @@ class AnswerPrinter:
             shown.append(len(hits))
             on_hits(hits)
 
+        questions = self._questions()
         found = (hits[skip:] for hits in self._found(request, answers, note))
         if not skip:
             say_odd_texts(self.library, list(dict.fromkeys(_texts_of(request))), "--minus")
@@ -91,8 +97,12 @@ class AnswerPrinter:
         gone: set[Path] = set()
         describer = None if self.fields is None else self.library.describer(self.fields)
         more = more_fields(request)
+        if questions is not None:
+            status = write_hits_with_answers(
+                questions, found, request.queries, self.hit_format, picks, describer=describer, more=more
+            )
         # With `:like`, a conversation has a query in which there is nothing to listen for.
-        if self.spans and all(query.texts or query.plus for query in request.queries):
+        elif self.spans and all(query.texts or query.plus for query in request.queries):
             rules = self.rules_at(self.library.hearing.speed)
             status = write_hits_with_spans(
                 self.library,
@@ -141,6 +151,13 @@ class AnswerPrinter:
         if self.hit_format in TIMELINE_FORMATS:
             return TimelineWriter(self.hit_format, self.raven)
         return HitWriter(self.hit_format, null=self.null, describer=describer, more=more)
+
+    def _questions(self) -> HitQuestions | None:
+        """What asks a language model about hits, if it is asked anything."""
+        if self.question is None:
+            return None
+        rules = self.rules_at(self.library.hearing.speed) if self.spans else None
+        return HitQuestions(self.library, self.question, self.language_model, rules)
 
     @property
     def _stores(self) -> Sequence[Library]:

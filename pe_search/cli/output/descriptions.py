@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
@@ -124,11 +124,12 @@ def answer_lines(answer: str, indent: int) -> Iterator[Text]:
     from rich.text import Text
 
     width = max(room() - indent, 16)
-    for paragraph in _paragraphs(answer):
+    for paragraph in answer_text(answer).split("\n"):
         for line in Text(paragraph).wrap(Console(width=width), width):
             line.rstrip()
             yield line
 
 
-def _paragraphs(answer: str) -> Sequence[str]:
-    return [printable(line) for line in answer.splitlines() if line.strip()]
+def answer_text(answer: str) -> str:
+    """An answer for people, its paragraphs in lines, without anything that a terminal would obey."""
+    return "\n".join(printable(line) for line in answer.splitlines() if line.strip())

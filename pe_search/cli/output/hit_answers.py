@@ -1,0 +1,216 @@
+"""`pe-search query --ask`: what a language model says of the window of each hit, or of its spans."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from pe_search.cli.input.language import open_language_model
+from pe_search.cli.output.descriptions import answer_text
+from pe_search.cli.output.hits import HitFormat, add_hit, hit_table, shown_fields, style_of, times, write_title
+from pe_search.cli.output.messages import say_problem
+from pe_search.cli.output.rows import TableRows, columns_of, row_writer
+from pe_search.errors import AudioError
+from pe_search.known import fields
+from pe_search.parquet import Column
+from pe_search.queries import Hit, Query, Reference, SpanRules
+from pe_search.records import Problem
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from pe_search.cli.output.picks import Picks
+    from pe_search.descriptions import Description
+    from pe_search.language.conversations import LanguageModel
+    from pe_search.library import Library
+    from pe_search.tasks.describing import Describer
+
+_FIELDS = ("start_s", "end_s", "answer", "score", "probability")
+_COLUMNS = [
+    Column("answer_start_s", fields.Kind.NUMBER),
+    Column("answer_end_s", fields.Kind.NUMBER),
+    Column("answer", fields.Kind.TEXT),
+    Column("answer_score", fields.Kind.NUMBER),
+    Column("answer_probability", fields.Kind.NUMBER),
+]
+
+
+class HitQuestions:
+    """Asks a language model one question about hits.
+
+    Args:
+        library: What was searched.
+        question: What is asked about each hit.
+        language_model: The name of the language model, which is opened now.
+        rules: How spans are made, if these are asked about in place of windows.
+
+    Attributes:
+        library: As given.
+        problems: Clips of hits that could not be asked about.
+
+    Raises:
+        LanguageModelError: If there is no language model, or it can't be opened.
+    """
+
+    def __init__(
+        self, library: Library, question: str, language_model: str | None, rules: SpanRules | None = None
+    ) -> None:
+        self.library = library
+        self._question = question
+        self._rules = rules
+        self._model: LanguageModel = open_language_model(library, language_model)
+        if rules is not None:
+            # Now, so that its lack is told before anything is searched.
+            _ = library.model.frame_checkpoint
+        self.problems: list[Problem] = []
+
+    def answers(self, hits: Sequence[Hit], queries: Sequence[Query]) -> list[list[Description]]:
+        """What is said of each hit: of its window, or of each of its spans."""
+        unchanged = [hit for hit in hits if self._is_unchanged(hit)]
+        places: dict[Hit, list[Reference]] = {hit: [_whole(hit)] for hit in unchanged}
+        if self._rules is not None and unchanged:
+            traces = self.library.locator(queries, self._rules).in_hits(unchanged, self.library.clip, self._report)
+            for hit, trace in zip(unchanged, traces, strict=True):
+                spans = () if trace is None else trace.spans
+                places[hit] = [Reference(hit.path, (span.start_s, span.end_s)) for span in spans]
+        wanted = list(dict.fromkeys(place for some in places.values() for place in some))
+        said = {}
+        for one in self.library.ask(self._question, wanted, language_model=self._model, on_problem=self._report):
+            said[Reference(one.path, (one.start_s, one.end_s))] = said[Reference(one.path)] = one
+        return [[said[place] for place in places.get(hit, ()) if place in said] for hit in hits]
+
+    def _is_unchanged(self, hit: Hit) -> bool:
+        try:
+            self.library.check_unchanged(hit.path)
+        except AudioError as error:
+            self._report(Problem(error.path, error.reason))
+            return False
+        return True
+
+    def _report(self, problem: Problem) -> None:
+        # A clip may be a hit of several queries.
+        if problem not in self.problems:
+            if not problem.is_note:
+                self.problems.append(problem)
+            say_problem(problem)
+
+
+def _whole(hit: Hit) -> Reference:
+    """The window of a hit; of a hit of words alone, its clip."""
+    return Reference(hit.path, None if hit.score is None else (hit.start_s, hit.end_s))
+
+
+class HitAnswerWriter:
+    """Prints hits to stdout as they come, each with what is said of it, in a `with` statement.
+
+    JSON Lines have one more key, `answers`: a list. CSV, Parquet and tables of other fields have a row for each answer,
+    and one without an answer for a hit that has none.
+
+    Args:
+        hit_format: `TABLE`, `JSONL`, `CSV` or `PARQUET`.
+        describer: What makes rows of hits, for other fields than the usual ones.
+        more: As in `HitWriter`.
+
+    Attributes:
+        count: How many hits were printed.
+    """
+
+    def __init__(self, hit_format: HitFormat, describer: Describer | None = None, *, more: Sequence[str] = ()) -> None:
+        self.count = 0
+        self._format = hit_format
+        self._describer = describer
+        self._end = ExitStack()
+        columns = [Column("answers", fields.Kind.TEXT)] if hit_format is HitFormat.JSONL else _COLUMNS
+        self._columns = [*columns_of(shown_fields(describer, more)), *columns]
+        self._rows = None if hit_format is HitFormat.TABLE else row_writer(self._columns, hit_format.value)
+
+    def __enter__(self) -> Self:
+        if self._rows is not None:
+            self._end.enter_context(self._rows)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end.__exit__(*error)  # type: ignore[arg-type]
+
+    def write(self, hits: Sequence[tuple[Hit, Sequence[Description]]]) -> None:
+        """Print the hits of one query."""
+        if self._rows is not None:
+            self._rows.write_all(self._values(hits))
+        elif self._describer is None:
+            _write_table(hits)
+        elif hits:
+            write_title(hits[0][0].query)
+            with TableRows(self._columns) as rows:
+                rows.write_all(self._values(hits))
+        sys.stdout.buffer.flush()
+        self.count += len(hits)
+
+    def _values(self, hits: Sequence[tuple[Hit, Sequence[Description]]]) -> Iterator[tuple[object, ...]]:
+        ranked = [hit for hit, _ in hits]
+        described = (hit.to_dict() for hit in ranked) if self._describer is None else self._describer.rows(ranked)
+        for (_, said), row in zip(hits, described, strict=True):
+            rows = [one.to_dict() for one in said]
+            values = row.values()
+            if self._format is HitFormat.JSONL:
+                yield *values, [{name: one[name] for name in _FIELDS} for one in rows]
+            else:
+                nothing: dict[str, Any] = dict.fromkeys(_FIELDS)
+                for one in rows or [nothing]:
+                    yield *values, *(one[name] for name in _FIELDS)
+
+
+def write_hits_with_answers(
+    questions: HitQuestions,
+    answers: Iterable[Sequence[Hit]],
+    queries: Sequence[Query],
+    hit_format: HitFormat,
+    picks: Picks,
+    *,
+    describer: Describer | None = None,
+    more: Sequence[str] = (),
+) -> int:
+    """Print the hits of each query with what a language model says of them.
+
+    Args:
+        questions: Asks.
+        answers: The hits of each query.
+        queries: The queries.
+        hit_format: How they are printed.
+        picks: Takes the windows of the hits.
+        describer: As in `HitAnswerWriter`.
+        more: Likewise.
+
+    Returns:
+        The exit status: 0; 1 if there is no hit; 2 if a hit could not be asked about.
+    """
+    with HitAnswerWriter(hit_format, describer, more=more) as writer:
+        for hits in answers:
+            said = questions.answers(hits, queries) if hits else []
+            picks.take_hits(hits, questions.library.check_unchanged)
+            writer.write(list(zip(hits, said, strict=True)))
+    return 2 if questions.problems else int(writer.count == 0)
+
+
+def _write_table(hits: Sequence[tuple[Hit, Sequence[Description]]]) -> None:
+    if not hits:
+        return
+    table = hit_table(hits[0][0])
+    for hit, said in hits:
+        add_hit(table, hit)
+        for one in said:
+            table.add_strip(_as_text(hit, one))
+    table.write()
+
+
+def _as_text(hit: Hit, description: Description) -> Text:
+    """An answer with its probability, and with its times if they are not those of the hit."""
+    from rich.text import Text
+
+    is_of_all = (description.start_s, description.end_s) == (hit.start_s, hit.end_s)
+    place = "" if is_of_all else f"{times(description.start_s, description.end_s)}  "
+    chance = f"{description.probability:.2f}"
+    text = Text(f"{chance}  {place}{answer_text(description.answer)}", style=style_of(description.probability) or "")
+    text.stylize("green", 0, len(chance))
+    return text

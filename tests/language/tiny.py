@@ -1,0 +1,138 @@
+"""Tiny language models of real kinds with random weights, saved as published ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+_CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% for part in message['content'] %}{% if part['type'] == 'audio' %}AUDIO{% elif part['type'] == 'text' %}"
+    "{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+_HEADS = {"num_hidden_layers": 1, "num_attention_heads": 2}
+_MELS = 16
+
+
+def make_tokenizer(*special: str) -> Any:
+    """A tokenizer of bytes, with a chat's marks."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    characters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE({character: row for row, character in enumerate(characters)}, []))
+    # As nearly every language model has it: with a pattern of its own.
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    marks = ["<|im_start|>", "<|im_end|>", *special]
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", additional_special_tokens=marks
+    )
+
+
+def _extractor() -> Any:
+    from transformers import WhisperFeatureExtractor
+
+    return WhisperFeatureExtractor(feature_size=_MELS, sampling_rate=16_000)
+
+
+def _text_config(tokenizer: Any, model_type: str = "qwen2") -> dict[str, Any]:
+    return {
+        "model_type": model_type,
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4_096,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+
+
+def _whisper_like(model_type: str) -> dict[str, Any]:
+    return {"model_type": model_type, "num_mel_bins": _MELS, "hidden_size": 32, "intermediate_size": 32, **_HEADS}
+
+
+def _qwen2_audio() -> tuple[Any, Any]:
+    from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor
+
+    tokenizer = make_tokenizer("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
+    audio = {"model_type": "qwen2_audio_encoder", "num_mel_bins": _MELS, "d_model": 32, "encoder_layers": 1}
+    config = Qwen2AudioConfig(
+        audio_config=audio | {"encoder_attention_heads": 2, "encoder_ffn_dim": 32},
+        text_config=_text_config(tokenizer),
+        audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
+    )
+    return Qwen2AudioForConditionalGeneration(config), Qwen2AudioProcessor(_extractor(), tokenizer)
+
+
+def _audio_flamingo_3() -> tuple[Any, Any]:
+    from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration, AudioFlamingo3Processor
+
+    tokenizer = make_tokenizer("<sound>")
+    config = AudioFlamingo3Config(
+        audio_config=_whisper_like("audioflamingo3_encoder"),
+        text_config=_text_config(tokenizer),
+        audio_token_id=tokenizer.convert_tokens_to_ids("<sound>"),
+    )
+    template = _CHATML.replace("AUDIO", "<sound>")
+    return AudioFlamingo3ForConditionalGeneration(config), AudioFlamingo3Processor(_extractor(), tokenizer, template)
+
+
+def _music_flamingo() -> tuple[Any, Any]:
+    from transformers import MusicFlamingoConfig, MusicFlamingoForConditionalGeneration, MusicFlamingoProcessor
+
+    tokenizer = make_tokenizer("<sound>", "<|sound_bos|>", "<|sound_eos|>")
+    config = MusicFlamingoConfig(
+        audio_config=_whisper_like("audioflamingo3_encoder"),
+        text_config=_text_config(tokenizer),
+        audio_token_id=tokenizer.convert_tokens_to_ids("<sound>"),
+        audio_bos_token_id=tokenizer.convert_tokens_to_ids("<|sound_bos|>"),
+        audio_eos_token_id=tokenizer.convert_tokens_to_ids("<|sound_eos|>"),
+    )
+    template = _CHATML.replace("AUDIO", "<sound>")
+    return MusicFlamingoForConditionalGeneration(config), MusicFlamingoProcessor(_extractor(), tokenizer, template)
+
+
+def _glm_asr() -> tuple[Any, Any]:
+    from transformers import GlmAsrConfig, GlmAsrForConditionalGeneration, GlmAsrProcessor
+
+    tokenizer = make_tokenizer("<|pad|>")
+    config = GlmAsrConfig(
+        audio_config=_whisper_like("glmasr_encoder") | {"intermediate_size": 128},
+        text_config=_text_config(tokenizer, "llama"),
+        audio_token_id=tokenizer.convert_tokens_to_ids("<|pad|>"),
+    )
+    template = _CHATML.replace("AUDIO", "<|pad|>")
+    return GlmAsrForConditionalGeneration(config), GlmAsrProcessor(_extractor(), tokenizer, template)
+
+
+MAKERS: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "Qwen2-Audio": _qwen2_audio,
+    "Audio Flamingo 3": _audio_flamingo_3,
+    "Music Flamingo": _music_flamingo,
+    "GLM-ASR": _glm_asr,
+}
+KINDS: Sequence[str] = tuple(MAKERS)
+
+
+def make_language_model(directory: Path, kind: str = "Qwen2-Audio", seed: int = 0) -> tuple[Any, Any]:
+    """Write a checkpoint of a kind; returns the upstream model and the processor that it holds."""
+    import torch
+
+    torch.manual_seed(seed)
+    model, processor = MAKERS[kind]()
+    with torch.no_grad():
+        # Large enough that the answer depends on the sound and on the question.
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(0, 2 * parameter[0].numel() ** -0.5)
+    # As published ones have it, so that only what pe-search says makes it choose the most likely token.
+    model.generation_config.update(do_sample=True, temperature=0.7, top_p=0.5)
+    model.save_pretrained(directory)
+    processor.save_pretrained(directory)
+    return model.eval(), processor
