@@ -23,7 +23,7 @@ from pe_search.errors import (
 if TYPE_CHECKING:
     from pe_search.descriptions import Description, Turn
     from pe_search.efforts import EmbeddingEffort, SearchEffort
-    from pe_search.evaluations import Evaluation
+    from pe_search.evaluations import Estimate, Evaluation
     from pe_search.libraries import Libraries
     from pe_search.library import Library
     from pe_search.queries import (
@@ -69,6 +69,7 @@ __all__ = [
     "Duplicate",
     "EmbeddingEffort",
     "Embeddings",
+    "Estimate",
     "Evaluation",
     "FilterEffect",
     "Filters",

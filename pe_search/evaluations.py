@@ -283,3 +283,26 @@ def _of_threshold(best: Threshold) -> Iterator[tuple[str, Figure]]:
 
 def _row(name: str, text: str, other: str, figure: Figure) -> Row:
     return name, text, other, figure.value, figure.low, figure.high
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How many of the windows that score highest have a sound, by judgements of some of them.
+
+    Attributes:
+        min_probability: The least probability among these windows.
+        windows: How many they are.
+        judged: How many of them were judged yes or no, and count.
+        yes: How many of those were judged yes.
+        count: How many of the windows have the sound, as estimated.
+        low: Where the 95 % interval begins.
+        high: Where it ends.
+    """
+
+    min_probability: float
+    windows: int
+    judged: int
+    yes: int
+    count: float
+    low: float
+    high: float

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pe_search.known.annotations import Annotations
     from pe_search.queries import Answer, Duplicate, Filters, Hit, Request, SpanRules
     from pe_search.reports import Counts, IndexPlan, IndexSummary, Verification
+    from pe_search.search.aims import QueryEmbedder
     from pe_search.search.searching import TextMemory
     from pe_search.store import Store
 
@@ -317,14 +318,12 @@ class Library(Teacher, Viewer, Asker, Evaluator):
         from pe_search.queries import Query
         from pe_search.search.composing import compose
         from pe_search.search.counting import count
-        from pe_search.search.searching import RememberingEmbedder
 
         store, wanted = self.open(), texts_of(texts)
-        embedder = RememberingEmbedder(store.remembered_texts, self.model.text_embedder, self.model.audio_embedder)
         return count(
             store,
             wanted,
-            compose([Query(texts=(text,)) for text in wanted], store, embedder),
+            compose([Query(texts=(text,)) for text in wanted], store, self._embedder()),
             by=by,
             of=of,
             min_probability=min_probability,
@@ -350,3 +349,8 @@ class Library(Teacher, Viewer, Asker, Evaluator):
         self, _annotations: Annotations, _on_embedding: OnProgress, _on_problem: OnProblem
     ) -> Iterator[Store]:
         yield self.open()
+
+    def _embedder(self) -> QueryEmbedder:
+        from pe_search.search.searching import RememberingEmbedder
+
+        return RememberingEmbedder(self.open().remembered_texts, self.model.text_embedder, self.model.audio_embedder)

@@ -158,6 +158,14 @@ class Model:
         return self.loaded.checkpoint(name, None, lambda: find_checkpoint(name))
 
     @property
+    def has_frames_at_hand(self) -> bool:
+        """Whether frames can be embedded without another checkpoint and without torch, in a fraction of a second."""
+        from pe_search.pe_audio.checkpoint import BUILTIN
+
+        manifest = self._existing()
+        return self._frame_model is None and manifest is not None and manifest.model == BUILTIN
+
+    @property
     def hearing(self) -> Hearing:
         """How clips are brought to the model."""
         manifest = self._existing()

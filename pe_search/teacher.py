@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -12,7 +12,11 @@ from pe_search.listener import PathLike, References, several
 from pe_search.records import Judgement, Word
 
 if TYPE_CHECKING:
+    from pe_search.evaluations import Estimate
     from pe_search.queries import Answer, Filters, Hit, Reference, Request
+    from pe_search.search.aims import QueryEmbedder
+    from pe_search.store import Store
+    from pe_search.tasks.spreading import Population
 
 
 class Teacher(Holder):
@@ -159,6 +163,57 @@ class Teacher(Holder):
         request = Request((query,), k=MOST_HITS, under=below, filters=filters or Filters(), all_windows=True)
         (answer,) = self.answers(request)
         return next_to_judge(answer.hits, judged, self.paths_of, skipped)
+
+    def draw(
+        self, word: str, text: str = "", *, k: int = 36, under: PathLike | None = None, filters: Filters | None = None
+    ) -> list[Hit]:
+        """Return the windows that are to be judged next for `estimate`, drawn evenly over the range of scores.
+
+        The highest scores come first, then in turn one of each lower range. What was judged is not drawn again.
+
+        Args:
+            word: What is judged.
+            text: By whose scores they are drawn, if the word has no text yet.
+            k: How many.
+            under: See above.
+            filters: Which clips and windows to draw from.
+
+        Raises:
+            QueryError: If there is no text, or no window.
+        """
+        return self._population(word, text, under, filters).draw(k)
+
+    def estimate(self, word: str, *, under: PathLike | None = None, filters: Filters | None = None) -> list[Estimate]:
+        """Estimate how many windows have the sound of a word, from judgements of the windows that `draw` returns.
+
+        Navine et al., "All thresholds barred" (2024): each range of scores counts by the share of yes in it.
+
+        Args:
+            word: With a text.
+            under: As for `draw`.
+            filters: As for `draw`.
+
+        Returns:
+            For the windows that score highest, then for more and more of them, and last for all windows.
+
+        Raises:
+            QueryError: As `draw`, or if too little was judged.
+        """
+        return self._population(word, "", under, filters).estimates(word)
+
+    def _population(self, word: str, text: str, under: PathLike | None, filters: Filters | None) -> Population:
+        from pe_search.tasks.spreading import population
+
+        stores = self._taught()
+        return population(stores, word, text, self._embedder(), under=stores[0].below(under), filters=filters)
+
+    def _taught(self) -> Sequence[Store]:
+        """The stores that have its words."""
+        return (self.open(),)
+
+    def _embedder(self) -> QueryEmbedder:
+        """What embeds the parts of queries."""
+        raise NotImplementedError
 
 
 def _references(given: References) -> list[Reference]:

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from pe_search import PeSearchError, __version__
+from pe_search.cli.input.completion import join_at
 from pe_search.cli.output.messages import say, say_error, usage_error_line
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
@@ -240,6 +241,7 @@ def _root(
 def main() -> None:
     """Run the command line."""
     _mend_streams()
+    join_at(os.environ)
     try:
         app(prog_name="pe-search")
     except OSError as error:  # of what is printed before a command is called, as the version

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,10 @@ def here(tmp_path, monkeypatch) -> Path:
     return here
 
 
-def asked(shell: str, typed: str) -> str:
+OPENS_A_STORE = ("faiss", "msgspec", "numpy", "pathspec")
+
+
+def asked(shell: str, typed: str, may_load: Sequence[str] = ()) -> str:
     """What a shell gets when Tab is pressed after a command line."""
     variables = {
         "bash": {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))},
@@ -61,7 +66,7 @@ def asked(shell: str, typed: str) -> str:
         check=True,
     )
     # Typer has rich make help texts plain for zsh and fish.
-    assert set(done.stderr.split()) <= {"huggingface_hub", "rich"}
+    assert set(done.stderr.split()) <= {"huggingface_hub", "rich", *may_load}
     return done.stdout
 
 
@@ -152,3 +157,54 @@ def test_the_script_for_bash_completes_in_bash(here, installs):
         "complete -o default -F _pe_search_completion pe-search",
         "builtin",
     ]
+
+
+@pytest.fixture
+def words(here, library, run_cli, monkeypatch) -> Path:
+    """A store with three words, one of which a shell could see more in than its letters."""
+    store = here / "words.store"
+    shutil.copytree(library.store, store)
+    for word in ("@dog", "@donkey", "@été"):
+        assert run_cli("learn", word, "--text", "rain", "--store", store).status == 0
+    return store
+
+
+@pytest.mark.parametrize(
+    ("typed", "values"),
+    [
+        ("query @", ["@dog", "@donkey"]),
+        ("query rain @don", ["@donkey"]),
+        ("query rain --plus 0.5:@do", ["0.5:@dog", "0.5:@donkey"]),
+        ("query rain --minus @dog", ["@dog"]),
+        ("count @x", []),
+        ("label . --labels rain,@dog,@do", ["rain,@dog,@dog", "rain,@dog,@donkey"]),
+        ("judge rain --word @do", ["@dog", "@donkey"]),
+        ("forget @do", ["@dog", "@donkey"]),
+        ("learn @do", ["@dog", "@donkey"]),
+    ],
+)
+def test_learned_words_are_offered_after_an_at(words, monkeypatch, typed, values):
+    monkeypatch.setenv("PE_SEARCH_STORE", str(words))
+    fish = asked("fish", f"pe-search {typed}", OPENS_A_STORE).splitlines()
+    assert [line.split("\t")[0] for line in fish if line] == values
+    if values:
+        assert {line.split("\t")[1] for line in fish} == {"0 yes, 0 no"}
+    zsh = asked("zsh", f"pe-search {typed}", OPENS_A_STORE)
+    assert all(f'"{value}"'.replace(":", r"\\:") in zsh for value in values)
+    bash = asked("bash", f"pe-search {typed}", OPENS_A_STORE).splitlines()
+    assert [line for line in bash if line] == values
+
+
+def test_they_are_those_of_the_store_that_was_typed(words):
+    assert asked("fish", f"pe-search query --store {words} @dog", OPENS_A_STORE) == "@dog\t0 yes, 0 no\n"
+    assert asked("fish", "pe-search query --store ./none @", OPENS_A_STORE) == "\n"
+    # What is no word is left to the shell.
+    assert asked("zsh", f"pe-search query --store {words} do") == "_files\n"
+
+
+def test_bash_takes_a_word_apart_and_gets_it_whole(words, monkeypatch):
+    monkeypatch.setenv("PE_SEARCH_STORE", str(words))
+    set_up = 'script=$(pe-search --show-completion); eval "$script"'
+    for parts, number in (("query @ don", 3), ("query @ dog @ don", 5), ("query --plus @ don", 4)):
+        press_tab = f"COMP_WORDS=(pe-search {parts}); COMP_CWORD={number}; _pe_search_completion pe-search"
+        assert in_bash(f'{set_up}\n{press_tab}\nprintf "%s\\n" "${{COMPREPLY[@]}}"') == ["@donkey"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 import sys
@@ -12,10 +13,12 @@ import pytest
 import soundfile
 
 import pe_search
-from pe_search.queries import Hit
+from pe_search.cli.output.traces import strip_of
+from pe_search.queries import Hit, Query
 from tests.cli.conftest import HOP_S, Outcome, Terminal, wait_for_player
 from tests.made_up import noise, write_audio
 
+EXAMPLES = Path(__file__).parents[2] / "examples" / "sounds"
 KEYS = "Keys: y yes, n no, u unsure, space play, b back, q quit.\n"
 
 
@@ -136,6 +139,73 @@ def test_it_ends_when_nothing_is_left(judge, store):
     assert status == 0
     assert "There is nothing left to judge.\n" in shown
     assert len(judged_in(store)) == 2
+
+
+def test_spread_asks_for_what_is_drawn_and_count_estimates(judge, store, run_cli):
+    with pe_search.open(store) as library:
+        drawn = library.draw("@rain", "rain")
+        windows = library.window_count()
+    program = judge("rain", "--spread")
+    for turn in range(1, len(drawn) + 1):
+        program.key(b"y" if turn <= 2 else b"n", turn)
+    status, shown = program.program.finish()
+    assert status == 0
+    assert "There is nothing left to judge.\n" in shown
+    assert " ".join(shown.split()).endswith("`pe-search count @rain --judged` estimates how many windows have it.")
+    assert judged_in(store) == {
+        ("@rain", hit.path, hit.start_s): "yes" if turn < 2 else "no" for turn, hit in enumerate(drawn)
+    }
+    outcome = run_cli("count", "@rain", "--judged")
+    assert (outcome.status, outcome.err) == (0, "")
+    rows = list(csv.DictReader(outcome.out.decode().splitlines()))
+    # Few enough that all are judged.
+    assert rows[-1]["windows"] == rows[-1]["judged"] == str(windows)
+    assert {rows[-1][name] for name in ("count", "low", "high")} == {"2.0"}
+    table = run_cli("count", "@rain", "--judged", "--format", "table").out.decode().splitlines()
+    assert table[1].split() == ["probability", "windows", "judged", "yes", "estimate", "from", "to"]
+    assert table[-1].split()[1:] == [str(windows), str(windows), "2", "2", "2", "2"]
+    # Of a part of the store.
+    outcome = run_cli("count", "@rain", "--judged", "--under", "weather")
+    assert {row["text"] for row in csv.DictReader(outcome.out.decode().splitlines())} == {"@rain"}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["rain", "--judged"], "--judged: requires words, such as @rex, in place of 'rain'."),
+        (["@rain", "--judged", "--by", "day"], "--by: can't be used with --judged."),
+        (["@rain", "--judged", "--of", "clips"], "--of: can't be used with --judged."),
+        (["@rain", "--judged"], "@rain has no text by whose scores windows could be drawn; `pe-search learn @rain"),
+    ],
+)
+def test_what_can_not_be_estimated_is_one_line(run_cli, store, args, message):
+    outcome = run_cli("count", *args)
+    assert (outcome.status, outcome.out, outcome.err.count("\n")) == (2, b"", 1)
+    assert outcome.err.startswith(f"pe-search: {message}")
+
+
+def test_what_was_judged_for_other_reasons_is_no_sample(run_cli, store):
+    with pe_search.open(store) as library:
+        drawn = library.draw("@rain", "rain")
+        library.learn("@rain", text="rain")
+        library.judge("@rain", drawn[-1], "yes")
+    outcome = run_cli("count", "@rain", "--judged")
+    assert outcome.status == 2
+    assert "no window was judged yes or no. `pe-search judge @rain --spread` asks for those" in outcome.err
+
+
+def test_a_strip_shows_when_the_text_is_heard(judge, run_cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("PE_SEARCH_STORE", str(tmp_path / "builtin.store"))
+    assert run_cli("index", EXAMPLES / "dog-barking.flac").status == 0
+    with pe_search.open(tmp_path / "builtin.store") as library:
+        (hit,) = library.query("dog barking", spans=True)
+        (trace,) = library.locator([Query(texts=("dog barking",))]).in_hits([hit], library.clip, pytest.fail)
+    program = judge("dog barking")
+    strip = strip_of(trace.probabilities, 76)
+    shown = program.program.read_until(lambda shown: strip.encode() in shown)
+    assert re.search(rf"(?m)^1  \d\.\d\d  .*dog-barking.flac\r?\n   {strip}\r?$", shown.decode())
+    program.program.press(b"q")
+    assert program.program.finish()[0] == 1
 
 
 def test_space_plays_a_hit_and_keys_end_it(judge, store, player, tmp_path):

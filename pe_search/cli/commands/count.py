@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.completion import complete_word
 from pe_search.cli.input.field_options import OutputOption, chosen_format, is_figure
 from pe_search.cli.input.filters import (
     BpmOption,
@@ -27,7 +28,7 @@ from pe_search.cli.input.lists import FromFileOption, read_more_texts
 from pe_search.cli.input.numbers import number_between
 from pe_search.cli.input.options import StoreOption, checked_texts, format_option, store_directory
 from pe_search.cli.input.terms import refuse_audio
-from pe_search.cli.output.counts import CountFormat, write_counts
+from pe_search.cli.output.counts import CountFormat, write_counts, write_estimates
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.heat_map import write_heat_map
 from pe_search.cli.output.hints import is_on_terminal, say_odd_texts, why_none_passes
@@ -35,7 +36,7 @@ from pe_search.cli.output.messages import counted, say, say_compiling, say_probl
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.directories import command_for
 from pe_search.library import Library
-from pe_search.queries import Filters
+from pe_search.queries import Filters, is_word
 from pe_search.reports import Counts
 
 
@@ -60,6 +61,7 @@ def count(
         list[str] | None,
         typer.Argument(
             metavar="TEXT...",
+            autocompletion=complete_word,
             rich_help_panel="Ask",
             show_default=False,
             help="What to count. Quote a phrase. A .txt file is read as TEXTs, one per line; - reads standard input.",
@@ -81,6 +83,14 @@ def count(
             help="Count windows or clips. A clip counts in each bin in which one of its windows does.",
         ),
     ] = Of.WINDOWS,
+    judged: Annotated[
+        bool,
+        typer.Option(
+            "--judged",
+            rich_help_panel="Show",
+            help="Estimate how many windows have a word, by what `judge --spread` asked.",
+        ),
+    ] = False,
     count_format: Annotated[
         CountFormat | None,
         format_option("table, csv, jsonl, parquet.", "table; in a pipe csv"),
@@ -117,12 +127,15 @@ def count(
         pe-search count "dog barking" rain
         pe-search count species.txt --by day --min-probability 0.7
         pe-search count species.txt --by month -o calls.png
-        pe-search count rain --by folder --of clips --format csv
+        pe-search count @rex --judged
 
     Each TEXT is counted by itself, in all windows of the store. The time of a window is when it was recorded, as the
     clock of the recorder shows it; what has no time counts as unknown. The number of all windows in a bin is shown too,
     for rates. In each bin, clips with the same bytes count once. With -o, a .png, .svg or .pdf is a heat map, which
     needs the extra pe-search[plots]; .csv, .jsonl and .parquet have a row for each TEXT and bin.
+
+    With --judged, no probability decides: of each range of scores, the share of yes counts for all its windows, with
+    an interval of 95 %.
 
     Exit status: 0 found, 1 nothing found, 2 an error.
     """
@@ -132,6 +145,16 @@ def count(
     if not wanted:
         raise typer.BadParameter("Give a TEXT or --from-file. As TEXT, - reads standard input.")
     filters = make_filters(length, rate, channels, name, tag, recorded, hour, loudness, bpm)
+    if judged:
+        for text in wanted:
+            if not is_word(text):
+                raise typer.BadParameter(f"requires words, such as @rex, in place of {text!r}.", param_hint="--judged")
+        for option, is_given in {"--by": by is not By.HOUR, "--of": of is not Of.WINDOWS}.items():
+            if is_given:
+                raise typer.BadParameter("can't be used with --judged.", param_hint=option)
+        count_format = chosen_format(count_format, CountFormat, in_a_pipe="csv", output=output)
+        _write_judged(store_directory(store), wanted, count_format, output, under, filters)
+        return
     if not is_figure(output, count_format, "a heat map"):
         count_format = chosen_format(count_format, CountFormat, in_a_pipe="csv", output=output)
     with Library(store_directory(store), on_compile=say_compiling, on_problem=say_problem) as library:
@@ -159,6 +182,20 @@ def count(
             if is_on_terminal():
                 _say_none(counts, library, under, filters)
             raise typer.Exit(1)
+
+
+def _write_judged(
+    directory: Path,
+    words: list[str],
+    count_format: CountFormat,
+    output: Path | None,
+    under: Path | None,
+    filters: Filters,
+) -> None:
+    with Library(directory, on_compile=say_compiling, on_problem=say_problem) as library:
+        found = {word: library.estimate(word, under=under, filters=filters) for word in words}
+    with output_to(output):
+        write_estimates(found, count_format)
 
 
 def _say_unknown(counts: Counts) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.completion import complete_word
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import say, say_problem
 from pe_search.cli.output.taught import counted_judgements
@@ -15,7 +16,13 @@ from pe_search.library import Library
 def forget(
     words: Annotated[
         list[str],
-        typer.Argument(metavar="WORD...", rich_help_panel="Ask", show_default=False, help="Words of the store."),
+        typer.Argument(
+            metavar="WORD...",
+            autocompletion=complete_word,
+            rich_help_panel="Ask",
+            show_default=False,
+            help="Words of the store.",
+        ),
     ],
     store: StoreOption = None,
 ) -> None:

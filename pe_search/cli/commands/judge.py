@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.completion import complete_word
 from pe_search.cli.input.filters import (
     BpmOption,
     ChannelsOption,
@@ -38,7 +39,11 @@ def judge(
     text: Annotated[
         str,
         typer.Argument(
-            metavar="TEXT", rich_help_panel="Ask", show_default=False, help="What to look for, or a word as @dog."
+            metavar="TEXT",
+            autocompletion=complete_word,
+            rich_help_panel="Ask",
+            show_default=False,
+            help="What to look for, or a word as @dog.",
         ),
     ],
     word: Annotated[
@@ -46,11 +51,20 @@ def judge(
         typer.Option(
             "--word",
             metavar="WORD",
+            autocompletion=complete_word,
             rich_help_panel="Ask",
             show_default="TEXT with @ before it",
             help="The word that is taught, such as @dog.",
         ),
     ] = None,
+    spread: Annotated[
+        bool,
+        typer.Option(
+            "--spread",
+            rich_help_panel="Ask",
+            help="Judge windows drawn evenly over the range of scores, for `count --judged`.",
+        ),
+    ] = False,
     under: Annotated[
         Path | None,
         typer.Option("--under", metavar="PATH", rich_help_panel="Filter", help="Judge only in this folder or clip."),
@@ -72,10 +86,12 @@ def judge(
         pe-search judge "dog barking"
         pe-search judge "dog barking" --word @rex --under ./garden
         pe-search judge @rex
+        pe-search judge "dog barking" --spread
 
     On a terminal: y yes, n no, u unsure, space plays, b goes back, q ends. The surest hits come first, then in turn
     those nearest even odds, which teach most, and the surest. The word learns with each answer, and each is kept at
-    once; after every ten a line says how it stands.
+    once; after every ten a line says how it stands. With --spread, 36 windows are drawn by lot from high, middle and
+    low scores; `count @WORD --judged` then estimates how many windows have the sound.
 
     Exit status: 0 judged, 1 nothing judged, 2 an error.
     """
@@ -97,12 +113,14 @@ def judge(
             assert key_within is not None
             starts = "" if is_word(text) else text
             judging = JudgingRound(
-                library, word, starts, None if under is None else absolute(under), filters, key_within
+                library, word, starts, None if under is None else absolute(under), filters, key_within, spread=spread
             )
             stands = judging.go_through()
         if stands is None:
             raise typer.Exit(1)
-        say(f"{how_it_stands(stands)} {command_for(f'query {word}', library.directory)} asks for it.")
+        then = f"count {word} --judged" if spread else f"query {word}"
+        does = "estimates how many windows have it" if spread else "asks for it"
+        say(f"{how_it_stands(stands)} {command_for(then, library.directory)} {does}.")
 
 
 def _word_of(text: str, word: str | None) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.input.completion import complete_checkpoint
+from pe_search.cli.input.completion import complete_checkpoint, complete_words
 from pe_search.cli.input.config import usual_patterns
 from pe_search.cli.input.field_options import LabelFieldsOption, OutputOption, chosen_format, read_fields
 from pe_search.cli.input.filters import (
@@ -88,7 +88,13 @@ def label(
     exclude: ExcludeOption = None,
     labels: Annotated[
         str | None,
-        typer.Option("--labels", metavar="TEXT,TEXT", rich_help_panel="Ask", help="The labels, separated by commas."),
+        typer.Option(
+            "--labels",
+            metavar="TEXT,TEXT",
+            autocompletion=complete_words,
+            rich_help_panel="Ask",
+            help="The labels, separated by commas.",
+        ),
     ] = None,
     labels_file: Annotated[
         str | None,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.completion import complete_word
 from pe_search.cli.input.judged import Judgements, read_judged, verdicts_of
 from pe_search.cli.input.options import StoreOption, checked_texts, store_directory
 from pe_search.cli.input.terms import read_reference
@@ -20,7 +21,13 @@ from pe_search.queries import Reference, is_word
 def learn(
     word: Annotated[
         str | None,
-        typer.Argument(metavar="WORD", rich_help_panel="Ask", show_default=False, help="The word, such as @mybird."),
+        typer.Argument(
+            metavar="WORD",
+            autocompletion=complete_word,
+            rich_help_panel="Ask",
+            show_default=False,
+            help="The word, such as @mybird.",
+        ),
     ] = None,
     text: Annotated[
         str | None,

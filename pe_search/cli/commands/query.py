@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.completion import complete_checkpoint, complete_frame_checkpoint
+from pe_search.cli.input.completion import complete_checkpoint, complete_frame_checkpoint, complete_word
 from pe_search.cli.input.conversation import Conversation, ctrl_c_put_off
 from pe_search.cli.input.field_options import HitFieldsOption, OutputOption, chosen_format, read_fields
 from pe_search.cli.input.filters import (
@@ -77,6 +77,7 @@ def query(
         list[str] | None,
         typer.Argument(
             metavar="TEXT...",
+            autocompletion=complete_word,
             rich_help_panel="Ask",
             show_default=False,
             help="What to find. Quote a phrase. - reads standard input.",
@@ -88,6 +89,7 @@ def query(
         typer.Option(
             "--plus",
             metavar="[W:]TEXT",
+            autocompletion=complete_word,
             rich_help_panel="Ask",
             help="Add TEXT to each query. W is its weight, 1 if omitted.",
         ),
@@ -95,7 +97,11 @@ def query(
     minus: Annotated[
         list[str] | None,
         typer.Option(
-            "--minus", metavar="[W:]TEXT", rich_help_panel="Ask", help="Subtract TEXT: what it should not sound like."
+            "--minus",
+            metavar="[W:]TEXT",
+            autocompletion=complete_word,
+            rich_help_panel="Ask",
+            help="Subtract TEXT: what it should not sound like.",
         ),
     ] = None,
     like: Annotated[

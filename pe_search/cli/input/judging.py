@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -11,13 +13,16 @@ from pe_search.cli.output.hits import times
 from pe_search.cli.output.keys import KeyWithin
 from pe_search.cli.output.messages import say, say_error, say_problem, shown_path
 from pe_search.cli.output.player import LOOK_EVERY_S, find_player, play_file
+from pe_search.cli.output.tables import room
 from pe_search.cli.output.taught import how_it_stands
+from pe_search.cli.output.traces import strip_of
 from pe_search.errors import AudioError, PeSearchError
-from pe_search.queries import Filters, Hit, Reference
+from pe_search.queries import Filters, Hit, Query, Reference
 from pe_search.records import Problem, Word
 
 if TYPE_CHECKING:
     from pe_search.library import Library
+    from pe_search.spans.locating import Locator
 
 _KEYS = "Keys: y yes, n no, u unsure, space play, b back, q quit."
 _VERDICTS = {"y": "yes", "n": "no", "u": "unsure"}
@@ -25,6 +30,9 @@ _VERDICTS = {"y": "yes", "n": "no", "u": "unsure"}
 _ENDS = ("q", "\x04")
 _WAIT_S = 1.0
 _SAY_EVERY = 10
+_WIDEST_STRIP = 80
+# Whoever judges should not wait for strips; the first one may take longer, as it loads the model.
+_LONGEST_WAIT_S = 3.0
 
 
 class JudgingRound:
@@ -37,10 +45,19 @@ class JudgingRound:
         under: A clip, or a folder that the clips must be below; None for all.
         filters: Which clips and windows are gone through.
         key_within: Gives keys.
+        spread: Whether to ask for what `Library.draw` draws.
     """
 
     def __init__(
-        self, library: Library, word: str, text: str, under: Path | None, filters: Filters, key_within: KeyWithin
+        self,
+        library: Library,
+        word: str,
+        text: str,
+        under: Path | None,
+        filters: Filters,
+        key_within: KeyWithin,
+        *,
+        spread: bool = False,
     ) -> None:
         self._library = library
         self._word = word
@@ -48,10 +65,13 @@ class JudgingRound:
         self._under = under
         self._filters = filters
         self._key_within = key_within
+        self._drawn = deque(library.draw(word, text, under=under, filters=filters)) if spread else None
         self._skipped: list[Hit] = []
         self._judged: list[Hit] = []
         self._expected: deque[bool | None] = deque(maxlen=_SAY_EVERY)
         self._player: list[str] | None = None
+        self._locator: Locator | None = None
+        self._shows_strips = True
 
     def go_through(self) -> Word | None:
         """Go on until the user has had enough or nothing is left; returns how the word stands if anything was judged.
@@ -83,6 +103,8 @@ class JudgingRound:
         return next((one for one in self._library.words() if one.word == self._word), None)
 
     def _next(self) -> Hit | None:
+        if self._drawn is not None:
+            return self._drawn.popleft() if self._drawn else None
         if not self._library.is_current():
             self._library.close()
         return self._library.to_judge(
@@ -93,12 +115,28 @@ class JudgingRound:
         """Show a hit; returns the key that says what to do with it."""
         place = f"{times(hit.start_s, hit.end_s)}  {shown_path(hit.path)}"
         say(f"{len(self._judged) + 1}  {hit.probability:.2f}  {place}")
+        if self._shows_strips:
+            self._show_strip(hit)
         while True:
             key = self._key_within(_WAIT_S)
             while key == " ":
                 key = self._play(hit)
             if key is not None and (key in _VERDICTS or key in _ENDS or key == "b"):
                 return key
+
+    def _show_strip(self, hit: Hit) -> None:
+        """Show when in a hit its text is heard, if that can be told in a moment."""
+        known = self._known()
+        text = self._text or (known.text if known is not None else "")
+        self._shows_strips = bool(text) and self._library.model.has_frames_at_hand
+        if not self._shows_strips:
+            return
+        started_s = time.monotonic()
+        self._locator = self._locator or self._library.locator([Query(texts=(text,))])
+        (trace,) = self._locator.in_hits([replace(hit, query=text)], self._library.clip, lambda _problem: None)
+        if trace is not None:
+            say(f"   {strip_of(trace.probabilities, min(room(), _WIDEST_STRIP) - 4)}")
+        self._shows_strips = time.monotonic() - started_s < _LONGEST_WAIT_S
 
     def _play(self, hit: Hit) -> str | None:
         """Play a hit; returns the key that ended it, if one did. Space ends it too."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,10 @@ from pe_search.parquet import Column
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from pe_search.evaluations import Estimate
     from pe_search.reports import Counts
 
+_ESTIMATED = ("min_probability", "windows", "judged", "yes", "count", "low", "high")
 _EIGHTHS = "▏▎▍▌▋▊▉█"
 _ASCII = "#"
 _GAP = 2
@@ -47,6 +49,33 @@ def write_counts(counts: Counts, count_format: CountFormat) -> None:
     columns = [Column(name, kind, is_always_known=True) for name, kind in kinds.items()]
     with row_writer(columns, count_format.value) as rows:
         rows.write_all(counts.rows())
+
+
+def write_estimates(found: Mapping[str, Sequence[Estimate]], count_format: CountFormat) -> None:
+    """Print the estimates of words to stdout: a row for each range, that of the highest scores first."""
+    if count_format is CountFormat.TABLE:
+        for place, (word, estimates) in enumerate(found.items()):
+            sys.stdout.write("\n" if place else "")
+            _write_estimates(word, estimates)
+        sys.stdout.flush()
+        return
+    kinds = dict.fromkeys(_ESTIMATED, Kind.NUMBER) | dict.fromkeys(("windows", "judged", "yes"), Kind.WHOLE)
+    columns = [Column(name, kind, is_always_known=True) for name, kind in {"text": Kind.TEXT, **kinds}.items()]
+    with row_writer(columns, count_format.value) as rows:
+        for word, estimates in found.items():
+            rows.write_all((word, *(getattr(one, name) for name in _ESTIMATED)) for one in estimates)
+
+
+def _write_estimates(word: str, estimates: Sequence[Estimate]) -> None:
+    table = PathTable(
+        f"windows with {printable(word)}, of those with a probability or more; estimated with 95 % interval"
+    )
+    for name in ("probability", "windows", "judged", "yes", "estimate", "from", "to"):
+        table.add_column(name, right=True)
+    for one in estimates:
+        whole = (one.windows, one.judged, one.yes, round(one.count), round(one.low), round(one.high))
+        table.add_row(f"{one.min_probability:.2f}", *(f"{number:,}" for number in whole))
+    table.write()
 
 
 def _write_tables(counts: Counts) -> None:

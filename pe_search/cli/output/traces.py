@@ -16,6 +16,8 @@ from pe_search.parquet import Column
 from pe_search.queries import Hit, Span, Trace
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.measure import Measurement
 
@@ -171,6 +173,15 @@ def _write_hits(hits: Sequence[tuple[Hit, Trace | None]]) -> None:
     table.write()
 
 
+def strip_of(probabilities: NDArray[np.float32], width: int) -> str:
+    """Probabilities in one line of at most so many characters: each is the most of its share."""
+    levels = _BLOCKS if can_encode(_BLOCKS) else _ASCII
+    frames = len(probabilities)
+    width = min(width, frames)
+    peaks = [probabilities[frames * n // width : frames * (n + 1) // width].max() for n in range(width)]
+    return "".join(levels[min(int(peak * len(levels)), len(levels) - 1)] for peak in peaks)
+
+
 class _Strip:
     """The probability over the clip in one line that is as wide as there is room: each character the most of its share.
 
@@ -183,11 +194,7 @@ class _Strip:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.text import Text
 
-        levels = _BLOCKS if can_encode(_BLOCKS) else _ASCII
-        frames = len(self._probabilities)
-        width = min(options.max_width, frames)
-        peaks = [self._probabilities[frames * n // width : frames * (n + 1) // width].max() for n in range(width)]
-        yield Text("".join(levels[min(int(peak * len(levels)), len(levels) - 1)] for peak in peaks), no_wrap=True)
+        yield Text(strip_of(self._probabilities, options.max_width), no_wrap=True)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         from rich.measure import Measurement
