@@ -49,7 +49,7 @@ def complete_words(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]
 
 def join_at(variables: MutableMapping[str, str]) -> None:
     """Make one word of `@` and what follows, which bash takes apart on the way here, though not on the way back."""
-    words, number = re.subn(r"(?<= )@ (?=\S)", "@", variables.get("COMP_WORDS", ""))
+    words, number = re.subn(r"(?<=\s)@\s(?=\S)", "@", variables.get("COMP_WORDS", ""))
     if number and variables.get("COMP_CWORD", "").isdecimal():
         variables["COMP_WORDS"] = words
         variables["COMP_CWORD"] = str(int(variables["COMP_CWORD"]) - number)
