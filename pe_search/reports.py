@@ -337,6 +337,21 @@ class Embeddings:
     vectors: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class SoundMap:
+    """The clips of a store in the plane: what sounds alike lies close.
+
+    Attributes:
+        paths: Of the clips, in order.
+        points: float32 of shape (clips, 2), from 0 to 1.
+        means: float32 of shape (clips, dimension): the mean embedding of each.
+    """
+
+    paths: tuple[Path, ...]
+    points: NDArray[np.float32]
+    means: NDArray[np.float32]
+
+
 COUNTED_BY = ("hour", "day", "month", "folder")
 COUNTED = ("windows", "clips")
 UNKNOWN = "unknown"

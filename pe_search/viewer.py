@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pe_search.records import IndexedClip
+    from pe_search.reports import SoundMap
 
 MOST_COLUMNS = 4_000
 LONGEST_PART_S = 600.0
@@ -134,6 +135,26 @@ class Viewer(Holder):
             kept = wave_file(self._samples(clip, start_s, end_s))
             self._keep(kept, "wav", clip, start_s, end_s)
         return kept
+
+    def sound_map(self) -> SoundMap:
+        """All clips in the plane, by principal components of their embeddings: what sounds alike lies close."""
+        from pe_search.search.mapping import map_sounds
+
+        return map_sounds(self.open())
+
+    def outliers(self, limit: int = 100) -> list[tuple[Path, float]]:
+        """The clips that are least like their neighbours, each with its mean cosine to the 10 that are most like it.
+
+        In a store of more than 20,000 clips, each is compared with 20,000 of them, always the same ones.
+
+        Args:
+            limit: How many, the least like first.
+        """
+        from pe_search.search.mapping import likeness_to_neighbours, map_sounds
+
+        held = map_sounds(self.open())
+        likeness = likeness_to_neighbours(held.means)
+        return [(held.paths[row], float(likeness[row])) for row in likeness.argsort(kind="stable")[:limit].tolist()]
 
     def _samples(self, clip: IndexedClip, start_s: float, end_s: float) -> NDArray[np.float32]:
         import numpy as np

@@ -19,6 +19,12 @@ from pe_search.queries import Request
 from pe_search.serving.answering import Answering, BusyError, StoppedError, TooMuchError
 from pe_search.serving.lines import Reply
 
+ROW_FIELDS = (
+    *("rank", "path", "name", "folder", "start_s", "end_s", "score", "probability", "sound_rank", "words_rank"),
+    *("length_s", "recorded_at", "at", "tags", "sample_rate_hz", "channels", "digest", "is_gone", "copies"),
+)
+"""What a row of the page shows of a hit."""
+
 Work = Callable[[Callable[[Library], Any]], Awaitable[Any]]
 """Has something done with the library in another thread; `HTTPException` says why it can't be."""
 

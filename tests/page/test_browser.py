@@ -8,6 +8,7 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 import pe_search
 from tests.page.browser import Watched, launched, program
@@ -254,3 +255,121 @@ def test_on_the_width_of_a_phone_nothing_is_cut_off(browser, url):
     watched.page.wait_for_selector(".hit.chosen[aria-posinset='2']")
     watched.close()
     assert watched.wrong == []
+
+
+VIEWS = {
+    "search": ("?text=dog+barking&minus=rain", ".hit.chosen"),
+    "map": ("?view=map&by=rain,dog+barking", ".legend li"),
+    "timeline": ("?view=strip&text=dog+barking&recorded=2024-06-12", ".strip"),
+    "counts": ("?view=counts&text=dog+barking", "table.counts"),
+    "outliers": ("?view=odd", ".hit.chosen"),
+}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_no_fault(browser, url, view, scheme):
+    """As WCAG 2.2 has it, up to AA: labels, roles, focus, contrast."""
+    address, ready = VIEWS[view]
+    watched = Watched(browser, url, address, color_scheme=scheme)
+    watched.page.wait_for_selector(ready)
+    found = Axe().run(watched.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    assert found.response["violations"] == []
+    watched.close()
+    assert watched.wrong == []
+    assert watched.hosts == {urlsplit(url).netloc}
+
+
+def test_dots_of_the_map_are_chosen_and_tagged(watched, scene):
+    page = watched.page
+    page.click("nav a:has-text('Map')")
+    page.wait_for_selector(".legend li")
+    assert page.url.endswith("?view=map")
+    box = page.locator(".map").bounding_box()
+    corners = [(2, 2), (box["width"] - 2, 2), (box["width"] - 2, box["height"] - 2), (2, box["height"] - 2), (2, 2)]
+    for step, (x, y) in enumerate(corners):
+        page.mouse.move(box["x"] + x, box["y"] + y)
+        if step == 0:
+            page.mouse.down()
+    page.mouse.up()
+    page.wait_for_selector("#status:has-text('6 chosen')")
+    page.fill("#tag-all", "garden")
+    page.click("button:has-text('Tag all')")
+    page.wait_for_selector(".hit .tag:has-text('garden')")
+    with pe_search.open(scene.store) as library:
+        assert library.tags() == {"garden": 6}
+    with page.expect_download() as saved:
+        page.click("button:has-text('Save paths')")
+    assert len(saved.value.path().read_text().splitlines()) == 6
+
+
+def test_what_is_pointed_at_on_the_map_plays(watched):
+    watched.page.goto(watched.page.url + "?view=map")
+    watched.page.wait_for_selector(".legend li")
+    script = """() => new Promise((done) => {
+        const canvas = document.querySelector(".map"), audio = document.getElementById("audio");
+        audio.addEventListener("playing", () => done(canvas.title));
+        const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        const at = pixels.findIndex((value, place) => place % 4 === 3 && value === 255) >> 2;
+        const x = (at % canvas.width) / (canvas.width / canvas.clientWidth), box = canvas.getBoundingClientRect();
+        const y = Math.floor(at / canvas.width) / (canvas.height / canvas.clientHeight) + 3;
+        canvas.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + x, clientY: box.top + y }));
+    })"""
+    assert watched.page.evaluate(script).rpartition(".")[2] in ("flac", "wav", "aiff")
+
+
+def test_a_recording_is_shown_whole_and_its_parts_are_saved(watched):
+    page = watched.page
+    watched.look_for("dog barking")
+    page.locator(".hit").nth(watched.names().index("PAM_20240612_050000.wav")).click()
+    page.click("button:has-text('Whole recording')")
+    page.wait_for_selector("#status:has-text('Parts above 50 %: 1. Windows: 7.')")
+    assert page.get_attribute(".hit.chosen", "aria-posinset") == "4", "the surest window is chosen"
+    with page.expect_download() as saved:
+        page.click("button:has-text('Save for Audacity')")
+    line = saved.value.path().read_text()
+    assert line.startswith("30.000000\t40.000000\tdog barking 0.")
+    assert saved.value.suggested_filename == "PAM_20240612_050000.txt"
+    with page.expect_download() as saved:
+        page.click("button:has-text('Save for Raven')")
+    head, row = (line.split("\t") for line in saved.value.path().read_text().splitlines())
+    told = dict(zip(head, row, strict=True))
+    assert (told["Begin Time (s)"], told["End Time (s)"], told["High Freq (Hz)"]) == (
+        "30.000000",
+        "40.000000",
+        "24000.0",
+    )
+    assert (told["Begin File"], told["Label"]) == ("PAM_20240612_050000.wav", "dog barking")
+
+
+def test_a_number_of_the_counts_leads_to_its_windows(watched):
+    page = watched.page
+    watched.look_for("dog barking")
+    page.click("nav a:has-text('Counts')")
+    page.wait_for_selector("table.counts")
+    page.click("[aria-label='2024-06-12 5:00, 1 of 7 windows']")
+    page.wait_for_selector("#status:has-text('1 hit in')")
+    assert watched.names() == ["PAM_20240612_050000.wav"]
+    page.go_back()
+    page.wait_for_selector("table.counts")
+
+
+def test_a_thousand_hits_are_few_elements(browser, url, watched):
+    script = """async () => {
+        const { List } = await import("./list.js");
+        const { Player } = await import("./player.js");
+        const place = document.getElementById("content");
+        const list = new List(place, new Player(document.createElement("audio")));
+        const hit = (rank) => ({ rank, name: `${rank}.wav`, folder: "/", start_s: 0, end_s: 1, length_s: 1, probability: 0.5,
+            score: 1, tags: [], digest: "00", is_gone: true, copies: [], at: null, recorded_at: null });
+        list.show(Array.from({ length: 1000 }, (_, place) => hit(place + 1)));
+        const first = place.querySelectorAll(".hit").length;
+        scrollTo(0, document.documentElement.scrollHeight);
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))));
+        const names = [...place.querySelectorAll(".hit .name b")].map((one) => one.textContent);
+        return [first, names.length, names.at(-1)];
+    }"""
+    first, then, last = watched.page.evaluate(script)
+    assert first < 40
+    assert then < 40
+    assert last == "1000.wav"

@@ -18,7 +18,9 @@ from tests.page.conftest import HOSTILE, KEY, SOUNDS
 from tests.serving.test_http import client_of
 
 PASS = pass_of(KEY)
-DATA = ("state", "hits?text=rain", "words", "judgements?word=@it", f"peaks/{'0' * 64}", f"spectrogram/{'0' * 64}")
+DATA = ("state", "hits?text=rain", "words", "judgements?word=@it", "map", "counts?text=rain", "duplicates", "outliers")
+PICTURES = (f"peaks/{'0' * 64}", f"spectrogram/{'0' * 64}", f"clips/{'0' * 64}")
+DATA += PICTURES
 SOUND = (f"audio/{'0' * 64}", f"file/{'0' * 64}")
 
 

@@ -21,16 +21,13 @@ from pe_search.serving.page.asked import Asked, paths_of
 from pe_search.serving.page.files import HEADERS, file_response
 from pe_search.serving.page.keys import needs_key, needs_pass, pass_of
 from pe_search.serving.page.listening import listening_routes, sound_routes
+from pe_search.serving.page.overview import overview_routes
 from pe_search.serving.page.sounds import Sounds
 from pe_search.serving.page.teaching import teaching_routes
-from pe_search.serving.replies import as_json, refusals, replies
+from pe_search.serving.replies import ROW_FIELDS, as_json, refusals, replies
 from pe_search.serving.web import Web
 
 _Made = TypeVar("_Made")
-_FIELDS = (
-    *("rank", "path", "name", "folder", "start_s", "end_s", "score", "probability", "sound_rank", "words_rank"),
-    *("length_s", "recorded_at", "at", "tags", "sample_rate_hz", "channels", "digest", "is_gone", "copies"),
-)
 
 
 def page_routes(answering: Answering, web: Web) -> APIRouter:
@@ -77,7 +74,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
             paths = await work(lambda library: paths_of(library, named_clips)) if named_clips else {}
             request = asked.request(paths, sounds)
             (reply,) = await replies(answering, request, connection)
-            rows = await asyncio.wrap_future(answering.describe(reply.hits, named(_FIELDS, HIT_FIELDS)))
+            rows = await asyncio.wrap_future(answering.describe(reply.hits, named(ROW_FIELDS, HIT_FIELDS)))
         took_ms = round(1_000 * (time.perf_counter() - began_s), 1)
         problems = [f"{problem.path}: {problem.reason}" for problem in reply.problems]
         return as_json({"hits": rows, "took_ms": took_ms, "problems": problems})
@@ -93,7 +90,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
             raise HTTPException(422, error.detail.replace(f"{path}: ", "The sound ")) from None
         return as_json({"id": name, "length_s": clip.duration_s})
 
-    for routes in (listening_routes(work), teaching_routes(work)):
+    for routes in (listening_routes(work), teaching_routes(work), overview_routes(work, answering, sounds)):
         data.include_router(routes)
     router = APIRouter(prefix=PAGE, include_in_schema=False)
     router.include_router(data)

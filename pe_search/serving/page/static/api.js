@@ -72,12 +72,11 @@ export const words = async () => (await json("words")).words;
 export const judgements = async (word) => (await json(`judgements?${query({ word })}`)).judgements;
 export const judge = async (given) => (await post("judgements", given)).word;
 export const keepSound = (blob) => json("sounds", { method: "POST", body: blob });
-export const counts = (asked) => json(`counts?${query(asked)}`);
-export const map = (asked) => json(`map?${query(asked)}`);
-export const mapDots = (asked) => bytes(`map/dots?${query(asked)}`);
+export const counts = (asked, signal) => json(`counts?${query(asked)}`, { signal });
+export const map = (labels, signal) => json(`map?${query({ label: labels })}`, { signal });
 export const mapRows = async (mark, dots) => (await post("map/rows", { mark, dots })).hits;
-export const duplicates = async () => (await json("duplicates")).groups;
-export const outliers = async () => (await json("outliers")).hits;
+export const duplicates = async (signal) => (await json("duplicates", { signal })).hits;
+export const outliers = async (signal) => (await json("outliers", { signal })).hits;
 
 const absolute = (path) => new URL(path, location.href).href;
 export const audioUrl = (clip, from, to) => absolute(`audio/${clip}?${query({ from, to, pass })}`);

@@ -28,10 +28,15 @@ const page = {
       page.list.renew(other);
     }
   },
+  openTimeline(hit) {
+    changed({ ...page.state, view: "strip", clip: hit.digest }, true);
+  },
+  status,
   // Other views show their hits as the search does.
   showHits(hits, chosen = -1) {
     at("content").append(page.list.list);
     page.list.show(hits, chosen);
+    page.detail.show(page.list.hit);
   },
 };
 
@@ -44,8 +49,14 @@ page.list.addEventListener("choice", (event) => page.detail.show(event.detail));
 page.list.addEventListener("end", () => more());
 page.player.addEventListener("failure", (event) => say(fill(TEXTS.cantPlay, { reason: event.detail }), true));
 
+const later = (file, name) => async (signal, isCurrent) => (await import(file))[name](page, at("content"), signal, isCurrent);
 const VIEWS = {
   search,
+  map: later("./map.js", "showMap"),
+  strip: later("./strip.js", "showStrip"),
+  counts: later("./counts.js", "showCounts"),
+  copies: later("./oddities.js", "showCopies"),
+  odd: later("./oddities.js", "showOdd"),
 };
 
 function changed(state, steps) {
@@ -120,7 +131,7 @@ function tell(found) {
   say(found.problems.join(" "), found.problems.length > 0);
 }
 
-export function status(text) {
+function status(text) {
   at("status").textContent = text;
 }
 
@@ -248,8 +259,8 @@ async function begin() {
     failed(error);
     return;
   }
-  at("store").textContent = page.store.store;
-  at("store").title = `${page.store.clips} clips, ${clock(page.store.audio_s)}`;
+  at("store").textContent = page.store.store.split(/[/\\]/).filter(Boolean).pop();
+  at("store").title = `${page.store.store}, ${page.store.clips.toLocaleString()} clips, ${clock(page.store.audio_s)}`;
   showTags();
   await render();
   document.body.dataset.ready = "true";

@@ -101,7 +101,9 @@ export class Ask {
   }
 
   change(changes, steps = true) {
-    this.onchange({ ...this.state, clip: "", ...changes }, steps);
+    // What is looked for is of no use to the other views.
+    const view = ["strip", "counts"].includes(this.state.view) ? this.state.view : "search";
+    this.onchange({ ...this.state, view, ...changes }, steps);
   }
 
   typed() {

@@ -15,7 +15,8 @@ export function viewOf(hit) {
   return { from: Math.max(0, hit.start_s - around), to: Math.min(length, hit.end_s + around) };
 }
 
-export const percent = (hit) => (hit.probability === null ? "" : `${Math.round(100 * hit.probability)} %`);
+export const percent = (hit) =>
+  hit.probability !== null ? `${Math.round(100 * hit.probability)} %` : hit.score !== null ? hit.score.toFixed(2) : "";
 export const times = (hit) => `${clock(hit.start_s)}–${clock(hit.end_s)}`;
 export const moment = (hit) => (hit.at ?? hit.recorded_at ?? "").replace("T", " ").replace(/\.\d+/, "").replace(/[+-]\d\d:\d\d$/, "");
 
@@ -149,7 +150,7 @@ class Row {
       },
       this.button,
       element("span", { class: "rank" }, String(hit.rank)),
-      element("span", { class: "probability" }, element("b", {}, percent(hit)), bar(hit.probability)),
+      element("span", { class: "probability" }, element("b", {}, percent(hit)), bar(hit.probability ?? hit.score)),
       element("span", { class: "names" },
         element("span", { class: "name" }, element("b", {}, name), ...hit.tags.map((tag) => element("i", { class: "tag" }, shown(tag)))),
         element("span", { class: "folder" }, shown(hit.folder ?? "")),

@@ -1,0 +1,80 @@
+"""The views of the whole store."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+
+import numpy as np
+import pytest
+
+import pe_search
+from tests.page.conftest import HOSTILE
+
+
+def unpacked(text: str, kind: str) -> list[int]:
+    return np.frombuffer(b64decode(text), kind).tolist()
+
+
+def test_the_map_is_that_of_the_library(client, scene):
+    digest = scene.digest("weather/rain.flac")
+    client.post("/page/tags", json={"clips": [digest], "add": ["wet"]})
+    found = client.get("/page/map?label=rain&label=dog+barking").json()
+    with pe_search.open(scene.store) as library:
+        held = library.sound_map()
+    assert found["count"] == len(held.paths) == 6
+    assert unpacked(found["points"], "<u2") == np.rint(held.points * 65_535).astype(int).ravel().tolist()
+    names = [path.name for path in held.paths]
+    folders = [found["folders"][number] for number in unpacked(found["folder"], "<u2")]
+    assert folders == [str(path.parent) for path in held.paths]
+    tags = dict(zip(names, unpacked(found["tag"], "<u2"), strict=True))
+    assert tags.pop("rain.flac") == 0
+    assert set(tags.values()) == {65_535}
+    hours = dict(zip(names, unpacked(found["hour"], "u1"), strict=True))
+    assert hours.pop("PAM_20240612_050000.wav") == 5
+    assert set(hours.values()) == {255}
+    labels = dict(zip(names, unpacked(found["label"], "u1"), strict=True))
+    assert (labels["rain.flac"], labels["dog-barking.flac"], labels["church-bell.flac"]) == (0, 1, 255)
+    dots = [names.index(HOSTILE), names.index("rain.flac")]
+    rows = client.post("/page/map/rows", json={"mark": found["mark"], "dots": dots}).json()["hits"]
+    assert [(row["rank"], row["name"], row["tags"]) for row in rows] == [(1, HOSTILE, []), (2, "rain.flac", ["wet"])]
+
+
+def test_a_map_that_is_old_is_refused(client, scene):
+    mark = client.get("/page/map").json()["mark"]
+    assert client.post("/page/map/rows", json={"mark": mark, "dots": [6]}).status_code == 409
+    with pe_search.open(scene.store) as library:
+        library.remove(scene.sounds / "rooster.aiff")
+    assert client.post("/page/map/rows", json={"mark": mark, "dots": [0]}).status_code == 409
+
+
+@pytest.mark.parametrize("share", ["", "&min_probability=0.9"])
+def test_counts_are_those_of_the_library(client, scene, share):
+    found = client.get(f"/page/counts?text=dog+barking{share}").json()
+    with pe_search.open(scene.store) as library:
+        least = found["min_probability"]
+        by_hour = library.count("dog barking", by="hour", min_probability=least)
+        by_day = library.count("dog barking", by="day", min_probability=least)
+    (day,) = found["days"]
+    counts, totals = day["counts"]["dog barking"]
+    assert day["day"] == "2024-06-12"
+    assert counts == list(by_hour.counts[0][:24])
+    assert totals == list(by_hour.totals[:24])
+    assert sum(counts) == by_day.counts[0][0] == 1
+    assert (counts[5], totals[5]) == (1, 7)
+    assert client.get("/page/counts?text=dog&hour=5").status_code == 422
+
+
+def test_duplicates_and_outliers_are_those_of_the_library(client, scene, tmp_path):
+    copy = tmp_path / "copy.flac"
+    copy.write_bytes((scene.sounds / "dog-barking.flac").read_bytes())
+    with pe_search.open(scene.store) as library:
+        library.index(copy)
+        ((one, other),) = library.duplicates()
+        outliers = library.outliers(200)
+    hits = client.get("/page/duplicates").json()["hits"]
+    assert [(hit["rank"], hit["path"], hit["score"]) for hit in hits] == [
+        (1, str(one.path), one.cosine),
+        (1, str(other.path), other.cosine),
+    ]
+    hits = client.get("/page/outliers").json()["hits"]
+    assert [(hit["path"], hit["score"]) for hit in hits] == [(str(path), cosine) for path, cosine in outliers]
