@@ -1,4 +1,4 @@
-"""Make the pictures of docs/page.md: `python examples/screenshots.py [FOLDER]`. Needs Chromium and Pillow (Matplotlib has it).
+"""Make the pictures of docs/page.md, with Chromium: `python examples/screenshots.py [FOLDER]`.
 
 A store is made of the example sounds, of each second of them as a clip of its own, and of three made-up days of a
 recorder in a garden, which are copies of them.

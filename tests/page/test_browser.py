@@ -360,12 +360,12 @@ def test_a_thousand_hits_are_few_elements(browser, url, watched):
         const { Player } = await import("./player.js");
         const place = document.getElementById("content");
         const list = new List(place, new Player(document.createElement("audio")));
-        const hit = (rank) => ({ rank, name: `${rank}.wav`, folder: "/", start_s: 0, end_s: 1, length_s: 1, probability: 0.5,
-            score: 1, tags: [], digest: "00", is_gone: true, copies: [], at: null, recorded_at: null });
+        const hit = (rank) => ({ rank, name: `${rank}.wav`, folder: "/", start_s: 0, end_s: 1, length_s: 1, score: 1,
+            probability: 0.5, tags: [], digest: "00", is_gone: true, copies: [], at: null, recorded_at: null });
         list.show(Array.from({ length: 1000 }, (_, place) => hit(place + 1)));
         const first = place.querySelectorAll(".hit").length;
         scrollTo(0, document.documentElement.scrollHeight);
-        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))));
+        for (let frame = 0; frame < 3; frame += 1) await new Promise(requestAnimationFrame);
         const names = [...place.querySelectorAll(".hit .name b")].map((one) => one.textContent);
         return [first, names.length, names.at(-1)];
     }"""
