@@ -95,7 +95,7 @@ class Evaluator(Listener):
         files = [path for path in dict.fromkeys(row.path for row in annotations.rows) if path.is_file()]
         with TemporaryDirectory(prefix="pe-search-") as folder:
             directory = Path(folder) / "store"
-            job = Job((), tuple(files))
+            job = Job((), tuple(files), sidecars=False)
             made = index_paths(directory, self.model, job, on_progress=on_embedding, on_problem=on_problem)
             if made.is_interrupted:
                 raise KeyboardInterrupt

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from pe_search.directories import absolute, expanded
 from pe_search.known.tags import tags_of
 from pe_search.listener import OnProblem, PathLike, Paths, Texts, ignore, list_of, several
-from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
+from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut, Transcript
 
 if TYPE_CHECKING:
     from pe_search.queries import Filters
@@ -121,13 +121,16 @@ class Holder:
 
         return embeddings(self.open(), filters)
 
-    def export(self, file: PathLike, filters: Filters | None = None) -> int:
-        """Write the windows to `file`, .npz or .parquet, and return how many; with `filters`, those that pass."""
+    def export(self, file: PathLike, filters: Filters | None = None, *, said: bool = True) -> int:
+        """Write the windows to `file`, .npz or .parquet, and return how many; with `filters`, those that pass.
+
+        Transcripts are written too, unless `said` is false.
+        """
         from pe_search.store.export import export
 
         if Path(file).suffix.lower() not in EXPORT_SUFFIXES:
             raise ValueError(f"{os.fspath(file)!r} must end with .npz or .parquet")
-        return export(self.open(), expanded(Path(file)), filters)
+        return export(self.open(), expanded(Path(file)), filters, said=said)
 
     def remove(self, paths: Paths) -> Removal:
         """Remove clips, folders of clips and added names from the store. Files are kept."""
@@ -186,13 +189,26 @@ class Holder:
 
         return clips_of_tags(self.open().catalog)
 
-    def merge(self, other: PathLike) -> int:
-        """Copy the clips of another store into this one, and return how many were copied."""
+    def transcripts(self, paths: Paths | None = None) -> dict[Path, tuple[Transcript, ...]]:
+        """What is said in the clips at some paths, or in all, by each engine; clips without a transcript are left out.
+
+        A transcript with an `until_s` is not finished.
+        """
+        from pe_search.store.transcripts import transcripts_at
+
+        store = self.open()
+        return transcripts_at(store.catalog, None if paths is None else map(store.clip_at, several(paths)))
+
+    def merge(self, other: PathLike, *, said: bool = True) -> int:
+        """Copy the clips of another store into this one, and return how many were copied.
+
+        Transcripts and the answers of language models come along, unless `said` is false.
+        """
         from pe_search.store import Store
         from pe_search.store.merge import merge
 
         with Store.open(expanded(Path(other)).absolute()) as taken, self._writer() as writer:
-            return merge(writer, taken)
+            return merge(writer, taken, said=said)
 
     def rebuild(self) -> Rebuilding:
         """Make the index again. Repair the manifest and the catalog first if they are damaged.

@@ -93,6 +93,7 @@ class Library(Teacher, Viewer, Asker, Evaluator):
         prune: bool = False,
         prune_lists: bool = False,
         rehash: bool = False,
+        sidecars: bool = True,
         zone: str | None = None,
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
@@ -109,6 +110,7 @@ class Library(Teacher, Viewer, Asker, Evaluator):
             prune: Whether to remove the clips of a path that is missing or empty. Its disk may not be mounted.
             prune_lists: Whether to remove clips of earlier lists that are not listed now.
             rehash: Whether to read every file again, even if its size and times are the same.
+            sidecars: Whether to take in transcripts beside clips: subtitles, text and JSON of the same name.
             zone: The time zone in which the clips at and below the paths were recorded, such as `Europe/Berlin`. The
                 store remembers it; `none` forgets it.
             on_progress: See above.
@@ -125,7 +127,7 @@ class Library(Teacher, Viewer, Asker, Evaluator):
             zone = zone_called(zone)
         if zone is not None and from_lists:
             raise ValueError("zone can't be used with listed")
-        job = Job(given, from_lists, several(exclude), prune, prune_lists, rehash, zone)
+        job = Job(given, from_lists, several(exclude), prune, prune_lists, rehash, sidecars, zone)
         on_problem = on_problem or self._on_problem
         return index_paths(self.directory, self.model, job, on_progress=on_progress, on_problem=on_problem)
 

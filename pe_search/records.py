@@ -286,13 +286,13 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Sidecar:
-    """A file that a transcript was taken from.
+    """A file that a transcript was taken from, or would have been.
 
     Attributes:
         size_bytes: When it was read.
         modified_ns: When its bytes were last changed then, in nanoseconds since the epoch.
         digest: Of the content that it tells of.
-        engine: As `Transcript.engine`.
+        engine: As `Transcript.engine`; empty if it is no transcript.
     """
 
     path: Path

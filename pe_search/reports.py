@@ -135,6 +135,7 @@ class IndexSummary:
         found_nothing: Whether there was nothing to do: no clip was found, and the store holds none from there.
         relocated: Folders of the store that are at other places now, as a disk that is mounted elsewhere. Their clips
             are among the unchanged.
+        sidecars: Transcripts taken from files beside clips.
     """
 
     clips: int = 0
@@ -151,6 +152,7 @@ class IndexSummary:
     passed_over: PassedOver = PassedOver()
     found_nothing: bool = False
     relocated: tuple[Relocation, ...] = ()
+    sidecars: int = 0
 
 
 @dataclass(frozen=True, slots=True)

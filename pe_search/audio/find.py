@@ -6,6 +6,7 @@ import os
 import stat
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from pe_search.audio.exclude import IGNORE_FILE, Exclusion, Patterns, is_never_a
 from pe_search.audio.formats import audio_extensions, unreadable_extensions
 from pe_search.audio.stamps import stamp_of
 from pe_search.errors import PatternError
+from pe_search.known.sidecars import SIDECAR_EXTENSIONS
 from pe_search.records import Clip, Problem, Stamp
 from pe_search.reports import PassedOver
 
@@ -32,12 +34,14 @@ class Found:
             never hold audio, or their ignore file can't be understood.
         passed_over: What was seen in folders, and not taken.
         passed_over_at: The same by the root that it is nearest below, for those where there was anything.
+        sidecars: The stamps of files that may be transcripts, in the folders of the clips.
     """
 
     stamps: dict[str, Stamp]
     skipped: frozenset[str]
     passed_over: PassedOver
     passed_over_at: Mapping[str, PassedOver]
+    sidecars: Mapping[str, Stamp]
 
     def clips(self) -> Iterator[Clip]:
         """The clips themselves."""
@@ -101,6 +105,9 @@ class _Walk:
         self._excluded_folders: set[str] = set()
         self._never_audio: set[str] = set()
         self._not_understood: set[str] = set()
+        self._sidecars: dict[str, Stamp] = {}
+        # Of roots that are files, whose folders are not walked.
+        self._folders: dict[str, None] = {}
         self._on_problem = on_problem
         self._extensions = audio_extensions()
         self._unreadable_extensions = unreadable_extensions()
@@ -117,6 +124,7 @@ class _Walk:
                 top: _passed_over({path: unreadable[path] for path in kinds}, in_files, in_folders)
                 for top, (kinds, in_files, in_folders) in _by_root(tops, unreadable, files, folders).items()
             },
+            sidecars=self._sidecars,
         )
 
     def take(self, top: str, excluded: Patterns | None) -> None:
@@ -130,6 +138,7 @@ class _Walk:
             self._take_below(top, _identity(status), excluded)
         elif stat.S_ISREG(status.st_mode):
             self._stamps.setdefault(top, stamp_of(status))
+            self._take_sidecars_in(os.path.dirname(top))  # noqa: PTH120
         else:
             self._on_problem(Problem(Path(top), "not a regular file"))
 
@@ -160,6 +169,8 @@ class _Walk:
                     if not (is_candidate or entry.is_dir()):
                         if extension in unreadable_extensions:
                             self._count_unreadable(entry, extension, exclusion)
+                        elif extension in SIDECAR_EXTENSIONS:
+                            self._take_sidecar(entry, exclusion)
                         continue
                     if exclusion.levels and self._is_excluded(entry, exclusion):
                         continue
@@ -187,6 +198,21 @@ class _Walk:
             return False
         (self._excluded_folders if is_folder else self._excluded_files).add(entry.path)
         return True
+
+    def _take_sidecar(self, entry: os.DirEntry[str], exclusion: Exclusion | None) -> None:
+        if not (exclusion is not None and exclusion.levels and exclusion.excludes(entry.path, is_folder=False)):
+            status = entry.stat()
+            if stat.S_ISREG(status.st_mode):
+                self._sidecars.setdefault(entry.path, stamp_of(status))
+
+    def _take_sidecars_in(self, folder: str) -> None:
+        """Find the sidecars beside a root that is a file."""
+        if folder not in self._folders:
+            self._folders[folder] = None
+            with suppress(OSError), os.scandir(folder) as scan:
+                for entry in scan:
+                    if os.path.splitext(entry.name)[1].lower() in SIDECAR_EXTENSIONS:  # noqa: PTH122
+                        self._take_sidecar(entry, None)
 
     def _count_unreadable(self, entry: os.DirEntry[str], extension: str, exclusion: Exclusion) -> None:
         if entry.is_file() and not (exclusion.levels and self._is_excluded(entry, exclusion)):

@@ -19,10 +19,11 @@ from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
 from pe_search.known.fields import Kind
 from pe_search.parquet import Column, ParquetWriter, need_pyarrow
-from pe_search.records import Content
+from pe_search.records import Content, Transcript
 from pe_search.reports import Embeddings
 from pe_search.store.passing import Passing
 from pe_search.store.store import Store
+from pe_search.store.transcripts import read_transcripts
 
 if TYPE_CHECKING:
     from pe_search.queries import Filters
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _ROWS_AT_ONCE = 8_192
 
 
-def export(store: Store, file: Path, filters: Filters | None = None) -> int:
+def export(store: Store, file: Path, filters: Filters | None = None, *, said: bool = True) -> int:
     """Write the windows that pass filters, or all, in order of path and time, and the manifest.
 
     Of each window: `path`, `start_s`, `end_s`, `embedding`.
@@ -43,6 +44,8 @@ def export(store: Store, file: Path, filters: Filters | None = None) -> int:
         store: Is only read.
         file: Ends with .npz or .parquet. It is written whole or not at all, in place of what was there.
         filters: Which windows to write; None for all.
+        said: Whether to write what is said, if anything is: `transcripts` beside `manifest`, as JSON. It is a list of
+            objects with path, engine, language, until_s and segments, of which each is start, end and text.
 
     Returns:
         The number of windows.
@@ -57,7 +60,7 @@ def export(store: Store, file: Path, filters: Filters | None = None) -> int:
     write = _write_parquet if is_parquet else _write_npz
     try:
         with store.catalog.snapshot(), whole_file(file) as out:
-            return write(_Windows(store, filters), out)
+            return write(_Windows(store, filters, said=said), out)
     except OSError as error:
         raise StoreError(f"{file} can't be written: {error.strerror or error}.") from error
 
@@ -80,8 +83,9 @@ def embeddings(store: Store, filters: Filters | None = None) -> Embeddings:
 class _Windows:
     """The windows of a store that pass filters, or all."""
 
-    def __init__(self, store: Store, filters: Filters | None) -> None:
+    def __init__(self, store: Store, filters: Filters | None, *, said: bool = False) -> None:
         self._store = store
+        self._said = said
         self._passing = Passing(store.catalog, filters) if filters else None
 
     @property
@@ -91,6 +95,29 @@ class _Windows:
     @property
     def manifest_json(self) -> str:
         return json.dumps(dataclasses.asdict(self._store.manifest))
+
+    def texts(self) -> dict[str, str]:
+        """What is written beside the windows, by name."""
+        transcripts = self._transcripts() if self._said else []
+        return {"manifest": self.manifest_json, **({"transcripts": json.dumps(transcripts)} if transcripts else {})}
+
+    def _transcripts(self) -> list[dict[str, object]]:
+        passing = self._store.clips() if self._passing is None else filter(self._passing.takes, self._store.clips())
+        paths = {clip.path: clip.digest for clip in passing}
+        by_digest: dict[bytes, list[Transcript]] = {}
+        for one in read_transcripts(self._store.catalog, paths.values()):
+            by_digest.setdefault(one.digest, []).append(one)
+        return [
+            {
+                "path": str(path),
+                "engine": one.engine,
+                "language": one.language,
+                "until_s": one.until_s,
+                "segments": [(segment.start_s, segment.end_s, segment.text) for segment in one.segments],
+            }
+            for path, digest in paths.items()
+            for one in by_digest.get(digest, ())
+        ]
 
     def count(self) -> int:
         if self._passing is None:
@@ -116,7 +143,8 @@ def _write_npz(held: _Windows, out: IO[bytes]) -> int:
 
         def write(name: str, rows: Iterator[NDArray[np.generic]], dtype: str, *shape: int) -> None:
             member = zipfile.ZipInfo(f"{name}.npy")
-            if name == "path":  # every name is there as often as its clip has windows
+            # Every name is there as often as its clip has windows, and each character takes four bytes.
+            if name in ("path", "transcripts"):
                 member.compress_type = zipfile.ZIP_DEFLATED
             header = {"descr": dtype, "fortran_order": False, "shape": shape}
             with archive.open(member, "w", force_zip64=True) as entry:
@@ -140,8 +168,8 @@ def _write_npz(held: _Windows, out: IO[bytes]) -> int:
         write("path", names(), f"<U{longest}", windows)
         write("start_s", iter([np.frombuffer(starts_s)]), "<f8", windows)
         write("end_s", iter([np.frombuffer(ends_s)]), "<f8", windows)
-        text = held.manifest_json
-        write("manifest", iter([np.array(text)]), f"<U{len(text)}")
+        for name, text in held.texts().items():
+            write(name, iter([np.array(text)]), f"<U{len(text)}")
     return windows
 
 
@@ -153,7 +181,7 @@ def _write_parquet(held: _Windows, out: IO[bytes]) -> int:
         Column("embedding", held.dimension, is_always_known=True),
     )
     windows = 0
-    with ParquetWriter(out, columns, {"manifest": held.manifest_json}) as writer:
+    with ParquetWriter(out, columns, held.texts()) as writer:
         for paths, times, embeddings in _row_groups(held):
             writer.write(paths, [start_s for start_s, _ in times], [end_s for _, end_s in times], embeddings)
             windows += len(paths)

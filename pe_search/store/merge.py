@@ -84,9 +84,10 @@ def _take_what_is_said(ours: Catalog, theirs: Catalog) -> None:
     )
     while some := list(islice(arriving, _TRANSCRIPTS_PER_COMMIT)):
         write_transcripts(ours, some)
-    known = {one.path for one in read_sidecars(ours)}
+    known = {(one.path, one.digest) for one in read_sidecars(ours)}
     write_transcripts(
-        ours, sidecars=(one for one in read_sidecars(theirs) if one.digest in held and one.path not in known)
+        ours,
+        sidecars=(one for one in read_sidecars(theirs) if one.digest in held and (one.path, one.digest) not in known),
     )
     answered = {_question(one) for one in read_answers(ours)}
     write_answers(ours, (one for one in read_answers(theirs) if one.digest in held and _question(one) not in answered))

@@ -14,7 +14,7 @@ from pe_search.store.commits import count_clips, name_of, put_left_out
 from pe_search.store.facts import put_zones
 from pe_search.store.roots import put_roots
 from pe_search.store.schema import checked, checksum
-from pe_search.store.transcripts import put_sidecars, read_sidecars
+from pe_search.store.transcripts import delete_sidecars, put_sidecars, read_sidecars
 from pe_search.store.windows import CLIP, left_out_rows
 
 
@@ -83,5 +83,5 @@ def _move_left_out(db: sqlite3.Connection, left_out: Mapping[Path, Clip]) -> Non
 
 def _move_sidecars(catalog: Catalog, db: sqlite3.Connection, folders: Mapping[Path, Path]) -> None:
     moved = [one for one in read_sidecars(catalog) if folders.get(one.path.parent, one.path.parent) != one.path.parent]
-    db.executemany("DELETE FROM sidecars WHERE path = ?", ((name_of(one.path),) for one in moved))
+    delete_sidecars(db, moved)
     put_sidecars(db, (replace(one, path=folders[one.path.parent] / one.path.name) for one in moved))

@@ -130,14 +130,16 @@ CREATE TABLE transcripts (
     checksum INTEGER NOT NULL,
     UNIQUE (digest, engine)
 );
--- The files that transcripts were taken from.
+-- The files beside clips that transcripts were taken from.
 CREATE TABLE sidecars (
-    path BLOB PRIMARY KEY,
+    path BLOB NOT NULL,
     size_bytes INTEGER NOT NULL,
     modified_ns INTEGER NOT NULL,
     digest BLOB NOT NULL,
+    -- As in `transcripts`; empty if the file is no transcript.
     engine TEXT NOT NULL,
-    checksum INTEGER NOT NULL
+    checksum INTEGER NOT NULL,
+    PRIMARY KEY (path, digest)
 ) WITHOUT ROWID;
 -- What models answered about stretches of contents. Of more than there is room for, the oldest go.
 CREATE TABLE answers (

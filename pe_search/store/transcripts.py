@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from pe_search.records import Segment, Sidecar, SpokenWord, Transcript
@@ -29,6 +31,24 @@ def read_transcripts(catalog: Catalog, digests: Iterable[bytes] | None = None) -
             statement = f"SELECT {TRANSCRIPT} FROM transcripts WHERE digest = ? ORDER BY engine"
             for row in db.execute(statement, (digest,)):
                 yield transcript_of(checked(row, "a transcript"))
+
+
+def transcripts_at(catalog: Catalog, paths: Iterable[Path] | None = None) -> dict[Path, tuple[Transcript, ...]]:
+    """The transcripts of some clips, or of all, in order of path; clips that have none are left out."""
+    with catalog.reading() as db:
+        if paths is None:
+            rows = db.execute(
+                "SELECT path, digest FROM clips JOIN contents ON contents.id = clips.content_id "
+                "WHERE digest IN (SELECT digest FROM transcripts) ORDER BY path"
+            )
+            digests = {path_of(name): bytes(digest) for name, digest in rows}
+        else:
+            held = digests_of(catalog, map(str, paths))
+            digests = {Path(path): held[path][0] for path in sorted(held, key=os.fsencode)}
+        by_digest: dict[bytes, list[Transcript]] = {}
+        for one in read_transcripts(catalog, digests.values()):
+            by_digest.setdefault(one.digest, []).append(one)
+    return {path: tuple(by_digest[digest]) for path, digest in digests.items() if digest in by_digest}
 
 
 def read_progress(catalog: Catalog, engine: str) -> dict[bytes, float | None]:
@@ -71,7 +91,7 @@ def write_transcripts(
         return
     with catalog.writing() as db:
         db.executemany("DELETE FROM transcripts WHERE digest = ? AND engine = ?", keys)
-        db.executemany("DELETE FROM sidecars WHERE path = ?", ((name_of(one.path),) for one in gone))
+        delete_sidecars(db, gone)
         db.executemany(f"REPLACE INTO transcripts ({TRANSCRIPT}) VALUES (?, ?, ?, ?, ?, ?, ?)", map(_row_of, kept))
         put_sidecars(db, known)
 
@@ -81,8 +101,25 @@ def read_sidecars(catalog: Catalog) -> list[Sidecar]:
     with catalog.reading() as db:
         return [
             Sidecar(path_of(name), int(size_bytes), int(modified_ns), bytes(digest), str(engine))
-            for name, size_bytes, modified_ns, digest, engine in _all(db, "sidecars", SIDECAR, "path")
+            for name, size_bytes, modified_ns, digest, engine in _all(db, "sidecars", SIDECAR, "path, digest")
         ]
+
+
+def digests_of(catalog: Catalog, paths: Iterable[str]) -> dict[str, tuple[bytes, float]]:
+    """The digest and the length in seconds of what each of some clips holds; of such as the store has."""
+    statement = (
+        "SELECT digest, duration_s FROM clips JOIN contents ON contents.id = clips.content_id "
+        "WHERE path = ? AND duration_s IS NOT NULL"
+    )
+    with catalog.reading() as db:
+        found = ((path, db.execute(statement, (os.fsencode(path),)).fetchone()) for path in paths)
+        return {path: (row[0], float(row[1])) for path, row in found if row is not None}
+
+
+def delete_sidecars(db: sqlite3.Connection, sidecars: Iterable[Sidecar]) -> None:
+    """Forget some files, within the commit of whoever calls."""
+    keys = ((name_of(one.path), one.digest) for one in sidecars)
+    db.executemany("DELETE FROM sidecars WHERE path = ? AND digest = ?", keys)
 
 
 def put_sidecars(db: sqlite3.Connection, sidecars: Iterable[Sidecar]) -> None:

@@ -19,6 +19,7 @@ from pe_search.reports import IndexSummary, KeptPart, Progress
 from pe_search.store import Store
 from pe_search.tasks.facts import learn_facts
 from pe_search.tasks.planning import Plan
+from pe_search.tasks.sidecars import take_in_sidecars
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
 _COMMIT_EVERY_S = 5.0
@@ -30,6 +31,7 @@ def run_index(
     store: Store,
     load_embedder: Callable[[], WindowEmbedder],
     *,
+    with_sidecars: bool = True,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     on_problem: Callable[[Problem], None] = lambda _problem: None,
 ) -> IndexSummary:
@@ -39,12 +41,13 @@ def run_index(
         plan: From `planning.plan_index`.
         store: Where the embeddings go.
         load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
+        with_sidecars: Whether the transcripts beside clips are taken in.
         on_progress: Called now and then; how much there is in all is left out.
         on_problem: Called with each clip that is left out, of which something is missing, or that is odd, as soon as
             it is known.
     """
     run = _Run(store, load_embedder, on_progress, on_problem)
-    is_interrupted = False
+    is_interrupted, sidecars = False, 0
     for problem in plan.problems:
         run.report(problem)
     try:
@@ -63,6 +66,8 @@ def run_index(
     run.commit()
     if not is_interrupted:
         store.catalog.drop_unused_contents()
+        if with_sidecars:
+            sidecars = take_in_sidecars(store, plan.beside, on_problem)
         store.finder.refresh()
     return IndexSummary(
         clips=run.clips,
@@ -77,6 +82,7 @@ def run_index(
         is_interrupted=is_interrupted,
         kept_parts=run.kept_parts() if is_interrupted else (),
         passed_over=plan.passed_over,
+        sidecars=sidecars,
     )
 
 

@@ -15,6 +15,7 @@ from pe_search.audio.find import find_stamps, is_under
 from pe_search.audio.stamps import is_same
 from pe_search.records import Clip, LeftOut, Problem, Stamp
 from pe_search.reports import PassedOver
+from pe_search.tasks.sidecars import Beside
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Plan:
         left_out: Paths of the clips that were left out before.
         lost: Roots under which nothing is left of what the store holds.
         passed_over_at: What was passed over at each root where anything was.
+        beside: What was found beside the clips.
     """
 
     to_read: tuple[Clip, ...]
@@ -47,6 +49,7 @@ class Plan:
     left_out: tuple[Path, ...] = field(default=(), compare=False)
     lost: frozenset[str] = field(default=frozenset(), compare=False)
     passed_over_at: Mapping[str, PassedOver] = field(default_factory=dict, compare=False)
+    beside: Beside = field(default_factory=Beside, compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -147,6 +150,7 @@ def plan_index(
         left_out=tuple(again_left_out),
         lost=frozenset(bare),
         passed_over_at=found.passed_over_at,
+        beside=Beside(found.sidecars, stamps),
     )
 
 

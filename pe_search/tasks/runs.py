@@ -39,6 +39,7 @@ class Job:
         prune: As in `plan_index`.
         prune_lists: Whether what came by lists, and is not listed any more, leaves the store.
         rehash: As in `plan_index`.
+        sidecars: As `with_sidecars` of `run_index`.
         zone: The time zone of what is below the roots; `zones.NO_ZONE` forgets it, None leaves it as it was.
     """
 
@@ -48,6 +49,7 @@ class Job:
     prune: bool = False
     prune_lists: bool = False
     rehash: bool = False
+    sidecars: bool = True
     zone: str | None = None
 
     @property
@@ -123,7 +125,7 @@ def index_paths(
         if job.zone is not None:
             write_zones(store.catalog, dict.fromkeys(roots.paths, None if job.zone == NO_ZONE else job.zone))
         load = partial(model.embedder_for_indexing, checkpoint)
-        summary = run_index(plan, store, load, on_progress=report, on_problem=on_problem)
+        summary = run_index(plan, store, load, with_sidecars=job.sidecars, on_progress=report, on_problem=on_problem)
         if not summary.is_interrupted:
             memory.write(prepared.by_lists - prepared.unlisted)
             gone = [*roots.forgotten, *(roots.pruned() if job.prune else ())]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from pe_search.errors import StoreError
+from pe_search.queries import Filters
 from pe_search.records import Clip, ModelAnswer, Segment, Sidecar, SpokenWord, Transcript
 from pe_search.store import Store
 from pe_search.store.answers import read_answers, write_answers
+from pe_search.store.export import export
 from pe_search.store.merge import merge
 from pe_search.store.moving import move_clips
 from pe_search.store.salvage import salvage_if_damaged
@@ -21,6 +26,7 @@ from pe_search.store.transcripts import (
     read_progress,
     read_sidecars,
     read_transcripts,
+    transcripts_at,
     write_transcripts,
 )
 from tests.store.test_facts import manifest, put
@@ -90,6 +96,45 @@ def test_what_is_said_outlives_a_move_and_goes_with_the_content(store):
     store.catalog.drop_unused_contents()
     assert list(read_transcripts(store.catalog)) == [OTHER]
     assert (read_sidecars(store.catalog), read_answers(store.catalog)) == ([], [RAIN])
+
+
+def test_transcripts_come_by_path(store):
+    fill(store)
+    put(store, "/s/c.wav", b"a", None)
+    put(store, "/s/silent.wav", b"s", None)
+    a, b, c = (Path(f"/s/{name}.wav") for name in "abc")
+    assert transcripts_at(store.catalog) == {a: (HELLO, HALF), b: (OTHER,), c: (HELLO, HALF)}
+    assert transcripts_at(store.catalog, [c, Path("/none"), Path("/s/silent.wav")]) == {c: (HELLO, HALF)}
+
+
+def test_an_export_has_what_is_said_unless_it_is_left_out(tmp_path, store):
+    fill(store)
+    assert export(store, tmp_path / "a.npz") == 2
+    written = np.load(tmp_path / "a.npz")
+    assert json.loads(str(written["transcripts"])) == [
+        {
+            "path": "/s/a.wav",
+            "engine": "sidecar.en",
+            "language": "en",
+            "until_s": None,
+            "segments": [[0.0, 1.25, "Hello, wörld."], [2.0, 3.0, "\U0001f600 \ud800 …"]],
+        },
+        {"path": "/s/a.wav", "engine": "whisper-tiny c0ffee", "language": "", "until_s": 30.5, "segments": []},
+        {
+            "path": "/s/b.wav",
+            "engine": "whisper-tiny c0ffee",
+            "language": "de",
+            "until_s": None,
+            "segments": [[0.0, 1.0, "Hallo"]],
+        },
+    ]
+    export(store, tmp_path / "b.npz", said=False)
+    assert sorted(np.load(tmp_path / "b.npz").files) == ["embedding", "end_s", "manifest", "path", "start_s"]
+    export(store, tmp_path / "c.npz", Filters(names=("b.wav",)))
+    assert [one["path"] for one in json.loads(str(np.load(tmp_path / "c.npz")["transcripts"]))] == ["/s/b.wav"]
+    export(store, tmp_path / "a.parquet")
+    metadata = pq.read_schema(tmp_path / "a.parquet").metadata
+    assert json.loads(metadata[b"transcripts"]) == json.loads(str(written["transcripts"]))
 
 
 def test_a_sidecar_moves_with_its_folder(store):

@@ -19,7 +19,7 @@ from pe_search.cli.input.filters import (
     TagOption,
     make_filters,
 )
-from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.input.options import NoSaidOption, StoreOption, store_directory
 from pe_search.cli.output.hints import why_none_passes
 from pe_search.cli.output.messages import counted, say
 from pe_search.holder import EXPORT_SUFFIXES
@@ -39,6 +39,7 @@ def export(
     hour: HourOption = None,
     loudness: LoudnessOption = None,
     bpm: BpmOption = None,
+    is_without_said: NoSaidOption = False,
     store: StoreOption = None,
 ) -> None:
     """Write the path, start, end and embedding of each window to a file.
@@ -50,7 +51,8 @@ def export(
 
     An .npz holds the arrays path, start_s, end_s and embedding, a row for each window, and the store's manifest as
     JSON. `numpy.load` reads it without pickle. A .parquet has the same columns, with the manifest in its metadata; it
-    needs pyarrow. The file is written completely or not at all.
+    needs pyarrow. Transcripts are beside the manifest, as JSON under the name transcripts. The file is written
+    completely or not at all.
     """
     if file.suffix.lower() not in EXPORT_SUFFIXES:
         raise typer.BadParameter("must end with .parquet or .npz.", param_hint="FILE")
@@ -59,5 +61,5 @@ def export(
         if filters and not (effect := library.filter_effect(None, filters)).passing:
             say(f"pe-search: {why_none_passes(effect, filters)}.")
             raise typer.Exit(1)
-        windows = library.export(file, filters)
+        windows = library.export(file, filters, said=not is_without_said)
     say(f"{counted(windows, 'window')} written to {file}")

@@ -120,6 +120,14 @@ def index(
             help="Read every file, even if its size and times are the same. Only files with other bytes are embedded.",
         ),
     ] = False,
+    is_without_sidecars: Annotated[
+        bool,
+        typer.Option(
+            "--no-sidecars",
+            rich_help_panel="Files",
+            help="Leave the transcripts beside files alone: .srt, .vtt, .txt and Whisper's .json of the same name.",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -166,7 +174,13 @@ def index(
     _refuse_what_cannot_be_watched(
         is_to_watch,
         is_to_serve,
-        {"--files-from": files_from is not None, "--dry-run": dry_run, "--prune": prune, "--rehash": rehash},
+        {
+            "--files-from": files_from is not None,
+            "--dry-run": dry_run,
+            "--prune": prune,
+            "--rehash": rehash,
+            "--no-sidecars": is_without_sidecars,
+        },
     )
     refuse_zone_with(zone, {"--files-from": files_from is not None, "--dry-run": dry_run})
     refuse_bad_patterns(exclude)
@@ -223,6 +237,7 @@ def index(
             prune=prune,
             prune_lists=prune and files_from is not None,
             rehash=rehash,
+            sidecars=not is_without_sidecars,
             zone=zone,
             on_progress=bar.show,
         )

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.input.options import NoSaidOption, StoreOption, store_directory
 from pe_search.cli.output.messages import counted, say
 from pe_search.library import Library
 
@@ -17,6 +17,7 @@ def merge(
         str,
         typer.Argument(metavar="OTHER_STORE", rich_help_panel="Store", help="The store to read from."),
     ],
+    is_without_said: NoSaidOption = False,
     store: StoreOption = None,
 ) -> None:
     """Copy the clips of another store into this one, with their embeddings.
@@ -30,7 +31,7 @@ def merge(
     """
     directory = store_directory(other)
     with Library(store_directory(store)) as library:
-        clips = library.merge(directory)
+        clips = library.merge(directory, said=not is_without_said)
     why = "" if clips else _why_none(directory)
     say(f"{counted(clips, 'clip')} copied{why}. Store: {library.directory}")
 

@@ -123,6 +123,14 @@ DtypeOption = Annotated[
         help="Compute in auto, float32, bfloat16 or float16. Small models always use float32.",
     ),
 ]
+NoSaidOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-said",
+        rich_help_panel="Files",
+        help="Leave transcripts, and what language models answered, where they are.",
+    ),
+]
 NullOption = Annotated[
     bool,
     typer.Option("-0", "--null", rich_help_panel="Show", help="Print paths, each ended by a NUL byte, for xargs -0."),

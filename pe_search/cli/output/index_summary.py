@@ -45,6 +45,7 @@ def say_summary(summary: IndexSummary, directory: Path, elapsed_s: float | None,
         f"{summary.removed:,} removed",
         *([f"{summary.incomplete:,} incomplete"] if summary.incomplete else []),
         f"{len(summary.problems):,} left out",
+        *([f"{counted(summary.sidecars, 'transcript')} taken in"] if summary.sidecars else []),
         *(
             [f"{summary.left_out_before:,} left out before (see {command_for('status --problems', directory)})"]
             if summary.left_out_before
