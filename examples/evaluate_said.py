@@ -3,11 +3,11 @@
     python examples/evaluate_said.py --data ../shared/data/validate
 
 A folder holds a folder of recordings for each kind of sound. They are copied into a temporary folder under numbers,
-with subtitles beside them: made-up sentences about a few topics. Every topic is spoken of over several kinds of sound, and
-over every kind of sound several topics are, but each kind and topic together are those of one recording. So the sound
-alone, or the words alone, can't tell which one it is. They are indexed with the built-in checkpoint, and each recording
-is asked for: by the plain prompt of its kind (TEXT), by the words of its topic (--said), and by both. The figure is
-recall@1: the share of recordings that are the first hit.
+with subtitles beside them: made-up sentences about a few topics. Every topic is spoken of over several kinds of sound,
+and over every kind of sound several topics are, but each kind and topic together are those of one recording. So the
+sound alone, or the words alone, can't tell which one it is. They are indexed with the built-in checkpoint, and each
+recording is asked for: by the plain prompt of its kind (TEXT), by the words of its topic (--said), and by both. The
+figure is recall@1: the share of recordings that are the first hit.
 """
 
 import argparse

@@ -31,11 +31,9 @@ def test_the_words_of_a_topic_are_in_its_sentence_alone():
 
 
 def test_each_way_is_scored(tmp_path):
-    for seed, (kind, number) in enumerate((kind, number) for kind in KINDS[:2] for number in range(2)):
-        write_audio(tmp_path / "data" / kind / f"{number}.wav", noise(1.5, seed))
-    recordings = [
-        Recording(tmp_path / "data" / kind / f"{number}.wav", kind) for kind in KINDS[:2] for number in range(2)
-    ]
+    recordings = [Recording(tmp_path / kind / f"{number}.wav", kind) for kind in KINDS[:2] for number in range(2)]
+    for seed, one in enumerate(recordings):
+        write_audio(one.file, noise(1.5, seed))
     spoken = spoken_over(recordings)
     # The first topic of the second kind is the second one of the first, so one topic is there twice.
     assert Counter(Counter(one.topic for one in spoken).values()) == {1: 2, 2: 1}
