@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
@@ -29,6 +29,7 @@ from pe_search.listener import (
 from pe_search.model import Wanted
 from pe_search.queries import SAME_FROM_COSINE
 from pe_search.teacher import Teacher
+from pe_search.transcriber import Transcriber
 from pe_search.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from pe_search.store import Store
 
 
-class Library(Teacher, Viewer, Asker, Evaluator):
+class Library(Teacher, Viewer, Asker, Evaluator, Transcriber):
     """One store with its checkpoint. Make it with `pe_search.open` or `pe_search.create`, in a `with` statement.
 
     Nothing is opened or loaded before it is needed. Many processes may read a store while one writes to it. Every
@@ -356,3 +357,6 @@ class Library(Teacher, Viewer, Asker, Evaluator):
         from pe_search.search.searching import RememberingEmbedder
 
         return RememberingEmbedder(self.open().remembered_texts, self.model.text_embedder, self.model.audio_embedder)
+
+    def _transcripts_store(self) -> AbstractContextManager[Store | None]:
+        return nullcontext() if self._manifest() is None else self._writer()

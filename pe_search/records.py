@@ -285,6 +285,24 @@ class Transcript:
 
 
 @dataclass(frozen=True, slots=True)
+class Transcribed:
+    """What is said in a clip, or in a part of it.
+
+    Attributes:
+        engine: As `Transcript.engine`.
+        segments: In order of time.
+        is_known: Whether the store had it already.
+        speech_s: Seconds that were given to the recogniser now.
+    """
+
+    path: Path
+    engine: str
+    segments: tuple[Segment, ...]
+    is_known: bool = False
+    speech_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Sidecar:
     """A file that a transcript was taken from, or would have been.
 

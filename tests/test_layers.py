@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"libraries"},
     {"library"},
     {"teacher", "viewer"},
-    {"asker", "evaluator", "holder"},
+    {"asker", "evaluator", "holder", "transcriber"},
     {"listener"},
     {"tasks"},
     {"evaluation"},
@@ -117,7 +117,7 @@ def test_the_command_line_and_the_servers_call_the_library_and_nothing_below_it(
         if name.startswith("pe_search.")
     }
     called = {"serving", "libraries", "library", "teacher", "viewer", "asker", "evaluator", "holder"}
-    called |= {"listener", "model"}
+    called |= {"listener", "model", "transcriber"}
     assert used <= {room, *called, "parquet", "known", "reports", "queries"} | FLOORS[-1]
 
 

@@ -23,7 +23,7 @@ from pe_search.cli.output.messages import say, say_error, usage_error_line
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
     "Find": ("query", "locate", "label", "count", "duplicates", "evaluate"),
-    "Describe": ("ask", "describe"),
+    "Describe": ("ask", "describe", "transcribe"),
     "Teach words": ("learn", "judge", "words", "forget"),
     "Keep a store": ("index", "list", "tag", "status", "relocate", "remove", "verify", "merge", "export", "rebuild"),
     "More": ("page", "serve", "models", "config"),

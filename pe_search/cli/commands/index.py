@@ -27,6 +27,13 @@ from pe_search.cli.input.options import (
     TrackOption,
     store_directory,
 )
+from pe_search.cli.input.speech_options import (
+    LanguageOption,
+    SpeechModelOption,
+    TranslateOption,
+    checked_speech_model,
+    refuse_without_transcribe,
+)
 from pe_search.cli.input.times import seconds_option
 from pe_search.cli.input.zones import ZoneOption, refuse_zone_with
 from pe_search.cli.output.index_plan import write_plan
@@ -38,6 +45,7 @@ from pe_search.cli.output.passed_over import (
     say_no_clips,
 )
 from pe_search.cli.output.progress import ProgressBar
+from pe_search.cli.output.transcribing import transcribe_and_say
 from pe_search.cli.output.watching import watch_and_say
 from pe_search.directories import data_directory, is_other_folder, is_store_name
 from pe_search.model import LONGEST_WINDOW_S, SHORTEST_WINDOW_S, WINDOW_S, Wanted
@@ -54,6 +62,7 @@ _MOST_FOLDERS = 5
 
 
 def index(
+    context: typer.Context,
     paths: PathsArgument = None,
     files_from: FilesFromOption = None,
     exclude: ExcludeOption = None,
@@ -144,6 +153,15 @@ def index(
         bool,
         typer.Option("--serve", rich_help_panel="Files", help="With --watch, also serve queries, as `serve` does."),
     ] = False,
+    is_to_transcribe: Annotated[
+        bool,
+        typer.Option(
+            "--transcribe", rich_help_panel="Speech", help="Then write down what is said, as `transcribe` does."
+        ),
+    ] = False,
+    speech_model: SpeechModelOption = None,
+    language: LanguageOption = None,
+    translate: TranslateOption = False,
     store: StoreOption = None,
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
@@ -182,6 +200,7 @@ def index(
             "--no-sidecars": is_without_sidecars,
         },
     )
+    refuse_without_transcribe(context, is_to_transcribe=is_to_transcribe, is_possible=not (dry_run or is_to_watch))
     refuse_zone_with(zone, {"--files-from": files_from is not None, "--dry-run": dry_run})
     refuse_bad_patterns(exclude)
     patterns = exclude or usual_patterns()
@@ -229,6 +248,12 @@ def index(
         with library, _termination_interrupts():
             watch_and_say(library, given, patterns, bar, zone=zone, is_to_serve=is_to_serve)
         return
+    # What it lacks is better known before the work.
+    recogniser = (
+        library.open_recogniser(checked_speech_model(speech_model), language=language, translate=translate)
+        if is_to_transcribe
+        else None
+    )
     with library, _termination_interrupts(), bar:
         summary = library.index(
             given,
@@ -253,7 +278,11 @@ def index(
     )
     if summary.is_interrupted:
         raise typer.Exit(130)
-    if summary.problems or summary.incomplete:
+    is_whole = True
+    if recogniser is not None:
+        with library, _termination_interrupts():
+            is_whole = transcribe_and_say(library, recogniser, None if given is None else [*given, *listed], patterns)
+    if summary.problems or summary.incomplete or not is_whole:
         raise typer.Exit(2)
 
 
