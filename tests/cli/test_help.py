@@ -122,5 +122,5 @@ def test_a_usage_line_has_brackets_around_what_may_be_left_out_and_nothing_else(
         rf"Usage: pe-search {command} \[OPTIONS\]( \[[A-Z_]+(\.\.\.)?( [A-Z_]+(\.\.\.)?)*\]| [A-Z_]+(\.\.\.)?)*", usage
     )
     assert ("PATH..." in usage) is (
-        command.split()[0] in ("index", "label", "describe", "remove", "tag") and command != "tag"
+        command.split()[0] in ("index", "label", "describe", "transcribe", "remove", "tag") and command != "tag"
     )

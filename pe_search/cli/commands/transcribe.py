@@ -75,8 +75,8 @@ def transcribe(
     \b
         pe-search transcribe interview.mp3
         pe-search transcribe ./podcast --format txt -o podcast.txt
-        pe-search transcribe talk.mp4 --format srt -o talk.srt --speech-model openai/whisper-small
-        pe-search transcribe tape.wav@10:00-12:30 --speech-model nemo-parakeet-tdt-0.6b-v3
+        pe-search transcribe talk.mp4 --format srt -o talk.srt
+        pe-search transcribe tape.wav@1:00-2:30 --speech-model openai/whisper-small
 
     Only what sounds like speech is given to the recogniser. No store is needed. If there is one, what is said in its
     clips is kept in it, made once, and an interrupted run goes on where it was. The recogniser that needs no network,
