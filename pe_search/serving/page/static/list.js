@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { element, icon } from "./dom.js";
-import { drawWave, peaks } from "./pictures.js";
+import { colours, drawWave, peaks, sizeOf } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
 
 const BEYOND = 6, WHOLE_S = 60, COLUMNS = 240;
@@ -31,6 +31,7 @@ export class List extends EventTarget {
     this.rows = new Map();
     this.chosen = -1;
     this.verdictOf = () => "";
+    this.undrawn = new Set();
     this.list = element("ol", { class: "hits", "aria-label": TEXTS.list });
     place.append(this.list);
     this.scrolled = () => requestAnimationFrame(() => this.fill());
@@ -56,6 +57,20 @@ export class List extends EventTarget {
     this.list.style.height = `${this.hits.length * this.height}px`;
     this.rows.forEach((row) => row.item.setAttribute("aria-setsize", this.hits.length));
     this.fill();
+  }
+
+  // All at once, before the next frame: to ask for a size between two changes has the browser lay out everything again.
+  drawSoon(row) {
+    if (this.undrawn.size === 0) {
+      requestAnimationFrame(() => {
+        const rows = [...this.undrawn].filter((one) => one.item.isConnected);
+        this.undrawn.clear();
+        if (!rows.length) return;
+        const alike = { size: sizeOf(rows[0].canvas), paint: colours(rows[0].canvas) };
+        rows.forEach((one) => one.drawNow(alike));
+      });
+    }
+    this.undrawn.add(row);
   }
 
   get hit() {
@@ -164,7 +179,6 @@ class Row {
     for (const [other, row] of list.rows) if (other > place && (!after || other < after.place)) after = row;
     list.list.insertBefore(this.item, after?.item ?? null);
     this.mark();
-    this.draw();
     const isWanted = () => this.item.isConnected;
     if (!hit.is_gone && this.view.to > this.view.from) {
       Promise.resolve(peaks(hit.digest, this.view.from, this.view.to, COLUMNS, isWanted)).then((numbers) => {
@@ -188,10 +202,13 @@ class Row {
   }
 
   draw() {
-    if (!this.item.isConnected) return;
+    this.list.drawSoon(this);
+  }
+
+  drawNow(alike) {
     const { player } = this.list;
     const at = player.hit === this.hit && player.audio.currentTime > 0 ? player.time : null;
-    drawWave(this.canvas, this.numbers, this.view, { window: { from: this.hit.start_s, to: this.hit.end_s }, spans: this.hit.spans, at });
+    drawWave(this.canvas, this.numbers, this.view, { window: { from: this.hit.start_s, to: this.hit.end_s }, spans: this.hit.spans, at, ...alike });
   }
 }
 

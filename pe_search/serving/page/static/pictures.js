@@ -52,23 +52,27 @@ export function colours(node) {
   );
 }
 
+export const sizeOf = (canvas) => ({ width: canvas.clientWidth, height: canvas.clientHeight });
+
 // A canvas as sharp as the screen is.
-export function context(canvas) {
+export function context(canvas, size = sizeOf(canvas)) {
   const scale = Math.min(window.devicePixelRatio || 1, 2);
-  const width = Math.max(1, Math.round(canvas.clientWidth * scale)), height = Math.max(1, Math.round(canvas.clientHeight * scale));
+  const width = Math.max(1, Math.round(size.width * scale)), height = Math.max(1, Math.round(size.height * scale));
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
     canvas.height = height;
   }
-  const drawing = canvas.getContext("2d");
+  // Small and many: to have each on a graphics card takes longer than to draw it.
+  const drawing = canvas.getContext("2d", { willReadFrequently: true });
   drawing.setTransform(scale, 0, 0, scale, 0, 0);
-  drawing.clearRect(0, 0, canvas.clientWidth, canvas.clientHeight);
+  drawing.clearRect(0, 0, size.width, size.height);
   return drawing;
 }
 
-// `view` is {from, to} in seconds, `window` what is marked in it, `spans` what lies over it.
-export function drawWave(canvas, numbers, view, { window: part, spans = [], at = null } = {}) {
-  const drawing = context(canvas), width = canvas.clientWidth, height = canvas.clientHeight, paint = colours(canvas);
+// `view` is {from, to} in seconds, `window` what is marked in it, `spans` what lies over it. Whoever draws many that are
+// alike gives `size` and `paint`, which take the browser long to find out.
+export function drawWave(canvas, numbers, view, { window: part, spans = [], at = null, size = sizeOf(canvas), paint = colours(canvas) } = {}) {
+  const drawing = context(canvas, size), { width, height } = size;
   const x = (time) => ((time - view.from) / (view.to - view.from)) * width;
   const isWhole = !part || (part.from <= view.from + 1e-6 && part.to >= view.to - 1e-6);
   if (part && !isWhole) {
