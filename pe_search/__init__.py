@@ -17,6 +17,7 @@ from pe_search.errors import (
     StoreBusyError,
     StoreError,
     TableError,
+    TuningError,
     UnansweredError,
 )
 
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         Tagging,
         Verification,
     )
+    from pe_search.tunings import Tuning
 
 __version__ = "0.1.0"
 
@@ -108,6 +110,8 @@ __all__ = [
     "Tagging",
     "Term",
     "Trace",
+    "Tuning",
+    "TuningError",
     "Turn",
     "UnansweredError",
     "Verification",
@@ -115,6 +119,7 @@ __all__ = [
     "__version__",
     "create",
     "open",
+    "tune",
 ]
 
 
@@ -196,12 +201,42 @@ def create(
     return library
 
 
+def tune(
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    model: str = "builtin",
+    *,
+    revision: str | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    **options: Any,
+) -> Tuning:
+    """Adapt a checkpoint to what a table says is heard, and write the result as a checkpoint of its own.
+
+    `Library.tune` does the same with the checkpoint and the windows of a store.
+
+    Args:
+        data: A table of what is heard in clips, as in `Library.evaluate`.
+        out: The folder to make.
+        model: As in `create`; the checkpoint to begin with.
+        revision: As in `create`.
+        device: As in `open`.
+        dtype: As in `open`; of the codec. What learns is calculated in float32.
+        **options: As in `Library.tune`, which also says what is raised.
+    """
+    from pe_search.model import Wanted
+    from pe_search.tuner import Tuner
+
+    return Tuner(Wanted(model, revision, may_fetch=True), device=device, dtype=dtype).tune(data, out, **options)
+
+
 def __getattr__(name: str) -> Any:
     # Every command imports this package, and to make all records takes a tenth of a quick one's time.
     if name in __all__:
         from importlib import import_module
 
-        for home in ("queries", "efforts", "records", "reports", "library", "libraries", "evaluations", "descriptions"):
+        homes = ("queries", "efforts", "records", "reports", "library", "libraries", "evaluations", "descriptions")
+        for home in (*homes, "tunings"):
             found = vars(import_module(f"pe_search.{home}"))
             if name in found:
                 return found[name]

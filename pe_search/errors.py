@@ -104,6 +104,10 @@ class TableError(PeSearchError):
         return f"{place}: {self.reason}."
 
 
+class TuningError(PeSearchError):
+    """Recordings that a checkpoint can't be tuned on, or a folder that can't take the result."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of the message of another library's error, or its type if it has no message."""
     lines = str(error).strip().splitlines()

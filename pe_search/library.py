@@ -30,6 +30,7 @@ from pe_search.model import Wanted
 from pe_search.queries import SAME_FROM_COSINE
 from pe_search.teacher import Teacher
 from pe_search.transcriber import Transcriber
+from pe_search.tuner import Tuner
 from pe_search.viewer import Viewer
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from pe_search.store import Store
 
 
-class Library(Teacher, Viewer, Asker, Evaluator, Transcriber):
+class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
     """One store with its checkpoint. Make it with `pe_search.open` or `pe_search.create`, in a `with` statement.
 
     Nothing is opened or loaded before it is needed. Many processes may read a store while one writes to it. Every

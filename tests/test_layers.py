@@ -23,9 +23,10 @@ FLOORS: list[set[str]] = [
     {"libraries"},
     {"library"},
     {"teacher", "viewer"},
-    {"asker", "evaluator", "holder", "transcriber"},
+    {"asker", "evaluator", "holder", "transcriber", "tuner"},
     {"listener"},
     {"tasks"},
+    {"tuning"},
     {"evaluation"},
     {"spans"},
     {"search"},
@@ -38,7 +39,18 @@ FLOORS: list[set[str]] = [
     {"known"},
     {"reports"},
     {"queries"},
-    {"clock", "descriptions", "directories", "drafts", "efforts", "errors", "evaluations", "probability", "records"},
+    {
+        "clock",
+        "descriptions",
+        "directories",
+        "drafts",
+        "efforts",
+        "errors",
+        "evaluations",
+        "probability",
+        "records",
+        "tunings",
+    },
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
 
@@ -116,7 +128,7 @@ def test_the_command_line_and_the_servers_call_the_library_and_nothing_below_it(
         for name in runtime_imports(tree, file)
         if name.startswith("pe_search.")
     }
-    called = {"serving", "libraries", "library", "teacher", "viewer", "asker", "evaluator", "holder"}
+    called = {"serving", "libraries", "library", "teacher", "viewer", "asker", "evaluator", "tuner", "holder"}
     called |= {"listener", "model", "transcriber"}
     assert used <= {room, *called, "parquet", "known", "reports", "queries"} | FLOORS[-1]
 
@@ -206,6 +218,12 @@ def test_only_evaluation_imports_what_judges_and_times_need_more_of_it():
     found = importers_of("sklearn", "sed_scores_eval", "pandas")
     assert found == {"evaluation/extra.py", "evaluation/frames.py", "evaluation/measures.py"}
     assert importers_of("pandas") == {"evaluation/frames.py"}
+
+
+def test_only_tuning_imports_peft_and_only_once_it_is_needed():
+    assert importers_of("peft") == {"pe_audio/tuning/adapted.py"}
+    tree = ast.parse((PACKAGE / "pe_audio/tuning/adapted.py").read_text(encoding="utf-8"))
+    assert "peft" not in {name.split(".")[0] for name in imported_by(ast.Module(_at_the_top(tree), []), Path("x.py"))}
 
 
 def test_only_the_command_line_imports_typer_and_rich():

@@ -24,7 +24,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
     "Find": ("query", "locate", "label", "count", "duplicates", "evaluate"),
     "Describe": ("ask", "describe", "transcribe"),
-    "Teach words": ("learn", "judge", "words", "forget"),
+    "Teach words": ("learn", "judge", "words", "forget", "tune"),
     "Keep a store": ("index", "list", "tag", "status", "relocate", "remove", "verify", "merge", "export", "rebuild"),
     "More": ("page", "serve", "models", "config"),
 }

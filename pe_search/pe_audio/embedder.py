@@ -31,6 +31,9 @@ _LONGEST_CUDA_BATCH_S = 600.0
 # Activations of the DAC encoder's size that are alive at once, with room for what the allocator can't use.
 _ACTIVATIONS_AT_ONCE = 6
 
+# An embedder of narrow windows leaves each thread of torch alone with its work. What is trained afterwards isn't so.
+USUAL_THREADS = torch.get_num_threads()
+
 _Embed = Callable[[torch.Tensor, torch.Tensor | None], torch.Tensor]
 
 # Of one token and of several, so that one is padded.
@@ -123,10 +126,25 @@ class Embedder:
             For each window, in order, float32 of shape (frames, dimension), not normalised. A window's last frame may
             reach beyond its end, which is then reflected, as upstream does.
         """
-        outputs = self._embed_all(self._load_audio_tower().embed_frames, windows)
+        return self._of_frames(self._load_audio_tower().embed_frames, windows)
+
+    def encode_windows(self, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """What the codec alone makes of windows of any lengths: all that comes before the layers that learn.
+
+        Args:
+            windows: As in `embed_windows`.
+
+        Returns:
+            As `embed_frames`, with as many numbers for a frame as the codec gives (128 in every published checkpoint).
+        """
+        encoder: Any = self._load_audio_tower().audio_encoder
+        return self._of_frames(encoder.embedder.encode, windows)
+
+    def _of_frames(self, embed: _Embed, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
+        """What `embed` makes of each frame of each window."""
         return [
             frames[: math.ceil(len(window) / self.samples_per_frame)]
-            for frames, window in zip(outputs, windows, strict=True)
+            for frames, window in zip(self._embed_all(embed, windows), windows, strict=True)
         ]
 
     def _embed_all(self, embed: _Embed, windows: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -71,6 +71,10 @@ class Loaded:
         dtype: As `Embedder` has it.
         loading: Makes what an embedder is loaded in, given the checkpoint of an audio embedder.
         on_compile: Called when a large text tower is about to be compiled.
+
+    Attributes:
+        device: As given.
+        loading: As given.
     """
 
     def __init__(
@@ -82,10 +86,10 @@ class Loaded:
         loading: Loading = lambda _checkpoint: nullcontext(),
         on_compile: Callable[[], None] = lambda: None,
     ) -> None:
+        self.device = device
         self._cache = cache
-        self._device = device
         self._dtype = dtype
-        self._loading = loading
+        self.loading = loading
         self._on_compile = on_compile
         self._texts: _Kept[CompiledTextEmbedder | Embedder] = _Kept()
         self._audio: _Kept[OneAtATime] = _Kept()
@@ -108,7 +112,7 @@ class Loaded:
         def load() -> CompiledTextEmbedder | Embedder:
             from pe_search.pe_audio.text_embedder import load_text_embedder
 
-            with self._loading(None):
+            with self.loading(None):
                 return load_text_embedder(name, revision, self._cache(), self._on_compile)
 
         return self._texts.of(name, revision, load)
@@ -120,6 +124,23 @@ class Loaded:
     def frame_embedder(self, checkpoint: Checkpoint) -> CompiledAudioEmbedder | Embedder:
         """What embeds frames."""
         return self._frames.of(checkpoint.name, checkpoint.revision, lambda: self._embedder(checkpoint))
+
+    @contextmanager
+    def encoding(self, checkpoint: Checkpoint) -> Iterator[Callable[[], Embedder]]:
+        """What loads, when it is called, an embedder whose codec can be asked alone; not kept afterwards."""
+        from functools import cache
+
+        @cache
+        def load() -> Embedder:
+            from pe_search.pe_audio.embedder import Embedder
+
+            with self.loading(checkpoint):
+                return Embedder(checkpoint, self.device, self._dtype)
+
+        try:
+            yield load
+        finally:
+            load.cache_clear()
 
     def compile_texts(self, checkpoint: Checkpoint) -> None:
         """Compile the text tower of a checkpoint, so that queries are quick from now on."""
@@ -148,8 +169,8 @@ class Loaded:
 
     def _embedder(self, checkpoint: Checkpoint) -> CompiledAudioEmbedder | Embedder:
         """What embeds audio, the quickest way that there is; that of the package goes without torch, on the CPU."""
-        with self._loading(checkpoint):
-            if self._device in ("auto", "cpu"):
+        with self.loading(checkpoint):
+            if self.device in ("auto", "cpu"):
                 from pe_search.pe_audio.compiled_audio import open_shipped_audio
 
                 compiled = open_shipped_audio(checkpoint)
@@ -157,4 +178,4 @@ class Loaded:
                     return compiled
             from pe_search.pe_audio.embedder import Embedder
 
-            return Embedder(checkpoint, self._device, self._dtype)
+            return Embedder(checkpoint, self.device, self._dtype)

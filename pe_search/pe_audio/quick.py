@@ -27,13 +27,22 @@ def make_quick(tower: AudioTower, is_wide: bool) -> None:
     on_cpu = encoder.output.weight.device.type == "cpu"
     kind = NarrowDacEncoder if on_cpu and not is_wide else TiledDacEncoder
     encoder.embedder = _Front(encoder.embedder, kind(encoder.embedder.dac_encoder))
+    make_transformer_quick(encoder)
+    if on_cpu and is_wide and encoder.output.weight.dtype == torch.float32 and _has_onednn():
+        _replace_linear_layers(encoder)
+
+
+def make_transformer_quick(encoder: Any) -> None:
+    """Replace what comes after the codec, but for linear layers, in place: with parts that can be trained as well.
+
+    Args:
+        encoder: A `PeAudioEncoder`.
+    """
     resnet = encoder.patch_embedder.resnet_block
     for block in (resnet.block1, resnet.block2):
         block.groupnorm = _GroupNorm(block.groupnorm)
     for layer in encoder.layers:
         layer.self_attn = _Attention(layer.self_attn)
-    if on_cpu and is_wide and encoder.output.weight.dtype == torch.float32 and _has_onednn():
-        _replace_linear_layers(encoder)
 
 
 class _Front(nn.Module):
@@ -44,11 +53,16 @@ class _Front(nn.Module):
         self.dac_encoder = dac_encoder
         self._bottleneck, self._data_proj = front.bottleneck, front.data_proj
 
+    def encode(self, input_values: torch.Tensor, padding_mask: torch.Tensor | None = None) -> torch.Tensor:
+        """The codec's numbers for each frame, of shape (windows, frames, numbers)."""
+        encoded = self.dac_encoder(input_values, None if padding_mask is None else Ends.of(padding_mask))
+        features: torch.Tensor = self._bottleneck(encoded).transpose(1, 2)
+        return features
+
     def forward(
         self, input_values: torch.Tensor, padding_mask: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        encoded = self.dac_encoder(input_values, None if padding_mask is None else Ends.of(padding_mask))
-        return self._data_proj(self._bottleneck(encoded).transpose(1, 2)), padding_mask
+        return self._data_proj(self.encode(input_values, padding_mask)), padding_mask
 
 
 class _GroupNorm(nn.Module):
