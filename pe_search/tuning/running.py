@@ -16,7 +16,7 @@ import numpy as np
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.drafts import draft_folder, sync_all
-from pe_search.errors import TuningError
+from pe_search.errors import PeSearchError, TuningError
 from pe_search.known.annotations import CAPTIONS, Annotations
 from pe_search.model import WINDOW_S, Model
 from pe_search.pe_audio.checkpoint import builtin_concepts, find_checkpoint
@@ -121,7 +121,8 @@ def _work_folder(out: Path) -> Iterator[Path]:
         raise TuningError(f"Another run tunes for {out}. Wait for it, or name another folder.") from None
     try:
         yield work
-    except TuningError:
+    except PeSearchError:
+        # The same command would fail again.
         lock.release()
         shutil.rmtree(work, ignore_errors=True)
         raise

@@ -24,6 +24,7 @@ REPEATABLE = {
     ("learn", "--yes"),
     ("learn", "--no"),
     ("learn", "--unsure"),
+    ("tune", "--new"),
     *((command, option) for command in FILTERING for option in ("--name", "--tag")),
     *((command, "--exclude") for command in ("index", "label", "locate", "describe")),
 }
@@ -60,7 +61,7 @@ def test_it_is_the_same_option_by_whatever_name_it_is_called(run_cli):
 @pytest.mark.parametrize(("command", "option"), sorted(REPEATABLE))
 def test_one_of_which_several_count_may_be_given_twice(run_cli, command, option):
     assert "given twice" not in run_cli(command, option, "1", option, "1", "--no-such-option").err
-    arguments = {"query": ["rain"], "serve": []}.get(command, ["no such file.wav"])
+    arguments = {"query": ["rain"], "serve": [], "tune": []}.get(command, ["no such file.wav"])
     assert "given twice" not in run_cli(command, option, "1", option, "1", *arguments).err
 
 

@@ -22,6 +22,7 @@ from pe_search.holder import Holder
 from pe_search.listener import Listener
 from pe_search.teacher import Teacher
 from pe_search.transcriber import Transcriber
+from pe_search.tuner import Tuner
 from tests.test_layers import FLOOR_OF
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,7 @@ def test_the_python_examples_print_what_the_page_shows(page, tmp_path, monkeypat
 
 
 def test_every_public_method_is_on_the_page():
-    kinds = pe_search.Library, Teacher, Asker, Evaluator, Transcriber, Holder, Listener
+    kinds = pe_search.Library, Teacher, Asker, Evaluator, Transcriber, Holder, Listener, Tuner
     members = {name for kind in kinds for name in vars(kind) if not name.startswith("_")}
     assert {name for name in members if not re.search(rf"`{name}\b", PYTHON)} == set()
 
