@@ -360,6 +360,7 @@ def test_help_names_every_command(run_cli, args):
         "judge",
         "words",
         "forget",
+        "tune",
         "index",
         "list",
         "tag",

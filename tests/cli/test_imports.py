@@ -72,6 +72,7 @@ def loaded_by():
         ["evaluate", "--help"],
         ["ask", "--help"],
         ["describe", "--help"],
+        ["tune", "--help"],
         ["status", "--help"],
         ["remove", "--help"],
         ["rebuild", "--help"],

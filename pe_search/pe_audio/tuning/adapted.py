@@ -1,8 +1,8 @@
 """The two towers of a checkpoint with low-rank adapters (LoRA, Hu et al., 2021), and the checkpoint that comes of them.
 
 The audio tower begins after the codec, whose features are given. Adapters are on every linear layer of both
-transformers and on both heads: without those of the text tower, a word that is new to it keeps an embedding that says
-nothing, and the audio tower alone can hardly move towards it (docs/tune.md has figures).
+transformers and on both heads. Without those of the text tower, a word that is new to it keeps an embedding that says
+nothing, and the audio tower has to move towards it: fewer new sounds are found then, and more of the old texts lost.
 """
 
 from __future__ import annotations
