@@ -26,7 +26,7 @@ COMMANDS = {
     "Describe": ("ask", "describe", "transcribe"),
     "Teach words": ("learn", "judge", "words", "forget", "tune"),
     "Keep a store": ("index", "list", "tag", "status", "relocate", "remove", "verify", "merge", "export", "rebuild"),
-    "More": ("page", "serve", "models", "config"),
+    "More": ("page", "serve", "mcp", "models", "config"),
 }
 """The commands in groups, in the order of the help. Each is the function of its name in the module of its name, which
 may have `SUBCOMMANDS` too."""

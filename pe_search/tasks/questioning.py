@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,20 +16,25 @@ from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.level import levelled
 from pe_search.audio.read import ClipReader, Place, oddities
 from pe_search.audio.samples import resampled
+from pe_search.audio.stamps import is_same, stamp_of
 from pe_search.audio.windows import cut_windows
 from pe_search.clock import clock
 from pe_search.descriptions import Description, Turn
 from pe_search.embedding import TOO_LARGE, TextEmbedder
-from pe_search.errors import AudioError, UnansweredError
+from pe_search.errors import AudioError, StoreError, UnansweredError
 from pe_search.language import conversations
 from pe_search.language.conversations import LONGEST_S, SHORTEST_S, Conversation, LanguageModel
 from pe_search.model import Model
 from pe_search.probability import probabilities
 from pe_search.queries import Reference
-from pe_search.records import Clip, Hearing, Problem
+from pe_search.records import Clip, Hearing, ModelAnswer, Problem
 from pe_search.reports import Progress
 from pe_search.search.searching import RememberingEmbedder
 from pe_search.store import Store
+from pe_search.store.answers import read_answers, write_answers
+
+# Answers take seconds each, and a commit milliseconds.
+_MOST_UNWRITTEN = 16
 
 OnProblem = Callable[[Problem], None]
 
@@ -165,6 +172,7 @@ class Questioner:
         self._question = question
         self._turns = turns
         self._on_problem = on_problem
+        self._kept = None if store is None else _Kept(store, language_model, _all_asked(question, turns), on_problem)
         self._texts: Callable[[], TextEmbedder] = model.text_embedder
         if store is not None:
             remembering = RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
@@ -173,10 +181,14 @@ class Questioner:
     def describe(self, parts: Iterator[Part]) -> Iterator[Description]:
         """Yield what the language model answers about each part, in order; there is nothing for one without answer."""
         audible = filter(self._is_audible, parts)
-        while some := list(islice(audible, self._language_model.batch)):
-            answered = list(self._answered(some))
-            if answered:
-                yield from self._scored(answered)
+        try:
+            while some := list(islice(audible, self._language_model.batch)):
+                answered = list(self._answered(some))
+                if answered:
+                    yield from self._scored(answered)
+        finally:
+            if self._kept is not None:
+                self._kept.write()
 
     def _is_audible(self, part: Part) -> bool:
         """Whether there is any sound in a part: a language model names some where there is none."""
@@ -187,6 +199,15 @@ class Questioner:
         return False
 
     def _answered(self, parts: Sequence[Part]) -> Iterator[tuple[Part, str]]:
+        """Each part with its answer, in order: one that the store keeps, or a new one."""
+        kept = {} if self._kept is None else self._kept.recall(parts)
+        new = dict(self._asked([part for part in parts if id(part) not in kept]))
+        for part in parts:
+            answer = kept.get(id(part)) or new.get(id(part))
+            if answer is not None:
+                yield part, answer
+
+    def _asked(self, parts: Sequence[Part]) -> Iterator[tuple[int, str]]:
         left = list(parts)
         while left:
             asked = [Conversation(_heard(part), self._question, self._turns) for part in left]
@@ -194,7 +215,10 @@ class Questioner:
             try:
                 for answer in self._language_model.answer(asked):
                     done += 1
-                    yield left[done - 1], answer
+                    part = left[done - 1]
+                    if self._kept is not None:
+                        self._kept.keep(part, answer)
+                    yield id(part), answer
             except UnansweredError as error:
                 part = left[done]
                 where = f"{clock(part.start_s)}–{clock(part.end_s)}"
@@ -223,6 +247,74 @@ class Questioner:
                 model=self._language_model.name,
                 revision=self._language_model.revision,
             )
+
+
+class _Kept:
+    """The answers that a store keeps to one question, by the bytes of clips.
+
+    Args:
+        store: The store.
+        language_model: What is asked.
+        question: All that is asked.
+        on_problem: Told once if answers can't be kept.
+    """
+
+    def __init__(self, store: Store, language_model: LanguageModel, question: str, on_problem: OnProblem) -> None:
+        self._store = store
+        self._asked = {"model": language_model.name, "revision": language_model.revision, "question": question}
+        self._on_problem = on_problem
+        self._digests: dict[Path, bytes | None] = {}
+        self._new: list[ModelAnswer] = []
+
+    def recall(self, parts: Sequence[Part]) -> dict[int, str]:
+        """The answers that are kept about some parts, by the `id` of the part."""
+        digests = {digest for part in parts if (digest := self._digest(part.path)) is not None}
+        held: dict[tuple[bytes | None, float, float], ModelAnswer] = {
+            (one.digest, *_times(one)): one for one in read_answers(self._store.catalog, digests, **self._asked)
+        }
+        found = ((part, held.get((self._digest(part.path), *_times(part)))) for part in parts)
+        return {id(part): one.answer for part, one in found if one is not None}
+
+    def keep(self, part: Part, answer: str) -> None:
+        """Keep an answer, if the store holds the clip as it is on disk."""
+        digest = self._digest(part.path)
+        if digest is not None:
+            asked = self._asked["model"], self._asked["revision"], self._asked["question"]
+            self._new.append(ModelAnswer(digest, *_times(part), *asked, answer, int(time.time())))
+            if len(self._new) >= _MOST_UNWRITTEN:
+                self.write()
+
+    def write(self) -> None:
+        """Write what is new."""
+        new, self._new = self._new, []
+        if not new:
+            return
+        try:
+            with Store.open(self._store.directory, read_only=False) as writer:
+                write_answers(writer.catalog, new)
+        except StoreError as error:
+            reason = f"{len(new)} answers are not kept: {error}"
+            self._on_problem(Problem(self._store.directory, reason.removesuffix("."), is_note=True))
+
+    def _digest(self, path: Path) -> bytes | None:
+        if path not in self._digests:
+            held = self._store.catalog.clip(path)
+            try:
+                is_as_held = held is not None and is_same(held[0].stamp, stamp_of(path.stat()))
+            except OSError:
+                is_as_held = False
+            self._digests[path] = held[1] if held is not None and is_as_held else None
+        return self._digests[path]
+
+
+def _times(one: Part | ModelAnswer) -> tuple[float, float]:
+    return round(one.start_s, 6), round(one.end_s, 6)
+
+
+def _all_asked(question: str, turns: Sequence[Turn]) -> str:
+    """All that a language model is asked, in one text: the same question means something else after others."""
+    before = [text for turn in turns for text in (turn.question, turn.answer)]
+    return json.dumps([*before, question]) if before else question
 
 
 def _heard(part: Part) -> NDArray[np.float32]:

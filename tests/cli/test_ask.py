@@ -15,9 +15,12 @@ import numpy as np
 import pytest
 
 from pe_search.cli.input.conversation import Conversation
+from pe_search.descriptions import Turn
 from pe_search.errors import PeSearchError
 from pe_search.library import Library as OpenLibrary
 from pe_search.queries import Query, Request, SpanRules
+from pe_search.store import Store
+from pe_search.store.answers import read_answers
 from tests.cli.conftest import TEXTS, Library, invoke
 from tests.language.stand_in import StandIn, hears, refused, said
 from tests.language.tiny import make_language_model
@@ -331,3 +334,52 @@ def test_the_conversation_asks_and_asks_on(library, capsys, server):
         ["What is this?"],
     ]
     assert capsys.readouterr().out.count("\n  rain\n") == 4
+
+
+@pytest.fixture
+def own(library, tmp_path, run_cli) -> Path:
+    """A store of a test's own, with one clip of two windows."""
+    write_audio(tmp_path / "sounds" / "a.wav", noise(2.56))
+    args = ("--model", library.checkpoint, "--window", 1.28, "--store", tmp_path / "own")
+    assert run_cli("index", tmp_path / "sounds", *args).status == 0
+    return tmp_path / "own"
+
+
+def test_answers_are_kept_and_read_when_asked_again(ask, server, own, tmp_path):
+    path = tmp_path / "sounds" / "a.wav"
+    first = ask(command="describe", store=own)
+    assert len(server.chats) == len(rows_of(first.out)) == 2
+    assert ask(command="describe", store=own).out == first.out
+    path.rename(path.with_name("b.wav"))
+    assert invoke("index", "--store", own).status == 0
+    moved = rows_of(ask(command="describe", store=own).out)
+    assert [row["answer"] for row in moved] == ["rain", "rain"]
+    assert len(server.chats) == 2
+    ask("Another question?", path.with_name("b.wav"), store=own)
+    assert len(server.chats) == 3
+    write_audio(path.with_name("b.wav"), noise(2.56, 1))
+    ask("Another question?", path.with_name("b.wav"), store=own)
+    assert len(server.chats) == 4
+    with OpenLibrary(own) as store:
+        kept = read_answers(store.open().catalog)
+    assert [(one.start_s, one.end_s, one.answer) for one in kept if one.question != "Another question?"] == [
+        (0.0, 1.28, "rain"),
+        (1.28, 2.56, "rain"),
+    ]
+
+
+def test_a_follow_up_is_kept_as_another_question(library, server, own, tmp_path):
+    path = tmp_path / "sounds" / "a.wav"
+    with OpenLibrary(own) as store:
+        for turns in ([], [Turn("What?", "A dog.")], [Turn("What?", "A dog.")], []):
+            (one,) = store.ask("Is it loud?", path, language_model=server.url, turns=turns)
+            assert one.answer == "rain"
+    assert len(server.chats) == 2
+
+
+def test_answers_that_can_not_be_kept_are_given_all_the_same(ask, own):
+    with Store.open(own, read_only=False):
+        outcome = ask(command="describe", store=own)
+    assert len(rows_of(outcome.out)) == 2
+    assert "2 answers are not kept: " in outcome.err
+    assert outcome.err.count("\n") == 1

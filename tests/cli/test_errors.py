@@ -373,6 +373,7 @@ def test_help_names_every_command(run_cli, args):
         "rebuild",
         "page",
         "serve",
+        "mcp",
         "models",
         "config",
         "help",

@@ -73,6 +73,7 @@ def loaded_by():
         ["ask", "--help"],
         ["describe", "--help"],
         ["tune", "--help"],
+        ["mcp", "--help"],
         ["status", "--help"],
         ["remove", "--help"],
         ["rebuild", "--help"],

@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.language.stand_in import StandIn, hears
 from tests.made_up import make_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -80,6 +81,7 @@ class Place:
 
     def __init__(self, base: Path) -> None:
         self._kept = base / "kept"
+        self._language_model = StandIn(hears("A dog is barking.")).__enter__()
         self.home = _folder_as_long_as_shown()
         (self.home / "bin").mkdir()
         for python in ("python", "python3"):
@@ -98,6 +100,7 @@ class Place:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._language_model.__exit__()
         shutil.rmtree(self.home)
 
     def _write_program(self, name: str, line: str) -> None:
@@ -125,6 +128,7 @@ class Place:
             "PATH": f"{self.home / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "HF_HUB_OFFLINE": "1",
+            "PE_SEARCH_LANGUAGE_MODEL": self._language_model.url,
             # A terminal that can't move its cursor: no bars, which would be gone at the end anyway.
             "TERM": "dumb",
             "COLUMNS": "80",

@@ -26,7 +26,7 @@ from pe_search.cli.input.filters import (
 )
 from pe_search.cli.input.language import LanguageModelOption
 from pe_search.cli.input.lists import FromFileOption, read_more_texts
-from pe_search.cli.input.numbers import number_between
+from pe_search.cli.input.numbers import number_between, read_count
 from pe_search.cli.input.options import NullOption, StoresOption, checked_texts, format_option, store_directory
 from pe_search.cli.input.span_options import (
     DEFAULT_RULES,
@@ -60,16 +60,6 @@ from pe_search.library import Library
 from pe_search.listener import ListenerOptions, nothing_around
 from pe_search.model import canonical_name
 from pe_search.queries import Query, Request
-
-
-def _read_count(text: str) -> int:
-    """A number of hits; 0 for `all`."""
-    if text == "all":
-        return 0
-    # Click reads the default too, which is a number already.
-    if not str(text).isdecimal() or not int(text):
-        raise typer.BadParameter(f"{text!r} must be 1 or more, or all.")
-    return int(text)
 
 
 def query(
@@ -151,7 +141,7 @@ def query(
         typer.Option(
             "-k",
             metavar="N",
-            parser=_read_count,
+            parser=read_count,
             rich_help_panel="Show",
             help="Show the best N hits per query, or all.",
         ),

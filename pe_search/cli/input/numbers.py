@@ -37,3 +37,13 @@ def _between(kind: type[_Number], noun: str, least: float, most: float) -> Calla
         return found
 
     return number
+
+
+def read_count(text: str) -> int:
+    """A number of hits; 0 for `all`."""
+    if text == "all":
+        return 0
+    # Click reads the default too, which is a number already.
+    if not str(text).isdecimal() or not int(text):
+        raise typer.BadParameter(f"{text!r} must be 1 or more, or all.")
+    return int(text)
