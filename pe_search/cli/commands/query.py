@@ -24,6 +24,7 @@ from pe_search.cli.input.filters import (
     TagOption,
     make_filters,
 )
+from pe_search.cli.input.fitting import refuse_another
 from pe_search.cli.input.language import LanguageModelOption
 from pe_search.cli.input.lists import FromFileOption, read_more_texts
 from pe_search.cli.input.numbers import number_between, read_count
@@ -53,12 +54,10 @@ from pe_search.cli.output.picks import CopyToOption, CutToOption, PlayOption
 from pe_search.cli.output.raven import RavenFiles, RavenSequenceOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS
 from pe_search.directories import absolute
-from pe_search.errors import StoreError
 from pe_search.known.fields import HIT_FIELDS
 from pe_search.libraries import Libraries
 from pe_search.library import Library
 from pe_search.listener import ListenerOptions, nothing_around
-from pe_search.model import canonical_name
 from pe_search.queries import Query, Request
 
 
@@ -356,7 +355,7 @@ def query(
     library = Library(directories[0], **options) if len(directories) == 1 else Libraries(directories, **options)
     with library:
         if model is not None:
-            _refuse_another(model, library)
+            refuse_another(model, library)
         raven = RavenFiles(library.describe)
         if is_raven_sequence:
             raven.open_as_sequence((clip.path for clip in library.clips(request.under)), say_problem)
@@ -394,12 +393,3 @@ def _converse(printer: AnswerPrinter, request: Request) -> None:
     Conversation(
         printer.library, request, printer.show, printer.rules_at, printer.copy_to, printer.language_model
     ).hold()
-
-
-def _refuse_another(model: str, library: Library) -> None:
-    made_with = library.manifest.model
-    if canonical_name(model) != made_with:
-        raise StoreError(
-            f"The store at {library.directory} was made with {made_with}, and only that checkpoint can search it. "
-            f"To use {model}, index into another store (--store)."
-        )

@@ -12,7 +12,7 @@ from pe_search.cli.input.config import usual_model
 from pe_search.errors import StoreError
 from pe_search.library import Library
 from pe_search.listener import Listener
-from pe_search.model import Wanted
+from pe_search.model import Wanted, canonical_name
 
 
 def library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **options: Any) -> Asker:
@@ -56,3 +56,17 @@ def library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **options
         is_on_hub = not os.path.isabs(made.model) and "/" in made.model
         return Asker(replace(wanted, model=made.model, revision=made.revision if is_on_hub else None), **options)
     return library
+
+
+def refuse_another(model: str, library: Library) -> None:
+    """Refuse a store that was made with another checkpoint than the one that is named.
+
+    Raises:
+        StoreError: If it was.
+    """
+    made_with = library.manifest.model
+    if canonical_name(model) != made_with:
+        raise StoreError(
+            f"The store at {library.directory} was made with {made_with}, and only that checkpoint can search it. "
+            f"To use {model}, index into another store (--store)."
+        )
