@@ -2,6 +2,7 @@
 
     python examples/evaluate_learning.py --data RECORDINGS
     python examples/evaluate_learning.py --data RECORDINGS --kinds real
+    python examples/evaluate_learning.py --frames
 
 The words are made-up species of birds, which no checkpoint was taught, or with `--kinds real` the kinds of a folder of
 recordings, which has a folder for each. The recordings of `--data` are in the pool in either case. Everything is done
@@ -161,14 +162,81 @@ def in_rounds(pool: Pool, words: Sequence[str], draws: int) -> None:
     print(f"From one liked clip, the five best judged each round: {row}.")
 
 
+def make_scene(species: int, number: int) -> tuple[NDArray[np.float32], list[tuple[float, float]]]:
+    """20 s of noise with two calls of a species and one of another; and when those of the species are."""
+    rng = np.random.default_rng([3, species, number])
+    samples = (rng.standard_normal(20 * RATE_HZ) * 10**-2.6).astype(np.float32)
+    times = []
+    for place, own in enumerate(rng.permutation([True, True, False])):
+        kind = species if own else (species + 1 + int(rng.integers(SPECIES - 1))) % SPECIES
+        call = make_call(kind, 100 + 3 * number + place)
+        start_s = float(6 * place + rng.uniform(0.5, 3))
+        at = int(start_s * RATE_HZ)
+        samples[at : at + len(call)] += call
+        if own:
+            times.append((start_s, start_s + len(call) / RATE_HZ))
+    return samples, times
+
+
+def on_frames(library: pe_search.Library, draws: int) -> None:
+    """Print how well frames in calls are told from others: by the text, and by what was learned from three scenes.
+
+    Learned is from 50 frames of the liked stretches, each of which counts as one judgement, with the frames outside
+    them as weak negatives. Frames are scored as `locate` does, in windows of 5 s.
+    """
+    embedder = library.model.frame_embedder()
+    frame_s = embedder.samples_per_frame / RATE_HZ
+    text = np.asarray(library.embed_text([NEARLY])[0], np.float64)
+    found: dict[str, list[float]] = {"text": [], "mean of the liked": [], "learned": []}
+    for species in range(SPECIES):
+        scenes = [make_scene(species, number) for number in range(6)]
+        frames, inside = [], []
+        for samples, times in scenes:
+            vectors = np.concatenate(embedder.embed_frames(list(samples.reshape(4, -1)))).astype(np.float64)
+            frames.append(vectors)
+            middles_s = (np.arange(len(vectors)) + 0.5) * frame_s
+            inside.append(np.any([(middles_s >= one) & (middles_s < other) for one, other in times], axis=0))
+        norm = float(np.mean([np.linalg.norm(one, axis=1).mean() for one in frames]))
+        directions = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in frames]
+        for draw in range(draws):
+            order = np.random.default_rng([draw, species]).permutation(len(scenes))
+            taught, kept_out = order[:3], order[3:]
+            yes = np.concatenate([directions[scene][inside[scene]] for scene in taught])
+            no = np.concatenate([directions[scene][~inside[scene]] for scene in taught])
+            rows = np.random.default_rng(draw).permutation(len(yes))[:50]
+            guess = guess_from(text.astype(np.float32), yes[rows], library.manifest, norm)
+            weights = fit(yes[rows], np.ones(len(rows), bool), no, guess, library.manifest.logit_bias, UNJUDGED_WEIGHT)
+            truth = np.concatenate([inside[scene] for scene in kept_out])
+            for name, scores in {
+                "text": np.concatenate([frames[scene] @ text for scene in kept_out]),
+                "mean of the liked": np.concatenate([directions[scene] @ yes.mean(axis=0) for scene in kept_out]),
+                "learned": np.concatenate([directions[scene] @ weights for scene in kept_out]),
+            }.items():
+                ranks = np.argsort(np.argsort(scores, kind="stable"), kind="stable") + 1
+                right = truth.sum()
+                area = (ranks[truth].sum() - right * (right + 1) / 2) / (right * (len(truth) - right))
+                found[name].append(float(area))
+    shown = ", ".join(f"{name} {np.mean(values):.3f}" for name, values in found.items())
+    print(f"Frames in calls, area under the ROC curve: {shown}.")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of recordings, with a folder for each kind")
+    parser.add_argument("--data", type=Path, help="folder of recordings, with a folder for each kind")
+    parser.add_argument(
+        "--frames", action="store_true", help="measure words on frames alone, which needs no recordings"
+    )
     parser.add_argument("--kinds", choices=["made", "real"], default="made")
     parser.add_argument("--draws", type=int, default=5, help="draws of the positives (default 5)")
     parser.add_argument("--store", type=Path, help="keep the store here, for the next time")
     options = parser.parse_args()
+    if options.frames:
+        with tempfile.TemporaryDirectory() as directory, pe_search.create(Path(directory) / "store") as library:
+            on_frames(library, options.draws)
+        return
+    if options.data is None:
+        parser.error("--data is required without --frames")
     data = options.data.resolve()
     with tempfile.TemporaryDirectory() as directory:
         store = options.store or Path(directory) / "store"

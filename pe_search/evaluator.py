@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -78,7 +78,10 @@ class Evaluator(Listener):
         with self._store_of(annotations, on_embedding, report) as store:
             asked = ask(annotations, store, prompt)
             embedder = RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
-            found = evaluate(asked, store, embedder, drawings=drawings, seed=seed, on_progress=on_progress)
+            taught = self._taught_to(store)
+            found = evaluate(
+                asked, store, embedder, taught=taught, drawings=drawings, seed=seed, on_progress=on_progress
+            )
         if not (listens and asked.paths):
             return found
         locate = partial(self.locate, on_progress=on_listening, on_problem=report)
@@ -104,3 +107,7 @@ class Evaluator(Listener):
                     pass
             with Store.open(directory, on_problem=on_problem) as store:
                 yield store
+
+    def _taught_to(self, store: Store) -> Sequence[Store]:
+        """The stores that have the words that a store is asked for."""
+        return (store,)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from pe_search.errors import QueryError, StoreError
 from pe_search.library import Library
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Unpack
 
-    from pe_search.listener import ListenerOptions, PathLike, Paths
+    from pe_search.evaluations import Evaluation
+    from pe_search.listener import ListenerOptions, PathLike, Paths, References
     from pe_search.model import Wanted
-    from pe_search.queries import Answer, Filters, Hit, Query, Request, SpanRules
-    from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut
+    from pe_search.queries import Answer, Filters, Hit, Query, Reference, Request, SpanRules
+    from pe_search.records import Clip, Incomplete, IndexedClip, Judgement, LeftOut, Word
     from pe_search.search.searching import TextMemory
     from pe_search.spans.locating import Locator
     from pe_search.store import Store
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 class Libraries(Library):
     """Several stores of one checkpoint. Queries are put to all of them, and their hits are ranked together.
 
-    `clips`, `filter_effect`, `clip`, `known`, `rows`, `problems` and `window_count` are of all stores too. All else is
+    `clips`, `filter_effect`, `clip`, `known`, `rows`, `problems`, `window_count`, `count`, `estimate`, `draw` and words
+    are of all stores too. What is judged goes into the store that holds the clip, and all judgements count. All else is
     of the first.
 
     Attributes:
@@ -46,7 +50,9 @@ class Libraries(Library):
     ) -> None:
         super().__init__(directories[0], wanted=wanted, **options)
         self.stores = tuple(Library(directory, wanted=wanted, **options) for directory in directories)
+        self.taught_with = self.stores
         for one in self.stores:
+            one.taught_with = self.stores
             one.model.load_with(self.model)
 
     def __repr__(self) -> str:
@@ -162,3 +168,78 @@ class Libraries(Library):
         for one in self.stores:
             counts.update(one.word_counts(request))
         return dict(counts)
+
+    def learn(
+        self,
+        word: str,
+        *,
+        text: str | None = None,
+        yes: References = (),
+        no: References = (),
+        unsure: References = (),
+    ) -> Word:
+        """As `Library.learn`. Each clip is judged in the first store that holds it; the text goes into the first."""
+        judged: dict[Library, dict[str, list[PathLike | Reference]]] = {}
+        for verdict, references in {"yes": yes, "no": no, "unsure": unsure}.items():
+            for one in several(references):
+                # What none holds is refused by the first store, before anything is kept.
+                path = one if isinstance(one, str | os.PathLike) else one.path
+                judged.setdefault(self._holder_of(path), {}).setdefault(verdict, []).append(one)
+        if text is not None or not judged:
+            judged = {self.stores[0]: {}} | judged
+        for library in sorted(judged, key=self.stores.index):
+            library.learn(word, text=text if library is self.stores[0] else None, **judged[library])
+        return next(one for one in self.words() if one.word == word)
+
+    def judge(self, word: str, place: Hit | tuple[PathLike, float, float], verdict: str) -> Word:
+        """As `Library.judge`, in the first store that holds the clip."""
+        library = self._holder_of(place[0] if isinstance(place, tuple) else place.path)
+        library.judge(word, place, verdict)
+        return next(one for one in self.words() if one.word == word)
+
+    def take_judgements(self, judgements: Iterable[Judgement], texts: Mapping[str, str] = MappingProxyType({})) -> None:
+        """As `Library.take_judgements`, each in the first store that holds its clip, or else in the first."""
+        shared: dict[Library, list[Judgement]] = {self.stores[0]: []}
+        for judged in judgements:
+            held = (one for one in self.stores if one.paths_of(judged.digest))
+            shared.setdefault(next(held, self.stores[0]), []).append(judged)
+        for library, those in shared.items():
+            library.take_judgements(those, texts if library is self.stores[0] else {})
+
+    def words(self) -> list[Word]:
+        """As `Library.words`, of all stores together."""
+        from pe_search.tasks.teaching import words_in
+
+        return words_in(self._taught())
+
+    def judgements(self, word: str | None = None) -> list[Judgement]:
+        """As `Library.judgements`, of all stores; of one stretch, the latest."""
+        from pe_search.search.learned import judgements_of
+
+        return judgements_of(self._taught(), word)
+
+    def paths_of(self, digest: bytes) -> list[Path]:
+        """As `Library.paths_of`, of each store in turn."""
+        return [path for one in self.stores for path in one.open().catalog.paths_of(digest)]
+
+    def forget(self, word: str) -> Word:
+        """As `Library.forget`, in all stores."""
+        stands = next((one for one in self.words() if one.word == word), None)
+        if stands is None:
+            raise QueryError(f"{word} was not taught to any of the stores.")
+        for library in self.stores:
+            if any(one.word == word for one in Library.words(library)):
+                library.forget(word)
+        return stands
+
+    def evaluations(self, table: PathLike, **options: Any) -> list[Evaluation]:
+        """The `evaluate` of each store in turn, with the words of all of them.
+
+        Args:
+            table: As in `evaluate`.
+            **options: Likewise.
+        """
+        return [one.evaluate(table, **options) for one in self.stores]
+
+    def _holder_of(self, path: PathLike) -> Library:
+        return next((one for one in self.stores if one.clip(path) is not None), self.stores[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -254,7 +254,7 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         store, model = self.open(), self.model
         remembered = memory or store.remembered_texts
         embedder = RememberingEmbedder(remembered, model.text_embedder, model.audio_embedder, check)
-        return search(store, embedder, request)
+        return search(store, embedder, request, self._taught())
 
     def hit_counts(self, request: Request) -> list[int]:
         """The number of hits that each query of a request has with `k=None`."""
@@ -327,13 +327,14 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         return count(
             store,
             wanted,
-            compose([Query(texts=(text,)) for text in wanted], store, self._embedder()),
+            compose([Query(texts=(text,)) for text in wanted], store, self._embedder(), self._taught()),
             by=by,
             of=of,
             min_probability=min_probability,
             under=store.below(under),
             filters=filters,
             on_progress=on_progress,
+            others=self._all_held()[1:],
         )
 
     def check_unchanged(self, path: PathLike) -> None:
@@ -361,3 +362,6 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
 
     def _transcripts_store(self) -> AbstractContextManager[Store | None]:
         return nullcontext() if self._manifest() is None else self._writer()
+
+    def _taught_to(self, _store: Store) -> Sequence[Store]:
+        return self._taught()

@@ -89,6 +89,11 @@ class Query:
         return (*self.like, *self.unlike)
 
     @property
+    def wordings(self) -> tuple[str, ...]:
+        """All texts in it: its texts, those of its `plus`, and those of its `minus`."""
+        return (*self.texts, *(term.text for term in (*self.plus, *self.minus)))
+
+    @property
     def has_sound(self) -> bool:
         """Whether there is a sound that it looks for."""
         return bool(self.texts or self.plus or self.like)

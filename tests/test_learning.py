@@ -325,15 +325,81 @@ def test_spans_and_fdr_can_not_be_asked_of_a_word(library, sounds):
     assert library.query("dog barking", k=1, spans=True)[0].spans is not None
 
 
-def test_a_word_that_one_of_several_stores_lacks(library, sounds, tmp_path):
-    library.learn("@it", yes=files(sounds)[0])
-    with pe_search.Library(tmp_path / "other.store", loaded=library.model.loaded) as other:
-        other.index(files(sounds)[:2])
-    stores = [library.directory, tmp_path / "other.store"]
-    message = r"^@it was not taught to the store at .*other\.store\."
-    with pe_search.open(stores) as several, pytest.raises(pe_search.QueryError, match=message):
-        several.query("@it")
-
-
 def test_a_word_is_not_held_to_what_the_checkpoint_was_taught(library):
     assert library.untaught(["@xyzzy", "xyzzy"]) == ["xyzzy"]
+
+
+# Several stores
+
+
+@pytest.fixture
+def halves(library, sounds, tmp_path):
+    """The same clips in two stores, every other one in each, asked as one."""
+    paths = [*files(sounds), sounds / "walk.wav"]
+    for number in range(2):
+        with pe_search.Library(tmp_path / f"{number}.store", loaded=library.model.loaded) as half:
+            half.index(paths[number::2])
+    with pe_search.open([tmp_path / "0.store", tmp_path / "1.store"]) as both:
+        yield both
+
+
+def test_what_was_judged_in_several_stores_counts_in_all(library, halves, sounds):
+    first, second, third, fourth, *_ = files(sounds)
+    judged = {"text": "a dog", "yes": [first, second], "no": [third, fourth]}
+    assert replace(halves.learn("@it", **judged), judged_at_s=None) == replace(
+        library.learn("@it", **judged), judged_at_s=None
+    )
+    assert [(word.yes, word.no, word.text) for one in halves.stores for word in pe_search.Library.words(one)] == [
+        (1, 1, "a dog"),
+        (1, 1, ""),
+    ]
+    of_one, of_both = likely(library.query("@it", k=None)), likely(halves.query("@it", k=None))
+    assert of_both == pytest.approx(of_one, abs=1e-4)
+    assert [one.digest for one in halves.judgements("@it")] == [one.digest for one in library.judgements("@it")]
+    assert sorted(halves.paths_of(halves.clip(second)[1])) == [second]
+    counts, expected = (one.count(["@it", "rain"], min_probability=0.05) for one in (halves, library))
+    assert (counts.counts, counts.totals) == (expected.counts, expected.totals)
+    by_folder = halves.count("rain", by="folder", of="clips", min_probability=0)
+    assert by_folder.totals == library.count("rain", by="folder", of="clips", min_probability=0).totals
+
+
+def test_each_is_judged_where_it_is_and_forgotten_everywhere(library, halves, sounds):
+    first, second, *_ = files(sounds)
+    halves.learn("@it", yes=first)
+    (hit,) = halves.query(like=second, k=1)
+    assert halves.judge("@it", hit, "no").no == 1
+    # The later judgement of a stretch counts, whichever store has it.
+    (kept,) = [one for one in halves.judgements() if one.verdict == "no"]
+    halves.stores[0].take_judgements([replace(kept, verdict="unsure", judged_at_s=kept.judged_at_s + 1)])
+    (word,) = halves.words()
+    assert (word.no, word.unsure, word.gone) == (0, 1, 0)
+    found = halves.judgements()
+    assert halves.forget("@it") == word
+    assert halves.words() == []
+    with pytest.raises(pe_search.QueryError, match=r"^@it was not taught to any of the stores"):
+        halves.forget("@it")
+    with pytest.raises(pe_search.QueryError, match=r"^@it was not taught to the store at .*0\.store and .*1\.store"):
+        halves.query("@it")
+    halves.take_judgements(found, {"@it": "a dog"})
+    assert halves.words() == [replace(word, text="a dog")]
+    with pytest.raises(pe_search.AudioError, match="is not in the store"):
+        halves.learn("@it", yes="no-such.wav")
+
+
+def test_stores_are_evaluated_side_by_side_with_the_words_of_all(halves, sounds, tmp_path):
+    first, second, third, fourth, *_ = files(sounds)
+    halves.learn("@it", yes=[first, second], no=[third, fourth])
+    table = tmp_path / "labels.csv"
+    table.write_text(f"path,label\n{first},@it\n{second},@it\n{third},\n{fourth},\n")
+    one, other = halves.evaluations(table, drawings=0)
+    assert (one.clips, other.clips) == (2, 2)
+    assert (one.mean_auroc.value, other.mean_auroc.value) == (1, 1)
+
+
+def test_windows_of_several_stores_are_drawn_together(library, halves):
+    of_one, of_both = (one.draw("@it", "rain", k=100) for one in (library, halves))
+    assert [(hit.path, hit.start_s) for hit in of_both] == [(hit.path, hit.start_s) for hit in of_one]
+    for hit in of_both:
+        halves.judge("@it", hit, "yes")
+    halves.learn("@it", text="rain")
+    assert halves.estimate("@it")[-1].count == library.window_count()

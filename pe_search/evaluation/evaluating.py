@@ -97,6 +97,7 @@ def evaluate(
     store: Store,
     embedder: QueryEmbedder,
     *,
+    taught: Sequence[Store] = (),
     drawings: int,
     seed: int,
     on_progress: Callable[[float], None] = lambda _share: None,
@@ -107,6 +108,7 @@ def evaluate(
         asked: The table, in this store.
         store: It is only read.
         embedder: Of the store's checkpoint, for the texts.
+        taught: As in `compose`.
         drawings: How often the recordings are drawn again for the intervals; 0 for no intervals.
         seed: Of the drawings.
         on_progress: Called now and then with the share that is done, 0 to 1.
@@ -114,7 +116,7 @@ def evaluate(
     kind, labels, model = asked.annotations.kind, asked.labels, store.manifest.model
     if not asked.paths:
         return _of_nothing(asked, model)
-    aims = compose([Query(texts=(text,)) for text in asked.texts], store, embedder)
+    aims = compose([Query(texts=(text,)) for text in asked.texts], store, embedder, taught)
     scores = _scores_of_clips(store, asked.paths, aims)
     place_of = {label: place for place, label in enumerate(labels)}
     is_right = np.zeros(scores.shape, bool)

@@ -19,7 +19,7 @@ from pe_search.search.learned import learn
 from pe_search.store import Store
 
 
-def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> list[Aim]:
+def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder, taught: Sequence[Store] = ()) -> list[Aim]:
     """The aim of each query. Texts are embedded all at once, and each reference once.
 
     Args:
@@ -27,6 +27,7 @@ def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> 
         store: Made with the embedder's checkpoint. A reference that it holds as it is on disk, as a whole clip or one
             of its windows, is not embedded again. It also has the words that texts name by `@`.
         embedder: Of texts and windows.
+        taught: Stores of the same checkpoint that have the words; none for the one that is asked.
 
     Raises:
         AudioError: If a reference can't be read, or ends before its place does.
@@ -34,8 +35,8 @@ def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> 
     """
     asked_for = dict.fromkeys(reference for query in queries for reference in query.references)
     directions = {reference: _direction(reference, store, embedder) for reference in asked_for}
-    words = dict.fromkeys(text for query in queries for text in _wordings(query) if is_word(text))
-    learned = {word: learn(word, store, embedder) for word in words}
+    words = dict.fromkeys(text for query in queries for text in query.wordings if is_word(text))
+    learned = {word: learn(word, taught or (store,), embedder) for word in words}
     of_texts = [query for query in queries if weights(query)]
     known = {word: aim.text for word, aim in learned.items()}
     texts = dict(zip(of_texts, compose_texts(of_texts, embedder, known), strict=True)) if of_texts else {}
@@ -45,7 +46,7 @@ def compose(queries: Sequence[Query], store: Store, embedder: QueryEmbedder) -> 
     for query in queries:
         signed = [*(directions[one] for one in query.like), *(-directions[one] for one in query.unlike)]
         parts = [scale * np.sum(signed, axis=0) / _total(query)] if signed else []
-        for text, weight in zip(_wordings(query), weights(query), strict=True):
+        for text, weight in zip(query.wordings, weights(query), strict=True):
             of_word = learned[text].like if text in learned else None
             if of_word is not None:
                 parts.append(weight * of_word.astype(np.float64))
@@ -65,11 +66,11 @@ def compose_texts(
         embedder: Of texts.
         known: Texts that need not be embedded, with their embeddings of shape (dimension,).
     """
-    texts = [text for text in dict.fromkeys(t for query in queries for t in _wordings(query)) if text not in known]
+    texts = [text for text in dict.fromkeys(t for query in queries for t in query.wordings) if text not in known]
     embeddings = {text: embedding.astype(np.float64) for text, embedding in known.items()}
     if texts:
         embeddings |= dict(zip(texts, embedder.embed_texts(texts).astype(np.float64), strict=True))
-    sums = [np.dot(weights(query), [embeddings[text] for text in _wordings(query)]) for query in queries]
+    sums = [np.dot(weights(query), [embeddings[text] for text in query.wordings]) for query in queries]
     return np.array(sums, np.float32)
 
 
@@ -82,10 +83,6 @@ def weights(query: Query) -> list[float]:
 
 def _total(query: Query) -> float:
     return bool(query.texts) + sum(term.weight for term in query.plus) + len(query.like)
-
-
-def _wordings(query: Query) -> list[str]:
-    return [*query.texts, *(term.text for term in (*query.plus, *query.minus))]
 
 
 def _direction(reference: Reference, store: Store, embedder: QueryEmbedder) -> NDArray[np.float64]:

@@ -44,6 +44,7 @@ def count(
     under: Path | None = None,
     filters: Filters | None = None,
     on_progress: Callable[[float], None] = lambda _share: None,
+    others: Sequence[Store] = (),
 ) -> Counts:
     """Count windows, or clips, by the probability of each text.
 
@@ -60,6 +61,7 @@ def count(
         under: A clip, or a folder that the clips must be below; absolute, or a name.
         filters: Which clips and windows to count.
         on_progress: Called now and then with the share of the windows that are done, 0 to 1.
+        others: Stores of the same checkpoint whose windows are counted too. What two stores hold counts in each.
 
     Raises:
         ValueError: If `by`, `of` or `min_probability` is none of these.
@@ -74,14 +76,18 @@ def count(
     tally = _Tally(len(texts), by, filters, of_clips=of == "clips")
     scorer = _Scorer(aims, store.manifest, min_probability)
     of_clip = replace(filters, recorded=None, hours=None)
-    with store.catalog.snapshot():
-        roots = [root.path for root in read_roots(store.catalog)]
-        every = store.catalog.window_count() if under is None else len(store.catalog.window_ids_under(under))
-        done = 0
-        for block in sweep(store.catalog, store.manifest.dimension, under, lambda clip: takes(of_clip, clip)):
-            tally.add(block, scorer)
-            done += len(block.content_ids)
-            on_progress(min(done / every, 1.0))
+    roots: list[Path] = []
+    stores = (store, *others)
+    for place, one in enumerate(stores):
+        with one.catalog.snapshot():
+            roots += [root.path for root in read_roots(one.catalog)]
+            every = one.catalog.window_count() if under is None else len(one.catalog.window_ids_under(under))
+            done = 0
+            for block in sweep(one.catalog, one.manifest.dimension, under, lambda clip: takes(of_clip, clip)):
+                tally.add(block, scorer)
+                done += len(block.content_ids)
+                on_progress((place + min(done / every, 1.0)) / len(stores))
+        tally.end_store()
     return tally.counts(texts, of, min_probability, roots)
 
 
@@ -163,6 +169,12 @@ class _Tally:
         self._sum_up(groups.where(~is_last))
         self._open = groups.where(is_last)
 
+    def end_store(self) -> None:
+        """What comes next is of another store, with ids of its own."""
+        self._sum_up(self._open)
+        self._open = self._open.where(np.zeros(len(self._open.units), bool))
+        self._last_id = -1
+
     def counts(self, texts: Sequence[str], of: str, min_probability: float, roots: Sequence[Path]) -> Counts:
         """What all blocks come to.
 
@@ -172,7 +184,6 @@ class _Tally:
             min_probability: Likewise.
             roots: The folders and files that were indexed.
         """
-        self._sum_up(self._open)
         base = None
         if self._by == "folder":
             folders = list(self._folders)

@@ -24,12 +24,12 @@ UNJUDGED_WEIGHT = 30.0
 def refuse_words(queries: Iterable[Query], what: str) -> None:
     """Raise a `QueryError` if a query has a word that is taught, which can't be used with something."""
     for query in queries:
-        for text in (*query.texts, *(term.text for term in (*query.plus, *query.minus))):
+        for text in query.wordings:
             if is_word(text):
                 raise QueryError(f"{text} is a learned word, which can't be used with {what}.")
 
 
-def learn(word: str, store: Store, embedder: QueryEmbedder) -> Aim:
+def learn(word: str, stores: Sequence[Store], embedder: QueryEmbedder) -> Aim:
     """What a word has learned.
 
     Without a judgement it is the text that it starts from. With judgements it is a direction: logistic regression on
@@ -38,43 +38,60 @@ def learn(word: str, store: Store, embedder: QueryEmbedder) -> Aim:
 
     Args:
         word: With its `@`.
-        store: Holds its judgements.
+        stores: Of one checkpoint, at least one. The judgements of all of them count.
         embedder: Of the store's checkpoint, for the text, and for what was judged that is no window of the store.
 
     Raises:
         QueryError: If the store has no such word, or it has neither a text nor a judgement, or all that was judged is
             gone.
     """
-    words = read_words(store.catalog)
+    words = words_of(stores)
+    manifest, places = stores[0].manifest, " and ".join(str(store.directory) for store in stores)
     if word not in words:
         known = f"The store knows {', '.join(words)}." if words else "The store knows none yet."
-        raise QueryError(
-            f"{word} was not taught to the store at {store.directory}. {known} `pe-search learn` teaches it."
-        )
+        raise QueryError(f"{word} was not taught to the store at {places}. {known} `pe-search learn` teaches it.")
     text = words[word]
     embedding = np.asarray(embedder.embed_texts([text])[0], np.float32) if text else None
-    judged = [one for one in read_judgements(store.catalog, word) if one.verdict != "unsure"]
+    judged = [one for one in judgements_of(stores, word) if one.verdict != "unsure"]
     if not judged:
         if embedding is None:
             raise QueryError(
                 f"{word} has no text and no judgement yet. `pe-search learn {word} --yes FILE` gives it one."
             )
         return Aim(embedding, None)
-    heard = [(one, embedding_of(one, store, embedder)) for one in judged]
-    found = [(one, vector) for one, vector in heard if vector is not None]
+    heard = [(one, [embedding_of(one, store, embedder) for store in stores]) for one in judged]
+    known_to = [(one, [vector for vector in vectors if vector is not None]) for one, vectors in heard]
+    found = [(one, vectors[0]) for one, vectors in known_to if vectors]
     if not found:
         raise QueryError(
-            f"{word}: the store at {store.directory} holds none of the clips that were judged any more; index them "
-            "again."
+            f"{word}: the store at {places} holds none of the clips that were judged any more; index them again."
         )
     directions = unit(np.array([vector for _, vector in found], np.float64))
     is_yes = np.array([one.verdict == "yes" for one, _ in found])
-    sample, _ = store.sample(UNJUDGED)
-    vectors = sample.astype(np.float64)
-    guess = guess_from(embedding, directions[is_yes], store.manifest, float(np.linalg.norm(vectors, axis=1).mean()))
-    weights = fit(directions, is_yes, unit(vectors), guess, store.manifest.logit_bias, UNJUDGED_WEIGHT)
-    none = np.zeros(store.manifest.dimension, np.float32)
-    return Aim(none, (weights / store.manifest.logit_scale).astype(np.float32))
+    vectors = np.concatenate([store.sample(UNJUDGED)[0] for store in stores]).astype(np.float64)
+    guess = guess_from(embedding, directions[is_yes], manifest, float(np.linalg.norm(vectors, axis=1).mean()))
+    weights = fit(directions, is_yes, unit(vectors), guess, manifest.logit_bias, UNJUDGED_WEIGHT)
+    none = np.zeros(manifest.dimension, np.float32)
+    return Aim(none, (weights / manifest.logit_scale).astype(np.float32))
+
+
+def words_of(stores: Sequence[Store]) -> dict[str, str]:
+    """The text that each word of some stores starts from, by the word; that of the first store that has one."""
+    found: dict[str, str] = {}
+    for store in stores:
+        for word, text in read_words(store.catalog).items():
+            found[word] = found.get(word) or text
+    return found
+
+
+def judgements_of(stores: Sequence[Store], word: str | None = None) -> list[Judgement]:
+    """What was judged in some stores, for one word or for all; of one stretch, the latest judgement."""
+    found: dict[tuple[str, bytes, float, float], Judgement] = {}
+    for one in (one for store in stores for one in read_judgements(store.catalog, word)):
+        key = one.word, one.digest, one.start_s, one.end_s
+        if key not in found or found[key].judged_at_s < one.judged_at_s:
+            found[key] = one
+    return [found[key] for key in sorted(found)]
 
 
 def guess_from(

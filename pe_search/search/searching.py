@@ -101,13 +101,16 @@ class RememberingEmbedder:
         return np.concatenate(embeddings)
 
 
-def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Iterator[Answer]:
+def search(
+    store: Store, embedder: RememberingEmbedder, request: Request, taught: Sequence[Store] = ()
+) -> Iterator[Answer]:
     """Answer each query in turn.
 
     Args:
         store: Made with the embedder's checkpoint.
         embedder: Embeds what the queries are made of, all at once. It isn't asked for words alone.
         request: What is asked.
+        taught: As in `compose`.
 
     Raises:
         AudioError: If a reference can't be read, or ends before its place does.
@@ -119,7 +122,7 @@ def search(store: Store, embedder: RememberingEmbedder, request: Request) -> Ite
     # What is said excludes places, and no clips.
     excluded = words.excluded if words is not None and request.words else ()
     queries = [query for query in request.queries if query.has_sound or words is None]
-    aims = dict(zip(queries, compose(queries, store, embedder), strict=True)) if queries else {}
+    aims = dict(zip(queries, compose(queries, store, embedder, taught), strict=True)) if queries else {}
     background = None
     if request.fdr is not None:
         background = Background(store, embedder, request.under, request.filters, excluded)

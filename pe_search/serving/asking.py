@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pe_search.directories import socket_directory
 from pe_search.libraries import Libraries
-from pe_search.queries import Hit, Request
+from pe_search.queries import Hit, Request, is_word
 from pe_search.records import Problem
 from pe_search.serving.lines import (
     GREETING,
@@ -80,6 +80,9 @@ def ask_or_search(library: Library, request: Request, on_problem: Callable[[Prob
     if isinstance(library, Libraries):
         # Now, so that stores that don't go together are refused before anything is searched.
         library.open()
+        if any(is_word(text) for query in request.queries for text in query.wordings):
+            # A server knows the words of its own store alone.
+            return (answer.hits for answer in library.answers(request))
         part = library.part_of(request)
         return library.merged([ask_or_search(one, part, on_problem) for one in library.stores], request)
     served = ask(socket_path(socket_directory(), library.directory), request, on_problem)

@@ -17,8 +17,8 @@ from pe_search.probability import probabilities
 from pe_search.queries import Filters, Hit, Query
 from pe_search.search.aims import Aim, QueryEmbedder, scores_of
 from pe_search.search.composing import compose
+from pe_search.search.learned import judgements_of, words_of
 from pe_search.store import Store
-from pe_search.store.judgements import read_judgements, read_words
 from pe_search.store.sweep import Block, sweep
 
 _VERDICTS = {"yes": YES, "no": NO, "unsure": UNSURE}
@@ -100,8 +100,7 @@ def population(
     """
     filters = filters or Filters()
     check_filters(filters)
-    known = [read_words(store.catalog) for store in stores]
-    starts = next((words[word] for words in known if words.get(word)), "") or text
+    starts = words_of(stores).get(word) or text
     if not starts:
         raise QueryError(
             f"{word} has no text by whose scores windows could be drawn; `pe-search learn {word} --text TEXT` gives "
@@ -181,7 +180,7 @@ def _mixed(seeds: NDArray[np.uint64]) -> NDArray[np.uint64]:
 def _verdicts(stores: Sequence[Store], store: Store, word: str) -> dict[tuple[bytes, float], int]:
     """What was judged of whole windows of a store, by their content and start."""
     found = {}
-    for one in (one for other in stores for one in read_judgements(other.catalog, word)):
+    for one in judgements_of(stores, word):
         content = store.catalog.content_of(one.digest)
         if content is not None and (one.start_s, one.end_s) in content.times:
             found[one.digest, one.start_s] = _VERDICTS[one.verdict]

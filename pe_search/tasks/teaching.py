@@ -12,8 +12,9 @@ from pe_search.audio.stamps import is_same, stamp_of
 from pe_search.errors import AudioError, QueryError
 from pe_search.queries import Reference, is_word
 from pe_search.records import Judgement, Stamp, Word
+from pe_search.search.learned import judgements_of, words_of
 from pe_search.store import Store
-from pe_search.store.judgements import VERDICTS, read_judgements, read_words, write_judgements, write_words
+from pe_search.store.judgements import VERDICTS, read_words, write_judgements, write_words
 
 # How far beyond the end of a clip a stretch may end: what is typed is rounded.
 _ROUNDING_S = 0.01
@@ -99,9 +100,15 @@ def take_judgements(store: Store, judgements: Sequence[Judgement], texts: Mappin
 def words(store: Store) -> list[Word]:
     """The words that a store was taught, in order, and how each stands."""
     with store.catalog.snapshot():
-        texts, judged = read_words(store.catalog), read_judgements(store.catalog)
-        held = store.catalog.digests()
-    return [_word(word, text, [one for one in judged if one.word == word], held) for word, text in texts.items()]
+        return words_in([store])
+
+
+def words_in(stores: Sequence[Store]) -> list[Word]:
+    """The words that some stores were taught, in order, and how each stands in all of them together."""
+    texts, judged = words_of(stores), judgements_of(stores)
+    held = {digest for store in stores for digest in store.catalog.digests()}
+    named = sorted(texts.items())
+    return [_word(word, text, [one for one in judged if one.word == word], held) for word, text in named]
 
 
 def forget(store: Store, word: str) -> Word:
