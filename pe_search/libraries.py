@@ -50,9 +50,9 @@ class Libraries(Library):
     ) -> None:
         super().__init__(directories[0], wanted=wanted, **options)
         self.stores = tuple(Library(directory, wanted=wanted, **options) for directory in directories)
-        self.taught_with = self.stores
+        self._taught_with = self.stores
         for one in self.stores:
-            one.taught_with = self.stores
+            one._taught_with = self.stores
             one.model.load_with(self.model)
 
     def __repr__(self) -> str:

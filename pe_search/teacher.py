@@ -23,12 +23,10 @@ class Teacher(Holder):
     """A holder that can be taught words. A `Library` is one.
 
     Every method that is given a word or a text raises `QueryError` if it makes no sense.
-
-    Attributes:
-        taught_with: Those whose words and judgements count together; none if there is no other.
     """
 
-    taught_with: Sequence[Teacher] = ()
+    # Those whose words and judgements count together; none if there is no other.
+    _taught_with: Sequence[Teacher] = ()
 
     def answers(self, request: Request) -> Iterator[Answer]:
         """Yield the answer to each query of a request."""
@@ -214,7 +212,7 @@ class Teacher(Holder):
 
     def _taught(self) -> Sequence[Store]:
         """The stores that have its words."""
-        return tuple(one.open() for one in self.taught_with) or (self.open(),)
+        return tuple(one.open() for one in self._taught_with) or (self.open(),)
 
     def _embedder(self) -> QueryEmbedder:
         """What embeds the parts of queries."""
