@@ -38,6 +38,8 @@ from pe_search.cli.input.span_options import (
     span_rules,
 )
 from pe_search.cli.input.terms import (
+    MinusOption,
+    PlusOption,
     read_queries,
     read_reference,
     read_term,
@@ -73,26 +75,8 @@ def query(
         ),
     ] = None,
     from_file: FromFileOption = None,
-    plus: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--plus",
-            metavar="[W:]TEXT",
-            autocompletion=complete_word,
-            rich_help_panel="Ask",
-            help="Add TEXT to each query. W is its weight, 1 if omitted.",
-        ),
-    ] = None,
-    minus: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--minus",
-            metavar="[W:]TEXT",
-            autocompletion=complete_word,
-            rich_help_panel="Ask",
-            help="Subtract TEXT: what it should not sound like.",
-        ),
-    ] = None,
+    plus: PlusOption = None,
+    minus: MinusOption = None,
     like: Annotated[
         list[str] | None,
         typer.Option(

@@ -6,9 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from pe_search.cli.input.completion import complete_word
 from pe_search.cli.input.options import checked_texts
 from pe_search.cli.input.times import read_place
 from pe_search.directories import expanded
@@ -16,6 +18,27 @@ from pe_search.errors import QueryError
 from pe_search.known.words import check_said
 from pe_search.listener import Listener, check_words
 from pe_search.queries import Query, Reference, Request, Term, is_word
+
+PlusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plus",
+        metavar="[W:]TEXT",
+        autocompletion=complete_word,
+        rich_help_panel="Ask",
+        help="Add TEXT to each query. W is its weight, 1 if omitted.",
+    ),
+]
+MinusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--minus",
+        metavar="[W:]TEXT",
+        autocompletion=complete_word,
+        rich_help_panel="Ask",
+        help="Subtract TEXT: what it should not sound like.",
+    ),
+]
 
 # Beyond these, one part of a query would be all or nothing of it.
 _LEAST_WEIGHT, _LARGEST_WEIGHT = 0.001, 1_000.0
