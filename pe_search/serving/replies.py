@@ -21,6 +21,7 @@ from pe_search.serving.lines import Reply
 
 ROW_FIELDS = (
     *("rank", "path", "name", "folder", "start_s", "end_s", "score", "probability", "sound_rank", "words_rank"),
+    *("said_rank", "said"),
     *("length_s", "recorded_at", "at", "tags", "sample_rate_hz", "channels", "digest", "is_gone", "copies"),
 )
 """What a row of the page shows of a hit."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,6 +65,26 @@ def scene(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     shutil.copytree(made / "store", tmp_path / "store")
     monkeypatch.setenv("PE_SEARCH_CACHE", str(tmp_path / "cache"))
     return Scene(made / "sounds", tmp_path / "store")
+
+
+@pytest.fixture
+def talk(scene: Scene, tmp_path: Path) -> Path:
+    """A clip of 12 s in the store, with subtitles and with the times of words."""
+    folder = tmp_path / "talks"
+    folder.mkdir()
+    noise = 0.01 * np.random.default_rng(0).standard_normal(12 * 48_000)
+    soundfile.write(folder / "talk.wav", noise, 48_000, subtype="PCM_16")
+    (folder / "talk.srt").write_text(
+        "1\n00:00:01,000 --> 00:00:06,000\nGood <i>morning</i> to all.\n\n"
+        "2\n00:00:06,000 --> 00:00:11,000\nSee you at the\nTuesday meeting.\n"
+    )
+    words = [{"word": " Guten", "start": 1.0, "end": 6.0}, {"word": " Morgen.", "start": 6.0, "end": 11.0}]
+    segment = {"start": 1.0, "end": 11.0, "text": " Guten Morgen.", "words": words}
+    told = {"text": segment["text"], "segments": [segment], "language": "de"}
+    (folder / "talk.de.json").write_text(json.dumps(told))
+    with pe_search.open(scene.store) as library:
+        library.index(folder)
+    return folder / "talk.wav"
 
 
 WEB = Web("127.0.0.1", 0, None, (), KEY)

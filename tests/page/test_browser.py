@@ -20,6 +20,9 @@ pytestmark = [
 ]
 
 
+_NOW_S = "document.getElementById('audio').currentTime"
+
+
 @pytest.fixture(scope="module")
 def browser():
     with launched() as one:
@@ -218,6 +221,46 @@ def test_a_recording_from_the_microphone_is_a_query(watched):
         page.click("[aria-label='Stop recording']")
     assert hits.value.ok
     page.wait_for_selector(".chip.like")
+
+
+def test_what_is_said_is_found_shown_and_followed(talk, watched):
+    page = watched.page
+    page.click("summary")
+    page.fill("#filter-said", "tuesday")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#status:has-text('1 hit in')")
+    assert page.url.endswith("/page/?said=tuesday")
+    assert page.inner_text(".hit .quote") == "See you at the Tuesday meeting."
+    segments = page.locator(".segment")
+    page.wait_for_selector(".segment[aria-current]:has-text('See you')")
+    assert segments.all_inner_texts() == ["0:01\nGood morning to all.", "0:06\nSee you at the Tuesday meeting."]
+    assert page.evaluate(_NOW_S) == 0, "nothing plays, and what was found is marked"
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    assert found.response["violations"] == []
+    page.click(".hit .play")
+    assert 6 <= watched.play_time_s() < 11
+    segments.nth(0).click()
+    page.wait_for_selector(".segment[aria-current]:has-text('Good morning')")
+    assert 1 <= page.evaluate(_NOW_S) < 6
+    page.evaluate("document.getElementById('audio').currentTime = 7")
+    page.wait_for_selector(".segment[aria-current]:has-text('See you')")
+    assert page.locator(".segment[aria-current]").count() == 1
+    page.evaluate("document.getElementById('audio').pause()")
+    segments.nth(1).focus()
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("document.activeElement.textContent") == "0:01Good morning to all."
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".segment[aria-current]:has-text('Good morning')")
+    assert 1 <= page.evaluate(_NOW_S) < 6
+    # The other transcript has the times of words.
+    page.select_option(".transcript select", label="Beside the file (de)")
+    page.click(".word:has-text('Morgen.')")
+    page.wait_for_selector(".word.now:has-text('Morgen.')")
+    assert 6 <= page.evaluate(_NOW_S) < 11
+    # What is found in it is shown in it.
+    page.fill("#filter-said", "guten")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".segment[aria-current]:has-text('Guten Morgen.') .word.now:has-text('Guten')")
 
 
 def test_a_hit_is_dragged_out_as_a_file(watched, scene):

@@ -19,7 +19,7 @@ from tests.serving.test_http import client_of
 
 PASS = pass_of(KEY)
 DATA = ("state", "hits?text=rain", "words", "judgements?word=@it", "map", "counts?text=rain", "duplicates", "outliers")
-PICTURES = (f"peaks/{'0' * 64}", f"spectrogram/{'0' * 64}", f"clips/{'0' * 64}")
+PICTURES = (f"peaks/{'0' * 64}", f"spectrogram/{'0' * 64}", f"clips/{'0' * 64}", f"said/{'0' * 64}")
 DATA += PICTURES
 SOUND = (f"audio/{'0' * 64}", f"file/{'0' * 64}")
 
@@ -277,6 +277,44 @@ def test_pictures_are_those_of_the_library(client, scene):
     assert client.get(f"/page/spectrogram/{digest}?columns=50").content == picture.tobytes()
     for wrong in ("from=4", "from=2&to=1", "columns=4001", "columns=0", "from=nan"):
         assert client.get(f"/page/peaks/{digest}?{wrong}").status_code == 422
+
+
+# What is said
+
+
+def test_what_is_said_is_found_and_given_for_a_clip(client, talk, scene):
+    (hit,) = client.get("/page/hits?said=tuesday").json()["hits"]
+    assert (hit["path"], hit["start_s"], hit["end_s"], hit["said_rank"]) == (str(talk), 6.0, 11.0, 1)
+    assert hit["said"] == "See you at the Tuesday meeting."
+    fused = client.get("/page/hits?text=noise&said=tuesday&k=1").json()["hits"]
+    assert [(one["path"], one["said_rank"]) for one in fused] == [(str(talk), 1)]
+    german, plain = sorted(
+        client.get(f"/page/said/{hit['digest']}").json()["transcripts"], key=lambda one: one["language"], reverse=True
+    )
+    assert (german["engine"], german["language"], plain["engine"]) == ("sidecar.de", "de", "sidecar")
+    assert (german["until_s"], plain["until_s"]) == (None, None)
+    assert [(one["start_s"], one["end_s"], one["words"]) for one in plain["segments"]] == [(1, 6, []), (6, 11, [])]
+    (segment,) = german["segments"]
+    assert [(word["start_s"], word["end_s"], word["word"].strip()) for word in segment["words"]] == [
+        (1, 6, "Guten"),
+        (6, 11, "Morgen."),
+    ]
+    digest = scene.digest("dog-barking.flac")
+    assert client.get(f"/page/said/{digest}").json() == {"transcripts": []}
+    assert client.get(f"/page/said/{digest}", headers={"Authorization": ""}).status_code == 401
+    assert client.get(f"/page/said/{'0' * 64}").status_code == 404
+
+
+def test_what_is_said_has_no_probability(client, talk):
+    assert names(client.get("/page/hits?said=tuesday&all_windows=true")) == ["talk.wav"]
+    for wrong, said in {
+        "said=tuesday&min_probability=0.5": "minus, unlike and a probability need a text",
+        "said=-tuesday": "said must have a word to look for",
+        "said=tuesday&words=talk": "said can't be used with words.",
+        "text=noise&said=tuesday&all_windows=true": "said can't be used with a sound and all windows",
+    }.items():
+        response = client.get(f"/page/hits?{wrong}")
+        assert (response.status_code, response.json()["detail"][: len(said)]) == (422, said), wrong
 
 
 # Writing

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pe_search.errors import QueryError
 from pe_search.known.typed_filters import FIELD_OF, FilterTextError, read_filters
+from pe_search.known.words import check_said
 from pe_search.library import Library
 from pe_search.listener import check_words
 from pe_search.queries import Query, Reference, Request, Term
@@ -45,6 +46,7 @@ class Asked(BaseModel):
     like: _References = []
     unlike: _References = []
     words: str = Field("", max_length=_LONGEST_TEXT)
+    said: str = Field("", max_length=_LONGEST_TEXT)
     k: int = Field(50, ge=1, le=MOST_HITS)
     clip: str | None = Field(None, pattern=ID)
     under: str | None = Field(None, max_length=4_096)
@@ -89,14 +91,16 @@ class Asked(BaseModel):
             like=_references(self.like, paths, sounds),
             unlike=_references(self.unlike, paths, sounds),
         )
-        if not (query.has_sound or self.words):
+        if not (query.has_sound or self.words or self.said):
             raise QueryError("There is nothing to look for: type a text or words, or add a sound.")
         if self.words:
             check_words(self.words, "words", beside_sound=query.has_sound)
-        if not query.has_sound and (query.minus or query.unlike or self.min_probability or self.all_windows):
+        # What is said has places of its own, and all of them can be shown.
+        of_sound = query.minus or query.unlike or self.min_probability or (self.all_windows and not self.said)
+        if not query.has_sound and of_sound:
             raise QueryError("minus, unlike and a probability need a text, plus or like beside words.")
         under = None if not self.under else Path(self.under)
-        return Request(
+        request = Request(
             queries=(query,),
             k=self.k,
             under=paths[self.clip] if self.clip else under,
@@ -104,7 +108,11 @@ class Asked(BaseModel):
             min_probability=self.min_probability,
             filters=filters,
             words=self.words,
+            said=self.said,
         )
+        if self.said:
+            check_said(self.said, request)
+        return request
 
 
 def paths_of(library: Library, names: Sequence[str]) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -28,7 +29,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def listening_routes(work: Work) -> APIRouter:
-    """Pictures and spans. They need the key."""
+    """Pictures, spans and what is said. They need the key."""
     routes = APIRouter()
 
     @routes.get("/clips/{digest}")
@@ -44,6 +45,23 @@ def listening_routes(work: Work) -> APIRouter:
             }
 
         return as_json(await work(read))
+
+    @routes.get("/said/{digest}")
+    async def said(digest: Id) -> Response:
+        def read(library: Library) -> list[dict[str, Any]]:
+            found = library.transcripts(clip_of(library, digest).path)
+            return [
+                {
+                    "engine": one.engine,
+                    "language": one.language,
+                    "until_s": one.until_s,
+                    "segments": [asdict(segment) for segment in one.segments],
+                }
+                for transcripts in found.values()
+                for one in transcripts
+            ]
+
+        return as_json({"transcripts": await work(read)})
 
     @routes.get("/peaks/{digest}")
     async def peaks(digest: Id, start_s: Start = 0.0, end_s: End = None, columns: Columns = 600) -> Response:

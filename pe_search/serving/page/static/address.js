@@ -2,7 +2,7 @@
 
 export const SEVERAL = ["text", "plus", "minus", "like", "unlike", "name", "tag"];
 export const ONCE = [
-  "words", "under", "length", "rate", "channels", "recorded", "hour", "loudness", "bpm", "min_probability",
+  "words", "said", "under", "length", "rate", "channels", "recorded", "hour", "loudness", "bpm", "min_probability",
   "all_windows", "clip",
 ];
 const OWN = ["view", "teach", "chosen", "by", "colour"];
@@ -21,7 +21,7 @@ export function asked(state) {
 }
 
 export function isAsked(state) {
-  return [...SEVERAL.slice(0, 4), "words"].some((name) => state[name].length > 0);
+  return [...SEVERAL.slice(0, 4), "words", "said"].some((name) => state[name].length > 0);
 }
 
 export function write(state, { replaces = false } = {}) {

@@ -67,6 +67,7 @@ export const peaks = async (clip, from, to, columns, signal) =>
 export const spectrogram = async (clip, from, to, columns, signal) =>
   new Uint8Array(await bytes(`spectrogram/${clip}?${query({ from, to, columns })}`, { signal }));
 export const spans = async (clip, from, to, text) => (await json(`spans/${clip}?${query({ from, to, text })}`)).spans;
+export const said = async (clip, signal) => (await json(`said/${clip}`, { signal })).transcripts;
 export const tag = (clips, add, remove) => post("tags", { clips, add, remove });
 export const words = async () => (await json("words")).words;
 export const judgements = async (word) => (await json(`judgements?${query({ word })}`)).judgements;

@@ -5,6 +5,7 @@ import { element, icon, iconButton, labelledButton, say } from "./dom.js";
 import { dragged, moment, percent, shown, times, viewOf } from "./list.js";
 import { drawSpectrogram, drawWave, peaks, spectrogram } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
+import { Transcript } from "./transcript.js";
 
 const COLUMNS = 800, LONG_S = 60;
 
@@ -15,6 +16,7 @@ export class Detail {
     this.page = page;
     this.hit = null;
     this.showsSpectrogram = false;
+    this.transcript = new Transcript(page);
     place.setAttribute("aria-label", TEXTS.detail);
     page.player.addEventListener("time", () => this.draw());
     page.player.addEventListener("change", () => this.mark());
@@ -26,6 +28,7 @@ export class Detail {
     if (hit && hit === this.hit) return;
     this.hit = hit;
     this.numbers = null;
+    this.transcript.show(hit);
     if (!hit) {
       this.place.replaceChildren(element("p", { class: "hint" }, TEXTS.choose));
       this.place.classList.add("empty");
@@ -61,7 +64,7 @@ export class Detail {
       hit.is_gone ? element("p", { class: "error" }, TEXTS.gone) : "",
       this.wave, this.picture,
       element("div", { class: "transport" }, this.playing, this.looping, this.showing, this.clockNow),
-      actions, this.tags, this.teaching);
+      this.transcript.place, actions, this.tags, this.teaching);
     this.showTags();
     this.showTeaching();
     this.mark();
@@ -115,6 +118,7 @@ export class Detail {
     const { player } = this.page, { hit } = this;
     const at = player.hit === hit && player.audio.currentTime > 0 ? player.time : null;
     drawWave(this.wave, this.numbers, this.view, { window: { from: hit.start_s, to: hit.end_s }, spans: hit.spans, at });
+    this.transcript.follow();
     this.clockNow.textContent = `${clock(at ?? hit.start_s)} / ${clock(hit.length_s ?? hit.end_s)}`;
   }
 

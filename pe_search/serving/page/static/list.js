@@ -23,6 +23,9 @@ export const moment = (hit) => (hit.at ?? hit.recorded_at ?? "").replace("T", " 
 // Bytes that are no text come from the server as lone surrogates.
 export const shown = (text) => text.replace(/[\ud800-\udfff]/gu, "\ufffd").replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 
+// What is said may be written in several lines.
+export const line = (text) => shown(text.replace(/\s+/g, " ").trim());
+
 export class List extends EventTarget {
   constructor(place, player) {
     super();
@@ -158,7 +161,7 @@ class Row {
       "li",
       {
         class: "hit", tabindex: "-1", draggable: "true", "aria-posinset": place + 1, "aria-setsize": list.hits.length,
-        "aria-label": fill(TEXTS.row, { rank: hit.rank, name, probability: percent(hit), time: hit.probability === null ? "" : `, ${times(hit)}` }),
+        "aria-label": hit.said ? fill(TEXTS.rowSaid, { rank: hit.rank, name, time: times(hit), said: line(hit.said) }) : fill(TEXTS.row, { rank: hit.rank, name, probability: percent(hit), time: hit.probability === null ? "" : `, ${times(hit)}` }),
         onclick: () => list.choose(place),
         ondblclick: () => list.player.play(hit),
         ondragstart: (event) => dragged(event, hit),
@@ -168,7 +171,7 @@ class Row {
       element("span", { class: "probability" }, element("b", {}, percent(hit)), bar(hit.probability ?? hit.score)),
       element("span", { class: "names" },
         element("span", { class: "name" }, element("b", {}, name), ...hit.tags.map((tag) => element("i", { class: "tag" }, shown(tag)))),
-        element("span", { class: "folder" }, shown(hit.folder ?? "")),
+        hit.said ? element("span", { class: "quote" }, line(hit.said)) : element("span", { class: "folder" }, shown(hit.folder ?? "")),
         element("span", { class: "facts" }, `${times(hit)} / ${facts}`)),
       this.canvas,
       element("span", { class: `verdict ${verdict}` }, verdict ? TEXTS.verdicts[verdict] : ""),

@@ -16,13 +16,14 @@ const dayClock = (at) => new Date(at * 1000).toISOString().slice(11, 19);
 export async function showStrip(page, place, signal, isCurrent) {
   const { state } = page;
   const isOfClip = Boolean(state.clip);
-  if (!address.isAsked(state) || !(isOfClip || state.recorded)) {
+  // A place where words are said has no probability.
+  if (!address.isAsked({ ...state, said: "" }) || !(isOfClip || state.recorded)) {
     place.replaceChildren();
     page.status(TEXTS.stripNeeds);
     return;
   }
   page.status(TEXTS.searching);
-  const found = await api.hits({ ...address.asked(state), all_windows: "true", min_probability: "", k: MOST }, signal);
+  const found = await api.hits({ ...address.asked(state), said: "", all_windows: "true", min_probability: "", k: MOST }, signal);
   if (!isCurrent()) return;
   const start = (hit) => (isOfClip ? hit.start_s : seconds(hit.at));
   const hits = found.hits.filter((hit) => isOfClip || hit.at).sort((one, other) => start(one) - start(other));
