@@ -40,6 +40,8 @@ _MACHINE = (
     re.compile(r"in [\d.,]+ s( on \w+ in \w+)?"),
     re.compile(r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?)?"),
 )
+# In how many digits they agree depends on the processor.
+_LONG_NUMBER = re.compile(r"\d+\.\d{6,}")
 _CHECKPOINTS = {"facebook/pe-av-small": "pe_audio_video", "facebook/pe-a-frame-small": "frame_level"}
 
 
@@ -249,7 +251,7 @@ def but_for_the_machine(lines: Sequence[str]) -> str:
     text = " ".join(" ".join(lines).split())
     for pattern in _MACHINE:
         text = pattern.sub("~", text)
-    return text
+    return _LONG_NUMBER.sub(lambda number: f"{float(number[0]):.3f}", text)
 
 
 def starts_new(page: str) -> bool:
