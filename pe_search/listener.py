@@ -277,7 +277,7 @@ class Listener:
             clips, has = passed.clips, passed.has
         if not clips or (held is None and self._are_unreadable(clips, report)):
             return iter(())
-        return label(self.model, held, wanted, clips, report, on_progress, has, all_windows=all_windows)
+        return label(self.model, self._all_held(), wanted, clips, report, on_progress, has, all_windows=all_windows)
 
     def rows(self, found: Iterable[Hit | IndexedClip], fields: Texts) -> Iterator[dict[str, Any]]:
         """Yield a row for each of some hits, labels or clips: the values of some fields by name, as JSON has them.

@@ -357,6 +357,12 @@ def test_what_was_judged_in_several_stores_counts_in_all(library, halves, sounds
     assert of_both == pytest.approx(of_one, abs=1e-4)
     assert [one.digest for one in halves.judgements("@it")] == [one.digest for one in library.judgements("@it")]
     assert sorted(halves.paths_of(halves.clip(second)[1])) == [second]
+    labelled, wanted = (
+        [hit.probability for hits in one.label([first, second, third, fourth], "@it") for hit in hits]
+        for one in (halves, library)
+    )
+    assert len(labelled) == 4
+    assert labelled == pytest.approx(wanted, abs=1e-4)
     counts, expected = (one.count(["@it", "rain"], min_probability=0.05) for one in (halves, library))
     assert (counts.counts, counts.totals) == (expected.counts, expected.totals)
     by_folder = halves.count("rain", by="folder", of="clips", min_probability=0)

@@ -46,7 +46,7 @@ class _Reading:
 
 def label(
     model: Model,
-    store: Store | None,
+    stores: Sequence[Store],
     labels: Sequence[str],
     clips: Sequence[Clip],
     on_problem: Callable[[Problem], None],
@@ -58,8 +58,8 @@ def label(
     """Say how well each label fits each clip, or each window; see `Labeller`. The labels are embedded now.
 
     Args:
-        model: The store's, if there is one.
-        store: As `Labeller` has it.
+        model: The stores', if there is one.
+        stores: The first is as `Labeller` has it; all of them teach the words.
         labels: As `Labeller` has them.
         clips: As `Labeller.label` has them.
         on_problem: As `Labeller` has it.
@@ -75,10 +75,10 @@ def label(
 
     labeller = Labeller(
         labels,
-        _aims_of(labels, model, store),
+        _aims_of(labels, model, stores),
         manifest,
         model.audio_embedder,
-        store,
+        next(iter(stores), None),
         on_problem,
         report,
         has,
@@ -87,10 +87,10 @@ def label(
     return labeller.label(clips)
 
 
-def _aims_of(labels: Sequence[str], model: Model, store: Store | None) -> list[Aim]:
-    if store is not None:
-        embedder = RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
-        return compose([Query(texts=(label,)) for label in labels], store, embedder)
+def _aims_of(labels: Sequence[str], model: Model, stores: Sequence[Store]) -> list[Aim]:
+    if stores:
+        embedder = RememberingEmbedder(stores[0].remembered_texts, model.text_embedder, model.audio_embedder)
+        return compose([Query(texts=(label,)) for label in labels], stores[0], embedder, stores)
     for label in filter(is_word, labels):
         raise QueryError(f"{label} is a word that is taught to a store, and there is no store.")
     return [Aim(embedding, None) for embedding in model.text_embedder().embed_texts(labels)]

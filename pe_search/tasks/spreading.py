@@ -69,7 +69,7 @@ class Population:
         found, lacking = estimate(self.strata, self.verdicts, self.probabilities)
         if lacking:
             raise QueryError(
-                f"{word}: of {lacking} of {self.strata.number} ranges of scores no window was judged yes or no. "
+                f"{word}: in {lacking} of {self.strata.number} ranges of scores, no window is judged yes or no. "
                 f"`pe-search judge {word} --spread` asks for those that are needed."
             )
         return found

@@ -298,7 +298,7 @@ class _Run:
         state = self._alone("state", f"{key}.safetensors")
         training.load_state(state)
         steps = self._plan.steps
-        measured_at = {math.ceil(steps * part / _MEASURED_TIMES) for part in range(1, _MEASURED_TIMES)}
+        measured_at = {math.ceil(steps * part / _MEASURED_TIMES) for part in range(1, _MEASURED_TIMES)} - {steps}
         self._telling.on_progress(training.steps_done / steps)
         while training.steps_done < steps:
             training.step()

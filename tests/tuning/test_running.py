@@ -51,6 +51,13 @@ def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize(("steps", "measured_at"), [(1, [0, 1]), (2, [0, 1, 2])])
+def test_the_last_step_is_measured_once(data, plain_checkpoint, tmp_path, steps, measured_at):
+    told: list[object] = []
+    tune(data, tmp_path / "tuned", plain_checkpoint[0], steps=steps, force=True, on_scores=told.append)
+    assert [scores.step for scores in told] == measured_at
+
+
 def test_the_result_is_a_checkpoint_that_index_takes(unbroken, data, tmp_path):
     found, out, told = unbroken
     assert sorted(path.name for path in out.iterdir()) == [
