@@ -81,7 +81,7 @@ def time_saved(arguments: argparse.Namespace) -> None:
     ]
     rng.shuffle(others)
     parts, lengths = [], {True: 0.0, False: 0.0}
-    while sum(lengths.values()) < LENGTH_S:
+    while sum(lengths.values()) < arguments.length:
         is_speech = lengths[True] < SHARE_OF_SPEECH * sum(lengths.values())
         paths = speech if is_speech else others
         part = samples_of(paths[len(parts) % len(paths)])
@@ -137,6 +137,7 @@ def main() -> None:
     part = parts.add_parser("time")
     part.add_argument("speech_folder", type=Path)
     part.add_argument("others", type=Path)
+    part.add_argument("--length", type=float, default=LENGTH_S, help="of the recording, in seconds")
     part.add_argument("--speech-model")
     part.set_defaults(run=time_saved)
     part = parts.add_parser("words")

@@ -6,6 +6,7 @@ Subtitles (SRT, WebVTT), plain text, and the JSON of Whisper, WhisperX and whisp
 from __future__ import annotations
 
 import codecs
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -120,8 +121,10 @@ def _of_subtitles(text: str, kind: str) -> Said:
         events = SSAFile.from_string(text, format_=kind)
     except (Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
         raise ValueError(f"can't be read as {kind.upper()}") from error
+    # WebVTT alone escapes `&` and `<`.
+    unescaped = html.unescape if kind == "vtt" else str
     said = [
-        _segment(event.start / _MS_PER_S, event.end / _MS_PER_S, _TAG.sub("", event.plaintext))
+        _segment(event.start / _MS_PER_S, event.end / _MS_PER_S, unescaped(_TAG.sub("", event.plaintext)))
         for event in events
         if not event.is_comment
     ]

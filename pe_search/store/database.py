@@ -10,7 +10,8 @@ from pe_search.errors import StoreError
 from pe_search.store.files import names_super_journal, odd_kind
 
 # No value that pe-search writes comes near this; one from elsewhere could ask for any amount of memory.
-_LONGEST_VALUE_BYTES = 1 << 20
+# What is said in a day and a half, with the times of words.
+LONGEST_VALUE_BYTES = 32 << 20
 # SQLite's own steps between two moments at which Python may notice Ctrl-C: some milliseconds.
 _STEPS_AT_ONCE = 200_000
 
@@ -20,7 +21,7 @@ def open_database(
 ) -> sqlite3.Connection:
     """Open an SQLite file.
 
-    Nothing in its schema is trusted to run, no value may be longer than 1 MiB, and a journal that pe-search can't have
+    Nothing in its schema is trusted to run, no value may be longer than 32 MiB, and a journal that pe-search can't have
     written is not recovered from. Ctrl-C ends a statement with SQLITE_INTERRUPT, see `is_interrupt`.
 
     Args:
@@ -53,7 +54,7 @@ def open_database(
     # Text that is damaged is for checksums to find, and no error of its own.
     db.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
     try:
-        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE_BYTES)
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
         deadline_s = None if limit_s is None else time.monotonic() + limit_s
         # Called now and then, which also lets Python handle signals.
         db.set_progress_handler(lambda: deadline_s is not None and time.monotonic() > deadline_s, _STEPS_AT_ONCE)

@@ -12,7 +12,16 @@ from typing import Any
 from pe_search.records import Segment, Sidecar, SpokenWord, Transcript
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import count_of, name_of
+from pe_search.store.database import LONGEST_VALUE_BYTES
 from pe_search.store.schema import SIDECAR, TRANSCRIPT, checked, checksum, path_of, seconds_of
+
+# What the other columns of a row may take.
+_REST_BYTES = 1 << 20
+
+
+def can_be_kept(transcript: Transcript) -> bool:
+    """Whether a transcript is not too long for a row of the catalog."""
+    return len(_segments_text(transcript)) <= LONGEST_VALUE_BYTES - _REST_BYTES
 
 
 def read_transcripts(catalog: Catalog, digests: Iterable[bytes] | None = None) -> Iterator[Transcript]:
@@ -160,7 +169,7 @@ def _segments_of(text: str) -> tuple[Segment, ...]:
         raise ValueError("segments are invalid") from error
 
 
-def _row_of(one: Transcript) -> tuple[Any, ...]:
+def _segments_text(one: Transcript) -> str:
     segments = [
         (
             *(float(segment.start_s), float(segment.end_s), segment.text),
@@ -168,8 +177,12 @@ def _row_of(one: Transcript) -> tuple[Any, ...]:
         )
         for segment in one.segments
     ]
+    return json.dumps(segments)
+
+
+def _row_of(one: Transcript) -> tuple[Any, ...]:
     until_s = None if one.until_s is None else float(one.until_s)
-    row = (one.digest, one.engine, one.language, until_s, json.dumps(segments), int(one.made_at_s))
+    row = (one.digest, one.engine, one.language, until_s, _segments_text(one), int(one.made_at_s))
     return (*row, checksum(*row))
 
 

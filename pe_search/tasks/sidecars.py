@@ -17,7 +17,7 @@ from pe_search.known.sidecars import (
 )
 from pe_search.records import Problem, Sidecar, Stamp, Transcript
 from pe_search.store import Store
-from pe_search.store.transcripts import digests_of, read_sidecars, write_transcripts
+from pe_search.store.transcripts import can_be_kept, digests_of, read_sidecars, write_transcripts
 
 _TRANSCRIPTS_PER_COMMIT = 512
 _NS_PER_S = 1_000_000_000
@@ -168,7 +168,11 @@ class _Taking:
             self._tell(path, str(error))
             return None
         language = engine.partition(".")[2] or said.language
-        return Transcript(digest, engine, language, said.segments, made_at_s=modified_ns // _NS_PER_S)
+        transcript = Transcript(digest, engine, language, said.segments, made_at_s=modified_ns // _NS_PER_S)
+        if not can_be_kept(transcript):
+            self._tell(path, "says more than a store keeps of a clip")
+            return None
+        return transcript
 
     def _tell(self, path: str, reason: str) -> None:
         if path not in self._told:

@@ -111,6 +111,14 @@ def test_what_is_broken_is_said_in_words(content, extension, says):
     assert not isinstance(caught.value, NoTranscriptError)
 
 
+def test_escapes_of_webvtt_are_read_and_those_of_others_are_text():
+    text = "00:01.000 --> 00:02.000\n<v Ann>&gt;&gt; R&amp;B is &lt;good&gt;\n"
+    said = read_sidecar(f"WEBVTT\n\n{text}".encode(), ".vtt", 9.0)
+    assert said == Said((Segment(1.0, 2.0, ">> R&B is <good>"),))
+    text = "1\n00:00:01,000 --> 00:00:02,000\nR&amp;B\n"
+    assert read_sidecar(text.encode(), ".srt", 9.0) == Said((Segment(1.0, 2.0, "R&amp;B"),))
+
+
 def test_names_tell_of_which_clip_and_in_which_language():
     assert list(clips_meant("a.srt")) == [("a", "")]
     assert list(clips_meant("a.wav.srt")) == [("a.wav", ""), ("a", "wav")]

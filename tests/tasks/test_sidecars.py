@@ -176,3 +176,19 @@ def test_what_they_say_is_found(folder):
     folder.library.close()
     (hit,) = folder.library.query(said='"tuesday meet"')
     assert (hit.path, hit.start_s, hit.end_s) == (folder.sounds / "a.wav", 0.1, 0.4)
+
+
+def test_what_a_long_recording_says_is_kept_and_too_much_is_said(folder):
+    folder.clip("long.wav")
+    folder.clip("other.wav", seed=1)
+    word = {"start": 0.125, "end": 0.25, "word": "good"}
+    segment = {"start": 0.125, "end": 0.375, "text": "good", "words": [word] * 100}
+    folder.put("long.json", json.dumps({"segments": [segment] * 600}))
+    # A letter of Latin-1 is kept as six.
+    folder.put("other.txt", "\xe9" * (6 << 20))
+    assert folder.index() == 1
+    assert folder.said() == [("sidecar", "", " / ".join(["good"] * 600))]
+    reason = "says more than a store keeps of a clip; what is said there is not known"
+    assert folder.problems == [Problem(folder.sounds / "other.txt", reason, is_note=True)]
+    assert folder.index() == 0
+    assert folder.problems == []
