@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import MappingProxyType
@@ -51,7 +51,7 @@ class Transcriber(Listener):
         language: str | None = None,
         translate: bool = False,
         all_audio: bool = False,
-        places: Mapping[Path, tuple[float, float]] = MappingProxyType({}),
+        places: Mapping[Path, Sequence[tuple[float, float]]] = MappingProxyType({}),
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
     ) -> Generator[Transcribed, None, None]:
@@ -68,7 +68,7 @@ class Transcriber(Listener):
             language: The language that is spoken. None leaves that to the recogniser.
             translate: Whether to translate into English.
             all_audio: Whether to recognise everything, not only what sounds like speech.
-            places: From when to when some of the files are transcribed, in seconds, by absolute path.
+            places: The parts of some of the files that are transcribed alone, in seconds, by absolute path.
             on_progress: As in `label`.
             on_problem: As in `label`.
 

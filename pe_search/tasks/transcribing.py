@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -77,19 +77,21 @@ class Transcribing:
         self._committed_s = time.monotonic()
         self._audio_s = 0.0
 
-    def transcribe(self, clips: Sequence[Clip], places: Mapping[Path, tuple[float, float]]) -> Iterator[Transcribed]:
+    def transcribe(
+        self, clips: Sequence[Clip], places: Mapping[Path, Sequence[tuple[float, float]]]
+    ) -> Iterator[Transcribed]:
         """Yield what is said in each clip, in turn. What is finished is kept, also if the run is ended early.
 
         Args:
             clips: The clips.
-            places: From when to when some of them are transcribed, by path. Such a part is not kept.
+            places: The parts of some of them that are transcribed alone, in seconds, by path. They are not kept.
         """
         known = {} if self._store is None else read_progress(self._store.catalog, self._engine)
         bytes_total, bytes_done, bytes_skipped = sum(clip.size_bytes for clip in clips), 0, 0
         try:
             for number, clip in enumerate(clips):
                 try:
-                    one = self._transcribe(clip, places.get(clip.path), known)
+                    one = self._transcribe(clip, _apart(places.get(clip.path, ())), known)
                 except AudioError as error:
                     self._on_problem(Problem(error.path, error.reason))
                     one = None
@@ -102,22 +104,20 @@ class Transcribing:
         finally:
             self._commit()
 
-    def _transcribe(
-        self, clip: Clip, place: tuple[float, float] | None, known: dict[bytes, float | None]
-    ) -> Transcribed:
+    def _transcribe(self, clip: Clip, parts: Stretches, known: dict[bytes, float | None]) -> Transcribed:
         with unchanged(clip.path):
             digest, is_held = self._digest_of(clip)
             if digest in known and known[digest] is None:
-                return self._done(clip, self._kept(digest).segments, place, is_known=True)
-            before = self._kept(digest) if digest in known and place is None else None
+                return self._done(clip, self._kept(digest).segments, parts, is_known=True)
+            before = self._kept(digest) if digest in known and not parts else None
             stretches = self._speech_in(clip, digest if is_held else None)
             audio_s = self._audio_s
-            if place is not None:
-                stretches = _within(stretches, *place)
+            if parts:
+                stretches = [one for part in parts for one in _within(stretches, *part)]
             segments = list(before.segments) if before is not None else []
             if before is not None and before.until_s is not None:
                 stretches = _within(stretches, before.until_s, _NEVER_S)
-            is_kept = is_held and place is None
+            is_kept = is_held and not parts
             for segment in self._recognise(clip, stretches):
                 segments.append(segment)
                 if is_kept:
@@ -125,7 +125,7 @@ class Transcribing:
             if is_kept:
                 self._keep(digest, segments, until_s=None)
                 known[digest] = None
-        return self._done(clip, tuple(segments), place, speech_s=self._audio_s - audio_s)
+        return self._done(clip, tuple(segments), parts, speech_s=self._audio_s - audio_s)
 
     def _digest_of(self, clip: Clip) -> tuple[bytes, bool]:
         """The digest of a clip, and whether the store holds a clip of these bytes."""
@@ -147,13 +147,16 @@ class Transcribing:
         self,
         clip: Clip,
         segments: Sequence[Segment],
-        place: tuple[float, float] | None,
+        parts: Stretches,
         *,
         is_known: bool = False,
         speech_s: float = 0.0,
     ) -> Transcribed:
-        start_s, end_s = place or (0.0, _NEVER_S)
-        within = tuple(one for one in segments if one.end_s > start_s and one.start_s < end_s)
+        within = tuple(
+            one
+            for one in segments
+            if not parts or any(one.end_s > start_s and one.start_s < end_s for start_s, end_s in parts)
+        )
         return Transcribed(clip.path, self._engine, within, is_known, speech_s)
 
     def _speech_in(self, clip: Clip, digest: bytes | None) -> Stretches:
@@ -267,6 +270,17 @@ def _joined(times: Sequence[tuple[float, float]], are_speech: NDArray[np.bool_])
         else:
             stretches.append((float(start_s), float(end_s)))
     return stretches
+
+
+def _apart(parts: Iterable[tuple[float, float]]) -> Stretches:
+    """Parts in order of time, those that overlap as one."""
+    apart: Stretches = []
+    for start_s, end_s in sorted(parts):
+        if apart and start_s <= apart[-1][1]:
+            apart[-1] = apart[-1][0], max(apart[-1][1], end_s)
+        else:
+            apart.append((start_s, end_s))
+    return apart
 
 
 def _within(stretches: Stretches, start_s: float, end_s: float) -> Stretches:

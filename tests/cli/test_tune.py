@@ -96,11 +96,11 @@ def test_figures_and_what_is_better_as_a_table(run_cli, table, monkeypatch):
             ],
         ),
         (
-            (NEW, TunedText("rain", False, 3, 0.9, 0.8, None)),
+            (NEW, TunedText("wind", False, 3, 0.9, 0.91, None), TunedText("rain", False, 3, 0.9, 0.8, None)),
             {},
             [
-                "pe-search: nothing written: the old words are found worse by more than 0.01. Give more recordings, or "
-                "use --force.",
+                "pe-search: nothing written: the old words are found worse by more than 0.01, most of all rain by "
+                "0.100. Give more recordings, or use --force.",
                 "The tuned checkpoint finds the new words better than learned words do (0.750 against 0.500).",
             ],
         ),

@@ -55,7 +55,7 @@ def run(
     store: Store | None,
     *paths: Path,
     model: FakeModel | None = None,
-    places: dict[Path, tuple[float, float]] | None = None,
+    places: dict[Path, list[tuple[float, float]]] | None = None,
     **options: object,
 ) -> list[Transcribed]:
     problems = options.pop("problems", [])
@@ -193,14 +193,22 @@ def test_a_killed_run_loses_nothing_that_was_kept_and_does_nothing_twice(killed_
 def test_a_part_of_a_file_is_not_kept(tmp_path):
     path = say(tmp_path / "a.wav", LONG)
     with store_of(tmp_path / "store", path) as store:
-        (one,) = run(TonesRecogniser(), store, path, places={path: (20.0, 25.0)})
+        (one,) = run(TonesRecogniser(), store, path, places={path: [(20.0, 25.0)]})
         assert words(one) == ["n20", "n21", "n22", "n23", "n24"]
         assert list(read_transcripts(store.catalog)) == []
         run(TonesRecogniser(), store, path)
         recogniser = TonesRecogniser()
-        (known,) = run(recogniser, store, path, places={path: (20.0, 25.0)})
+        (known,) = run(recogniser, store, path, places={path: [(20.0, 25.0)]})
     assert recogniser.windows == 0
     assert "n22" in words(known)
+
+
+def test_several_parts_of_a_file_come_in_order_and_overlaps_once(tmp_path):
+    path = say(tmp_path / "a.wav", LONG)
+    with store_of(tmp_path / "store", path) as store:
+        parts = [(40.0, 42.0), (20.0, 23.0), (22.0, 25.0)]
+        (one,) = run(TonesRecogniser(), store, path, places={path: parts})
+    assert words(one) == ["n20", "n21", "n22", "n23", "n24", "n40", "n41"]
 
 
 def test_a_file_that_the_store_does_not_hold_is_not_kept(tmp_path):

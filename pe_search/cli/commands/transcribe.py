@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -129,7 +130,7 @@ def transcribe(
             )
         said = listener.transcribe(
             found,
-            places={one.path: one.place for one in places if one.place is not None},
+            places=_parts_of(places),
             speech_model=recogniser,
             all_audio=all_audio,
             on_progress=bar.show,
@@ -145,6 +146,16 @@ def transcribe(
         if is_on_terminal():
             say(f"pe-search: no words found{'' if all_audio else '; --all-audio also looks where no speech is heard'}.")
         raise typer.Exit(1)
+
+
+def _parts_of(places: Iterable[Reference]) -> dict[Path, list[tuple[float, float]]]:
+    """The parts of each file, but for those that are named whole as well."""
+    parts: dict[Path, list[tuple[float, float]]] = {}
+    whole = {one.path for one in places if one.place is None}
+    for one in places:
+        if one.place is not None and one.path not in whole:
+            parts.setdefault(one.path, []).append(one.place)
+    return parts
 
 
 def _listener(

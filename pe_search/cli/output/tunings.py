@@ -80,7 +80,8 @@ def say_outcome(found: Tuning, out: Path, data: Path) -> None:
 def _fall(found: Tuning) -> str:
     if found.kept is not None and found.kept < LEAST_KEPT:
         return f"old texts find only {found.kept:.2f} of what they found before, and {LEAST_KEPT:g} is the least"
-    return f"the old words are found worse by more than {LARGEST_FALL:g}"
+    fall, worst = max((one.before - (one.after or 0.0), one.text) for one in found.texts if not one.is_new)
+    return f"the old words are found worse by more than {LARGEST_FALL:g}, most of all {printable(worst)} by {fall:.3f}"
 
 
 def _better(found: Tuning, out: Path, data: Path) -> str:
