@@ -125,12 +125,14 @@ def test_every_command_has_a_line_of_help_that_fits_a_terminal():
         ":more",
         ":play",
         ":spans",
+        ":ask",
         ":like",
         ":copy",
         ":reveal",
         ":word",
         ":yes",
         ":words",
+        ":said",
         ":under",
         ":filter",
         ":k",
@@ -551,7 +553,7 @@ def test_a_store_that_is_not_there_is_told_before_anything_is_asked(terminal, so
 
 def test_with_a_terminal_for_the_answers_only_there_is_no_conversation(run_cli_on_terminal):
     shown = run_cli_on_terminal("query", status=2)
-    assert "pe-search: Give a TEXT, --plus, --like or --words. As TEXT, - reads standard input." in shown
+    assert "pe-search: Give a TEXT, --plus, --like, --words or --said. As TEXT, - reads standard input." in shown
 
 
 @pytest.fixture

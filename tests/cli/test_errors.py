@@ -253,7 +253,7 @@ WRONG_CALLS = {
     "an unknown option": (["--frob"], "No such option '--frob'."),
     "an unknown option of a command": (["query", "rain", "--frob"], "No such option '--frob'."),
     "no path": (["label", "--labels", "rain"], "PATH: give a folder or a file, or --files-from."),
-    "no text": (["query"], "Give a TEXT, --plus, --like or --words. As TEXT, - reads standard input."),
+    "no text": (["query"], "Give a TEXT, --plus, --like, --words or --said. As TEXT, - reads standard input."),
     "an argument too many": (["status", "now"], "Got unexpected extra argument(s) (now)"),
     "no file to ask about": (["ask", "What is this?"], "Missing argument"),
     "an empty speech model": (["transcribe", "a.wav", "--speech-model", ""], "--speech-model: must not be empty."),

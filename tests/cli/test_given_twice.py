@@ -26,7 +26,7 @@ REPEATABLE = {
     ("learn", "--unsure"),
     ("tune", "--new"),
     *((command, option) for command in FILTERING for option in ("--name", "--tag")),
-    *((command, "--exclude") for command in ("index", "label", "locate", "describe")),
+    *((command, "--exclude") for command in ("index", "label", "locate", "describe", "transcribe")),
 }
 
 

@@ -191,7 +191,7 @@ def test_what_was_judged_for_other_reasons_is_no_sample(run_cli, store):
         library.judge("@rain", drawn[-1], "yes")
     outcome = run_cli("count", "@rain", "--judged")
     assert outcome.status == 2
-    assert "no window was judged yes or no. `pe-search judge @rain --spread` asks for those" in outcome.err
+    assert "no window is judged yes or no. `pe-search judge @rain --spread` asks for those" in outcome.err
 
 
 def test_a_strip_shows_when_the_text_is_heard(judge, run_cli, tmp_path, monkeypatch):

@@ -309,7 +309,7 @@ def test_an_empty_list_is_nothing_found(feed, library, verb, tmp_path):
         (["locate"], "Give a TEXT, then a FILE."),
         (["locate", "--files-from", "-"], "Give a TEXT, then a FILE."),
         (["locate", "-t", "rain"], "Give a FILE."),
-        (["query"], "Give a TEXT, --plus, --like or --words. As TEXT, - reads standard input."),
+        (["query"], "Give a TEXT, --plus, --like, --words or --said. As TEXT, - reads standard input."),
     ],
     ids=str,
 )

@@ -179,7 +179,7 @@ def test_audio_is_taken_from_a_text(ask, library):
         (["--plus", "a.wav"], "--plus: 'a.wav' is an audio file; use --like a.wav."),
         (["here.wav"], "TEXT: 'here.wav' is an audio file; use --like here.wav."),
         (["rain", "--unlike", "a.wav@2-1"], "--unlike: the part 2-1 must end after it starts."),
-        (["--unlike", "a.wav"], "Give a TEXT, --plus, --like or --words. As TEXT, - reads standard input."),
+        (["--unlike", "a.wav"], "Give a TEXT, --plus, --like, --words or --said. As TEXT, - reads standard input."),
         (["rain", "--unlike", "a.wav", "--fdr", "0.1"], "--fdr: can't be used with --like or --unlike."),
     ],
 )

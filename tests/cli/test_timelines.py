@@ -292,7 +292,7 @@ def test_query_prints_them_with_spans_only(run_cli, library):
     assert run_cli("query", "rain", "--spans", "--format", "audacity", *options[:-1], 1).status == 1
     outcome = run_cli("query", "rain", "--format", "cue", "--store", library.store)
     assert outcome.status == 2
-    assert outcome.err == "pe-search: --format cue requires --spans.\n"
+    assert outcome.err == "pe-search: --format cue requires --spans or --said.\n"
 
 
 RAVEN = ("Begin Time (s)", "End Time (s)", "High Freq (Hz)", "File Offset (s)", "Begin File", "Begin Date Time")
