@@ -72,7 +72,7 @@ def test_every_sample_of_every_stretch_is_in_a_window_and_no_other_is(length, ed
         assert one.samples[-1] == round(one.end_s * RATE_HZ) - 1
         assert len(one.samples) <= 1_000
     following = [pair for pair in pairwise(windows) if not pair[1].is_first]
-    assert all(one.end_s - after.start_s >= 2.0 for one, after in following)
+    assert all(round((one.end_s - after.start_s) * RATE_HZ) >= 2 * RATE_HZ for one, after in following)
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 22_050])
