@@ -127,6 +127,7 @@ def test_the_errors_are_one_tree():
                 "QueryError",
                 "StoreError",
                 "TableError",
+                "TuningError",
             ),
             (errors.PeSearchError,),
         ),

@@ -23,7 +23,7 @@ from pe_search.known.fields import (
     named,
     order_of,
 )
-from pe_search.queries import Hit
+from pe_search.queries import Hit, Snippet
 from pe_search.records import Facts, IndexedClip
 
 FACTS = Facts(
@@ -59,7 +59,8 @@ CLIP = IndexedClip(
     recorded_at="2024-06-12T05:30:00+02:00",
     recorded_by="bext",
 )
-HIT = Hit("a dog", 3, CLIP.path, 10.12345678, 20.0, 1.5, 0.75, None, (Path("/s/z.wav"),), 2, 5)
+SAID = Snippet("the dog barks", ((4, 7),))
+HIT = Hit("a dog", 3, CLIP.path, 10.12345678, 20.0, 1.5, 0.75, None, (Path("/s/z.wav"),), 2, 5, 4, SAID)
 EMPTY = IndexedClip(Path("x"), 0, 0, None, 0, None, b"")
 
 OF_CLIP = {
@@ -104,6 +105,8 @@ OF_HIT = {
     "at": "2024-06-12T05:30:10.123+02:00",
     "sound_rank": 2,
     "words_rank": 5,
+    "said_rank": 4,
+    "said": "the dog barks",
 }
 TYPES = {
     Kind.TEXT: str,
@@ -129,7 +132,7 @@ def test_every_field_of_a_hit():
 def test_a_label_has_its_text_as_label_and_no_copies():
     found = values(Shown(CLIP.path, CLIP, HIT), LABEL_FIELDS)
     expected = OF_CLIP | OF_HIT | {"label": "a dog"}
-    others = ("query", "copies", "sound_rank", "words_rank")
+    others = ("query", "copies", "sound_rank", "words_rank", "said_rank", "said")
     assert found == {name: value for name, value in expected.items() if name not in others}
 
 
