@@ -1,7 +1,7 @@
 """Compile the audio tower of a checkpoint of few channels, for the package: see `compiled_audio`.
 
-As the text tower (`compile.py`), it is traced by torch's TorchScript exporter. Only the graph is kept: its weights are
-those of the checkpoint.
+As the text tower (`compile.py`), what comes after its DAC encoder is traced by torch's TorchScript exporter. The graphs
+of the encoder's convolutions are beside it. No weights are kept: they are those of the checkpoint.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from pe_search.pe_audio.audio_tail import AudioTail
 from pe_search.pe_audio.checkpoint import WEIGHTS_FILE, Checkpoint
 from pe_search.pe_audio.compiled import CompiledRecord, write_record
 from pe_search.pe_audio.compiled_audio import GRAPH_FILE, NAMES_FILE, CompiledAudioEmbedder
-from pe_search.pe_audio.convolutions import write_convolutions
+from pe_search.pe_audio.convolutions import OPSET, write_convolutions
 from pe_search.pe_audio.embedder import Embedder
 from pe_search.pe_audio.narrow import shapes
 from pe_search.pe_audio.towers import AudioTower, load_tower
 
-_OPSET = 18
 _TRACED_FRAMES = 7
 # Of one frame, of many, and of lengths that are no whole number of frames.
 _TRIED_SAMPLES = (1_920, 480_000, 100_000, 5_000, 1)
@@ -47,7 +46,7 @@ def compile_audio_tower(checkpoint: Checkpoint, directory: Path) -> None:
             input_names=["encoded", "mask"],
             output_names=["embeddings"],
             dynamic_axes={"encoded": {0: "windows", 2: "frames"}, "mask": {0: "windows", 1: "frames"}},
-            opset_version=_OPSET,
+            opset_version=OPSET,
             do_constant_folding=False,
             dynamo=False,
         )

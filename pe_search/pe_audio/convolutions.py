@@ -16,7 +16,7 @@ from pe_search.pe_audio.narrow import Shape, Signal
 if TYPE_CHECKING:
     import onnxruntime
 
-_OPSET = 18
+OPSET = 18
 # The version of ONNX's own format, which a runtime may be too old for.
 _IR_VERSION = 9
 _NONE: Mapping[str, Signal] = MappingProxyType({})
@@ -64,7 +64,7 @@ def write_convolutions(directory: Path, shapes: Iterable[Shape]) -> None:
             name: helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes) for name, sizes in dimensions.items()
         }
         graph = helper.make_graph([node], "convolution", [values[name] for name in node.input], [values["result"]])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR_VERSION)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
         (directory / _file_of(shape)).write_bytes(model.SerializeToString())
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from pe_search.errors import StoreError
 from pe_search.store.files import names_super_journal, odd_kind
 
-# No value that pe-search writes comes near this; one from elsewhere could ask for any amount of memory.
-# What is said in a day and a half, with the times of words.
+# Enough for what is said in a day and a half, with the times of words. A value from elsewhere could ask for any amount
+# of memory.
 LONGEST_VALUE_BYTES = 32 << 20
 # SQLite's own steps between two moments at which Python may notice Ctrl-C: some milliseconds.
 _STEPS_AT_ONCE = 200_000
