@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from pe_search.cli.output import messages, tables
-from pe_search.cli.output.hit_spans import HitTraceWriter
+from pe_search.cli.output.hit_parts import HitPartsWriter
 from pe_search.cli.output.hits import HitFormat, HitWriter
 from pe_search.cli.output.tables import PathTable, fact_lines, with_path
-from pe_search.cli.output.traces import TraceWriter
+from pe_search.cli.output.traces import SPANS, TraceWriter
 from pe_search.queries import Hit, Span, Trace
 from tests.made_up import noise, write_audio
 
@@ -64,7 +64,7 @@ def test_hits(columns, all_are_there, capsysbinary):
 
 def test_hits_with_spans(columns, all_are_there, capsysbinary):
     trace = Trace("rain", LONG, 0, 10, np.linspace(0, 1, 250, dtype=np.float32), (Span(7.0, 10.0, 0.9),))
-    HitTraceWriter(HitFormat.TABLE).write([(hit(LONG, 1), trace)])
+    HitPartsWriter(SPANS, HitFormat.TABLE).write([(hit(LONG, 1), trace)])
     lines = plain(capsysbinary.readouterr().out.decode())
     check(lines, columns, LONG)
     strip = lines[4].strip()

@@ -27,10 +27,9 @@ from pe_search.cli.input.options import (
 from pe_search.cli.input.terms import read_reference
 from pe_search.cli.output.descriptions import DescriptionFormat, DescriptionWriter
 from pe_search.cli.output.files import output_to
-from pe_search.cli.output.messages import say_compiling, say_problem
+from pe_search.cli.output.messages import Problems, say_compiling, say_problem
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.model import Wanted
-from pe_search.records import Problem
 
 ScoringModelOption = Annotated[
     str | None,
@@ -88,12 +87,7 @@ def ask(
     checked_texts([question], "QUESTION")
     references = [read_reference(file, "FILE") for file in files]
     answer_format = chosen_format(answer_format, DescriptionFormat, in_a_pipe="jsonl", output=output)
-    problems: list[Problem] = []
-
-    def leave_out(problem: Problem) -> None:
-        if not problem.is_note:
-            problems.append(problem)
-        say_problem(problem)
+    problems = Problems()
 
     source = context.get_parameter_source("store")
     bar = ProgressBar("asking")
@@ -111,7 +105,7 @@ def ask(
     with closing(asker), bar:
         opened = open_language_model(asker, language_model)
         bar.show_share(0.0)
-        answered = asker.ask(question, references, language_model=opened, on_problem=leave_out)
+        answered = asker.ask(question, references, language_model=opened, on_problem=problems.report)
         with output_to(output), writer:
             for number, description in enumerate(answered, start=1):
                 bar.hide()

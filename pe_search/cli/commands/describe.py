@@ -27,12 +27,11 @@ from pe_search.cli.input.options import (
 )
 from pe_search.cli.output.descriptions import DescriptionFormat, DescriptionWriter
 from pe_search.cli.output.files import output_to
-from pe_search.cli.output.messages import say_compiling, say_problem
+from pe_search.cli.output.messages import Problems, say_compiling, say_problem
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.library import Library
 from pe_search.model import Wanted
-from pe_search.records import Problem
 
 
 def describe(
@@ -68,12 +67,7 @@ def describe(
     """
     refuse_bad_patterns(exclude)
     caption_format = chosen_format(caption_format, DescriptionFormat, in_a_pipe="jsonl", output=output)
-    problems: list[Problem] = []
-
-    def leave_out(problem: Problem) -> None:
-        if not problem.is_note:
-            problems.append(problem)
-        say_problem(problem)
+    problems = Problems()
 
     source = context.get_parameter_source("store")
     is_of_store = not paths and files_from is None
@@ -96,13 +90,15 @@ def describe(
             where = [clip.path for clip in asker.clips() if clip.path.is_absolute()]
         else:
             where = [*(paths or []), *read_paths(files_from)]
-        found = asker.find(where, exclude=[] if is_of_store else exclude or usual_patterns(), on_problem=leave_out)
+        found = asker.find(
+            where, exclude=[] if is_of_store else exclude or usual_patterns(), on_problem=problems.report
+        )
         if not found.stamps:
             say_no_clips(found.passed_over, places(paths, files_from) or str(directory), problems)
             raise typer.Exit(2 if problems else 1)
         say_unreadable(found.passed_over)
         opened = open_language_model(asker, language_model)
-        captions = asker.caption(found, language_model=opened, on_progress=bar.show, on_problem=leave_out)
+        captions = asker.caption(found, language_model=opened, on_progress=bar.show, on_problem=problems.report)
         with output_to(output), writer:
             for caption in captions:
                 bar.hide()

@@ -27,7 +27,7 @@ from pe_search.cli.output.curves import MOST_LABELS, write_curves
 from pe_search.cli.output.evaluations import EvaluationFormat, Judged, write_evaluations
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import say_odd_texts
-from pe_search.cli.output.messages import counted, say, say_compiling, say_problem, shown_path
+from pe_search.cli.output.messages import Problems, counted, say, say_compiling, shown_path
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.report import write_report
 from pe_search.directories import command_for
@@ -35,7 +35,6 @@ from pe_search.evaluations import Evaluation
 from pe_search.evaluator import Evaluator
 from pe_search.library import Library
 from pe_search.model import Wanted
-from pe_search.records import Problem
 from pe_search.reports import Progress
 
 _HTML = (".html", ".htm")
@@ -145,19 +144,14 @@ def evaluate(
     is_report = evaluation_format is None and output is not None and output.suffix.lower() in _HTML
     if not (is_drawn or is_report):
         evaluation_format = chosen_format(evaluation_format, EvaluationFormat, in_a_pipe="jsonl", output=output)
-    problems: list[Problem] = []
-
-    def leave_out(problem: Problem) -> None:
-        if not problem.is_note:
-            problems.append(problem)
-        say_problem(problem)
+    problems = Problems()
 
     judged = []
     options: dict[str, Any] = {
         "device": device.value,
         "dtype": dtype.value,
         "on_compile": say_compiling,
-        "on_problem": leave_out,
+        "on_problem": problems.report,
     }
     evaluators: list[tuple[Path | str, Evaluator, ProgressBar]] = []
     # What is missing is told before hours are spent on another one.

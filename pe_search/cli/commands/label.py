@@ -46,7 +46,7 @@ from pe_search.cli.input.options import (
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import is_on_terminal, say_odd_texts, what_is_unknown, why_none_passes
 from pe_search.cli.output.hits import times
-from pe_search.cli.output.messages import counted, printable, say, say_compiling, say_problem, shown_path
+from pe_search.cli.output.messages import Problems, counted, printable, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.rows import columns_of, row_writer
@@ -55,7 +55,6 @@ from pe_search.known.fields import LABEL_FIELDS, named
 from pe_search.listener import Listener
 from pe_search.model import Wanted
 from pe_search.queries import Filters, Hit
-from pe_search.records import Problem
 from pe_search.reports import FilterEffect
 
 if TYPE_CHECKING:
@@ -170,16 +169,11 @@ def label(
     refuse_bad_patterns(exclude)
     shown = read_fields(fields, LABEL_FIELDS)
     label_format = chosen_format(label_format, LabelFormat, in_a_pipe="jsonl", output=output, shown=shown)
-    problems: list[Problem] = []
-
-    def leave_out(problem: Problem) -> None:
-        if not problem.is_note:
-            problems.append(problem)
-        say_problem(problem)
+    problems = Problems()
 
     source = context.get_parameter_source("store")
     where = read_more_paths(paths, files_from)
-    found = Listener(on_problem=leave_out).find(where, exclude=exclude or usual_patterns())
+    found = Listener(on_problem=problems.report).find(where, exclude=exclude or usual_patterns())
     if not found.stamps:
         say_no_clips(found.passed_over, places(paths, files_from), problems)
         raise typer.Exit(2 if problems else 1)
@@ -205,7 +199,7 @@ def label(
             filters=filters,
             on_filtered=effects.append,
             on_progress=bar.show,
-            on_problem=leave_out,
+            on_problem=problems.report,
         )
         for effect in effects:
             _say_unknown(effect, filters)

@@ -30,7 +30,7 @@ from pe_search.cli.input.times import seconds_option
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import Loudest, is_on_terminal, say_odd_texts
 from pe_search.cli.output.hits import HitFormat
-from pe_search.cli.output.messages import say_problem
+from pe_search.cli.output.messages import Problems
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.picks import CopyToOption, CutToOption, Picks, PlayOption
 from pe_search.cli.output.progress import ProgressBar
@@ -40,7 +40,6 @@ from pe_search.cli.output.traces import TraceWriter
 from pe_search.directories import expanded
 from pe_search.listener import Listener
 from pe_search.model import Wanted
-from pe_search.records import Problem
 
 
 def locate(
@@ -131,12 +130,7 @@ def locate(
     queries, files = _told_apart(texts_and_files or [], texts or [], has_list=files_from is not None)
     checked_texts(queries, "TEXT")
     refuse_bad_patterns(exclude)
-    problems: list[Problem] = []
-
-    def leave_out(problem: Problem) -> None:
-        if not problem.is_note:
-            problems.append(problem)
-        say_problem(problem)
+    problems = Problems()
 
     bar = ProgressBar("listening")
     asked = model if model is not None else usual_model()
@@ -145,7 +139,7 @@ def locate(
         device=device.value,
         dtype=dtype.value,
         loading=bar.loading,
-        on_problem=leave_out,
+        on_problem=problems.report,
     )
     found = listener.find([*files, *read_paths(files_from)], exclude=exclude or usual_patterns())
     if not found.stamps:

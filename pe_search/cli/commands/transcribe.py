@@ -32,7 +32,7 @@ from pe_search.cli.input.speech_options import (
 from pe_search.cli.input.terms import read_reference
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import is_on_terminal
-from pe_search.cli.output.messages import say, say_compiling, say_problem
+from pe_search.cli.output.messages import Problems, say, say_compiling, say_problem
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.transcripts import TranscriptFormat, TranscriptWriter
@@ -41,7 +41,6 @@ from pe_search.library import Library
 from pe_search.listener import ListenerOptions
 from pe_search.model import Wanted
 from pe_search.queries import Reference
-from pe_search.records import Problem
 from pe_search.transcriber import Transcriber
 
 
@@ -89,12 +88,7 @@ def transcribe(
     refuse_bad_patterns(exclude)
     checked_speech_model(speech_model)
     transcript_format = chosen_format(transcript_format, TranscriptFormat, in_a_pipe="jsonl", output=output)
-    problems: list[Problem] = []
-
-    def leave_out(problem: Problem) -> None:
-        if not problem.is_note:
-            problems.append(problem)
-        say_problem(problem)
+    problems = Problems()
 
     bar = ProgressBar("transcribing")
     source = context.get_parameter_source("store")
@@ -115,7 +109,7 @@ def transcribe(
             assert isinstance(listener, Library)
             places = [Reference(clip.path) for clip in listener.clips() if clip.path.is_absolute()]
             where = [one.path for one in places]
-        found = listener.find(where, exclude=exclude or usual_patterns(), on_problem=leave_out)
+        found = listener.find(where, exclude=exclude or usual_patterns(), on_problem=problems.report)
         if not found.stamps:
             say_no_clips(found.passed_over, "the paths given" if paths else "the store", problems)
             raise typer.Exit(2 if problems else 1)
@@ -134,7 +128,7 @@ def transcribe(
             speech_model=recogniser,
             all_audio=all_audio,
             on_progress=bar.show,
-            on_problem=leave_out,
+            on_problem=problems.report,
         )
         with bar, closing(said), output_to(output), writer:
             for one in said:

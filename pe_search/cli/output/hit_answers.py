@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from pe_search.cli.input.language import open_language_model
 from pe_search.cli.output.descriptions import answer_text
-from pe_search.cli.output.hits import HitFormat, add_hit, hit_table, shown_fields, style_of, times, write_title
-from pe_search.cli.output.messages import say_problem
-from pe_search.cli.output.rows import TableRows, columns_of, row_writer
+from pe_search.cli.output.hit_parts import HitParts, HitPartsWriter
+from pe_search.cli.output.hits import HitFormat, style_of, times
+from pe_search.cli.output.messages import Problems
 from pe_search.errors import AudioError
 from pe_search.known import fields
 from pe_search.parquet import Column
@@ -22,19 +20,19 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from pe_search.cli.output.picks import Picks
+    from pe_search.cli.output.tables import PathTable
     from pe_search.descriptions import Description
     from pe_search.language.conversations import LanguageModel
     from pe_search.library import Library
     from pe_search.tasks.describing import Describer
 
-_FIELDS = ("start_s", "end_s", "answer", "score", "probability")
-_COLUMNS = [
-    Column("answer_start_s", fields.Kind.NUMBER),
-    Column("answer_end_s", fields.Kind.NUMBER),
-    Column("answer", fields.Kind.TEXT),
-    Column("answer_score", fields.Kind.NUMBER),
-    Column("answer_probability", fields.Kind.NUMBER),
-]
+_COLUMNS = {
+    "start_s": Column("answer_start_s", fields.Kind.NUMBER),
+    "end_s": Column("answer_end_s", fields.Kind.NUMBER),
+    "answer": Column("answer", fields.Kind.TEXT),
+    "score": Column("answer_score", fields.Kind.NUMBER),
+    "probability": Column("answer_probability", fields.Kind.NUMBER),
+}
 
 
 class HitQuestions:
@@ -64,20 +62,21 @@ class HitQuestions:
         if rules is not None:
             # Now, so that its lack is told before anything is searched.
             _ = library.model.frame_checkpoint
-        self.problems: list[Problem] = []
+        self.problems = Problems()
 
     def answers(self, hits: Sequence[Hit], queries: Sequence[Query]) -> list[list[Description]]:
         """What is said of each hit: of its window, or of each of its spans."""
+        report = self.problems.report
         unchanged = [hit for hit in hits if self._is_unchanged(hit)]
         places: dict[Hit, list[Reference]] = {hit: [_whole(hit)] for hit in unchanged}
         if self._rules is not None and unchanged:
-            traces = self.library.locator(queries, self._rules).in_hits(unchanged, self.library.clip, self._report)
+            traces = self.library.locator(queries, self._rules).in_hits(unchanged, self.library.clip, report)
             for hit, trace in zip(unchanged, traces, strict=True):
                 spans = () if trace is None else trace.spans
                 places[hit] = [Reference(hit.path, (span.start_s, span.end_s)) for span in spans]
         wanted = list(dict.fromkeys(place for some in places.values() for place in some))
         said = {}
-        for one in self.library.ask(self._question, wanted, language_model=self._model, on_problem=self._report):
+        for one in self.library.ask(self._question, wanted, language_model=self._model, on_problem=report):
             said[Reference(one.path, (one.start_s, one.end_s))] = said[Reference(one.path)] = one
         return [[said[place] for place in places.get(hit, ()) if place in said] for hit in hits]
 
@@ -85,80 +84,14 @@ class HitQuestions:
         try:
             self.library.check_unchanged(hit.path)
         except AudioError as error:
-            self._report(Problem(error.path, error.reason))
+            self.problems.report(Problem(error.path, error.reason))
             return False
         return True
-
-    def _report(self, problem: Problem) -> None:
-        # A clip may be a hit of several queries.
-        if problem not in self.problems:
-            if not problem.is_note:
-                self.problems.append(problem)
-            say_problem(problem)
 
 
 def _whole(hit: Hit) -> Reference:
     """The window of a hit; of a hit of words alone, its clip."""
     return Reference(hit.path, None if hit.score is None else (hit.start_s, hit.end_s))
-
-
-class HitAnswerWriter:
-    """Prints hits to stdout as they come, each with what is said of it, in a `with` statement.
-
-    JSON Lines have one more key, `answers`: a list. CSV, Parquet and tables of other fields have a row for each answer,
-    and one without an answer for a hit that has none.
-
-    Args:
-        hit_format: `TABLE`, `JSONL`, `CSV` or `PARQUET`.
-        describer: What makes rows of hits, for other fields than the usual ones.
-        more: As in `HitWriter`.
-
-    Attributes:
-        count: How many hits were printed.
-    """
-
-    def __init__(self, hit_format: HitFormat, describer: Describer | None = None, *, more: Sequence[str] = ()) -> None:
-        self.count = 0
-        self._format = hit_format
-        self._describer = describer
-        self._end = ExitStack()
-        columns = [Column("answers", fields.Kind.TEXT)] if hit_format is HitFormat.JSONL else _COLUMNS
-        self._columns = [*columns_of(shown_fields(describer, more)), *columns]
-        self._rows = None if hit_format is HitFormat.TABLE else row_writer(self._columns, hit_format.value)
-
-    def __enter__(self) -> Self:
-        if self._rows is not None:
-            self._end.enter_context(self._rows)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._end.__exit__(*error)  # type: ignore[arg-type]
-
-    def write(self, hits: Sequence[tuple[Hit, Sequence[Description]]]) -> None:
-        """Print the hits of one query."""
-        if self._rows is not None:
-            self._rows.write_all(self._values(hits))
-        elif self._describer is None:
-            _write_table(hits)
-        elif hits:
-            write_title(hits[0][0].query)
-            with TableRows(self._columns) as rows:
-                rows.write_all(self._values(hits))
-        sys.stdout.buffer.flush()
-        self.count += len(hits)
-
-    def _values(self, hits: Sequence[tuple[Hit, Sequence[Description]]]) -> Iterator[tuple[object, ...]]:
-        ranked = [hit for hit, _ in hits]
-        described = (hit.to_dict() for hit in ranked) if self._describer is None else self._describer.rows(ranked)
-        for (_, said), row in zip(hits, described, strict=True):
-            rows = [one.to_dict() for one in said]
-            values = row.values()
-            if self._format is HitFormat.JSONL:
-                yield *values, [{name: one[name] for name in _FIELDS} for one in rows]
-            else:
-                nothing: dict[str, Any] = dict.fromkeys(_FIELDS)
-                for one in rows or [nothing]:
-                    yield *values, *(one[name] for name in _FIELDS)
 
 
 def write_hits_with_answers(
@@ -179,13 +112,13 @@ def write_hits_with_answers(
         queries: The queries.
         hit_format: How they are printed.
         picks: Takes the windows of the hits.
-        describer: As in `HitAnswerWriter`.
+        describer: As in `HitPartsWriter`.
         more: Likewise.
 
     Returns:
         The exit status: 0; 1 if there is no hit; 2 if a hit could not be asked about.
     """
-    with HitAnswerWriter(hit_format, describer, more=more) as writer:
+    with HitPartsWriter(_ANSWERS, hit_format, describer, more=more) as writer:
         for hits in answers:
             said = questions.answers(hits, queries) if hits else []
             picks.take_hits(hits, questions.library.check_unchanged)
@@ -193,15 +126,9 @@ def write_hits_with_answers(
     return 2 if questions.problems else int(writer.count == 0)
 
 
-def _write_table(hits: Sequence[tuple[Hit, Sequence[Description]]]) -> None:
-    if not hits:
-        return
-    table = hit_table(hits[0][0])
-    for hit, said in hits:
-        add_hit(table, hit)
-        for one in said:
-            table.add_strip(_as_text(hit, one))
-    table.write()
+def _add_answers(table: PathTable, hit: Hit, said: Sequence[Description]) -> None:
+    for one in said:
+        table.add_strip(_as_text(hit, one))
 
 
 def _as_text(hit: Hit, description: Description) -> Text:
@@ -214,3 +141,11 @@ def _as_text(hit: Hit, description: Description) -> Text:
     text = Text(f"{chance}  {place}{answer_text(description.answer)}", style=style_of(description.probability) or "")
     text.stylize("green", 0, len(chance))
     return text
+
+
+def _values(said: Sequence[Description]) -> list[list[object]]:
+    rows = (one.to_dict() for one in said)
+    return [[row[name] for name in _COLUMNS] for row in rows]
+
+
+_ANSWERS: HitParts[Sequence[Description]] = HitParts("answers", _COLUMNS, _values, _add_answers)

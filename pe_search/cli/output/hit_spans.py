@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from pe_search.cli.output.messages import say_problem
+from pe_search.cli.output.hit_parts import HitPartsWriter
+from pe_search.cli.output.messages import Problems
 from pe_search.cli.output.timelines import TIMELINE_FORMATS, TimelineWriter
-from pe_search.cli.output.traces import HitTraceWriter
+from pe_search.cli.output.traces import SPANS
 from pe_search.queries import Hit, Query, SpanRules, Trace
-from pe_search.records import Problem
 
 if TYPE_CHECKING:
     from pe_search.cli.output.hits import HitFormat
@@ -54,22 +54,17 @@ def write_hits_with_spans(
     """
     # Now, so that its lack is told before anything is searched.
     _ = library.model.frame_checkpoint
-    problems: list[Problem] = []
+    problems = Problems()
     locator: Locator | None = None
-
-    def leave_out(problem: Problem) -> None:
-        # A clip may be a hit of several queries.
-        if problem not in problems:
-            problems.append(problem)
-            say_problem(problem)
-
     is_timeline = hit_format in TIMELINE_FORMATS
-    writer = TimelineWriter(hit_format, raven) if is_timeline else HitTraceWriter(hit_format, describer, extra=more)
+    writer = (
+        TimelineWriter(hit_format, raven) if is_timeline else HitPartsWriter(SPANS, hit_format, describer, more=more)
+    )
     with writer:
         for hits in answers:
             if hits and locator is None:
                 locator = library.locator(queries, rules)
-            traces: list[Trace | None] = locator.in_hits(hits, library.clip, leave_out) if locator else []
+            traces: list[Trace | None] = locator.in_hits(hits, library.clip, problems.report) if locator else []
             picks.take_traces(traces, are_hits=True)
             if isinstance(writer, TimelineWriter):
                 writer.write(traces)

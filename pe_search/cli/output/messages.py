@@ -43,6 +43,24 @@ def say_problem(problem: Problem) -> None:
     say(f"pe-search: {problem.path}: {problem.reason}")
 
 
+class Problems(list[Problem]):
+    """What a run left out or can't read whole. Each problem is printed as it comes, and once; notes are not kept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[Problem] = set()
+
+    def report(self, problem: Problem) -> None:
+        """Print a problem, unless it was printed, and keep it if it is more than a note."""
+        # A clip may be found by several queries.
+        if problem in self._said:
+            return
+        self._said.add(problem)
+        if not problem.is_note:
+            self.append(problem)
+        say_problem(problem)
+
+
 def say_error(error: PeSearchError | OSError) -> None:
     """Say on stderr what went wrong, and with what file."""
     if isinstance(error, OSError):

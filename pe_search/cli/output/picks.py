@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pe_search.cli.output.messages import counted, say, say_problem, shown_path
+from pe_search.cli.output.messages import Problems, counted, say, shown_path
 from pe_search.directories import expanded
 from pe_search.errors import AudioError, PeSearchError
 from pe_search.queries import Hit, Span, Trace
@@ -77,7 +77,7 @@ class Picks:
 
     def __init__(self, listener: Listener, copy_to: str | None, cut_to: str | None, *, is_to_play: bool) -> None:
         self._listener = listener
-        self.problems: list[Problem] = []
+        self.problems = Problems()
         self._player: list[str] | None = None
         if is_to_play:
             from pe_search.cli.output.player import find_player
@@ -148,7 +148,7 @@ class Picks:
 
             speed = self._listener.hearing.speed
             cut = self._listener.cut_wav
-            play(self._player, self._to_play, cut, self._leave_out, speed=speed, keep=self._keep)
+            play(self._player, self._to_play, cut, self.problems.report, speed=speed, keep=self._keep)
 
     def _keep(self, path: Path, span: Span | Hit) -> None:
         self._chosen[path] = None
@@ -196,10 +196,4 @@ class Picks:
         try:
             yield
         except AudioError as error:
-            self._leave_out(Problem(error.path, error.reason))
-
-    def _leave_out(self, problem: Problem) -> None:
-        # A clip may be found by several queries.
-        if problem not in self.problems:
-            self.problems.append(problem)
-            say_problem(problem)
+            self.problems.report(Problem(error.path, error.reason))

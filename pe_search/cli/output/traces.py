@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
 
-from pe_search.cli.output.hits import HitFormat, add_hit, add_span, hit_table, shown_fields, times, write_title
+from pe_search.cli.output.hit_parts import HitParts
+from pe_search.cli.output.hits import HitFormat, add_span, times
 from pe_search.cli.output.messages import printable, shown_path
-from pe_search.cli.output.rows import TableRows, columns_of, row_writer, write_paths
+from pe_search.cli.output.rows import row_writer, write_paths
 from pe_search.cli.output.tables import can_encode, strip_room, with_path, write_renderable
 from pe_search.known import fields
 from pe_search.parquet import Column
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.measure import Measurement
 
-    from pe_search.tasks.describing import Describer
+    from pe_search.cli.output.tables import PathTable
 
 _SPAN_FIELDS = ("start_s", "end_s", "probability")
-_SPAN_COLUMNS = [Column(f"span_{field}", fields.Kind.NUMBER) for field in _SPAN_FIELDS]
 _TRACE_COLUMNS = [
     *(Column(name, fields.Kind.TEXT) for name in ("query", "path")),
     *(Column(name, fields.Kind.NUMBER) for name in _SPAN_FIELDS),
@@ -77,67 +77,6 @@ class TraceWriter:
         sys.stdout.buffer.flush()
 
 
-class HitTraceWriter:
-    """Prints the hits of each query to stdout as they come, each with its spans.
-
-    In a `with` statement, at whose end all are printed. JSON Lines have one more key, `spans`: a list, or null where
-    the clip could not be listened to. CSV, Parquet and tables of other fields have a row for each span, and one without
-    a span for a hit in which nothing is heard.
-
-    Args:
-        hit_format: How to print them; not `PATHS`, which has no place for spans, and none of those for other programs.
-        describer: What makes rows of hits, for other fields than the usual ones.
-        extra: As `more` of `HitWriter`.
-
-    Attributes:
-        count: How many hits were printed.
-    """
-
-    def __init__(self, hit_format: HitFormat, describer: Describer | None = None, *, extra: Sequence[str] = ()) -> None:
-        self.count = 0
-        self._format = hit_format
-        self._describer = describer
-        self._end = ExitStack()
-        more = [Column("spans", fields.Kind.TEXT)] if hit_format is HitFormat.JSONL else _SPAN_COLUMNS
-        self._columns = [*columns_of(shown_fields(describer, extra)), *more]
-        is_table = hit_format is HitFormat.TABLE
-        self._rows = None if is_table else row_writer(self._columns, hit_format.value)
-
-    def __enter__(self) -> Self:
-        if self._rows is not None:
-            self._end.enter_context(self._rows)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._end.__exit__(*error)  # type: ignore[arg-type]
-
-    def write(self, hits: Sequence[tuple[Hit, Trace | None]]) -> None:
-        """Print the hits of one query, each with its trace."""
-        if self._rows is not None:
-            self._rows.write_all(self._values(hits))
-        elif self._describer is None:
-            _write_hits(hits)
-        elif hits:
-            write_title(hits[0][0].query)
-            with TableRows(self._columns) as rows:
-                rows.write_all(self._values(hits))
-        sys.stdout.buffer.flush()
-        self.count += len(hits)
-
-    def _values(self, hits: Sequence[tuple[Hit, Trace | None]]) -> Iterator[tuple[object, ...]]:
-        ranked = [hit for hit, _ in hits]
-        described = (hit.to_dict() for hit in ranked) if self._describer is None else self._describer.rows(ranked)
-        for (_, trace), row in zip(hits, described, strict=True):
-            heard = None if trace is None else [_span_values(span) for span in trace.spans]
-            values = row.values()
-            if self._format is HitFormat.JSONL:
-                yield *values, None if heard is None else [dict(zip(_SPAN_FIELDS, one, strict=True)) for one in heard]
-            else:
-                nothing: Sequence[tuple[object, ...]] = [(None,) * len(_SPAN_COLUMNS)]
-                for one in heard or nothing:
-                    yield *values, *one
-
-
 def _span_values(span: Span) -> tuple[float, float, float]:
     return round(span.start_s, 6), round(span.end_s, 6), span.probability
 
@@ -160,17 +99,11 @@ def _write_trace(trace: Trace) -> None:
     write_renderable(table, width)
 
 
-def _write_hits(hits: Sequence[tuple[Hit, Trace | None]]) -> None:
-    if not hits:
-        return
-    table = hit_table(hits[0][0])
-    for hit, trace in hits:
-        add_hit(table, hit)
-        if trace is not None:
-            table.add_strip(_Strip(trace))
-            for span in trace.spans:
-                add_span(table, hit, span)
-    table.write()
+def _add_trace(table: PathTable, hit: Hit, trace: Trace | None) -> None:
+    if trace is not None:
+        table.add_strip(_Strip(trace))
+        for span in trace.spans:
+            add_span(table, hit, span)
 
 
 def strip_of(probabilities: NDArray[np.float32], width: int) -> str:
@@ -200,3 +133,12 @@ class _Strip:
         from rich.measure import Measurement
 
         return Measurement(1, min(options.max_width, len(self._probabilities)))
+
+
+SPANS: HitParts[Trace | None] = HitParts(
+    "spans",
+    {field: Column(f"span_{field}", fields.Kind.NUMBER) for field in _SPAN_FIELDS},
+    lambda trace: None if trace is None else [_span_values(span) for span in trace.spans],
+    _add_trace,
+)
+"""What `HitPartsWriter` prints with each hit; None where the clip could not be listened to."""

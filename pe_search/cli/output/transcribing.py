@@ -8,10 +8,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pe_search.cli.output.messages import counted, say, say_problem
+from pe_search.cli.output.messages import Problems, counted, say
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.library import Library
-from pe_search.records import Problem
 
 if TYPE_CHECKING:
     from pe_search.speech.recogniser import Recogniser
@@ -28,19 +27,14 @@ def transcribe_and_say(
         paths: Folders and files; None for all clips of the store.
         patterns: What is skipped in folders.
     """
-    problems: list[Problem] = []
-
-    def leave_out(problem: Problem) -> None:
-        if not problem.is_note:
-            problems.append(problem)
-        say_problem(problem)
+    problems = Problems()
 
     started_s = time.monotonic()
     made = unchanged = 0
     bar = ProgressBar("transcribing")
     # Indexing has said what can't be read.
     found = None if paths is None else library.find(paths, exclude=patterns, on_problem=lambda _problem: None)
-    said = library.transcribe(found, speech_model=recogniser, on_progress=bar.show, on_problem=leave_out)
+    said = library.transcribe(found, speech_model=recogniser, on_progress=bar.show, on_problem=problems.report)
     with bar, closing(said):
         for one in said:
             made += not one.is_known
