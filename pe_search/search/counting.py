@@ -83,7 +83,7 @@ def count(
             roots += [root.path for root in read_roots(one.catalog)]
             every = one.catalog.window_count() if under is None else len(one.catalog.window_ids_under(under))
             done = 0
-            for block in sweep(one.catalog, one.manifest.dimension, under, lambda clip: takes(of_clip, clip)):
+            for block in sweep(one.catalog, under, lambda clip: takes(of_clip, clip)):
                 tally.add(block, scorer)
                 done += len(block.content_ids)
                 on_progress((place + min(done / every, 1.0)) / len(stores))

@@ -20,8 +20,9 @@ from pe_search.store import commits, windows
 from pe_search.store.checking import find_damage
 from pe_search.store.facts import facts_with
 from pe_search.store.files import CATALOG_FILE, Folder
+from pe_search.store.keeping import InRows, Keeper
 from pe_search.store.opening import damaged, explaining, files_of, has_content, log_of, open_to_read, open_to_write
-from pe_search.store.schema import checked, clip_of, embedding_of, path_of, path_text, stamp_of
+from pe_search.store.schema import checked, clip_of, path_text, stamp_of
 from pe_search.store.windows import CLIP, CONTENT, WindowPlace, times_of
 
 # No file has it, so that one whose clip has it is read again.
@@ -38,15 +39,18 @@ class Catalog:
         dimension: Length of the embeddings.
         read_only: Whether to refuse to write, so that a store on a read-only disk can be searched.
         manifest: The store's as JSON, for a catalog that is made.
+        keeper: Of the embeddings; None if they are in the catalog itself.
 
     Raises:
         StoreError: If the file is missing (read-only) or no catalog. So do all methods if it is damaged, or the disk
             is full; then nothing of that commit is kept.
     """
 
-    def __init__(self, directory: Path, dimension: int, *, read_only: bool, manifest: str = "") -> None:
+    def __init__(
+        self, directory: Path, dimension: int, *, read_only: bool, manifest: str = "", keeper: Keeper | None = None
+    ) -> None:
         self.path = directory.absolute() / CATALOG_FILE
-        self._dimension = dimension
+        self.keeper = keeper or InRows(dimension)
         # The windows of each content that the next index run is to embed again.
         self._damaged: dict[int, list[int]] = {}
         self._opened_as = files_of(self.path)
@@ -167,7 +171,7 @@ class Catalog:
             StoreError: If anything else is not as it was written.
         """
         with explaining(self.path):
-            damage = find_damage(self._db, self._dimension)
+            damage = find_damage(self._db, self.keeper.mark_bytes)
         if damage.reason is not None:
             raise damaged(self.path, damage.reason)
         self._damaged = damage.contents
@@ -232,7 +236,7 @@ class Catalog:
             rows = windows.windows_of(self._db, content_id)
             if len(rows) != count:
                 raise ValueError("it lacks windows")
-            embeddings = np.stack([embedding_of(window[4], self._dimension) for window in rows])
+            embeddings = self.keeper.vectors(rows).astype(np.float32)
             times, facts = [times_of(window) for window in rows], facts_with(self._db, content_id)
             return Content(digest, times, embeddings, is_whole=True, missing=missing, facts=facts)
 
@@ -279,7 +283,7 @@ class Catalog:
             for path in removed:
                 commits.delete_clip(db, path)
             for content in contents:
-                commits.put_content(db, content, self._damaged)
+                commits.put_content(db, content, self._damaged, self.keeper)
             now_s = int(time.time())
             for clip, digest, indexed_at_s in chain(((*one, now_s) for one in clips), saved):
                 commits.put_clip(db, clip, digest, indexed_at_s)
@@ -291,14 +295,7 @@ class Catalog:
     def drop_begun_content(self, digest: bytes) -> None:
         """Delete what is held of a content of which more was to come."""
         with self.writing() as db:
-            paths = db.execute(
-                "SELECT path FROM clips JOIN contents ON contents.id = content_id "
-                "WHERE digest = ? AND duration_s IS NULL",
-                (digest,),
-            ).fetchall()
-            for (name,) in paths:
-                commits.delete_clip(db, path_of(name))
-            commits.delete_contents(db, "digest = ? AND duration_s IS NULL", digest)
+            commits.delete_begun(db, digest)
 
     def drop_unused_contents(self) -> None:
         """Delete the whole contents that no clip has any more, with what is said in them.
@@ -307,11 +304,7 @@ class Catalog:
         before its new one was read.
         """
         with self.writing() as db:
-            commits.delete_contents(
-                db,
-                "clips = 0 AND duration_s IS NOT NULL "
-                "AND NOT EXISTS (SELECT 1 FROM clips WHERE content_id = contents.id)",
-            )
+            commits.delete_unused(db)
 
     @contextmanager
     def writing(self, *, is_of_clips: bool = True) -> Iterator[sqlite3.Connection]:
@@ -324,11 +317,13 @@ class Catalog:
         with explaining(self.path), self._folder.staying(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             commits.check_counts(self._db)
+            self.keeper.begin(self._db)
             before = self._db.total_changes
             yield self._db
             commits.put_counts(self._db)
             if is_of_clips and self._db.total_changes != before:
                 commits.count_commit(self._db)
+            self.keeper.commit(self._db)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -357,7 +352,7 @@ class Catalog:
         """
         with self.reading():
             for rows in windows.windows_after(self._db, after):
-                yield windows.decoded(rows, self._dimension)
+                yield windows.ids_of(rows), self.keeper.vectors(rows)
 
     def embeddings_of(self, window_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """As `embeddings`, of the given windows, all at once."""
@@ -365,7 +360,8 @@ class Catalog:
             rows = windows.windows_with(self._db, window_ids, lambda _: None)
             if len(rows) != len(window_ids):
                 raise ValueError("it lacks windows")
-            return windows.decoded([rows[window_id] for window_id in sorted(rows)], self._dimension)
+            in_order = [rows[window_id] for window_id in sorted(rows)]
+            return windows.ids_of(in_order), self.keeper.vectors(in_order)
 
     def places(
         self,

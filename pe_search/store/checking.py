@@ -33,12 +33,12 @@ class Damage:
         return not (self.contents or self.windows or self.reason)
 
 
-def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
+def find_damage(db: sqlite3.Connection, mark_bytes: int) -> Damage:
     """Compare every row with its checksum, and count them all.
 
     Args:
         db: Of a catalog of the present format.
-        dimension: Length of the embeddings.
+        mark_bytes: As `Keeper.mark_bytes` of it.
 
     Raises:
         sqlite3.Error: If it can't be gone through.
@@ -88,11 +88,11 @@ def find_damage(db: sqlite3.Connection, dimension: int) -> Damage:
     bad: list[tuple[int, int, str]] = []
     count = 0
     rows = db.execute(f"SELECT {WINDOW} FROM windows")
-    is_sound, size_bytes = row_test(WINDOW), 2 * dimension
+    is_sound = row_test(WINDOW)
     while some := rows.fetchmany(_WINDOWS_AT_ONCE):
         count += len(some)
         for row in some:
-            if is_sound(row) and len(row[4]) == size_bytes:
+            if is_sound(row) and len(row[4]) == mark_bytes:
                 sound.setdefault(row[1], []).append(row[0])
             else:
                 bad.append((row[0], row[1], in_words(db, row)))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, Facts, LeftOut
-from pe_search.store.schema import LARGEST_VALUE, checked, checksum, facts_as_json
+from pe_search.store.keeping import Keeper
+from pe_search.store.schema import LARGEST_VALUE, checked, checksum, facts_as_json, path_of
 
 _CONTENT = "id, digest, duration_s, missing, clips, windows, checksum"
 
@@ -29,12 +30,13 @@ def name_of(path: Path) -> bytes:
     return os.fsencode(path)
 
 
-def put_content(db: sqlite3.Connection, content: Content, damaged: dict[int, list[int]]) -> None:
+def put_content(db: sqlite3.Connection, content: Content, damaged: dict[int, list[int]], keeper: Keeper) -> None:
     """Add a content, or the next windows of one that was begun; one that is whole stays as it was.
 
     Args:
         db: The catalog's.
         content: What to add.
+        keeper: Of its embeddings.
         damaged: The ids of the windows of each content that is to be embedded again. One that is put again loses them,
             and is taken out of this.
 
@@ -65,11 +67,10 @@ def put_content(db: sqlite3.Connection, content: Content, damaged: dict[int, lis
         (*head, checksum(*head)),
     )
     first_id = last_window_id(db) + 1
+    times = [(float(start_s) + 0.0, float(end_s) + 0.0) for start_s, end_s in content.times]
     rows = (
-        (window_id, content_id, float(start_s) + 0.0, float(end_s) + 0.0, embedding.tobytes())
-        for window_id, ((start_s, end_s), embedding) in enumerate(
-            zip(content.times, embeddings, strict=True), start=first_id
-        )
+        (window_id, content_id, start_s, end_s, keeper.keep(window_id, content.digest, start_s, embedding))
+        for window_id, ((start_s, end_s), embedding) in enumerate(zip(times, embeddings, strict=True), start=first_id)
     )
     db.executemany(
         "INSERT INTO windows (id, content_id, start_s, end_s, embedding, checksum) VALUES (?, ?, ?, ?, ?, ?)",
@@ -159,6 +160,25 @@ def delete_contents(db: sqlite3.Connection, condition: str, *values: object) -> 
         db.execute("DELETE FROM facts WHERE content_id = ?", (content_id,))
     for table in _OF_CONTENTS:
         db.execute(f"DELETE FROM {table} WHERE digest NOT IN (SELECT digest FROM contents)")
+
+
+def delete_begun(db: sqlite3.Connection, digest: bytes) -> None:
+    """Take out what is held of a content of which more was to come, and its clips."""
+    paths = db.execute(
+        "SELECT path FROM clips JOIN contents ON contents.id = content_id WHERE digest = ? AND duration_s IS NULL",
+        (digest,),
+    ).fetchall()
+    for (name,) in paths:
+        delete_clip(db, path_of(name))
+    delete_contents(db, "digest = ? AND duration_s IS NULL", digest)
+
+
+def delete_unused(db: sqlite3.Connection) -> None:
+    """Take out the whole contents that no clip has."""
+    delete_contents(
+        db,
+        "clips = 0 AND duration_s IS NOT NULL AND NOT EXISTS (SELECT 1 FROM clips WHERE content_id = contents.id)",
+    )
 
 
 def delete_windows(db: sqlite3.Connection, ids: Sequence[int]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +20,14 @@ from pe_search.store.files import INDEX_FILE
 from pe_search.store.index import Found, Index, Rows, open_index
 from pe_search.store.kernels import best_rows
 from pe_search.store.making import LISTS_FROM, make_index
+from pe_search.store.ranking import Choosing, Placed, ranked
 
 if TYPE_CHECKING:
     from pe_search.known.words import Word
-    from pe_search.queries import Filters, Match, Matches
-    from pe_search.store.lookup import Lookup
-    from pe_search.store.windows import Subset
+    from pe_search.queries import Filters, Matches
 
-# How many windows to look for at first, for each match that is wanted; and how much wider to look when clips that show
-# once, or equal scores, or windows that are gone, leave the answer open.
-_WIDENING = 4
+# How many windows to look for at the least.
 _AT_LEAST = 64
-_PLACES_AT_FIRST = 2
 # Windows past the index are read from the catalog by each query. While a run adds more, the index is made again when
 # they are this many, or this share of what it covers; at the end of a run, at fewer.
 _TAIL_WHILE_WRITING = 5_000
@@ -43,15 +40,7 @@ class _IndexDamagedError(StoreError):
     """The index is not what the catalog says it should be."""
 
 
-class _Placed(NamedTuple):
-    """A match, with the ids of its window and of its content."""
-
-    match: Match
-    window_id: int
-    content_id: int
-
-
-class Finder:
+class Finder(Choosing):
     """Answers queries for a store, and keeps its index.
 
     The index covers the windows up to some id. Ids only ever grow, so whatever else is in the catalog has a higher one,
@@ -68,30 +57,15 @@ class Finder:
     def __init__(
         self, catalog: Catalog, directory: Path, dimension: int, on_problem: Callable[[Problem], None]
     ) -> None:
-        self._catalog = catalog
+        super().__init__(catalog, directory)
         self._path = directory / INDEX_FILE
         self._dimension = dimension
         self._on_problem = on_problem
         self._opened: Index | None = None
         self._opened_state: tuple[int, int, int] | None = None
         self._is_disk_full = False
-        self._lookup: Lookup | None = None
         # Of the last query: who asks for some windows mostly asks for the same again.
         self._among: tuple[Index, NDArray[np.int64], Rows] | None = None
-
-    @property
-    def lookup(self) -> Lookup:
-        """What is known of the clips, for those queries that ask for it."""
-        if self._lookup is None:
-            from pe_search.store.lookup import Lookup
-
-            self._lookup = Lookup(self._catalog, self._path.parent)
-        return self._lookup
-
-    def close(self) -> None:
-        """Close the files that were opened."""
-        if self._lookup is not None:
-            self._lookup.close()
 
     def best_matches(
         self,
@@ -133,14 +107,6 @@ class Finder:
             return self._best_matches(index, query, like, k, wherein, all_windows, exact)
         except _IndexDamagedError as error:
             return self._best_matches(self._mended(str(error)), query, like, k, wherein, all_windows, exact)
-
-    def subset(self, under: Path | None, filters: Filters | None, excluded: Sequence[Word] = ()) -> Subset | None:
-        """The windows below a path that pass filters, of clips without some words; None if all are meant."""
-        if filters or excluded:
-            from pe_search.queries import Filters
-
-            return self.lookup.subset(under, filters or Filters(), excluded)
-        return None if under is None else self._catalog.subset_under(under)
 
     def refresh(self) -> None:
         """Bring the lookup up to date, and make the index again if many windows have come or gone since it was made.
@@ -191,9 +157,6 @@ class Finder:
         all_windows: bool,
         exact: bool,
     ) -> Matches:
-        from pe_search.efforts import SearchEffort
-        from pe_search.queries import Matches
-
         # The index was opened before this, so that it can't lack what was taken out of the catalog only afterwards.
         with self._catalog.snapshot():
             up_to = 0 if index is None else index.up_to
@@ -204,33 +167,26 @@ class Finder:
             rows = None if index is None or among is None else self._rows_among(index, among)
             tail_scores, tail_ids = self._tail(query, like, up_to, among)
             covered = 0 if index is None else len(index) if rows is None else len(rows.rows)
-            most = covered + len(tail_ids)
-            # One more than there are shows that these are all.
-            wanted = min(max(_WIDENING * k, _AT_LEAST), most + 1)
-            while True:
+
+            def search(wanted: int) -> Found:
                 found = _search(index, query, like, wanted, rows, exact)
-                scores = np.concatenate([found.scores, tail_scores])
-                ids = np.concatenate([found.ids, tail_ids])
-                best = np.lexsort((ids, -scores))[:wanted]
-                is_all = len(best) < wanted
-                effort = SearchEffort(
-                    is_exact=found.is_exact,
-                    windows_searched=found.searched + len(tail_ids),
-                    windows=most,
-                )
-                # Looking up a place takes longer than finding what is there, and the first are mostly enough.
-                for placed in (best[: _PLACES_AT_FIRST * k], best):
-                    matches = self._in_order(scores[placed], ids[placed], subset)
-                    if not all_windows:
-                        matches = _best_of_each(matches)
-                    # Nothing that was not looked up can score above the last that was, so beyond it the answer is
-                    # settled.
-                    is_whole = is_all and len(placed) == len(best)
-                    is_settled = len(matches) >= k and (is_whole or matches[k - 1].match.score > scores[placed[-1]])
-                    if is_settled or (is_whole and found.is_exact):
-                        self._compare_with_catalog(query, like, [one for one in matches[:k] if one.window_id <= up_to])
-                        return Matches(tuple(one.match for one in matches[:k]), effort)
-                wanted *= _WIDENING
+                scores, ids = np.concatenate([found.scores, tail_scores]), np.concatenate([found.ids, tail_ids])
+                return replace(found, scores=scores, ids=ids, searched=found.searched + len(tail_ids))
+
+            def check(best: list[Placed]) -> None:
+                self._compare_with_catalog(query, like, [one for one in best if one.window_id <= up_to])
+
+            return ranked(
+                self._catalog,
+                search,
+                k,
+                most=covered + len(tail_ids),
+                at_least=_AT_LEAST,
+                subset=subset,
+                all_windows=all_windows,
+                on_unknown=_refuse_unknown,
+                check=check,
+            )
 
     def _rows_among(self, index: Index, ids: NDArray[np.int64]) -> Rows:
         """Where the index has some windows."""
@@ -264,30 +220,11 @@ class Finder:
             ids.append(block_ids[rows])
         return np.concatenate(scores), np.concatenate(ids)
 
-    def _in_order(self, scores: NDArray[np.float32], ids: NDArray[np.int64], subset: Subset | None) -> list[_Placed]:
-        """Matches, best first."""
-        from pe_search.queries import Match
-
-        window_ids = [int(window_id) for window_id in ids]
-        if subset is None:
-            places = self._catalog.places(window_ids, on_unknown=_refuse_unknown)
-        else:
-            places = self._catalog.places(window_ids, subset.has, on_unknown=_refuse_unknown)
-        matches = []
-        for score, window_id in zip(scores, ids, strict=True):
-            # Every clip with the same content has the window; one that left after the index was made has no place.
-            in_clips = sorted(places.get(int(window_id), ()), key=lambda place: bytes(place.path))
-            for place in in_clips[:1]:
-                copies = tuple(other.path for other in in_clips[1:])
-                match = Match(place.path, place.start_s, place.end_s, float(score), copies)
-                matches.append(_Placed(match, int(window_id), place.content_id))
-        return sorted(matches, key=lambda one: (-one.match.score, bytes(one.match.path), one.match.start_s))
-
     def _compare_with_catalog(
         self,
         query: NDArray[np.float32],
         like: NDArray[np.float32] | None,
-        matches: Iterable[_Placed],
+        matches: Iterable[Placed],
     ) -> None:
         score_of = {one.window_id: one.match.score for one in matches}
         ids, vectors = self._catalog.embeddings_of(sorted(score_of))
@@ -372,11 +309,3 @@ def _state_of(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _best_of_each(matches: Iterable[_Placed]) -> list[_Placed]:
-    """The best match of each content. Of clips of the same bytes, other windows of each may pass filters."""
-    best: dict[int, _Placed] = {}
-    for one in matches:
-        best.setdefault(one.content_id, one)
-    return list(best.values())

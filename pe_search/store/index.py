@@ -54,12 +54,14 @@ class Found:
         ids: Of the windows.
         searched: How many windows the search went through.
         is_exact: Whether no other window can be among the best.
+        others_up_to: What a window that was not found may score, where that isn't told by the last that was.
     """
 
     scores: NDArray[np.float32]
     ids: NDArray[np.int64]
     searched: int
     is_exact: bool
+    others_up_to: float = -math.inf
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from pe_search.store.database import is_damage, open_database
 from pe_search.store.facts import write_tags, write_zones
 from pe_search.store.files import CATALOG_FILE, MANIFEST_FILE
 from pe_search.store.judgements import write_judgements, write_words
+from pe_search.store.keeping import InRows
 from pe_search.store.lock import WriterLock
 from pe_search.store.manifest import (
     Manifest,
@@ -158,7 +159,7 @@ def _is_sound(db: sqlite3.Connection, manifest: Manifest, version: int) -> bool:
         odd = "typeof(embedding) != 'blob' OR length(embedding) != ? OR typeof(start_s) != 'real' OR end_s < start_s"
         if db.execute(f"SELECT count(*) FROM windows WHERE {odd}", (2 * manifest.dimension,)).fetchone()[0]:
             return False
-        return version < FORMAT_VERSION or find_damage(db, manifest.dimension).is_none
+        return version < FORMAT_VERSION or find_damage(db, InRows(manifest.dimension).mark_bytes).is_none
     except (MemoryError, UnicodeDecodeError):  # the second of what SQLite says of a name that is not UTF-8
         return False
     except sqlite3.DatabaseError as error:

@@ -15,7 +15,7 @@ from pe_search.store.catalog import Catalog
 from pe_search.store.commits import name_of
 from pe_search.store.listing import COLUMNS, WITH_CONTENT, Known
 from pe_search.store.schema import checked
-from pe_search.store.windows import CONTENT, Row, decoded, each_window_of, in_sql, is_under, times_of
+from pe_search.store.windows import CONTENT, Row, each_window_of, in_sql, is_under, times_of
 
 _CONTENTS_AT_ONCE = 1_024
 _WINDOWS_AT_ONCE = 4_096
@@ -41,7 +41,6 @@ class Block:
 
 def sweep(
     catalog: Catalog,
-    dimension: int,
     under: Path | None = None,
     is_meant: Callable[[IndexedClip], bool] = lambda _clip: True,
 ) -> Iterator[Block]:
@@ -49,7 +48,6 @@ def sweep(
 
     Args:
         catalog: The store's.
-        dimension: Of its embeddings.
         under: A clip, or a folder that the clips must be below; absolute, or a name.
         is_meant: Whether a clip is one of those to go through.
 
@@ -71,7 +69,7 @@ def sweep(
             wanted = {content_id: list(filter(is_wanted, those)) for content_id, those in clips.items()}
             windows = {content_id: expected[content_id][0] for content_id in some if wanted[content_id]}
             for rows in _rows_of(db, windows):
-                vectors = decoded(rows, dimension)[1]
+                vectors = catalog.keeper.vectors(rows)
                 ids = np.array([row[1] for row in rows], np.int64)
                 starts_s = np.array([times_of(row)[0] for row in rows])
                 yield Block(ids, starts_s, vectors, {int(one): wanted[int(one)] for one in np.unique(ids)})

@@ -110,15 +110,9 @@ def windows_after(db: sqlite3.Connection, after: int) -> Iterator[list[Row]]:
         raise ValueError("it lacks windows")
 
 
-def decoded(rows: Sequence[Row], dimension: int) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
-    """Ids and embeddings of windows: arrays of shape (windows,) and (windows, dimension)."""
-    size_bytes = 2 * dimension
-    if any(len(row[4]) != size_bytes for row in rows):
-        raise ValueError("an embedding has another length than the manifest says")
-    vectors = np.frombuffer(b"".join([row[4] for row in rows]), "<f2").reshape(len(rows), dimension)
-    if not np.isfinite(vectors).all():
-        raise ValueError("an embedding is not finite")
-    return np.array([row[0] for row in rows], np.int64), vectors
+def ids_of(rows: Sequence[Row]) -> NDArray[np.int64]:
+    """Ids of windows, of shape (windows,)."""
+    return np.array([row[0] for row in rows], np.int64)
 
 
 def times_of(row: Row) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from pe_search.known.words import Word
 from pe_search.queries import Filters, Match, Snippet
 from pe_search.store.catalog import Catalog
 from pe_search.store.kernels import best_rows
-from pe_search.store.windows import decoded, times_of, windows_of
+from pe_search.store.windows import times_of, windows_of
 
 # How much a word counts by where it is: in the name, the folders, the tags, or what the file says of itself.
 WEIGHTS = (8.0, 2.0, 4.0, 1.0)
@@ -116,7 +116,7 @@ def score_windows(
     with catalog.reading() as db:
         for one in named:
             rows = windows_of(db, one.content_id)
-            scores, order = best_rows(decoded(rows, len(query))[1], query, len(rows), like=like)
+            scores, order = best_rows(catalog.keeper.vectors(rows), query, len(rows), like=like)
             for score, row in zip(scores, order, strict=True):
                 start_s, end_s = times_of(rows[row])
                 paths = [path for path, recorded_s in one.clips if is_at(filters, recorded_s, start_s)]

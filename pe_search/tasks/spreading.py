@@ -114,7 +114,7 @@ def population(
         verdicts = _verdicts(stores, store, word)
         with store.catalog.snapshot():
             numbers: dict[int, int] = {}
-            for block in sweep(store.catalog, store.manifest.dimension, under, lambda clip: takes(of_clip, clip)):
+            for block in sweep(store.catalog, under, lambda clip: takes(of_clip, clip)):
                 for content_id, clips in block.clips.items():
                     if content_id not in numbers:
                         numbers[content_id] = len(places)

@@ -22,6 +22,7 @@ from pe_search.search.aims import Aim
 from pe_search.search.counting import count
 from pe_search.store import Store, sweep
 from pe_search.store.facts import write_tags, write_zones
+from pe_search.store.keeping import InRows
 from pe_search.store.roots import write_roots
 from tests.made_up import FakeEmbedder
 from tests.recordings import CAT, DOG, HEARD, MANIFEST, SILENT, Recording, put
@@ -364,8 +365,8 @@ def test_it_counts_exactly_what_a_query_finds(store):
 def test_a_long_recording_is_never_in_memory_as_a_whole(store, monkeypatch):
     """A week at a window every ten seconds."""
     seen: list[int] = []
-    decoded = sweep.decoded
-    monkeypatch.setattr(sweep, "decoded", lambda rows, dimension: (seen.append(len(rows)), decoded(rows, dimension))[1])
+    vectors = InRows.vectors
+    monkeypatch.setattr(InRows, "vectors", lambda self, rows: (seen.append(len(rows)), vectors(self, rows))[1])
     put(store, Recording("/r/20240603_000000.wav", [HEARD if row % 360 == 5 else SILENT for row in range(60_480)]))
     assert table(counted(store)) == {str(hour): (7, 0, 2_520) for hour in range(24)}
     assert table(counted(store, "day", of="clips")) == {f"2024-06-{day:02}": (1, 0, 1) for day in range(3, 10)}
