@@ -22,7 +22,7 @@ from pe_search.errors import (
 )
 
 if TYPE_CHECKING:
-    from pe_search.descriptions import Description, Turn
+    from pe_search.descriptions import Caption, Description, Turn
     from pe_search.efforts import EmbeddingEffort, SearchEffort
     from pe_search.evaluations import Estimate, Evaluation
     from pe_search.libraries import Libraries
@@ -78,6 +78,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "AudioError",
+    "Caption",
     "CheckpointError",
     "Clip",
     "Counts",

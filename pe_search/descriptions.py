@@ -13,6 +13,21 @@ DESCRIBE = "Describe the sound in one sentence. Name only what can be heard."
 
 
 @dataclass(frozen=True, slots=True)
+class Caption:
+    """What a language model says of a part of a clip in a sentence, as a store keeps it.
+
+    Attributes:
+        start_s: From when.
+        end_s: To when.
+        text: The answer to `DESCRIBE`.
+    """
+
+    start_s: float
+    end_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """A question that was asked before in a conversation with a language model, and its answer."""
 

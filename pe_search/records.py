@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pe_search.descriptions import Caption
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -100,6 +102,7 @@ class IndexedClip:
         recorded_at: When its first sample was recorded, by its facts, its name and the zone of its folder: ISO 8601,
             with an offset only where the zone is known; None if nothing tells.
         recorded_by: What tells: as `Facts.recorded_by`, or `name`.
+        captions: What language models say of its parts, in order of time.
     """
 
     path: Path
@@ -114,6 +117,7 @@ class IndexedClip:
     tags: tuple[str, ...] = ()
     recorded_at: str | None = None
     recorded_by: str | None = None
+    captions: tuple[Caption, ...] = ()
 
     @property
     def is_held(self) -> bool:

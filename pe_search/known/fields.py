@@ -147,6 +147,14 @@ def _length_s(clip: IndexedClip) -> float | None:
     return None if clip.duration_s is None else round(clip.duration_s, _DIGITS)
 
 
+def _captions(shown: Shown) -> list[str] | None:
+    if shown.clip is None:
+        return None
+    hit = shown.hit
+    there = (one for one in shown.clip.captions if hit is None or (one.start_s < hit.end_s and hit.start_s < one.end_s))
+    return list(dict.fromkeys(one.text for one in there))
+
+
 def _is_gone(shown: Shown) -> bool:
     if shown.clip is not None:
         return shown.clip.is_gone()
@@ -184,6 +192,8 @@ _OF_CLIPS = (
     _of_clip("recorded_at", Kind.TEXT, lambda clip: clip.recorded_at),
     _of_clip("recorded_by", Kind.TEXT, lambda clip: clip.recorded_by),
     _of_clip("tags", Kind.TEXTS, lambda clip: [*clip.tags]),
+    # Of a hit or a label, those of parts that it is in.
+    Field("captions", Kind.TEXTS, _captions, needs_clip=True),
     _of_clip("indexed_at", Kind.TEXT, _indexed_at),
     _of_clip("is_incomplete", Kind.FLAG, lambda clip: clip.missing is not None),
     Field("is_gone", Kind.FLAG, _is_gone),

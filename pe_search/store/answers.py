@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
+from pe_search.descriptions import DESCRIBE, Caption
 from pe_search.records import ModelAnswer
 from pe_search.store.catalog import Catalog
-from pe_search.store.commits import count_of
+from pe_search.store.commits import count_commit, count_of
 from pe_search.store.schema import ANSWER, checked, checksum, seconds_of
 
 MOST_ANSWERS = 200_000
@@ -20,7 +21,7 @@ def read_answers(
     """What was answered about some contents, or all, in order of digest and time; given texts must be the same.
 
     Raises:
-        StoreError: If the catalog is damaged. So does the other function here.
+        StoreError: If the catalog is damaged. So do the other functions here.
     """
     asked = {"model": model, "revision": revision, "question": question}
     given = {name: text for name, text in asked.items() if text}
@@ -41,6 +42,26 @@ def read_answers(
         return [answer_of(checked(row, "an answer")) for row in found]
 
 
+def read_captioned(catalog: Catalog) -> frozenset[bytes]:
+    """The digests of all contents that have a caption."""
+    with catalog.reading() as db:
+        if count_of(db, "answers") != db.execute("SELECT count(*) FROM answers").fetchone()[0]:
+            raise ValueError("it lacks answers")
+        rows = db.execute("SELECT DISTINCT digest FROM answers WHERE question = ?", (DESCRIBE,))
+        return frozenset(bytes(digest) for (digest,) in rows)
+
+
+def read_captions(catalog: Catalog, digest: bytes) -> tuple[Caption, ...]:
+    """The captions of a content in order of time; of those about the same part, the newest comes last."""
+    with catalog.reading() as db:
+        rows = db.execute(
+            f"SELECT {ANSWER} FROM answers WHERE digest = ? AND question = ? ORDER BY start_s, end_s, made_at_s, id",
+            (digest, DESCRIBE),
+        )
+        found = [answer_of(checked(row, "an answer")) for row in rows]
+        return tuple(Caption(one.start_s, one.end_s, one.answer) for one in found)
+
+
 def write_answers(catalog: Catalog, answers: Iterable[ModelAnswer], *, most: int = MOST_ANSWERS) -> None:
     """Keep some answers, each in place of one to the same question about the same stretch.
 
@@ -49,7 +70,8 @@ def write_answers(catalog: Catalog, answers: Iterable[ModelAnswer], *, most: int
         answers: What to keep.
         most: How many a store has at most. The oldest go.
     """
-    rows = [_row_of(one) for one in answers]
+    kept = list(answers)
+    rows, questions = [_row_of(one) for one in kept], {one.question for one in kept}
     if not rows:
         return
     marks = ", ".join("?" * 9)
@@ -58,7 +80,11 @@ def write_answers(catalog: Catalog, answers: Iterable[ModelAnswer], *, most: int
         too_many = db.execute("SELECT count(*) FROM answers").fetchone()[0] - most
         if too_many > 0:
             oldest = "SELECT id FROM answers ORDER BY made_at_s, id LIMIT ?"
-            db.execute(f"DELETE FROM answers WHERE id IN ({oldest})", (too_many,))
+            gone = db.execute(f"DELETE FROM answers WHERE id IN ({oldest}) RETURNING question", (too_many,)).fetchall()
+            questions.update(question for (question,) in gone)
+        # The words of a caption are among those that clips are found by.
+        if DESCRIBE in questions:
+            count_commit(db)
 
 
 def answer_of(row: tuple[Any, ...]) -> ModelAnswer:

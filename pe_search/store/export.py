@@ -21,6 +21,7 @@ from pe_search.known.fields import Kind
 from pe_search.parquet import Column, ParquetWriter, need_pyarrow
 from pe_search.records import Content, Transcript
 from pe_search.reports import Embeddings
+from pe_search.store.answers import read_captioned, read_captions
 from pe_search.store.passing import Passing
 from pe_search.store.store import Store
 from pe_search.store.transcripts import read_transcripts
@@ -34,7 +35,8 @@ _ROWS_AT_ONCE = 8_192
 def export(store: Store, file: Path, filters: Filters | None = None, *, said: bool = True) -> int:
     """Write the windows that pass filters, or all, in order of path and time, and the manifest.
 
-    Of each window: `path`, `start_s`, `end_s`, `embedding`.
+    Of each window: `path`, `start_s`, `end_s`, `embedding`; and `caption`, if the store has captions: the newest of
+    this very window, null in Parquet and empty in an npz for one that has none.
 
     An npz holds an array of each, of shapes (windows,) and (windows, dimension), and `manifest` as JSON. Parquet has a
     column of each, and `manifest` among its metadata; there bytes of a path that are not UTF-8 come out as `\\\\xff`.
@@ -44,8 +46,9 @@ def export(store: Store, file: Path, filters: Filters | None = None, *, said: bo
         store: Is only read.
         file: Ends with .npz or .parquet. It is written whole or not at all, in place of what was there.
         filters: Which windows to write; None for all.
-        said: Whether to write what is said, if anything is: `transcripts` beside `manifest`, as JSON. It is a list of
-            objects with path, engine, language, until_s and segments, of which each is start, end and text.
+        said: Whether to write what is said, if anything is, and captions. What is said comes as `transcripts` beside
+            `manifest`, as JSON: a list of objects with path, engine, language, until_s and segments, of which each is
+            start, end and text.
 
     Returns:
         The number of windows.
@@ -87,10 +90,21 @@ class _Windows:
         self._store = store
         self._said = said
         self._passing = Passing(store.catalog, filters) if filters else None
+        self._captioned = read_captioned(store.catalog) if said else frozenset()
 
     @property
     def dimension(self) -> int:
         return self._store.manifest.dimension
+
+    @property
+    def are_captioned(self) -> bool:
+        return bool(self._captioned)
+
+    def captions(self, content: Content) -> list[str | None]:
+        """The newest caption of each window of a content."""
+        held = read_captions(self._store.catalog, content.digest) if content.digest in self._captioned else ()
+        newest = {(round(one.start_s, 6), round(one.end_s, 6)): one.text for one in held}
+        return [newest.get((round(start_s, 6), round(end_s, 6))) for start_s, end_s in content.times]
 
     @property
     def manifest_json(self) -> str:
@@ -138,13 +152,14 @@ def _write_npz(held: _Windows, out: IO[bytes]) -> int:
     windows, dimension = held.count(), held.dimension
     # Each clip's path once, with the number of its windows, so that memory doesn't grow with the length of the clips.
     paths: list[tuple[str, int]] = []
+    captions: list[str] = []
     starts_s, ends_s = array("d"), array("d")
     with zipfile.ZipFile(out, "w") as archive:
 
         def write(name: str, rows: Iterator[NDArray[np.generic]], dtype: str, *shape: int) -> None:
             member = zipfile.ZipInfo(f"{name}.npy")
             # Every name is there as often as its clip has windows, and each character takes four bytes.
-            if name in ("path", "transcripts"):
+            if name in ("path", "caption", "transcripts"):
                 member.compress_type = zipfile.ZIP_DEFLATED
             header = {"descr": dtype, "fortran_order": False, "shape": shape}
             with archive.open(member, "w", force_zip64=True) as entry:
@@ -157,6 +172,8 @@ def _write_npz(held: _Windows, out: IO[bytes]) -> int:
                 paths.append((str(path), len(content.times)))
                 starts_s.extend(start_s for start_s, _ in content.times)
                 ends_s.extend(end_s for _, end_s in content.times)
+                if held.are_captioned:
+                    captions.extend(caption or "" for caption in held.captions(content))
                 yield content.embeddings
 
         def names() -> Iterator[NDArray[np.str_]]:
@@ -168,36 +185,49 @@ def _write_npz(held: _Windows, out: IO[bytes]) -> int:
         write("path", names(), f"<U{longest}", windows)
         write("start_s", iter([np.frombuffer(starts_s)]), "<f8", windows)
         write("end_s", iter([np.frombuffer(ends_s)]), "<f8", windows)
+        if held.are_captioned:
+            longest = max((len(caption) for caption in captions), default=1)
+            blocks = (captions[first : first + _ROWS_AT_ONCE] for first in range(0, windows, _ROWS_AT_ONCE))
+            write("caption", map(np.array, blocks), f"<U{max(longest, 1)}", windows)
         for name, text in held.texts().items():
             write(name, iter([np.array(text)]), f"<U{len(text)}")
     return windows
 
 
 def _write_parquet(held: _Windows, out: IO[bytes]) -> int:
-    columns = (
+    columns = [
         Column("path", Kind.TEXT, is_always_known=True),
         Column("start_s", Kind.NUMBER, is_always_known=True),
         Column("end_s", Kind.NUMBER, is_always_known=True),
         Column("embedding", held.dimension, is_always_known=True),
-    )
+    ]
+    if held.are_captioned:
+        columns.append(Column("caption", Kind.TEXT))
     windows = 0
     with ParquetWriter(out, columns, held.texts()) as writer:
-        for paths, times, embeddings in _row_groups(held):
-            writer.write(paths, [start_s for start_s, _ in times], [end_s for _, end_s in times], embeddings)
+        for paths, times, embeddings, captions in _row_groups(held):
+            of_captions = [captions] if held.are_captioned else []
+            starts_s, ends_s = [start_s for start_s, _ in times], [end_s for _, end_s in times]
+            writer.write(paths, starts_s, ends_s, embeddings, *of_captions)
             windows += len(paths)
     return windows
 
 
-def _row_groups(held: _Windows) -> Iterator[tuple[list[str], list[tuple[float, float]], NDArray[np.float32]]]:
+_Rows = tuple[list[str], list[tuple[float, float]], NDArray[np.float32], list[str | None]]
+
+
+def _row_groups(held: _Windows) -> Iterator[_Rows]:
     paths: list[str] = []
     times: list[tuple[float, float]] = []
     embeddings: list[NDArray[np.float32]] = []
+    captions: list[str | None] = []
     for path, content in held.by_clip():
         paths.extend(repeat(str(path), len(content.times)))
         times.extend(content.times)
         embeddings.append(content.embeddings)
+        captions.extend(held.captions(content))
         if len(paths) >= _ROWS_AT_ONCE:
-            yield paths, times, np.concatenate(embeddings)
-            paths, times, embeddings = [], [], []
+            yield paths, times, np.concatenate(embeddings), captions
+            paths, times, embeddings, captions = [], [], [], []
     if paths:
-        yield paths, times, np.concatenate(embeddings)
+        yield paths, times, np.concatenate(embeddings), captions

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pe_search.known.recorded import from_name, when
 from pe_search.records import Clip, Facts, IndexedClip
+from pe_search.store.answers import read_captioned, read_captions
 from pe_search.store.catalog import Catalog
 from pe_search.store.commits import name_of
 from pe_search.store.facts import Zones, read_tags, read_zones
@@ -18,6 +19,8 @@ from pe_search.store.windows import CLIP, CONTENT, in_sql
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from pe_search.descriptions import Caption
 
 _CONTENT = "contents.id, digest, duration_s, missing, contents.clips, contents.windows, contents.checksum"
 _FACTS = "facts.content_id, facts.facts, facts.checksum"
@@ -61,25 +64,32 @@ def indexed_clips(catalog: Catalog, under: Path | None = None) -> Iterator[Index
 
 
 class Known:
-    """What is known of clips beside their sound: tags and zones, read once, with what a row has of a clip.
+    """What is known of clips beside their sound, with what a row has of a clip; tags and zones are read once.
 
     Args:
         catalog: The store's.
     """
 
     def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
         with catalog.reading():
             self._tags = read_tags(catalog)
             self._zones = Zones(read_zones(catalog))
+            self._captioned = read_captioned(catalog)
 
     def zone_of(self, path: Path) -> ZoneInfo | None:
         """Where a clip was recorded, as the user says; None if nobody said."""
         return self._zones.of(path)
 
-    def said_by_user(self, name: bytes, digest: bytes) -> tuple[object, ...]:
-        """The tags of a content, and the zone of a clip by its path as it is kept."""
+    def captions_of(self, digest: bytes) -> tuple[Caption, ...]:
+        """The captions of a content."""
+        return read_captions(self._catalog, digest) if digest in self._captioned else ()
+
+    def told_of(self, name: bytes, digest: bytes) -> tuple[object, ...]:
+        """The tags and the captions of a content, and the zone of a clip by its path as it is kept."""
         zone = self._zones.of(path_of(name)) if self._zones.are_any else None
-        return self._tags.get(digest, ()), None if zone is None else zone.key
+        captions = [one.text for one in self.captions_of(digest)]
+        return self._tags.get(digest, ()), None if zone is None else zone.key, *captions
 
     def clip_of(self, row: tuple[Any, ...]) -> IndexedClip:
         """The clip of a row of `COLUMNS`."""
@@ -102,6 +112,7 @@ class Known:
             tags=self._tags.get(bytes(digest), ()),
             recorded_at=None if recorded is None else recorded[0].isoformat(),
             recorded_by=None if recorded is None else recorded[1],
+            captions=self.captions_of(bytes(digest)),
         )
 
 

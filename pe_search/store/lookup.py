@@ -64,7 +64,7 @@ CREATE TABLE tags (
     PRIMARY KEY (tag, clip_id)
 ) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(
-    name, folders, tags, said, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2'
+    name, folders, tags, said, captions, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2'
 );
 """
     + said.TABLES
@@ -140,8 +140,8 @@ class Lookup:
     def named(self, words: Words, under: Path | None, filters: Filters, most: int | None) -> list[Named]:
         """The clips that have all words that are wanted and none that is excluded; those of the same bytes are one.
 
-        They are ranked by BM25 over names, folders, tags and what files say of themselves, each with its own of the
-        `WEIGHTS`; equal ones by path.
+        They are ranked by BM25 over names, folders, tags, what files say of themselves and captions, each with its own
+        of the `WEIGHTS`; equal ones by path.
 
         Args:
             words: At least one is wanted.
@@ -313,7 +313,7 @@ def _bring_up_to_date(
 
 def _mark(columns: list[Any], known: Known, stretch: tuple[object, ...]) -> int:
     sums = columns[_CLIP_SUM], columns[_CONTENT_SUM], columns[_FACTS_SUM]
-    told = known.said_by_user(columns[0], columns[_DIGEST])
+    told = known.told_of(columns[0], columns[_DIGEST])
     return zlib.crc32(repr((sums, told, stretch)).encode("utf-8", "surrogateescape"))
 
 
@@ -351,8 +351,10 @@ def _put(
     )
     db.executemany("INSERT INTO tags VALUES (?, ?)", ((tag, clip_id) for tag in clip.tags))
     told = (facts.title, facts.artist, facts.album, facts.comment, facts.description, facts.genre, *facts.keywords)
-    texts = (clip.path.name, " ".join(clip.path.parent.parts), " ".join(clip.tags), " ".join(filter(None, told)))
+    # Windows that sound alike have one caption, which says no more for being there often.
+    captions = dict.fromkeys(one.text for one in clip.captions)
+    texts = (clip.path.name, clip.path.parent.parts, clip.tags, filter(None, told), captions)
     db.execute(
-        "INSERT INTO words (rowid, name, folders, tags, said) VALUES (?, ?, ?, ?, ?)",
-        (clip_id, *map(searchable, texts)),
+        "INSERT INTO words (rowid, name, folders, tags, said, captions) VALUES (?, ?, ?, ?, ?, ?)",
+        (clip_id, *(searchable(text if isinstance(text, str) else " ".join(text)) for text in texts)),
     )

@@ -17,8 +17,8 @@ from pe_search.store.catalog import Catalog
 from pe_search.store.kernels import best_rows
 from pe_search.store.windows import times_of, windows_of
 
-# How much a word counts by where it is: in the name, the folders, the tags, or what the file says of itself.
-WEIGHTS = (8.0, 2.0, 4.0, 1.0)
+# How much a word counts by where it is: in the name, the folders, the tags, what the file says of itself, or captions.
+WEIGHTS = (8.0, 2.0, 4.0, 1.0, 1.0)
 
 PassingClip = tuple[bytes, int, int, int, int, float | None, float | None]
 """Path, content, first and last window, number of windows, length and time of a clip that may pass filters."""

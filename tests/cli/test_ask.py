@@ -9,7 +9,9 @@ import re
 import wave
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -27,6 +29,12 @@ from tests.language.tiny import make_language_model
 from tests.made_up import noise, write_audio
 
 KEYS = ["path", "start_s", "end_s", "question", "answer", "score", "probability", "model"]
+
+
+@pytest.fixture(scope="module")
+def library(library, tmp_path_factory):
+    """With a store of its own, whose clips are found by their captions from the first description on."""
+    return replace(library, store=copytree(library.store, tmp_path_factory.mktemp("described") / "store"))
 
 
 @pytest.fixture
@@ -366,6 +374,37 @@ def test_answers_are_kept_and_read_when_asked_again(ask, server, own, tmp_path):
         (0.0, 1.28, "rain"),
         (1.28, 2.56, "rain"),
     ]
+
+
+def test_clips_are_found_by_their_captions(ask, own, run_cli, tmp_path):
+    def found(words: str, *args: object, status: int = 0) -> list[dict[str, object]]:
+        outcome = run_cli("query", "--words", words, *args, "--format", "jsonl", "--store", own)
+        assert outcome.status == status, outcome.err
+        return rows_of(outcome.out)
+
+    found("rain", status=1)
+    ask("Is it raining?", tmp_path / "sounds" / "a.wav", store=own)
+    found("rain", status=1)
+    ask(command="describe", store=own)
+    path = str(tmp_path / "sounds" / "a.wav")
+    assert found("rain", "--fields", "path,captions") == [{"path": path, "captions": ["rain"]}]
+    (listed,) = rows_of(run_cli("list", "--fields", "captions", "--format", "jsonl", "--store", own).out)
+    assert listed == {"captions": ["rain"]}
+    assert run_cli("remove", path, "--store", own).status == 0
+    found("rain", status=1)
+
+
+@pytest.mark.parametrize("named", ["http://localhost:1/v1", ""])
+def test_a_language_model_that_nothing_is_asked_of_is_refused(run_cli, library, named):
+    outcome = run_cli("query", "rain", "--language-model", named, "--store", library.store)
+    assert (outcome.status, outcome.out) == (2, b"")
+    assert "--language-model" in outcome.err
+    assert "requires --ask." in outcome.err
+
+
+def test_a_language_model_of_the_environment_is_no_reason_to_ask(run_cli, library, monkeypatch):
+    monkeypatch.setenv("PE_SEARCH_LANGUAGE_MODEL", "http://localhost:1/v1")
+    assert run_cli("query", "--words", "storm", "--store", library.store).status == 0
 
 
 def test_a_follow_up_is_kept_as_another_question(library, server, own, tmp_path):

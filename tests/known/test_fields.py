@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pe_search.descriptions import Caption
 from pe_search.known.fields import (
     CLIP_FIELDS,
     FIELDS,
@@ -58,6 +59,7 @@ CLIP = IndexedClip(
     tags=("fav", "kick"),
     recorded_at="2024-06-12T05:30:00+02:00",
     recorded_by="bext",
+    captions=(Caption(0, 10, "A car."), Caption(10, 20, "A dog."), Caption(15, 25, "A dog."), Caption(20, 30, "Wind.")),
 )
 SAID = Snippet("the dog barks", ((4, 7),))
 HIT = Hit("a dog", 3, CLIP.path, 10.12345678, 20.0, 1.5, 0.75, None, (Path("/s/z.wav"),), 2, 5, 4, SAID)
@@ -90,6 +92,7 @@ OF_CLIP = {
     "recorded_by": "bext",
     "tags": ["fav", "kick"],
     "indexed_at": "2023-11-14T22:13:20+00:00",
+    "captions": ["A car.", "A dog.", "Wind."],
     "is_incomplete": True,
     "is_gone": True,
     "digest": bytes(range(32)).hex(),
@@ -107,6 +110,7 @@ OF_HIT = {
     "words_rank": 5,
     "said_rank": 4,
     "said": "the dog barks",
+    "captions": ["A dog."],
 }
 TYPES = {
     Kind.TEXT: str,
@@ -165,7 +169,7 @@ def test_what_is_not_known_is_none_or_no_texts():
         "is_gone",
         "is_incomplete",
     }
-    assert of_empty["tags"] == of_empty["keywords"] == of_empty["copies"] == []
+    assert of_empty["tags"] == of_empty["keywords"] == of_empty["captions"] == of_empty["copies"] == []
 
 
 def test_the_older_name_of_the_length_is_known_and_not_listed():

@@ -13,10 +13,13 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from pe_search.descriptions import DESCRIBE
 from pe_search.errors import MissingExtraError, StoreError
-from pe_search.records import Clip
+from pe_search.queries import Filters
+from pe_search.records import Clip, ModelAnswer
 from pe_search.store import Manifest, Store
 from pe_search.store import export as export_module
+from pe_search.store.answers import write_answers
 from pe_search.store.catalog import Catalog
 from pe_search.store.export import export
 from tests.made_up import put_clips
@@ -75,6 +78,32 @@ def test_parquet_has_every_window_in_order(store, tmp_path):
     expected = VECTORS[[row[3] for row in ROWS]].astype(np.float16).astype(np.float32)
     np.testing.assert_array_equal(np.array(found["embedding"].to_pylist(), np.float32), expected)
     assert json.loads(found.schema.metadata[b"manifest"]) == dataclasses.asdict(MANIFEST)
+
+
+@pytest.mark.usefixtures("_rows_at_once")
+def test_the_newest_caption_of_each_window_is_written_unless_it_is_not_wanted(store, tmp_path):
+    about = ("m", "r", DESCRIBE)
+    digests = {clip.path: clip.digest for clip in store.clips()}
+    answers = [
+        ModelAnswer(digests[Path("/s/a.wav")], 5.0, 15.0, *about, "A dög.", 3),
+        ModelAnswer(digests[Path("/s/a.wav")], 5.0, 15.0, "z", "r", DESCRIBE, "A cat.", 2),
+        # Neither is the caption of a window.
+        ModelAnswer(digests[Path("/s/a.wav")], 0.0, 9.0, *about, "A part.", 3),
+        ModelAnswer(digests[Path("/s/b.wav")], 0.0, 2.5, "m", "r", "Is it loud?", "Yes.", 3),
+    ]
+    write_answers(store.catalog, answers)
+    expected = [None, "A dög.", None, None, "A dög.", None]
+    assert export(store, tmp_path / "out.npz") == export(store, tmp_path / "out.parquet") == 6
+    assert parquet.read_table(tmp_path / "out.parquet")["caption"].to_pylist() == expected
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as found:
+        assert found["caption"].tolist() == [caption or "" for caption in expected]
+    assert export(store, tmp_path / "some.parquet", Filters(names=("b.wav",))) == 1
+    assert parquet.read_table(tmp_path / "some.parquet")["caption"].to_pylist() == [None]
+    for suffix in ("npz", "parquet"):
+        export(store, tmp_path / f"none.{suffix}", said=False)
+    assert parquet.read_table(tmp_path / "none.parquet").column_names == ["path", "start_s", "end_s", "embedding"]
+    with np.load(tmp_path / "none.npz", allow_pickle=False) as found:
+        assert "caption" not in found
 
 
 @pytest.mark.parametrize("suffix", ["npz", "parquet"])

@@ -8,10 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pe_search.descriptions import DESCRIBE
 from pe_search.errors import StoreError
-from pe_search.records import Clip, LeftOut
+from pe_search.known.words import read_words
+from pe_search.queries import Filters
+from pe_search.records import Clip, LeftOut, ModelAnswer
 from pe_search.store import Manifest, Store
 from pe_search.store import merge as merge_module
+from pe_search.store.answers import write_answers
 from pe_search.store.catalog import Catalog
 from pe_search.store.finder import INDEX_FILE
 from pe_search.store.index import open_index
@@ -62,6 +66,18 @@ def test_what_the_other_holds_comes_in_and_what_is_held_stays(stores):
     ]
     index = open_index(one.directory / INDEX_FILE, one.catalog.identity, 2)
     assert len(index) == one.catalog.window_count() == 5
+
+
+def test_captions_come_along_and_clips_are_found_by_them(stores):
+    one, other = stores
+    put(one, {"/a.wav": [1]})
+    put(other, {"/c.wav": [4]})
+    (digest,) = other.catalog.digests()
+    write_answers(other.catalog, [ModelAnswer(digest, 0.0, 10.0, "m", "r", DESCRIBE, "A dog.", 1)])
+    merge(one, other)
+    assert [named.path for named in one.finder.lookup.named(read_words("dog"), None, Filters(), None)] == [
+        Path("/c.wav")
+    ]
 
 
 def test_a_merged_store_answers_as_one_indexed_in_one_go(stores, tmp_path):

@@ -8,7 +8,7 @@ import random
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -17,11 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pe_search.descriptions import DESCRIBE
 from pe_search.errors import QueryError
 from pe_search.known.words import Words, read_words
 from pe_search.queries import Filters
-from pe_search.records import Clip, Content, Facts
+from pe_search.records import Clip, Content, Facts, ModelAnswer
 from pe_search.store import Store
+from pe_search.store.answers import write_answers
 from pe_search.store.facts import write_tags
 from pe_search.store.files import LOOKUP_FILE
 from pe_search.store.words import WEIGHTS, Named, score_windows
@@ -38,6 +40,7 @@ class Sound:
     path: str
     tags: tuple[str, ...] = ()
     said: str = ""
+    caption: str = ""
     content: str = ""
     recorded_at: str | None = None
     windows: int = 1
@@ -54,6 +57,8 @@ def put(store: Store, sounds: Iterable[Sound]) -> None:
         facts = Facts(comment=sound.said or None, recorded_at=sound.recorded_at)
         content = Content(sound.digest, times, embeddings, is_whole=True, facts=facts)
         store.catalog.commit(contents=[content], clips=[(Clip(Path(sound.path), 1, 1), sound.digest)])
+        if sound.caption:
+            write_answers(store.catalog, [ModelAnswer(sound.digest, 0.0, 10.0, "m", "", DESCRIBE, sound.caption, 1)])
         write_tags(store.catalog, added=[(sound.digest, tag) for tag in sound.tags], removed=())
 
 
@@ -78,7 +83,8 @@ def paths(store: Store, typed: str, *arguments, **filters) -> list[str]:
 def columns_of(sound: Sound) -> tuple[list[str], ...]:
     path = Path(sound.path)
     name = path.name.replace("_", " ").replace(".", " ").split()
-    return name, " ".join(path.parent.parts[1:]).split(), " ".join(sound.tags).split(), sound.said.split()
+    folders = " ".join(path.parent.parts[1:]).split()
+    return name, folders, " ".join(sound.tags).split(), sound.said.split(), sound.caption.split()
 
 
 def times_in(column: Sequence[str], phrase: Sequence[str], *, is_prefix: bool) -> int:
@@ -126,12 +132,12 @@ def test_clips_are_ranked_as_bm25_says(store, seed):
         return random.choices(VOCABULARY, k=random.randint(0, most))
 
     sounds = {
-        path: Sound(path, tuple({*some(2)}), " ".join(some(4)), content=str(number))
+        path: Sound(path, tuple({*some(2)}), " ".join(some(4)), " ".join(some(4)), str(number))
         for number in range(60)
         for path in [f"/{'/'.join(['s', *some(2)])}/{'_'.join([*some(3), random.choice(VOCABULARY)])}.wav"]
     }
     # Tags are in order, and folders begin with that of all.
-    sounds = {path: Sound(path, tuple(sorted(one.tags)), one.said, one.content) for path, one in sounds.items()}
+    sounds = {path: replace(one, tags=tuple(sorted(one.tags))) for path, one in sounds.items()}
     put(store, sounds.values())
     for typed in ("kick", "kick drum", "kick*", '"kick drum"', "loop -kick", "808 dark -kick* -loop", '"dark k"*', "s"):
         expected = by_brute_force(list(sounds.values()), read_words(typed))
@@ -194,6 +200,44 @@ def test_names_are_found_in_whatever_way_they_are_written(store, typed, name):
 def test_what_is_not_there_is_not_found(store, typed):
     put(store, [Sound("/s/太鼓 Höhle kick drum 808.wav")])
     assert paths(store, typed) == []
+
+
+def test_captions_come_and_go_without_any_other_change(store):
+    sounds = [Sound("/s/a.wav"), Sound("/s/b.wav", content="/s/a.wav"), Sound("/s/c.wav")]
+    put(store, sounds)
+    assert paths(store, "dog") == []
+    about = ("m", "r", DESCRIBE)
+    one = ModelAnswer(sounds[0].digest, 0.0, 10.0, *about, "A dog barks.", 2)
+    other = ModelAnswer(sounds[2].digest, 0.0, 10.0, *about, "A dog, or a dog.", 1)
+    write_answers(store.catalog, [one, other, replace(other, question="What is it?", answer="A cat.")])
+    assert [[str(path) for path, _ in found.clips] for found in named(store, "dog")] == [
+        ["/s/c.wav"],
+        ["/s/a.wav", "/s/b.wav"],
+    ]
+    assert paths(store, "cat") == []
+    assert paths(store, "a -dog -cat") == []
+    write_answers(store.catalog, [replace(one, answer="A horse.", made_at_s=3)])
+    assert paths(store, "dog") == ["/s/c.wav"]
+    assert paths(store, "horse") == ["/s/a.wav"]
+    # The two oldest are the others.
+    write_answers(store.catalog, [replace(one, question="What?", answer="A cow.", made_at_s=4)], most=2)
+    assert paths(store, "dog") == []
+    assert paths(store, "horse") == ["/s/a.wav"]
+
+
+def test_a_lookup_without_captions_is_made_again(store, tmp_path):
+    put(store, [Sound("/s/a.wav", caption="a dog"), Sound("/s/b.wav")])
+    assert paths(store, "dog") == ["/s/a.wav"]
+    store.finder.lookup.close()
+    path = tmp_path / "store" / LOOKUP_FILE
+    with closing(sqlite3.connect(path)) as db, db:
+        # As it was before there were any.
+        db.execute("DROP TABLE words")
+        db.execute(
+            "CREATE VIRTUAL TABLE words USING fts5("
+            "name, folders, tags, said, prefix = '2 3', tokenize = 'unicode61 remove_diacritics 2')"
+        )
+    assert paths(store, "dog") == ["/s/a.wav"]
 
 
 # Bytes, filters, folders

@@ -51,8 +51,8 @@ def export(
 
     An .npz holds the arrays path, start_s, end_s and embedding, a row for each window, and the store's manifest as
     JSON. `numpy.load` reads it without pickle. A .parquet has the same columns, with the manifest in its metadata; it
-    needs pyarrow. Transcripts are beside the manifest, as JSON under the name transcripts. The file is written
-    completely or not at all.
+    needs pyarrow. If the store has captions, there is a column caption. Transcripts are beside the manifest, as JSON
+    under the name transcripts. The file is written completely or not at all.
     """
     if file.suffix.lower() not in EXPORT_SUFFIXES:
         raise typer.BadParameter("must end with .parquet or .npz.", param_hint="FILE")

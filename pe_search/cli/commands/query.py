@@ -25,7 +25,7 @@ from pe_search.cli.input.filters import (
     make_filters,
 )
 from pe_search.cli.input.fitting import refuse_another
-from pe_search.cli.input.language import LanguageModelOption
+from pe_search.cli.input.language import LanguageModelOption, refuse_idle_language_model
 from pe_search.cli.input.lists import FromFileOption, read_more_texts
 from pe_search.cli.input.numbers import number_between, read_count
 from pe_search.cli.input.options import NullOption, StoresOption, checked_texts, format_option, store_directory
@@ -64,6 +64,7 @@ from pe_search.queries import Query, Request
 
 
 def query(
+    context: typer.Context,
     texts: Annotated[
         list[str] | None,
         typer.Argument(
@@ -102,7 +103,7 @@ def query(
             metavar="WORDS",
             rich_help_panel="Ask",
             show_default=False,
-            help="Have WORDS in names, folders, tags or descriptions.",
+            help="Have WORDS in names, folders, tags, descriptions or captions.",
         ),
     ] = None,
     said: Annotated[
@@ -276,6 +277,8 @@ def query(
         checked_texts([question], "--ask")
         if null or hit_format is HitFormat.PATHS or hit_format in TIMELINE_FORMATS:
             raise typer.BadParameter("requires --format table, jsonl, csv or parquet.", param_hint="--ask")
+    elif not converses:
+        refuse_idle_language_model(context)
     if fdr is not None and (like or unlike):
         raise typer.BadParameter("can't be used with --like or --unlike.", param_hint="--fdr")
     directories = list(dict.fromkeys(map(store_directory, store or (None,))))

@@ -37,6 +37,13 @@ MinAnswerOption = Annotated[
 ]
 
 
+def refuse_idle_language_model(context: typer.Context) -> None:
+    """Raise a usage error if a language model is named on the command line, where nothing is asked."""
+    source = context.get_parameter_source("language_model")
+    if source is not None and source.name == "COMMANDLINE":
+        raise typer.BadParameter("requires --ask.", param_hint="--language-model")
+
+
 def open_language_model(asker: Asker, name: str | None) -> LanguageModel:
     """The language model that was chosen. If the sound leaves this machine, that is said on stderr.
 
