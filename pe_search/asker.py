@@ -71,6 +71,7 @@ class Asker(Listener):
         *,
         language_model: str | LanguageModel,
         turns: Iterable[Turn] = (),
+        keep: bool = True,
         on_problem: OnProblem | None = None,
     ) -> Iterator[Description]:
         """Ask a question about files, parts of files, or hits, of 30 s at most each. Yields the answers in order.
@@ -80,6 +81,7 @@ class Asker(Listener):
             places: What it is about.
             language_model: See above.
             turns: What was asked and answered before about the only place.
+            keep: Whether the store keeps the answers. Those that it has are used in any case.
             on_problem: As in `label`; also called with each part that gets no answer.
 
         Raises:
@@ -92,7 +94,7 @@ class Asker(Listener):
             raise QueryError("A conversation is about one sound.")
         report = on_problem or self._on_problem
         parts = parts_of(references, self.hearing, report)
-        return self._described(parts, question, language_model, before, report)
+        return self._described(parts, question, language_model, before, report, keep=keep)
 
     def caption(
         self,
@@ -130,13 +132,22 @@ class Asker(Listener):
         language_model: str | LanguageModel,
         turns: tuple[Turn, ...],
         report: OnProblem,
+        *,
+        keep: bool = True,
     ) -> Iterator[Description]:
         from pe_search.tasks.questioning import Questioner
 
         if not question.strip():
             raise QueryError("The question is empty.")
         model = self.open_language_model(language_model) if isinstance(language_model, str) else language_model
-        return Questioner(self.model, self._held(), model, question, turns, report).describe(parts)
+        return Questioner(self.model, self._held(), model, question, turns, report, keep=keep).describe(parts)
+
+
+def is_server(language_model: str) -> bool:
+    """Whether the name of a language model is the URL of a server."""
+    from pe_search.language.server import is_url
+
+    return is_url(language_model)
 
 
 def _reference(place: PathLike | Reference | Hit) -> Reference:

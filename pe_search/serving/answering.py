@@ -30,7 +30,7 @@ _Made = TypeVar("_Made")
 _THREADS = 4
 # Pictures and playable parts of clips, which no answer should wait for.
 _OTHER_THREADS = 2
-_MOST_REQUESTS = 32
+MOST_REQUESTS = 32
 _MOST_UNWRITTEN = 1_000
 # What one request may ask for: hits in all, and windows that an exact search goes through for all queries together. As
 # many windows are those of a hundred queries to the largest store that is always searched from end to end.
@@ -205,7 +205,7 @@ class Answering:
 
     def _counted(self, work: Callable[[], _Made], pool: ThreadPoolExecutor) -> Future[_Made]:
         with self._lock:
-            if self._requests >= _MOST_REQUESTS:
+            if self._requests >= MOST_REQUESTS:
                 raise BusyError
             self._requests += 1
         future = self._start(work, pool)

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import uvicorn
@@ -36,13 +34,10 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pe_search import __version__
-from pe_search.errors import QueryError
 from pe_search.known.fields import HIT_FIELDS, all_of, named
 from pe_search.known.typed_filters import FIELD_OF, FilterTextError, read_filters
-from pe_search.known.words import check_said
-from pe_search.listener import check_words
-from pe_search.queries import Query, Request
 from pe_search.serving.answering import MOST_HITS, Answering
+from pe_search.serving.bounds import ABSOLUTE, LONGEST_PATH, LONGEST_TEXT, MOST_TEXTS, request_of
 from pe_search.serving.described import CONTENT_SECURITY_POLICY, page_of
 from pe_search.serving.guard import Guard
 from pe_search.serving.lines import PATIENCE_S
@@ -50,35 +45,31 @@ from pe_search.serving.models import Hits, Refusal
 from pe_search.serving.replies import refusals, replies
 from pe_search.serving.web import Web, bracketed
 
-_MOST_TEXTS = 100
-_LONGEST_TEXT = 1_000
-_LONGEST_PATH = 4_096
 _LONGEST_FILTER = 100
 _MOST_NAMES = 20
 _LONGEST_HEAD_BYTES = 1 << 18
 _MOST_CONNECTIONS = 64
-_ABSOLUTE = r"^([A-Za-z]:)?[/\\]" if sys.platform == "win32" else "^/"
 
 
 # What a value must be, by parameter.
 _WANTED = {
-    "text": f"must be given 1 to {_MOST_TEXTS} times, each with 1 to {_LONGEST_TEXT} characters that are not all blank",
-    **dict.fromkeys(("words", "said"), f"must be at most {_LONGEST_TEXT} characters"),
+    "text": f"must be given 1 to {MOST_TEXTS} times, each with 1 to {LONGEST_TEXT} characters that are not all blank",
+    **dict.fromkeys(("words", "said"), f"must be at most {LONGEST_TEXT} characters"),
     "k": f"must be a whole number from 1 to {MOST_HITS}, or all",
-    "under": f"must be an absolute path of at most {_LONGEST_PATH} characters",
+    "under": f"must be an absolute path of at most {LONGEST_PATH} characters",
     "all_windows": "must be true or false",
     "min_probability": "must be a number from 0 to 1, such as 0.5",
     "exact": "must be true or false",
     "fields": f"must be names with commas between, of {', '.join(all_of(HIT_FIELDS))}",
     **dict.fromkeys(FIELD_OF, f"must be at most {_LONGEST_FILTER} characters"),
     **dict.fromkeys(
-        ("name", "tag"), f"must be given at most {_MOST_NAMES} times, each with 1 to {_LONGEST_TEXT} characters"
+        ("name", "tag"), f"must be given at most {_MOST_NAMES} times, each with 1 to {LONGEST_TEXT} characters"
     ),
 }
 _NAME = f"({'|'.join(all_of(HIT_FIELDS))})"
 _Filter = Annotated[str | None, Parameter(max_length=_LONGEST_FILTER)]
 _Names = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT)]] | None, Parameter(max_length=_MOST_NAMES)
+    list[Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]] | None, Parameter(max_length=_MOST_NAMES)
 ]
 
 
@@ -186,20 +177,20 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
     async def hits(
         connection: HttpRequest,
         text: Annotated[
-            list[Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT, pattern=r"\S")]] | None,
-            Parameter(min_length=1, max_length=_MOST_TEXTS, description="What to look for; each is a query of its own"),
+            list[Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT, pattern=r"\S")]] | None,
+            Parameter(min_length=1, max_length=MOST_TEXTS, description="What to look for; each is a query of its own"),
         ] = None,
         words: Annotated[
             str | None,
             Parameter(
-                max_length=_LONGEST_TEXT,
+                max_length=LONGEST_TEXT,
                 description='What names, folders, tags and descriptions have: kick 808, kick*, "kick drum", -loop. '
                 "With a text, both rankings are fused; without, no model is needed",
             ),
         ] = None,
         said: Annotated[
             str | None,
-            Parameter(max_length=_LONGEST_TEXT, description="What is said, by transcripts; likewise. Not with words"),
+            Parameter(max_length=LONGEST_TEXT, description="What is said, by transcripts; likewise. Not with words"),
         ] = None,
         k: Annotated[
             Annotated[int, Field(ge=1, le=MOST_HITS)] | Literal["all"],
@@ -207,7 +198,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
         ] = 10,
         under: Annotated[
             str | None,
-            Parameter(max_length=_LONGEST_PATH, pattern=_ABSOLUTE, description="Only clips below this absolute path"),
+            Parameter(max_length=LONGEST_PATH, pattern=ABSOLUTE, description="Only clips below this absolute path"),
         ] = None,
         all_windows: Annotated[bool, Parameter(description="Every window of a clip, not only its best")] = False,
         min_probability: Annotated[
@@ -235,38 +226,18 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
             filters = read_filters(typed | {"recorded": recorded, "hour": hour, "loudness": loudness, "bpm": bpm})
         except FilterTextError as error:
             raise HTTPException(422, f"{error.name}: {error}.") from None
-        if words is not None:
-            try:
-                check_words(words, "words", beside_sound=bool(text))
-            except QueryError as error:
-                raise HTTPException(422, str(error)) from None
-        if not text:
-            of_sound = {"min_probability": min_probability, "all_windows": all_windows and said is None}
-            for name_of_sound, value in of_sound.items():
-                if value and (words or said) is not None:
-                    raise HTTPException(422, f"{name_of_sound} needs a text beside {'words' if words else 'said'}.")
-        request = Request(
-            queries=tuple(Query((one,), (), (), ()) for one in text or ()) or (Query(),),
-            k=None if k == "all" else k,
-            under=None if under is None else Path(under),
-            all_windows=all_windows,
-            min_probability=min_probability,
-            fdr=None,
-            exact=exact,
-            filters=filters,
-            words=words or "",
-            said=said or "",
-        )
-        if said is not None:
-            try:
-                check_said(said, request)
-            except QueryError as error:
-                raise HTTPException(422, str(error)) from None
-        if text and k != "all" and len(text) * k > MOST_HITS:
-            raise HTTPException(
-                413, f"{len(text)} texts for {k} hits each are more than {MOST_HITS} hits; ask for fewer at once."
-            )
         with refusals():
+            request = request_of(
+                text or (),
+                words,
+                said,
+                k=None if k == "all" else k,
+                under=under,
+                all_windows=all_windows,
+                min_probability=min_probability,
+                exact=exact,
+                filters=filters,
+            )
             answers = await replies(answering, request, connection)
             found = [hit for answer in answers for hit in answer.hits]
             rows = [hit.to_dict() for hit in found]

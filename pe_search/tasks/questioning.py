@@ -155,6 +155,7 @@ class Questioner:
         question: What it is asked about each part.
         turns: What was asked and answered before; for one part only.
         on_problem: Called with each part that gets no answer.
+        keep: Whether the store keeps the answers, and remembers their texts.
     """
 
     def __init__(
@@ -165,6 +166,8 @@ class Questioner:
         question: str,
         turns: tuple[Turn, ...],
         on_problem: OnProblem,
+        *,
+        keep: bool = True,
     ) -> None:
         self._model = model
         self._manifest = model.manifest()
@@ -172,9 +175,11 @@ class Questioner:
         self._question = question
         self._turns = turns
         self._on_problem = on_problem
-        self._kept = None if store is None else _Kept(store, language_model, _all_asked(question, turns), on_problem)
+        self._kept = None
         self._texts: Callable[[], TextEmbedder] = model.text_embedder
         if store is not None:
+            self._kept = _Kept(store, language_model, _all_asked(question, turns), on_problem, keep=keep)
+        if store is not None and keep:
             remembering = RememberingEmbedder(store.remembered_texts, model.text_embedder, model.audio_embedder)
             self._texts = lambda: remembering
 
@@ -257,10 +262,14 @@ class _Kept:
         language_model: What is asked.
         question: All that is asked.
         on_problem: Told once if answers can't be kept.
+        keep: Whether new ones are kept too.
     """
 
-    def __init__(self, store: Store, language_model: LanguageModel, question: str, on_problem: OnProblem) -> None:
+    def __init__(
+        self, store: Store, language_model: LanguageModel, question: str, on_problem: OnProblem, *, keep: bool
+    ) -> None:
         self._store = store
+        self._keeps = keep
         self._asked = {"model": language_model.name, "revision": language_model.revision, "question": question}
         self._on_problem = on_problem
         self._digests: dict[Path, bytes | None] = {}
@@ -277,7 +286,7 @@ class _Kept:
 
     def keep(self, part: Part, answer: str) -> None:
         """Keep an answer, if the store holds the clip as it is on disk."""
-        digest = self._digest(part.path)
+        digest = self._digest(part.path) if self._keeps else None
         if digest is not None:
             asked = self._asked["model"], self._asked["revision"], self._asked["question"]
             self._new.append(ModelAnswer(digest, *_times(part), *asked, answer, int(time.time())))

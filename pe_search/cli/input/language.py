@@ -57,6 +57,11 @@ def open_language_model(asker: Asker, name: str | None) -> LanguageModel:
             "a directory. docs/ask.md says how to get one."
         )
     model = asker.open_language_model(name)
+    say_where_sound_goes(model)
+    return model
+
+
+def say_where_sound_goes(model: LanguageModel) -> None:
+    """Say on stderr to which machine a language model sends the sound, if that is not this one."""
     if model.host is not None:
         say(f"pe-search: the sound is sent to another machine: {model.host}")
-    return model
