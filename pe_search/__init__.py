@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pe_search.errors import (
     AudioError,
     CheckpointError,
+    ClusterError,
     LanguageModelError,
     MissingExtraError,
     PatternError,
@@ -81,6 +82,7 @@ __all__ = [
     "Caption",
     "CheckpointError",
     "Clip",
+    "ClusterError",
     "Counts",
     "Description",
     "Duplicate",

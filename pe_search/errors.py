@@ -36,6 +36,10 @@ class CheckpointError(PeSearchError):
     """A PE Audio checkpoint that can't be found, downloaded or loaded."""
 
 
+class ClusterError(PeSearchError):
+    """A Ray runtime that can't be started or reached, or that has no room for workers."""
+
+
 class LanguageModelError(PeSearchError):
     """A language model that can't be found, loaded or reached, or that can't hear."""
 

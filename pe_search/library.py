@@ -97,6 +97,8 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         rehash: bool = False,
         sidecars: bool = True,
         zone: str | None = None,
+        workers: str = "local",
+        worker_cpus: int | None = None,
         on_progress: OnProgress = ignore,
         on_problem: OnProblem | None = None,
     ) -> IndexSummary:
@@ -115,13 +117,19 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
             sidecars: Whether to take in transcripts beside clips: subtitles, text and JSON of the same name.
             zone: The time zone in which the clips at and below the paths were recorded, such as `Europe/Berlin`. The
                 store remembers it; `none` forgets it.
-            on_progress: See above.
+            workers: Who embeds: `local` is this process; `ray` starts a Ray runtime on this machine; `HOST:PORT` and
+                `ray://HOST:PORT` are the address of one. All its machines must see the clips and the store.
+            worker_cpus: CPUs of each Ray worker. None means one, or with GPUs its share, at most eight.
+            on_progress: See above. With `ray`, it is called in another thread.
             on_problem: See above.
 
         Raises:
             PatternError: If a pattern is not valid.
-            ValueError: If there is no such zone, or it is given for what is listed.
+            ValueError: If there is no such zone, or it is given for what is listed; if workers can't have that name.
+            MissingExtraError: If workers are asked for that Ray starts, and it isn't installed.
+            ClusterError: If there is no Ray runtime at that address, or it has no room for a worker.
         """
+        from pe_search.cluster.choosing import work_of
         from pe_search.tasks.runs import Job, index_paths
 
         given, from_lists = None if paths is None else list_of(paths), list_of(listed)
@@ -130,8 +138,9 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         if zone is not None and from_lists:
             raise ValueError("zone can't be used with listed")
         job = Job(given, from_lists, several(exclude), prune, prune_lists, rehash, sidecars, zone)
-        on_problem = on_problem or self._on_problem
-        return index_paths(self.directory, self.model, job, on_progress=on_progress, on_problem=on_problem)
+        model, on_problem = self.model, on_problem or self._on_problem
+        work = work_of(workers, worker_cpus, model)
+        return index_paths(self.directory, model, job, make_work=work, on_progress=on_progress, on_problem=on_problem)
 
     def watch(
         self, paths: Paths | None = None, *, exclude: Texts = (), stop: Event | None = None

@@ -158,6 +158,11 @@ class Model:
         return self.loaded.checkpoint(name, None, lambda: find_checkpoint(name))
 
     @property
+    def may_fetch(self) -> bool:
+        """Whether the hub may be asked for the store's checkpoint, because the user named it."""
+        return self._wanted.may_fetch and self._wanted.model is not None
+
+    @property
     def has_frames_at_hand(self) -> bool:
         """Whether frames can be embedded without another checkpoint and without torch, in a fraction of a second."""
         from pe_search.pe_audio.checkpoint import BUILTIN

@@ -21,8 +21,7 @@ class PassedOver:
     """What was skipped in folders.
 
     Attributes:
-        unreadable: The lower-case extensions of audio files that no reader can read, each with the number of files; the
-            most frequent first.
+        unreadable: The lower-case extensions of audio files that no reader can read, each with how many; most first.
         excluded_files: The number of audio files that a pattern excludes.
         excluded_folders: The number of folders that a pattern excludes. They were not searched.
     """
@@ -57,9 +56,10 @@ class Progress:
         bytes_done: Bytes of the clips that are done.
         bytes_total: Bytes of all clips to read.
         audio_s: Seconds of audio that went through the model.
-        bytes_skipped: Bytes among `bytes_done` that needed no model: the embeddings existed, or the clip can't be read.
+        bytes_skipped: Bytes among `bytes_done` that needed no model: known before, or not readable.
         clips_done: Clips that are done.
         clips: Clips to read.
+        workers: Processes that embed; 0 if this one does.
     """
 
     bytes_done: float
@@ -68,6 +68,7 @@ class Progress:
     bytes_skipped: float = 0.0
     clips_done: int = 0
     clips: int = 0
+    workers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +130,13 @@ class IndexSummary:
         left_out_before: Clips that an earlier run left out and that have not changed since.
         problems: Clips that this run left out.
         is_interrupted: Whether the run was interrupted.
-        kept_parts: Clips that an interrupted run had begun. The next run continues them.
+        kept_parts: Clips that an interrupted run had begun.
         incomplete: Clips that this run indexed, but could not read completely.
         passed_over: What was skipped in folders.
         found_nothing: Whether there was nothing to do: no clip was found, and the store holds none from there.
-        relocated: Folders of the store that are at other places now, as a disk that is mounted elsewhere. Their clips
-            are among the unchanged.
+        relocated: Folders of the store that are at other places now, whose clips are among the unchanged.
         sidecars: Transcripts taken from files beside clips.
+        runtime: Where and in what windows were embedded, in words, if that was not in this process.
     """
 
     clips: int = 0
@@ -153,6 +154,7 @@ class IndexSummary:
     found_nothing: bool = False
     relocated: tuple[Relocation, ...] = ()
     sidecars: int = 0
+    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ FLOORS: list[set[str]] = [
     {"teacher", "viewer"},
     {"asker", "evaluator", "holder", "transcriber", "tuner"},
     {"listener"},
+    {"cluster"},
     {"tasks"},
     {"tuning"},
     {"evaluation"},
@@ -224,6 +225,15 @@ def test_only_tuning_imports_peft_and_only_once_it_is_needed():
     assert importers_of("peft") == {"pe_audio/tuning/adapted.py"}
     tree = ast.parse((PACKAGE / "pe_audio/tuning/adapted.py").read_text(encoding="utf-8"))
     assert "peft" not in {name.split(".")[0] for name in imported_by(ast.Module(_at_the_top(tree), []), Path("x.py"))}
+
+
+def test_only_the_cluster_imports_ray_and_only_once_it_is_needed():
+    files = {"cluster/runtime.py", "cluster/running.py"}
+    assert importers_of("ray") == files
+    for file in files:
+        tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+        names = imported_by(ast.Module(_at_the_top(tree), []), Path("x.py"))
+        assert "ray" not in {name.split(".")[0] for name in names}
 
 
 def test_only_the_server_for_assistants_imports_the_sdk_of_the_protocol():

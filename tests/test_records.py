@@ -121,6 +121,7 @@ def test_the_errors_are_one_tree():
             (
                 "AudioError",
                 "CheckpointError",
+                "ClusterError",
                 "LanguageModelError",
                 "MissingExtraError",
                 "PatternError",

@@ -153,6 +153,8 @@ def read_ahead(
     hop_s: float,
     is_known: Callable[[bytes], bool],
     hearing: Hearing = PLAIN_HEARING,
+    *,
+    threads: int | None = None,
 ) -> Generator[ClipAhead, None, None]:
     """Yield each clip in turn while it, and some of those after it, are being read.
 
@@ -165,9 +167,10 @@ def read_ahead(
         hop_s: Step from one window to the next.
         is_known: Whether the content with a digest needs no windows. It is called in other threads.
         hearing: How the clips are brought to the model.
+        threads: How many read; None for half of the cores.
     """
     # Half of the cores, because the model has the others; it is the slower of the two by far, unless it has a GPU.
-    threads = min(_MOST_THREADS, max(1, (os.cpu_count() or 1) // 2))
+    threads = threads or min(_MOST_THREADS, max(1, (os.cpu_count() or 1) // 2))
     ahead: deque[ClipAhead] = deque()
     with ThreadPoolExecutor(threads, "read-ahead") as pool:
         try:

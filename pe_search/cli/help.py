@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Any
 
-GROUPS = ("Ask", "Files", "Filter", "Show", "Spans", "Take", "Train", "Model", "Speech", "Serve", "Store")
+GROUPS = ("Ask", "Files", "Filter", "Show", "Spans", "Take", "Train", "Model", "Speech", "Workers", "Serve", "Store")
 """In the order of the help."""
 
 _WIDEST = 80

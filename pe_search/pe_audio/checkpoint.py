@@ -68,6 +68,10 @@ class Checkpoint:
     directory: Path
     is_frame_level: bool
 
+    def weights_bytes(self) -> int:
+        """Size of its weights on the disk."""
+        return sum(file.stat().st_size for file in _weights_files(self.directory))
+
 
 def find_checkpoint(name: str, revision: str | None = None, *, may_fetch: bool = False) -> Checkpoint:
     """Find a checkpoint by name and make sure that its files are here.

@@ -74,6 +74,7 @@ class Loaded:
 
     Attributes:
         device: As given.
+        dtype: As given.
         loading: As given.
     """
 
@@ -88,7 +89,7 @@ class Loaded:
     ) -> None:
         self.device = device
         self._cache = cache
-        self._dtype = dtype
+        self.dtype = dtype
         self.loading = loading
         self._on_compile = on_compile
         self._texts: _Kept[CompiledTextEmbedder | Embedder] = _Kept()
@@ -135,7 +136,7 @@ class Loaded:
             from pe_search.pe_audio.embedder import Embedder
 
             with self.loading(checkpoint):
-                return Embedder(checkpoint, self.device, self._dtype)
+                return Embedder(checkpoint, self.device, self.dtype)
 
         try:
             yield load
@@ -178,4 +179,4 @@ class Loaded:
                     return compiled
             from pe_search.pe_audio.embedder import Embedder
 
-            return Embedder(checkpoint, self.device, self._dtype)
+            return Embedder(checkpoint, self.device, self.dtype)

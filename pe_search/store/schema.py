@@ -160,7 +160,15 @@ def facts_of(row: tuple[Any, ...] | None) -> Facts | None:
     """
     if row is None or row[0] is None:
         return None
-    said = json.loads(checked(row, "facts")[1])
+    return facts_in(json.loads(checked(row, "facts")[1]))
+
+
+def facts_in(said: object) -> Facts:
+    """The facts that were kept as JSON.
+
+    Raises:
+        ValueError: If they are invalid.
+    """
     if not isinstance(said, dict) or not said.keys() <= _FACTS_KINDS.keys():
         raise ValueError("facts are invalid")
     if not all(isinstance(value, _FACTS_KINDS[name]) for name, value in said.items()):

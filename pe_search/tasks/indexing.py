@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 from pe_search.audio.ahead import ClipAhead, read_ahead
 from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, gather_batches
 from pe_search.errors import AudioError
-from pe_search.records import Clip, Content, Facts, LeftOut, Problem
+from pe_search.records import Clip, Content, Facts, Hearing, LeftOut, Problem
 from pe_search.reports import IndexSummary, KeptPart, Progress
 from pe_search.store import Store
+from pe_search.tasks.destination import Destination, InStore
 from pe_search.tasks.facts import learn_facts
 from pe_search.tasks.planning import Plan
 from pe_search.tasks.sidecars import take_in_sidecars
@@ -26,14 +29,53 @@ _COMMIT_EVERY_S = 5.0
 _READS_OTHERWISE = "reads otherwise than in the run that began it; the next run embeds it anew"
 
 
+OnProgress = Callable[[Progress], None]
+OnProblem = Callable[[Problem], None]
+
+
+class Work(Protocol):
+    """What embeds the clips of a run and commits them: `Intake`, here, or other processes.
+
+    Attributes:
+        clips: Clips embedded; these counts are those of `IndexSummary`.
+        windows: Windows embedded.
+        audio_s: Seconds of audio embedded.
+        recognised: New clips of known content.
+        incomplete: Clips that could not be read completely.
+        problems: What was left out.
+        runtime: Where and in what windows were embedded, in words; None if nothing is known of it.
+    """
+
+    clips: int
+    windows: int
+    audio_s: float
+    recognised: int
+    incomplete: int
+    problems: list[Problem]
+    runtime: str | None
+
+    def report(self, problem: Problem) -> None:
+        """Count and tell a problem."""
+
+    def run(self, clips: Sequence[Clip]) -> None:
+        """Embed clips to their ends."""
+
+    def commit(self) -> None:
+        """Commit all that is embedded, and all that is known of clips."""
+
+    def kept_parts(self) -> tuple[KeptPart, ...]:
+        """What the store keeps of contents that are not embedded to their ends."""
+
+
 def run_index(
     plan: Plan,
     store: Store,
     load_embedder: Callable[[], WindowEmbedder],
     *,
+    work: Work | None = None,
     with_sidecars: bool = True,
-    on_progress: Callable[[Progress], None] = lambda _progress: None,
-    on_problem: Callable[[Problem], None] = lambda _problem: None,
+    on_progress: OnProgress = lambda _progress: None,
+    on_problem: OnProblem = lambda _problem: None,
 ) -> IndexSummary:
     """Carry out a plan. A KeyboardInterrupt ends the run early, with all finished clips committed.
 
@@ -41,12 +83,13 @@ def run_index(
         plan: From `planning.plan_index`.
         store: Where the embeddings go.
         load_embedder: Called once there is a window to embed; gives the embedder of the store's checkpoint.
+        work: What embeds the clips, with its own ways to tell of progress and problems; None to embed them here.
         with_sidecars: Whether the transcripts beside clips are taken in.
         on_progress: Called now and then; how much there is in all is left out.
         on_problem: Called with each clip that is left out, of which something is missing, or that is odd, as soon as
             it is known.
     """
-    run = _Run(store, load_embedder, on_progress, on_problem)
+    run = work or Intake(partial(InStore, store), load_embedder, store.manifest, on_progress, on_problem)
     is_interrupted, sidecars = False, 0
     for problem in plan.problems:
         run.report(problem)
@@ -54,13 +97,7 @@ def run_index(
         store.catalog.commit(removed=(*plan.to_remove, *plan.to_forget), seen=plan.known_better)
         learn_facts(store)
         if plan.to_read:
-            run.learn_what_is_held()
-        manifest = store.manifest
-        reading_ahead = read_ahead(plan.to_read, manifest.window_s, manifest.hop_s, run.is_held, manifest.hearing)
-        with closing(reading_ahead) as clips:
-            for ahead in clips:
-                run.take(ahead)
-            run.embed()
+            run.run(plan.to_read)
     except KeyboardInterrupt:
         is_interrupted = True
     run.commit()
@@ -83,6 +120,7 @@ def run_index(
         kept_parts=run.kept_parts() if is_interrupted else (),
         passed_over=plan.passed_over,
         sidecars=sidecars,
+        runtime=run.runtime,
     )
 
 
@@ -121,15 +159,45 @@ class _Reading:
         return self.is_read and self.committed + len(self.embeddings) == len(self.times)
 
 
-class _Run:
-    """The moving parts of one run: clips being read, windows gathered for the embedder, clips not yet committed."""
+class Cutting(Protocol):
+    """What of a manifest tells how clips are cut into windows."""
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window."""
+
+    @property
+    def hop_s(self) -> float:
+        """Step from one window to the next."""
+
+    @property
+    def hearing(self) -> Hearing:
+        """How clips are brought to the model."""
+
+
+class Intake:
+    """Takes clips in: those that are being read, windows gathered for the embedder, clips not yet committed.
+
+    Args:
+        destination: Called once there is a clip; gives what embeddings are committed to.
+        load_embedder: As in `run_index`.
+        cutting: How clips are cut into windows, as a manifest has it.
+        on_progress: As in `run_index`.
+        on_problem: As in `run_index`.
+        threads: How many read ahead; None for as many as `read_ahead` takes by itself.
+
+    Attributes are those of `Work`.
+    """
 
     def __init__(
         self,
-        store: Store,
+        destination: Callable[[], Destination],
         load_embedder: Callable[[], WindowEmbedder],
-        on_progress: Callable[[Progress], None],
-        on_problem: Callable[[Problem], None],
+        cutting: Cutting,
+        on_progress: OnProgress = lambda _progress: None,
+        on_problem: OnProblem = lambda _problem: None,
+        *,
+        threads: int | None = None,
     ) -> None:
         self.clips = 0
         self.windows = 0
@@ -137,15 +205,12 @@ class _Run:
         self.recognised = 0
         self.incomplete = 0
         self.problems: list[Problem] = []
-        self._store = store
+        self.runtime: str | None = None
+        self._destination = cache(destination)
+        self._cutting = cutting
+        self._threads = threads
         self._on_progress = on_progress
         self._on_problem = on_problem
-        # The digests of all contents that need not be embedded any more, the windows of those that a run before this
-        # one began, and what is on its way.
-        self._held: set[bytes] = set()
-        self._begun: dict[bytes, list[tuple[float, float]]] = {}
-        # What could not be read of those contents that are held in part.
-        self._missing: dict[bytes, str] = {}
         self._uncommitted: dict[bytes, _Reading] = {}
         self._recognised: list[tuple[Clip, bytes]] = []
         self._left_out: list[LeftOut] = []
@@ -158,6 +223,7 @@ class _Run:
         self._last_commit_s = time.monotonic()
 
     def report(self, problem: Problem) -> None:
+        """Count and tell a problem."""
         self.problems.append(problem)
         self._on_problem(problem)
 
@@ -166,14 +232,19 @@ class _Run:
         self._left_out.append(LeftOut(clip, reason))
         self.report(Problem(clip.path, reason))
 
-    def learn_what_is_held(self) -> None:
-        self._held = self._store.catalog.digests()
-        self._begun = self._store.catalog.begun_times()
-        self._missing = self._store.catalog.missing_by_digest()
+    @property
+    def progress(self) -> Progress:
+        """How far it came."""
+        return Progress(self._bytes_read, 0, self._gathering.embedded_s, self._bytes_skipped, self._clips_read)
 
-    def is_held(self, digest: bytes) -> bool:
-        """Whether a content need not be embedded any more; called from other threads."""
-        return digest in self._held
+    def run(self, clips: Iterable[Clip]) -> None:
+        """Read clips, and embed their windows; what is not committed yet waits for `commit`."""
+        cutting, is_held = self._cutting, self._destination().is_held
+        reading = read_ahead(clips, cutting.window_s, cutting.hop_s, is_held, cutting.hearing, threads=self._threads)
+        with closing(reading) as aheads:
+            for ahead in aheads:
+                self.take(ahead)
+            self.embed()
 
     def take(self, ahead: ClipAhead) -> None:
         """Gather a clip's windows, unless its content is known; embed whenever enough have come together."""
@@ -182,7 +253,7 @@ class _Run:
         reading: _Reading | None = None
         try:
             digest = ahead.digest()
-            if digest in self._held or digest in self._uncommitted:
+            if digest in self._uncommitted or self._destination().is_held(digest):
                 ahead.skip_windows()
                 self._bytes_skipped += clip.size_bytes
             else:
@@ -202,12 +273,12 @@ class _Run:
                 self._take_oddities(reading, ahead.oddities)
                 reading.facts = ahead.facts
                 reading.is_read = True
-            if digest in self._held:
-                self._recognised.append((clip, digest))
-                missing = self._missing.get(digest)
-            elif digest in self._uncommitted:
+            if digest in self._uncommitted:
                 self._uncommitted[digest].clips.append(clip)
                 missing = self._uncommitted[digest].missing
+            elif self._destination().is_held(digest):
+                self._recognised.append((clip, digest))
+                missing = self._destination().missing(digest)
             else:
                 self.leave_out(clip, TOO_LARGE)
             if missing is not None:
@@ -219,7 +290,7 @@ class _Run:
 
     def _gather(self, reading: _Reading, ahead: ClipAhead) -> None:
         bytes_before = self._bytes_read
-        begun = self._begun.pop(reading.digest, [])
+        begun = self._destination().begun(reading.digest)
         reading.committed = reading.committed_before = len(begun)
         reading.committed_s = begun[-1][1] if begun else 0.0
         for window in ahead.windows():
@@ -253,9 +324,7 @@ class _Run:
         self._embedded()
 
     def _embedded(self) -> None:
-        self._on_progress(
-            Progress(self._bytes_read, 0, self._gathering.embedded_s, self._bytes_skipped, self._clips_read)
-        )
+        self._on_progress(self.progress)
         self._commit_if_due()
 
     def _deliver(self, reading: _Reading, embedding: NDArray[np.float32] | None) -> None:
@@ -270,7 +339,7 @@ class _Run:
         reading.is_dropped = True
         self._uncommitted.pop(reading.digest, None)
         if reading.committed:
-            self._store.catalog.drop_begun_content(reading.digest)
+            self._destination().drop_begun(reading.digest)
 
     def kept_parts(self) -> tuple[KeptPart, ...]:
         """What the store keeps of contents that are not embedded to their ends."""
@@ -283,7 +352,7 @@ class _Run:
     def _commit_if_due(self) -> None:
         if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:
             self.commit()
-            self._store.finder.keep_up()
+            self._destination().keep_up()
 
     def commit(self) -> None:
         """Commit all that is embedded, and all that is known of clips.
@@ -295,23 +364,19 @@ class _Run:
         finished = [reading for reading in readings if reading.is_finished]
         # The last window of a clip that isn't known to be at its end waits, so that there is one left to end with.
         grown = [reading for reading in readings if len(reading.embeddings) > 1 and not reading.is_finished]
-        self._store.catalog.commit(
-            contents=[
-                *(_part(reading, len(reading.embeddings)) for reading in finished),
-                *(_part(reading, len(reading.embeddings) - 1) for reading in grown),
-            ],
-            clips=[*((clip, reading.digest) for reading in finished for clip in reading.clips), *self._recognised],
-            left_out=self._left_out,
-        )
+        contents = [
+            *(_part(reading, len(reading.embeddings)) for reading in finished),
+            *(_part(reading, len(reading.embeddings) - 1) for reading in grown),
+        ]
+        clips = [*((clip, reading.digest) for reading in finished for clip in reading.clips), *self._recognised]
+        if contents or clips or self._left_out:
+            self._destination().commit(contents, clips, self._left_out)
         for reading in grown:
             reading.committed += len(reading.embeddings) - 1
             reading.committed_s = reading.times[reading.committed - 1][1]
             del reading.embeddings[:-1]
         for reading in finished:
             del self._uncommitted[reading.digest]
-            self._held.add(reading.digest)
-            if reading.missing is not None:
-                self._missing[reading.digest] = reading.missing
             begun_s = reading.times[reading.committed_before - 1][1] if reading.committed_before else 0.0
             self.windows += len(reading.times) - reading.committed_before
             self.audio_s += reading.times[-1][1] - begun_s

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pe_search.audio.exclude import parse_patterns
 from pe_search.audio.hashing import content_digest
@@ -22,10 +23,16 @@ from pe_search.store import Store
 from pe_search.store.facts import write_zones
 from pe_search.store.listed import ListedPaths
 from pe_search.store.roots import read_roots, write_roots
-from pe_search.tasks.indexing import run_index
+from pe_search.tasks.indexing import OnProblem, OnProgress, Work, run_index
+from pe_search.tasks.pieces import take_in_left_over
 from pe_search.tasks.planning import Plan, came_by_lists, plan_index
 from pe_search.tasks.relocating import carry_out, recognised
 from pe_search.tasks.roots import RunRoots, given_roots, known_roots
+
+if TYPE_CHECKING:
+    from pe_search.pe_audio.checkpoint import Checkpoint
+
+MakeWork = Callable[[Store, "Checkpoint", OnProgress, OnProblem], Work]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,9 @@ def index_paths(
     model: Model,
     job: Job,
     *,
-    on_progress: Callable[[Progress], None],
-    on_problem: Callable[[Problem], None],
+    make_work: MakeWork | None = None,
+    on_progress: OnProgress,
+    on_problem: OnProblem,
 ) -> IndexSummary:
     """Bring a store up to date with some paths, and remember them: which were given, and which came by lists.
 
@@ -89,6 +97,7 @@ def index_paths(
         directory: The store's; one that is not there yet is made once there is a clip for it.
         model: The store's.
         job: What to do.
+        make_work: Makes what embeds the clips; None to embed them in this process.
         on_progress: Called at the start, and now and then.
         on_problem: As in `run_index`; also with what is damaged in the store.
     """
@@ -97,6 +106,7 @@ def index_paths(
         if model.has_store:
             model.refuse_other_windows()
             store = stack.enter_context(Store.open(directory, read_only=False, on_problem=on_problem))
+            take_in_left_over(store)
         prepared = _prepared(directory, store, job, on_problem, is_to_do=True)
         plan, roots = prepared.plan, prepared.roots
         if plan.is_empty:
@@ -125,7 +135,13 @@ def index_paths(
         if job.zone is not None:
             write_zones(store.catalog, dict.fromkeys(roots.paths, None if job.zone == NO_ZONE else job.zone))
         load = partial(model.embedder_for_indexing, checkpoint)
-        summary = run_index(plan, store, load, with_sidecars=job.sidecars, on_progress=report, on_problem=on_problem)
+        work = None
+        if make_work is not None:
+            model.loaded.compile_texts(checkpoint)
+            work = make_work(store, checkpoint, report, on_problem)
+        summary = run_index(
+            plan, store, load, work=work, with_sidecars=job.sidecars, on_progress=report, on_problem=on_problem
+        )
         if not summary.is_interrupted:
             memory.write(prepared.by_lists - prepared.unlisted)
             gone = [*roots.forgotten, *(roots.pruned() if job.prune else ())]

@@ -35,6 +35,7 @@ from pe_search.cli.input.speech_options import (
     refuse_without_transcribe,
 )
 from pe_search.cli.input.times import seconds_option
+from pe_search.cli.input.workers import WorkerCpusOption, WorkersOption, refuse_bad_workers
 from pe_search.cli.input.zones import ZoneOption, refuse_zone_with
 from pe_search.cli.output.index_plan import write_plan
 from pe_search.cli.output.index_summary import say_summary
@@ -162,6 +163,8 @@ def index(
     speech_model: SpeechModelOption = None,
     language: LanguageOption = None,
     translate: TranslateOption = False,
+    workers: WorkersOption = "local",
+    worker_cpus: WorkerCpusOption = None,
     store: StoreOption = None,
 ) -> None:
     """Embed folders of audio and keep the embeddings in a store.
@@ -198,8 +201,10 @@ def index(
             "--prune": prune,
             "--rehash": rehash,
             "--no-sidecars": is_without_sidecars,
+            "--workers": workers != "local",
         },
     )
+    refuse_bad_workers(workers, worker_cpus)
     refuse_without_transcribe(context, is_to_transcribe=is_to_transcribe, is_possible=not (dry_run or is_to_watch))
     refuse_zone_with(zone, {"--files-from": files_from is not None, "--dry-run": dry_run})
     refuse_bad_patterns(exclude)
@@ -264,6 +269,8 @@ def index(
             rehash=rehash,
             sidecars=not is_without_sidecars,
             zone=zone,
+            workers=workers,
+            worker_cpus=worker_cpus,
             on_progress=bar.show,
         )
     _refuse_nothing(summary, where)
@@ -274,7 +281,7 @@ def index(
         summary,
         directory,
         time.monotonic() - started_s,
-        library.model.loaded.audio_runtime if summary.windows else None,
+        (summary.runtime or library.model.loaded.audio_runtime) if summary.windows else None,
     )
     if summary.is_interrupted:
         raise typer.Exit(130)

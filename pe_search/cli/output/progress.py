@@ -73,7 +73,8 @@ class ProgressBar:
             progress.bytes_done,
             progress.bytes_total,
             f"{progress.clips_done:,}/{counted(progress.clips, 'clip')}" if progress.clips else "",
-            f"{clock(round(progress.audio_s))} of audio  {progress.audio_s / elapsed_s:,.1f} h/h",
+            f"{clock(round(progress.audio_s))} of audio  {progress.audio_s / elapsed_s:,.1f} h/h"
+            + (f"  {counted(progress.workers, 'worker')}" if progress.workers else ""),
             left_s,
         )
 

@@ -1,0 +1,43 @@
+"""Options of who embeds."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import typer
+
+# As `cluster.choosing` has it, which is below what the command line calls.
+_WORKERS = re.compile(r"local|ray|(ray://)?[^/\s@]+:\d+")
+
+WorkersOption = Annotated[
+    str,
+    typer.Option(
+        "--workers",
+        metavar="WHERE",
+        rich_help_panel="Workers",
+        help="Who embeds: local; ray, which starts Ray on this machine; or the HOST:PORT or ray://HOST:PORT of a "
+        "cluster.",
+    ),
+]
+WorkerCpusOption = Annotated[
+    int | None,
+    typer.Option(
+        "--worker-cpus",
+        metavar="N",
+        min=1,
+        rich_help_panel="Workers",
+        show_default="1, with GPUs up to 8",
+        help="CPUs of each Ray worker.",
+    ),
+]
+
+
+def refuse_bad_workers(workers: str, worker_cpus: int | None) -> None:
+    """Raise a `typer.BadParameter` unless these options can be."""
+    if not _WORKERS.fullmatch(workers):
+        raise typer.BadParameter(
+            f"{workers!r} is not local, ray, HOST:PORT or ray://HOST:PORT.", param_hint="--workers"
+        )
+    if worker_cpus is not None and workers == "local":
+        raise typer.BadParameter("requires --workers ray.", param_hint="--worker-cpus")

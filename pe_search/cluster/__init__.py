@@ -1,0 +1,1 @@
+"""Clips are embedded by processes of a Ray runtime. The only importer of ray."""
