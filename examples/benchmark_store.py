@@ -66,27 +66,28 @@ class Sound:
     """What the embeddings of one size are drawn from."""
 
     windows: int
+    dimension: int = DIMENSION
 
     def centres(self) -> NDArray[np.float32]:
         """Of the clusters, of shape (clusters, dimension), all on one side of the space as real embeddings are."""
         random = np.random.default_rng(self.windows)
-        side = random.standard_normal(DIMENSION)
+        side = random.standard_normal(self.dimension)
         clusters = max(2, self.windows // WINDOWS_PER_CLUSTER)
-        return (side + random.standard_normal((clusters, DIMENSION))).astype(np.float32)
+        return (side + random.standard_normal((clusters, self.dimension))).astype(np.float32)
 
     def embeddings(self, first: int, count: int, centres: NDArray[np.float32]) -> NDArray[np.float32]:
         """Some windows' embeddings, of shape (count, dimension)."""
         random = np.random.default_rng((self.windows, first))
         chosen = centres[random.integers(0, len(centres), count)]
         lengths = random.uniform(0.5, 1.5, (count, 1)).astype(np.float32)
-        return (chosen + random.standard_normal((count, DIMENSION), np.float32) / 2) * lengths
+        return (chosen + random.standard_normal((count, self.dimension), np.float32) / 2) * lengths
 
     def queries(self) -> NDArray[np.float32]:
         """Shape (queries, dimension): as far from a cluster as a text is from the sounds it tells of."""
         random = np.random.default_rng((self.windows, 1))
         centres = self.centres()
         chosen = centres[random.integers(0, len(centres), QUERIES)]
-        return chosen + 2 * random.standard_normal((QUERIES, DIMENSION), np.float32)
+        return chosen + 2 * random.standard_normal((QUERIES, self.dimension), np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,11 +109,11 @@ class Asked:
     share_searched: float
 
 
-def fill(directory: Path, windows: int) -> None:
+def fill(directory: Path, windows: int, manifest: Manifest = MANIFEST) -> None:
     """Make a store, or go on with one."""
-    sound = Sound(windows)
+    sound = Sound(windows, manifest.dimension)
     centres = sound.centres()
-    opened = Store.open(directory, read_only=False) if directory.exists() else Store.create(directory, MANIFEST)
+    opened = Store.open(directory, read_only=False) if directory.exists() else Store.create(directory, manifest)
     with opened as store:
         step = CLIPS_PER_COMMIT * WINDOWS_PER_CLIP
         for first in range(store.catalog.holdings().windows, windows, step):

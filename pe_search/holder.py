@@ -65,6 +65,10 @@ class Holder:
         """Whether the open store is still the one on disk, with nothing committed since it was opened."""
         return self._store is None or self._store.is_as_opened()
 
+    def mark(self) -> str:
+        """What tells this state of the store from any other: another one after each commit."""
+        return self.open().mark
+
     def status(self) -> Status:
         """What the store holds and how it was made."""
         return self.open().status()

@@ -84,6 +84,10 @@ class Libraries(Library):
         """Whether all stores that are open are those at their places, with nothing committed since."""
         return super().is_current() and all(one.is_current() for one in self.stores)
 
+    def mark(self) -> str:
+        """As `Library.mark`, of all stores together."""
+        return "-".join(one.mark() for one in self.stores)
+
     def window_count(self) -> int:
         """How many windows the stores hold; those of a content count once in each."""
         return sum(one.window_count() for one in self.stores)

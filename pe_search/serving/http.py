@@ -6,7 +6,7 @@ neither this server nor an origin that was allowed is refused before anything is
 point to this machine (DNS rebinding) is refused by the `Host` header. Any other address needs a token, which then
 stands for itself: no other site's page has it, whatever the host is called.
 
-Each connection serves one request, which must arrive whole within some seconds.
+A connection serves one request after another. Each must arrive whole within some seconds.
 """
 
 from __future__ import annotations
@@ -270,7 +270,6 @@ class HttpServer(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                headers=[("Connection", "close")],
                 limit_concurrency=_MOST_CONNECTIONS,
                 h11_max_incomplete_event_size=_LONGEST_HEAD_BYTES,
                 timeout_graceful_shutdown=1,
@@ -288,12 +287,22 @@ class HttpServer(uvicorn.Server):
 
 
 class _PatientProtocol(H11Protocol):
-    """Cuts off whoever connects and doesn't say what they want within some seconds."""
+    """Cuts off whoever connects and doesn't say what they want within some seconds, also after an answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.loop.call_later(PATIENCE_S, self._expire)
+        self._wait_for_request()
 
-    def _expire(self) -> None:
-        if self.cycle is None:
-            self.transport.abort()
+    def on_response_complete(self) -> None:
+        # The next request may be there already, and begins in here.
+        self._wait_for_request()
+        super().on_response_complete()
+
+    def _wait_for_request(self) -> None:
+        before = self.cycle
+
+        def expire() -> None:
+            if self.cycle is before:
+                self.transport.abort()
+
+        self.loop.call_later(PATIENCE_S, expire)

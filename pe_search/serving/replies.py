@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from fastapi import HTTPException
@@ -55,16 +55,27 @@ async def replies(answering: Answering, request: Request, connection: HttpReques
         BusyError, PeSearchError: As `Answering.submit`.
     """
     answers: list[Reply] = []
-    gone = threading.Event()
-    work = asyncio.wrap_future(answering.submit(request, answers.append, lambda: not gone.is_set()))
-    hung_up = asyncio.create_task(_hang_up(connection))
+    gone, loop, complete = threading.Event(), asyncio.get_running_loop(), asyncio.Event()
+
+    def deliver(answer: Reply) -> None:
+        answers.append(answer)
+        if len(answers) == len(request.queries):
+            with suppress(RuntimeError):  # the loop has ended with the server
+                loop.call_soon_threadsafe(complete.set)
+
+    work = asyncio.wrap_future(answering.submit(request, deliver, lambda: not gone.is_set()))
+    # New texts are written down after the last answer, for which nobody should wait.
+    answered, hung_up = asyncio.create_task(complete.wait()), asyncio.create_task(_hang_up(connection))
     try:
-        await asyncio.wait({work, hung_up}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
+        first: set[asyncio.Future[Any]] = {work, answered, hung_up}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if work.done():
+            work.result()
+        elif not answered.done():
             raise StoppedError
-        work.result()
     finally:
         gone.set()
+        answered.cancel()
         hung_up.cancel()
         work.cancel()
     return answers

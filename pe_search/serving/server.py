@@ -61,9 +61,8 @@ def serve(
     with ExitStack() as stack:
         stack.enter_context(_only_server(path, directory))
         answering = stack.enter_context(Answering(directory, on_compile))
-        http = None
-        if web is not None:
-            http = _http_server(answering, web), stack.enter_context(bind(web))
+        bound = None if web is None else stack.enter_context(bind(web))
+        http = None if web is None or bound is None else (web, bound)
         asyncio.run(_serve(answering, path, http, idle_s, on_ready))
     return not answering.is_at_work
 
@@ -71,15 +70,16 @@ def serve(
 async def _serve(
     answering: Answering,
     path: Path,
-    http: tuple[HttpServer, socket.socket] | None,
+    http: tuple[Web, socket.socket] | None,
     idle_s: float,
     on_ready: Callable[[str | None], None],
 ) -> None:
     stop = asyncio.Event()
     with ExitStack() as stack:
         stack.enter_context(_signals(stop))
-        # By another thread, because a signal must not wait until a model is loaded.
+        # By another thread, because a signal must not wait until a model is loaded; nor must what HTTP needs.
         warm = asyncio.wrap_future(answering.warm_up())
+        http_server = None if http is None else _http_server(answering, http[0])
         first: set[asyncio.Future[Any]] = {warm, asyncio.create_task(stop.wait())}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not warm.done():
@@ -88,7 +88,9 @@ async def _serve(
         server = None
         if sys.platform != "win32":
             server = await Accepting(answering).start(stack.enter_context(_listener(path)))
-        serving_http = None if http is None else asyncio.create_task(http[0].serve(sockets=[http[1]]))
+        serving_http = None
+        if http is not None and http_server is not None:
+            serving_http = asyncio.create_task(http_server.serve(sockets=[http[1]]))
         on_ready(None if http is None else url_of(http[1]))
         while not stop.is_set() and (left_s := idle_s - answering.unused_s) > 0:
             with suppress(TimeoutError):
@@ -96,8 +98,8 @@ async def _serve(
         answering.stop()
         if server is not None:
             server.close()
-        if http is not None and serving_http is not None:
-            http[0].stop()
+        if http_server is not None and serving_http is not None:
+            http_server.stop()
             await serving_http
 
 

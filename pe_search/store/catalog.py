@@ -53,7 +53,7 @@ class Catalog:
         self.keeper = keeper or InRows(dimension)
         # The windows of each content that the next index run is to embed again.
         self._damaged: dict[int, list[int]] = {}
-        self._opened_as = files_of(self.path)
+        self.opened_as = files_of(self.path)
         with explaining(self.path):
             self._db = open_to_read(self.path) if read_only else open_to_write(self.path, manifest)
         self._folder = Folder(directory)
@@ -70,7 +70,7 @@ class Catalog:
 
     def is_as_opened(self) -> bool:
         """Whether the files are those that were opened, and nothing was committed since."""
-        return self._opened_as == files_of(self.path)
+        return self.opened_as == files_of(self.path)
 
     @property
     def folder(self) -> Folder:

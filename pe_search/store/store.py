@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,6 +142,11 @@ class Store:
             return read_manifest(self.directory) == self.manifest and self.catalog.is_as_opened()
         except StoreError:
             return False
+
+    @property
+    def mark(self) -> str:
+        """What tells the catalog that was opened from any other, and from itself after another commit."""
+        return blake2b(repr(self.catalog.opened_as).encode(), digest_size=16).hexdigest()
 
     def status(self) -> Status:
         """What it holds, and what it was made with."""

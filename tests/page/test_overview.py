@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pe_search
+from pe_search.store import Store
 from tests.page.conftest import HOSTILE
 
 
@@ -45,6 +46,21 @@ def test_a_map_that_is_old_is_refused(client, scene):
     with pe_search.open(scene.store) as library:
         library.remove(scene.sounds / "rooster.aiff")
     assert client.post("/page/map/rows", json={"mark": mark, "dots": [0]}).status_code == 409
+
+
+def test_what_the_store_holds_is_read_once_after_each_commit(client, scene, monkeypatch):
+    read, status = [], Store.status
+    monkeypatch.setattr(Store, "status", lambda store: read.append(store.directory) or status(store))
+    assert [client.get("/page/state").json()["clips"] for _ in range(3)] == [6, 6, 6]
+    client.get("/page/map")
+    assert read == [scene.store]
+    with pe_search.open(scene.store) as library:
+        before = library.mark()
+        library.remove(scene.sounds / "rooster.aiff")
+    with pe_search.open(scene.store) as library:
+        assert library.mark() != before
+    assert client.get("/page/state").json()["clips"] == 5
+    assert read == [scene.store] * 2
 
 
 @pytest.mark.parametrize("share", ["", "&min_probability=0.9"])

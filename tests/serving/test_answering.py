@@ -14,7 +14,7 @@ from pe_search.errors import QueryError, StoreError
 from pe_search.library import Library
 from pe_search.queries import Query, Reference
 from pe_search.serving import answering as answering_module
-from pe_search.serving.answering import _MOST_REQUESTS, Answering, BusyError
+from pe_search.serving.answering import MOST_REQUESTS, Answering, BusyError
 from pe_search.store import Store
 from pe_search.store.finder import INDEX_FILE
 from tests.made_up import put_clips
@@ -185,7 +185,7 @@ def test_eight_at_once_get_what_one_gets(answering, store):
 def test_more_than_it_can_take_on_are_sent_away(answering):
     go_on = threading.Event()
     taken = [
-        answering.submit(request_for("1 0 0"), lambda _answer: go_on.wait(DEADLINE_S)) for _ in range(_MOST_REQUESTS)
+        answering.submit(request_for("1 0 0"), lambda _answer: go_on.wait(DEADLINE_S)) for _ in range(MOST_REQUESTS)
     ]
     with pytest.raises(BusyError):
         answering.submit(request_for("1 0 0"), lambda _answer: None)

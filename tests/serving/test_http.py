@@ -34,7 +34,7 @@ from pe_search.serving.answering import MOST_HITS, Answering, BusyError
 from pe_search.serving.described import page_of
 from pe_search.serving.http import HttpServer, make_app
 from pe_search.serving.web import Web, bind, url_of
-from pe_search.store import Store
+from pe_search.store import RememberedTexts, Store
 from tests.made_up import FakeEmbedder
 from tests.serving.conftest import DEADLINE_S, hits_of, in_a_loop, request_for
 
@@ -460,6 +460,42 @@ def test_somebody_who_falls_silent_is_cut_off(port, monkeypatch):
     with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as connection:
         connection.sendall(b"GET /hits HTTP/1.1\r\nHost: loc")
         assert connection.recv(100) == b""
+
+
+def test_a_connection_serves_one_request_after_another(port):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE_S)
+    with contextlib.closing(connection):
+        for _ in range(2):
+            connection.request("GET", "/hits?text=1+0+0&k=1")
+            first = connection.sock
+            assert json.loads(connection.getresponse().read())["hits"]
+            assert connection.sock is first
+
+
+def test_somebody_who_falls_silent_after_an_answer_is_cut_off(port, monkeypatch):
+    asked = b"GET /hits?text=1+0+0&k=1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as connection:
+        connection.sendall(asked)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+        monkeypatch.setattr(http_module, "PATIENCE_S", 0.01)
+        connection.sendall(asked + b"GET /hits HTTP/1.1\r\nHost: loc")
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := connection.recv(65_536):
+                received += chunk
+        assert received.startswith(b"HTTP/1.1 200 OK")
+
+
+def test_nobody_waits_until_new_texts_are_written(answering, monkeypatch):
+    may_be_written, written = threading.Event(), []
+    monkeypatch.setattr(
+        RememberedTexts, "remember", lambda *_: written.append(may_be_written.wait(DEADLINE_S)), raising=True
+    )
+    try:
+        assert client_of(answering).get("/hits?text=3+2+1&text=1+2+3").status_code == 200
+        assert written == []
+    finally:
+        may_be_written.set()
 
 
 def test_eight_at_once_get_what_one_gets(port):

@@ -23,6 +23,7 @@ from pe_search.records import IndexedClip
 from pe_search.serving.answering import Answering
 from pe_search.serving.page.asked import Asked, Texts, paths_of
 from pe_search.serving.page.sounds import Sounds
+from pe_search.serving.page.standing import Standings
 from pe_search.serving.replies import ROW_FIELDS, Work, as_json, refusals
 
 if TYPE_CHECKING:
@@ -48,15 +49,14 @@ class _Drawn:
     clips: tuple[IndexedClip, ...]
 
 
-def overview_routes(work: Work, answering: Answering, sounds: Sounds) -> APIRouter:
+def overview_routes(work: Work, answering: Answering, sounds: Sounds, standings: Standings) -> APIRouter:
     """The views of the whole store. They need the key."""
     routes = APIRouter()
     drawn: list[_Drawn] = []
     one_at_a_time = asyncio.Lock()
 
     def current(library: Library) -> _Drawn:
-        status = library.status()
-        mark = f"{status.written_at_s}-{status.windows}-{status.with_tags}"
+        mark = standings.of(library).mark
         if not drawn or drawn[0].mark != mark:
             held = library.sound_map()
             known = library.known(held.paths)

@@ -23,6 +23,7 @@ from pe_search.serving.page.keys import needs_key, needs_pass, pass_of
 from pe_search.serving.page.listening import listening_routes, sound_routes
 from pe_search.serving.page.overview import overview_routes
 from pe_search.serving.page.sounds import Sounds
+from pe_search.serving.page.standing import Standings
 from pe_search.serving.page.teaching import teaching_routes
 from pe_search.serving.replies import ROW_FIELDS, as_json, refusals, replies
 from pe_search.serving.web import Web
@@ -38,7 +39,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
         web: Has the key.
     """
     assert web.page_key is not None
-    key, sounds = web.page_key, Sounds()
+    key, sounds, standings = web.page_key, Sounds(), Standings()
     data = APIRouter(dependencies=[Depends(needs_key(key))])
 
     async def work(do: Callable[[Library], _Made]) -> _Made:
@@ -48,7 +49,8 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
     @data.get("/state")
     async def state() -> Response:
         def read(library: Library) -> dict[str, Any]:
-            status = library.status()
+            now = standings.of(library)
+            status = now.status
             return {
                 "version": __version__,
                 "store": str(status.store),
@@ -59,7 +61,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
                 "window_s": status.window_s,
                 "speed": status.hearing.speed,
                 "with_time": status.with_time,
-                "tags": library.tags(),
+                "tags": now.tags,
                 "pass": pass_of(key),
             }
 
@@ -90,7 +92,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
             raise HTTPException(422, error.detail.replace(f"{path}: ", "The sound ")) from None
         return as_json({"id": name, "length_s": clip.duration_s})
 
-    for routes in (listening_routes(work), teaching_routes(work), overview_routes(work, answering, sounds)):
+    for routes in (listening_routes(work), teaching_routes(work), overview_routes(work, answering, sounds, standings)):
         data.include_router(routes)
     router = APIRouter(prefix=PAGE, include_in_schema=False)
     router.include_router(data)

@@ -10,6 +10,11 @@ import { Player } from "./player.js";
 import { Teaching } from "./teaching.js";
 import { TEXTS, clock, fill } from "./texts.js";
 
+// Asked for before anything is drawn, as the server takes as long as that.
+api.takeKey();
+const asked = api.state();
+asked.catch(() => {});
+
 const FIRST = 60, ALL = 1000;
 const at = (id) => document.getElementById(id);
 
@@ -250,11 +255,10 @@ addEventListener("popstate", () => {
 });
 
 async function begin() {
-  api.takeKey();
   frame();
   document.body.dataset.drop = TEXTS.dropHere;
   try {
-    page.store = await api.state();
+    page.store = await asked;
   } catch (error) {
     failed(error);
     return;
@@ -263,6 +267,7 @@ async function begin() {
   at("store").title = `${page.store.store}, ${page.store.clips.toLocaleString()} clips, ${clock(page.store.audio_s)}`;
   showTags();
   await render();
+  performance.mark("ready");
   document.body.dataset.ready = "true";
   if (!address.isAsked(page.state)) at("text").focus();
 }

@@ -3,9 +3,10 @@
 import * as api from "./api.js";
 import { element, icon, iconButton, labelledButton, say } from "./dom.js";
 import { dragged, moment, percent, shown, times, viewOf } from "./list.js";
-import { drawSpectrogram, drawWave, peaks, spectrogram } from "./pictures.js";
+import { drawSpectrogram, peaks, spectrogram } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
 import { Transcript } from "./transcript.js";
+import { Wave } from "./wave.js";
 
 const COLUMNS = 800, LONG_S = 60;
 
@@ -20,14 +21,12 @@ export class Detail {
     place.setAttribute("aria-label", TEXTS.detail);
     page.player.addEventListener("time", () => this.draw());
     page.player.addEventListener("change", () => this.mark());
-    addEventListener("resize", () => this.draw());
     this.show(null);
   }
 
   show(hit) {
     if (hit && hit === this.hit) return;
     this.hit = hit;
-    this.numbers = null;
     this.transcript.show(hit);
     if (!hit) {
       this.place.replaceChildren(element("p", { class: "hint" }, TEXTS.choose));
@@ -37,8 +36,7 @@ export class Detail {
     this.place.classList.remove("empty");
     this.view = viewOf(hit);
     const { page } = this, name = shown(hit.name);
-    this.wave = element("canvas", { class: "wave large", role: "img", "aria-label": fill(TEXTS.waveform, { name }) });
-    this.wave.addEventListener("click", (event) => page.player.play(hit, this.timeAt(event)));
+    this.wave = new Wave(fill(TEXTS.waveform, { name }), this.view, hit, { isLarge: true, onclick: (time) => page.player.play(hit, time) });
     this.picture = element("canvas", { class: "spectrogram", role: "img" });
     this.picture.addEventListener("click", (event) => page.player.play(hit, this.timeAt(event)));
     this.playing = element("button", { type: "button", class: "labelled strong", onclick: () => page.player.toggle(hit) });
@@ -62,7 +60,7 @@ export class Detail {
       element("p", { class: "facts" }, facts.filter(Boolean).join(" · "),
         hit.copies.length ? ` · ${fill(TEXTS.copies, { count: hit.copies.length })}` : ""),
       hit.is_gone ? element("p", { class: "error" }, TEXTS.gone) : "",
-      this.wave, this.picture,
+      this.wave.node, this.picture,
       element("div", { class: "transport" }, this.playing, this.looping, this.showing, this.clockNow),
       this.transcript.place, actions, this.tags, this.teaching);
     this.showTags();
@@ -80,10 +78,7 @@ export class Detail {
     if (hit.is_gone || view.to <= view.from) return;
     try {
       const numbers = await peaks(hit.digest, view.from, view.to, COLUMNS, () => this.hit === hit);
-      if (this.hit === hit) {
-        this.numbers = numbers;
-        this.draw();
-      }
+      if (this.hit === hit) this.wave.show(numbers);
     } catch (error) {
       if (error.name !== "AbortError" && this.hit === hit) say(error.message, true);
     }
@@ -117,7 +112,7 @@ export class Detail {
     if (!this.hit) return;
     const { player } = this.page, { hit } = this;
     const at = player.hit === hit && player.audio.currentTime > 0 ? player.time : null;
-    drawWave(this.wave, this.numbers, this.view, { window: { from: hit.start_s, to: hit.end_s }, spans: hit.spans, at });
+    this.wave.mark(hit.spans, at);
     this.transcript.follow();
     this.clockNow.textContent = `${clock(at ?? hit.start_s)} / ${clock(hit.length_s ?? hit.end_s)}`;
   }

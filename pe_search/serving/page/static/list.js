@@ -2,8 +2,9 @@
 
 import * as api from "./api.js";
 import { element, icon } from "./dom.js";
-import { colours, drawWave, peaks, sizeOf } from "./pictures.js";
+import { peaks } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
+import { Wave } from "./wave.js";
 
 const BEYOND = 6, WHOLE_S = 60, COLUMNS = 240;
 
@@ -34,12 +35,17 @@ export class List extends EventTarget {
     this.rows = new Map();
     this.chosen = -1;
     this.verdictOf = () => "";
-    this.undrawn = new Set();
     this.list = element("ol", { class: "hits", "aria-label": TEXTS.list });
     place.append(this.list);
-    this.scrolled = () => requestAnimationFrame(() => this.fill());
-    addEventListener("scroll", this.scrolled, { passive: true });
-    addEventListener("resize", () => this.show(this.hits, this.chosen));
+    // The browser may tell of several in one frame.
+    const soon = () => {
+      this.due ??= requestAnimationFrame(() => {
+        this.due = null;
+        this.fill();
+      });
+    };
+    addEventListener("scroll", soon, { passive: true });
+    addEventListener("resize", () => (this.rowHeight() === this.height ? soon() : this.show(this.hits, this.chosen)));
     player.addEventListener("change", () => this.rows.forEach((row) => row.mark()));
     player.addEventListener("time", () => this.rows.get(this.hits.indexOf(player.hit))?.draw());
   }
@@ -49,9 +55,13 @@ export class List extends EventTarget {
     this.rows.forEach((row) => row.item.remove());
     this.rows.clear();
     this.chosen = Math.min(chosen, hits.length - 1);
-    this.height = parseFloat(getComputedStyle(this.list).getPropertyValue("--row")) || 76;
+    this.height = this.rowHeight();
     this.list.style.height = `${hits.length * this.height}px`;
     this.fill();
+  }
+
+  rowHeight() {
+    return parseFloat(getComputedStyle(this.list).getPropertyValue("--row")) || 76;
   }
 
   // More of the same: what is there stays as it is.
@@ -60,20 +70,6 @@ export class List extends EventTarget {
     this.list.style.height = `${this.hits.length * this.height}px`;
     this.rows.forEach((row) => row.item.setAttribute("aria-setsize", this.hits.length));
     this.fill();
-  }
-
-  // All at once, before the next frame: to ask for a size between two changes has the browser lay out everything again.
-  drawSoon(row) {
-    if (this.undrawn.size === 0) {
-      requestAnimationFrame(() => {
-        const rows = [...this.undrawn].filter((one) => one.item.isConnected);
-        this.undrawn.clear();
-        if (!rows.length) return;
-        const alike = { size: sizeOf(rows[0].canvas), paint: colours(rows[0].canvas) };
-        rows.forEach((one) => one.drawNow(alike));
-      });
-    }
-    this.undrawn.add(row);
   }
 
   get hit() {
@@ -138,17 +134,13 @@ class Row {
     this.list = list;
     this.place = place;
     this.hit = list.hits[place];
-    this.numbers = null;
-    this.view = viewOf(this.hit);
+    const view = viewOf(this.hit);
     const { hit } = this;
     const name = shown(hit.name);
-    this.canvas = element("canvas", { class: "wave", role: "img", "aria-label": fill(TEXTS.waveform, { name }) });
-    this.canvas.addEventListener("click", (event) => {
-      event.stopPropagation();
+    this.wave = new Wave(fill(TEXTS.waveform, { name }), view, hit, { onclick: (time) => {
       list.choose(place);
-      const share = event.offsetX / this.canvas.clientWidth;
-      list.player.play(hit, this.view.from + share * (this.view.to - this.view.from));
-    });
+      list.player.play(hit, time);
+    } });
     this.button = element("button", { type: "button", class: "icon play", tabindex: "-1" });
     this.button.addEventListener("click", (event) => {
       event.stopPropagation();
@@ -173,7 +165,7 @@ class Row {
         element("span", { class: "name" }, element("b", {}, name), ...hit.tags.map((tag) => element("i", { class: "tag" }, shown(tag)))),
         hit.said ? element("span", { class: "quote" }, line(hit.said)) : element("span", { class: "folder" }, shown(hit.folder ?? "")),
         element("span", { class: "facts" }, `${times(hit)} / ${facts}`)),
-      this.canvas,
+      this.wave.node,
       element("span", { class: `verdict ${verdict}` }, verdict ? TEXTS.verdicts[verdict] : ""),
     );
     this.item.style.transform = `translateY(${place * list.height}px)`;
@@ -183,11 +175,8 @@ class Row {
     list.list.insertBefore(this.item, after?.item ?? null);
     this.mark();
     const isWanted = () => this.item.isConnected;
-    if (!hit.is_gone && this.view.to > this.view.from) {
-      Promise.resolve(peaks(hit.digest, this.view.from, this.view.to, COLUMNS, isWanted)).then((numbers) => {
-        this.numbers = numbers;
-        this.draw();
-      }, () => {});
+    if (!hit.is_gone && view.to > view.from) {
+      Promise.resolve(peaks(hit.digest, view.from, view.to, COLUMNS, isWanted)).then((numbers) => isWanted() && this.wave.show(numbers), () => {});
     }
   }
 
@@ -205,13 +194,8 @@ class Row {
   }
 
   draw() {
-    this.list.drawSoon(this);
-  }
-
-  drawNow(alike) {
     const { player } = this.list;
-    const at = player.hit === this.hit && player.audio.currentTime > 0 ? player.time : null;
-    drawWave(this.canvas, this.numbers, this.view, { window: { from: this.hit.start_s, to: this.hit.end_s }, spans: this.hit.spans, at, ...alike });
+    this.wave.mark(this.hit.spans, player.hit === this.hit && player.audio.currentTime > 0 ? player.time : null);
   }
 }
 

@@ -48,59 +48,22 @@ function next() {
 export function colours(node) {
   const style = getComputedStyle(node);
   return Object.fromEntries(
-    ["accent", "muted", "mark", "span", "text", "surface"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+    ["accent", "muted", "text"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
   );
 }
 
-export const sizeOf = (canvas) => ({ width: canvas.clientWidth, height: canvas.clientHeight });
-
 // A canvas as sharp as the screen is.
-export function context(canvas, size = sizeOf(canvas)) {
-  const scale = Math.min(window.devicePixelRatio || 1, 2);
+export function context(canvas) {
+  const scale = Math.min(window.devicePixelRatio || 1, 2), size = { width: canvas.clientWidth, height: canvas.clientHeight };
   const width = Math.max(1, Math.round(size.width * scale)), height = Math.max(1, Math.round(size.height * scale));
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
     canvas.height = height;
   }
-  // Small and many: to have each on a graphics card takes longer than to draw it.
-  const drawing = canvas.getContext("2d", { willReadFrequently: true });
+  const drawing = canvas.getContext("2d");
   drawing.setTransform(scale, 0, 0, scale, 0, 0);
   drawing.clearRect(0, 0, size.width, size.height);
   return drawing;
-}
-
-// `view` is {from, to} in seconds, `window` what is marked in it, `spans` what lies over it. Whoever draws many that are
-// alike gives `size` and `paint`, which take the browser long to find out.
-export function drawWave(canvas, numbers, view, { window: part, spans = [], at = null, size = sizeOf(canvas), paint = colours(canvas) } = {}) {
-  const drawing = context(canvas, size), { width, height } = size;
-  const x = (time) => ((time - view.from) / (view.to - view.from)) * width;
-  const isWhole = !part || (part.from <= view.from + 1e-6 && part.to >= view.to - 1e-6);
-  if (part && !isWhole) {
-    drawing.fillStyle = paint.mark;
-    drawing.fillRect(x(part.from), 0, Math.max(x(part.to) - x(part.from), 2), height);
-  }
-  for (const span of spans) {
-    drawing.fillStyle = paint.span;
-    drawing.fillRect(x(span.start_s), 0, Math.max(x(span.end_s) - x(span.start_s), 2), height);
-  }
-  if (numbers) {
-    const columns = numbers.length / 2, middle = height / 2;
-    let loudest = 1;
-    for (const number of numbers) loudest = Math.max(loudest, Math.abs(number));
-    // Quiet recordings are drawn larger, up to eight times.
-    const scale = (middle - 1) / Math.max(loudest, 16);
-    for (let column = 0; column < columns; column += 1) {
-      const time = view.from + ((column + 0.5) / columns) * (view.to - view.from);
-      const isIn = !part || (time >= part.from && time <= part.to);
-      drawing.fillStyle = isIn ? paint.accent : paint.muted;
-      const top = middle - numbers[2 * column + 1] * scale, bottom = middle - numbers[2 * column] * scale;
-      drawing.fillRect((column / columns) * width, top, Math.max(width / columns - 0.3, 0.7), Math.max(bottom - top, 1));
-    }
-  }
-  if (at !== null && at >= view.from && at <= view.to) {
-    drawing.fillStyle = paint.text;
-    drawing.fillRect(x(at) - 0.75, 0, 1.5, height);
-  }
 }
 
 const STOPS = [[6, 8, 24], [59, 22, 92], [150, 44, 101], [226, 96, 62], [250, 190, 90], [252, 250, 210]];
