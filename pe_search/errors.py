@@ -113,6 +113,10 @@ class TuningError(PeSearchError):
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of the message of another library's error, or its type if it has no message."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
+    """The first line of the message of another library's error, or its type if it has no message.
+
+    If that line ends with a colon, the next one belongs to it.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    many = 2 if lines and lines[0].endswith(":") else 1
+    return " ".join(lines[:many]) or type(error).__name__

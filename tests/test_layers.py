@@ -251,7 +251,10 @@ def test_only_serving_listens_and_only_its_http_imports_what_that_takes():
     http = {"serving/http.py", "serving/models.py", "serving/guard.py", "serving/replies.py"}
     found = importers_of("fastapi", "starlette", "uvicorn", "pydantic")
     # The tools of assistants have pydantic's bounds.
-    assert {file for file in found if not file.startswith("serving/page/")} == http | {"serving/mcp.py", "serving/tool_arguments.py"}
+    assert {file for file in found if not file.startswith("serving/page/")} == http | {
+        "serving/mcp.py",
+        "serving/tool_arguments.py",
+    }
     assert {file.split("/")[0] for file in importers_of("socket", "asyncio")} == {"serving"}
 
 

@@ -10,10 +10,20 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForMultimodalLM, AutoModelForSeq2SeqLM, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForMultimodalLM,
+    AutoModelForSeq2SeqLM,
+    AutoProcessor,
+    AutoTokenizer,
+)
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.utils import is_torchvision_available
 
 from pe_search.descriptions import Turn
 from pe_search.errors import LanguageModelError, UnansweredError, first_line
@@ -50,8 +60,9 @@ class LocalModel:
         self._dtype = DTYPES[pick_dtype(self._device, dtype)]
         self.batch = _CPU_BATCH if self._device.type == "cpu" else _GPU_BATCH
         with quiet():
-            self._processor = _load_processor(checkpoint)
-            self._model = _load_model(checkpoint, self._dtype, self._device)
+            config = _load_config(checkpoint)
+            self._processor = _load_processor(checkpoint, config)
+            self._model = _load_model(checkpoint, config, self._dtype, self._device)
 
     def answer(self, conversations: Sequence[Conversation]) -> Iterator[str]:
         """As `LanguageModel.answer`."""
@@ -92,8 +103,9 @@ class LocalModel:
         try:
             # What a question or an answer has of the template's own marks is text and no mark.
             asked = self._tokenized(conversations, sanitize_control_tokens=True)
-        except (NotImplementedError, TypeError):
-            # Some tokenizers can't tell them apart, so there must be none.
+        except (NotImplementedError, TypeError, ValueError):
+            # Some tokenizers can't tell them apart, and the processors of Qwen's omni models count those in a question
+            # as images that are missing. So there must be none.
             asked = self._tokenized([self._without_marks(one) for one in conversations])
         return {
             name: value.to(self._device, self._dtype) if value.is_floating_point() else value.to(self._device)
@@ -144,12 +156,25 @@ def _text(text: str) -> dict[str, str]:
     return {"type": "text", "text": text}
 
 
-def _load_processor(checkpoint: Checkpoint) -> Any:
+def _load_config(checkpoint: Checkpoint) -> Any:
+    try:
+        return AutoConfig.from_pretrained(checkpoint.directory, local_files_only=True, trust_remote_code=False)
+    # Whatever upstream makes of files that aren't what they should be.
+    except Exception as error:
+        raise LanguageModelError(f"{checkpoint.name} can't be loaded: {first_line(error)}") from error
+
+
+def _load_processor(checkpoint: Checkpoint, config: Any) -> Any:
     if not any((checkpoint.directory / file).is_file() for file in _PROCESSOR_FILES):
         raise LanguageModelError(f"{checkpoint.name} takes no sound. Use an audio-language model.")
+    kind = PROCESSOR_MAPPING.get(type(config), None)
     try:
-        processor = AutoProcessor.from_pretrained(checkpoint.directory, local_files_only=True, trust_remote_code=False)
-    # Whatever upstream makes of files that aren't what they should be.
+        if kind is not None and not is_torchvision_available() and any(map(_is_of_pictures, kind.get_attributes())):
+            processor = _load_without_pictures(kind, checkpoint.directory)
+        else:
+            processor = AutoProcessor.from_pretrained(
+                checkpoint.directory, local_files_only=True, trust_remote_code=False
+            )
     except Exception as error:
         raise LanguageModelError(f"{checkpoint.name} can't be loaded: {first_line(error)}") from error
     extractor = getattr(processor, "feature_extractor", None)
@@ -165,9 +190,35 @@ def _load_processor(checkpoint: Checkpoint) -> Any:
     return processor
 
 
-def _load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Any:
+def _is_of_pictures(part: str) -> bool:
+    return "image" in part or "video" in part
+
+
+def without_pictures(kind: Any) -> Any:
+    """The class of a processor without what reads images and videos: that needs torchvision, and is not asked."""
+
+    def check(self: Any, part: str, held: Any) -> Any:
+        return None if held is None else kind.check_argument_for_proper_class(self, part, held)
+
+    return type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
+
+
+def _load_without_pictures(kind: Any, directory: Path) -> Any:
+    loaded = {"feature_extractor": AutoFeatureExtractor, "tokenizer": AutoTokenizer}
+    parts = [
+        None
+        if _is_of_pictures(part)
+        else loaded[part].from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        for part in kind.get_attributes()
+    ]
+    described, _ = kind.get_processor_dict(directory, local_files_only=True)
+    return without_pictures(kind).from_args_and_dict(parts, described)
+
+
+def _load_model(checkpoint: Checkpoint, config: Any, dtype: torch.dtype, device: torch.device) -> Any:
+    # Qwen's omni models also speak. The part that answers in words is loaded by itself, with its own weights alone.
+    config = getattr(config, "thinker_config", config)
     try:
-        config = AutoConfig.from_pretrained(checkpoint.directory, local_files_only=True, trust_remote_code=False)
         kind = next((one for one in _KINDS if type(config) in one._model_mapping), None)
         if kind is None:
             raise LanguageModelError(
@@ -192,9 +243,7 @@ def _load_model(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device
     if missing:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise LanguageModelError(f"{checkpoint.name} lacks weights: {missing[0]}{others}. Its files are incomplete.")
-    # Qwen's omni models also speak; the part that answers in words is one by itself.
-    answering = getattr(model, "thinker", model)
-    return answering.eval().requires_grad_(False)
+    return model.eval().requires_grad_(False)
 
 
 def _refuse_more_weights_than_there_are(kind: Any, config: Any, checkpoint: Checkpoint) -> None:

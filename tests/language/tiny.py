@@ -111,11 +111,46 @@ def _glm_asr() -> tuple[Any, Any]:
     return GlmAsrForConditionalGeneration(config), GlmAsrProcessor(_extractor(), tokenizer, template)
 
 
+def _qwen2_5_omni() -> tuple[Any, Any]:
+    from transformers import (
+        Qwen2_5OmniProcessor,
+        Qwen2_5OmniThinkerConfig,
+        Qwen2_5OmniThinkerForConditionalGeneration,
+    )
+
+    from pe_search.language.local import without_pictures
+
+    marks = {
+        **{f"{kind}_token": f"<|{kind.upper()}|>" for kind in ("image", "audio", "video")},
+        **{f"{kind}_{end}_token": f"<|{kind}_{end}|>" for kind in ("vision", "audio") for end in ("bos", "eos")},
+    }
+    tokenizer = make_tokenizer(*marks.values())
+    tokenizer._set_model_specific_special_tokens(marks)
+    ids = {name: tokenizer.convert_tokens_to_ids(mark) for name, mark in marks.items()}
+    text = _text_config(tokenizer, "qwen2_5_omni_text")
+    audio = {"num_mel_bins": _MELS, "d_model": 32, "output_dim": 32, "encoder_layers": 1}
+    vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 32}
+    config = Qwen2_5OmniThinkerConfig(
+        audio_config=audio | {"encoder_attention_heads": 2, "encoder_ffn_dim": 32},
+        vision_config=vision | {"fullatt_block_indexes": [0]},
+        text_config=text | {"rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e4}},
+        **{f"{kind}_token_index": ids[f"{kind}_token"] for kind in ("image", "audio", "video")},
+        vision_start_token_id=ids["vision_bos_token"],
+        audio_start_token_id=ids["audio_bos_token"],
+        audio_end_token_id=ids["audio_eos_token"],
+    )
+    template = _CHATML.replace("AUDIO", "<|audio_bos|><|AUDIO|><|audio_eos|>")
+    # What reads images and videos can't be made without torchvision.
+    processor = without_pictures(Qwen2_5OmniProcessor)(None, None, _extractor(), tokenizer, template)
+    return Qwen2_5OmniThinkerForConditionalGeneration(config), processor
+
+
 MAKERS: dict[str, Callable[[], tuple[Any, Any]]] = {
     "Qwen2-Audio": _qwen2_audio,
     "Audio Flamingo 3": _audio_flamingo_3,
     "Music Flamingo": _music_flamingo,
     "GLM-ASR": _glm_asr,
+    "Qwen2.5-Omni": _qwen2_5_omni,
 }
 KINDS: Sequence[str] = tuple(MAKERS)
 
@@ -133,6 +168,26 @@ def make_language_model(directory: Path, kind: str = "Qwen2-Audio", seed: int = 
                 parameter.normal_(0, 2 * parameter[0].numel() ** -0.5)
     # As published ones have it, so that only what pe-search says makes it choose the most likely token.
     model.generation_config.update(do_sample=True, temperature=0.7, top_p=0.5)
-    model.save_pretrained(directory)
-    processor.save_pretrained(directory)
+    if kind == "Qwen2.5-Omni":
+        _save_as_a_part(model, directory)
+        for part in (processor.feature_extractor, processor.tokenizer):
+            part.save_pretrained(directory)
+        (directory / "chat_template.jinja").write_text(processor.chat_template)
+    else:
+        model.save_pretrained(directory)
+        processor.save_pretrained(directory)
     return model.eval(), processor
+
+
+def _save_as_a_part(model: Any, directory: Path) -> None:
+    """Save what answers as published checkpoints have it: beside what speaks, whose weights nobody needs."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import Qwen2_5OmniConfig
+
+    Qwen2_5OmniConfig(thinker_config=model.config.to_dict(), architectures=["Qwen2_5OmniModel"]).save_pretrained(
+        directory
+    )
+    model.generation_config.save_pretrained(directory)
+    weights = {f"thinker.{name}": tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights | {"talker.x": torch.zeros(2)}, directory / "model.safetensors", metadata={"format": "pt"})
