@@ -6,13 +6,11 @@ import os
 from typing import TYPE_CHECKING
 
 from pe_search.errors import CheckpointError, LanguageModelError
-from pe_search.language.server import ServerModel, is_url
+from pe_search.language.server import KEY_VARIABLE, ServerModel, is_url
 
 if TYPE_CHECKING:
     from pe_search.language.conversations import LanguageModel
     from pe_search.pe_audio.loaded import Loading
-
-KEY_VARIABLE = "PE_SEARCH_LANGUAGE_MODEL_KEY"
 
 
 def open_language_model(name: str, device: str, dtype: str, loading: Loading) -> LanguageModel:

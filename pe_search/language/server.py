@@ -19,7 +19,7 @@ import wave
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from pe_search.errors import LanguageModelError, UnansweredError
 from pe_search.language.conversations import LONGEST_ANSWER_TOKENS, SAMPLE_RATE_HZ, Conversation, checked
 
+KEY_VARIABLE = "PE_SEARCH_LANGUAGE_MODEL_KEY"
 # A large model on a CPU may take minutes for an answer, of which nothing is sent before all is done.
 _PATIENCE_S = 600.0
 _TRIES = 5
@@ -39,6 +40,11 @@ _AT_ONCE = 4
 _OK, _TOO_MANY, _UNAVAILABLE = 200, 429, 503
 # What a server says of one request, and not of itself.
 _OF_ONE_REQUEST = (400, 413, 422, 500)
+# Unless it says so of each. So many are refused before it is given up, if none was answered.
+_MOST_REFUSED = 5
+# As llama-server has it.
+_DEAF = "audio input is not supported"
+_WANTS_KEY = (401, 403)
 
 
 class ServerModel:
@@ -77,6 +83,7 @@ class ServerModel:
         host = self._url.hostname or ""
         self.host = None if _is_here(host) else host
         self._has_answered = False
+        self._refused = 0
         # By what is asked: a sound always takes some tokens, so one that was heard makes the prompt longer.
         self._tokens_without: dict[str, int | None] = {}
 
@@ -154,12 +161,25 @@ class ServerModel:
             self._sleep(min(wait_s if asked_s is None else asked_s, _LONGEST_WAIT_S))
             wait_s *= 2
         if status != _OK:
-            kind = UnansweredError if status in _OF_ONE_REQUEST and method == "POST" else LanguageModelError
-            raise kind(f"{self._base} refuses with status {status}{_complaint(content)}")
+            self._refuse(status, _complaint(content), is_question=method == "POST")
         try:
             return json.loads(content)
         except ValueError:
             raise LanguageModelError(f"{self._base} sends no JSON. Check the URL.") from None
+
+    def _refuse(self, status: int, complaint: str, *, is_question: bool) -> NoReturn:
+        what = f"{self._base} refuses with status {status}{complaint}"
+        if _DEAF in complaint:
+            raise LanguageModelError(f"{self.name} hears no sound{complaint}")
+        if status in _WANTS_KEY:
+            wanted = "Its key is another one" if self._key else "It wants a key"
+            what = f"{what.removesuffix('.')}. {wanted}: set {KEY_VARIABLE}."
+        if not is_question or status not in _OF_ONE_REQUEST:
+            raise LanguageModelError(what)
+        self._refused += 1
+        if self._refused >= _MOST_REFUSED and not self._has_answered:
+            raise LanguageModelError(f"{what.removesuffix('.')}. None of {self._refused} questions was answered.")
+        raise UnansweredError(what)
 
     def _send(self, method: str, path: str, body: bytes | None) -> tuple[int, http.client.HTTPMessage, bytes]:
         headers = {"Accept": "application/json"}

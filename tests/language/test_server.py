@@ -131,6 +131,46 @@ def test_those_before_one_without_an_answer_are_answered():
             next(answers)
 
 
+def test_one_that_refuses_every_question_is_given_up():
+    with StandIn(lambda _request: refused(500, "CUDA error")) as server:
+        model = ServerModel(f"{server.url}#x", sleep=never)
+        for _ in range(4):
+            with pytest.raises(UnansweredError, match=r"refuses with status 500: CUDA error$"):
+                list(model.answer(one()))
+        with pytest.raises(
+            LanguageModelError, match=r"500: CUDA error\. None of 5 questions was answered\.$"
+        ) as raised:
+            list(model.answer(one()))
+        assert not isinstance(raised.value, UnansweredError)
+
+
+def test_one_that_has_answered_may_refuse_any_number_after_it():
+    answers = iter([hears("yes")] * 2)
+    with StandIn(lambda request: next(answers, lambda _: refused(500))(request)) as server:
+        model = ServerModel(f"{server.url}#x", sleep=never)
+        assert list(model.answer(one())) == ["yes"]
+        for _ in range(9):
+            with pytest.raises(UnansweredError):
+                list(model.answer(one()))
+
+
+@pytest.mark.parametrize(("key", "pattern"), [
+    (None, r"status 401: who\?\. It wants a key: set PE_SEARCH_LANGUAGE_MODEL_KEY\.$"),
+    ("x", r"status 401: who\?\. Its key is another one: set PE_SEARCH_LANGUAGE_MODEL_KEY\.$"),
+])  # fmt: skip
+def test_a_server_that_wants_a_key_says_where_to_put_it(key, pattern):
+    with StandIn(lambda _: refused(401, "who?")) as server, pytest.raises(LanguageModelError, match=pattern):
+        list(ServerModel(f"{server.url}#x", key, sleep=never).answer(one()))
+
+
+def test_a_server_that_takes_no_sound_says_what_to_give():
+    complaint = "audio input is not supported - hint: you may need to provide the mmproj"
+    with StandIn(lambda _request: refused(500, complaint)) as server:
+        with pytest.raises(LanguageModelError, match=r"#x hears no sound: audio input .* mmproj$") as raised:
+            list(ServerModel(f"{server.url}#x", sleep=never).answer(one()))
+        assert not isinstance(raised.value, UnansweredError)
+
+
 def test_a_server_that_does_not_count_tokens_is_believed():
     with StandIn(lambda _request: said("A dog.")) as server:
         assert list(ServerModel(server.url).answer(one())) == ["A dog."]
