@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from pe_search.directories import absolute, expanded
+from pe_search.directories import absolute, expanded, store_at
 from pe_search.known.tags import tags_of
 from pe_search.listener import OnProblem, PathLike, Paths, Texts, ignore, list_of, several
 from pe_search.records import Clip, Incomplete, IndexedClip, LeftOut, Transcript
@@ -33,7 +33,7 @@ class Holder:
     """
 
     def __init__(self, directory: PathLike, on_problem: OnProblem = ignore) -> None:
-        self.directory = expanded(Path(directory)).absolute()
+        self.directory = store_at(directory)
         self._on_problem = on_problem
         self._stack = ExitStack()
         self._store: Store | None = None
@@ -211,7 +211,7 @@ class Holder:
         from pe_search.store import Store
         from pe_search.store.merge import merge
 
-        with Store.open(expanded(Path(other)).absolute()) as taken, self._writer() as writer:
+        with Store.open(store_at(other)) as taken, self._writer() as writer:
             return merge(writer, taken, said=said)
 
     def rebuild(self) -> Rebuilding:

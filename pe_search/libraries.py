@@ -10,6 +10,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from pe_search.directories import shown_store
 from pe_search.errors import QueryError, StoreError
 from pe_search.library import Library
 from pe_search.listener import several
@@ -56,7 +57,7 @@ class Libraries(Library):
             one.model.load_with(self.model)
 
     def __repr__(self) -> str:
-        return f"Libraries({[str(one.directory) for one in self.stores]!r})"
+        return f"Libraries({[shown_store(one.directory) for one in self.stores]!r})"
 
     def open(self) -> Store:
         """The first store; all of them are opened.
@@ -68,9 +69,10 @@ class Libraries(Library):
         for one in self.stores:
             ours, theirs = first.manifest, one.open().manifest
             if ours.revision != theirs.revision:
+                here, there = shown_store(self.directory), shown_store(one.directory)
                 raise StoreError(
-                    f"The store at {self.directory} was made with {ours.model}, revision {ours.revision}, and the one "
-                    f"at {one.directory} with {theirs.model}, revision {theirs.revision}: they can't be asked together."
+                    f"The store at {here} was made with {ours.model}, revision {ours.revision}, and the one at {there} "
+                    f"with {theirs.model}, revision {theirs.revision}: they can't be asked together."
                 )
         return first
 
@@ -153,8 +155,9 @@ class Libraries(Library):
         """
         for one in self.stores:
             if one.hearing != self.hearing:
+                here, there = shown_store(self.directory), shown_store(one.directory)
                 raise StoreError(
-                    f"The stores at {self.directory} and {one.directory} were made with another --level, --speed or "
+                    f"The stores at {here} and {there} were made with another --level, --speed or "
                     "--track: they can't be asked for spans together."
                 )
         return super().locator(queries, rules)

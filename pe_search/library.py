@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
 from pe_search.asker import Asker
+from pe_search.directories import shown_store
 from pe_search.errors import StoreError
 from pe_search.evaluator import Evaluator
 from pe_search.known.zones import NO_ZONE, zone_called
@@ -73,14 +74,16 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         Asker.__init__(self, wanted, directory=self.directory, **options)
 
     def __repr__(self) -> str:
-        return f"Library({str(self.directory)!r})"
+        return f"Library({shown_store(self.directory)!r})"
 
     def create(self) -> None:
         """Make the store. It must not exist yet."""
         from pe_search.store import Store
 
         if self._manifest() is not None:
-            raise StoreError(f"There is already a store at {self.directory}. Open it, or choose another directory.")
+            raise StoreError(
+                f"There is already a store at {shown_store(self.directory)}. Open it, or choose another directory."
+            )
         with Store.create(self.directory, self.model.new_manifest()):
             pass
 

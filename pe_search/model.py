@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_search.audio import SAMPLE_RATE_HZ
+from pe_search.directories import shown_store
 from pe_search.errors import StoreError
 from pe_search.queries import is_word
 from pe_search.records import USUAL_HEARING, Hearing
@@ -92,7 +93,7 @@ class Model:
         loaded: Callable[[], Loaded],
         directory: Path | None = None,
     ) -> None:
-        self._directory = directory
+        self._shown = "" if directory is None else shown_store(directory)
         self._existing = existing
         self._wanted = wanted
         self._frame_model = frame_model
@@ -124,7 +125,7 @@ class Model:
             )
         if wanted.model is not None and canonical_name(wanted.model) != manifest.model:
             raise StoreError(
-                f"The store at {self._directory} was made with {manifest.model}, and a store has one checkpoint. To "
+                f"The store at {self._shown} was made with {manifest.model}, and a store has one checkpoint. To "
                 f"use {wanted.model}, index into another store (--store)."
             )
         # What the manifest names need not be what the user would fetch.
@@ -133,7 +134,7 @@ class Model:
             asked = find_checkpoint(manifest.model, wanted.revision, may_fetch=may_fetch)
             if asked.revision != manifest.revision:
                 raise StoreError(
-                    f"The store at {self._directory} was made with revision {manifest.revision} of {manifest.model}. "
+                    f"The store at {self._shown} was made with revision {manifest.revision} of {manifest.model}. "
                     f"To use {wanted.revision}, index into another store (--store)."
                 )
         name, revision = manifest.model, manifest.revision
@@ -192,13 +193,13 @@ class Model:
             return
         if wanted.window_s not in (None, manifest.window_s) or wanted.hop_s not in (None, manifest.hop_s):
             raise StoreError(
-                f"The store at {self._directory} has windows of {manifest.window_s:g} s every {manifest.hop_s:g} s. "
+                f"The store at {self._shown} has windows of {manifest.window_s:g} s every {manifest.hop_s:g} s. "
                 "To use others, index into another store (--store)."
             )
         hearing = manifest.hearing
         if wanted.hearing(hearing) != hearing:
             raise StoreError(
-                f"The store at {self._directory} was made with --level {hearing.level} --speed {hearing.speed:g} "
+                f"The store at {self._shown} was made with --level {hearing.level} --speed {hearing.speed:g} "
                 f"--track {hearing.track}. To use others, index into another store (--store)."
             )
 

@@ -193,6 +193,15 @@ def test_only_the_exclusion_imports_pathspec_and_only_once_there_are_patterns():
     }
 
 
+def test_only_the_connection_to_milvus_and_its_client_import_pymilvus_and_only_once_it_is_needed():
+    files = {"store/milvus/client.py", "store/milvus/connection.py"}
+    assert importers_of("pymilvus", "milvus_lite") == files
+    for file in files:
+        tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))
+        names = runtime_imports(ast.Module(_at_the_top(tree), []), Path("x.py"))
+        assert not {"pymilvus", "milvus_lite"} & {name.split(".")[0] for name in names}
+
+
 def test_only_the_store_imports_sqlite_and_opens_it_in_one_place():
     found = importers_of("sqlite3")
     assert {file.split("/")[0] for file in found} == {"store"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.directories import shown_store
 from pe_search.errors import AudioError, QueryError
 from pe_search.learning.fitting import fit
 from pe_search.queries import Query, Reference, is_word
@@ -46,7 +47,7 @@ def learn(word: str, stores: Sequence[Store], embedder: QueryEmbedder) -> Aim:
             gone.
     """
     words = words_of(stores)
-    manifest, places = stores[0].manifest, " and ".join(str(store.directory) for store in stores)
+    manifest, places = stores[0].manifest, " and ".join(shown_store(store.directory) for store in stores)
     if word not in words:
         known = f"The store knows {', '.join(words)}." if words else "The store knows none yet."
         raise QueryError(f"{word} was not taught to the store at {places}. {known} `pe-search learn` teaches it.")

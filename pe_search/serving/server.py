@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from pe_search.directories import socket_directory
+from pe_search.directories import shown_store, socket_directory
 from pe_search.errors import PeSearchError
 from pe_search.serving.accepting import Accepting
 from pe_search.serving.answering import Answering
@@ -156,7 +156,7 @@ def _only_server(path: Path, directory: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise PeSearchError(f"The store at {directory} already has a server. Stop it first.") from None
+        raise PeSearchError(f"The store at {shown_store(directory)} already has a server. Stop it first.") from None
     try:
         yield
     finally:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pe_search.directories import milvus_address
 from pe_search.errors import StoreError
 from pe_search.store import commits
 from pe_search.store.database import open_database
@@ -62,6 +63,10 @@ def current_manifest(directory: Path) -> Manifest:
 
 def read_manifest_if_any(directory: Path) -> Manifest | None:
     """As `current_manifest`; None if there is no store yet."""
+    if milvus_address(directory):
+        from pe_search.store.milvus.mirror import manifest_at
+
+        return manifest_at(directory)
     return current_manifest(directory) if has_manifest(directory) else None
 
 

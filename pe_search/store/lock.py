@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from pe_search.directories import shown_store
 from pe_search.errors import StoreBusyError, StoreError
 from pe_search.store.files import HOLDER_FILE, LOCK_FILE, refuse_odd_files
 
@@ -52,8 +53,8 @@ class WriterLock:
             self._holder.write_text(f"{os.getpid()}\n", encoding="ascii")
         except Timeout:
             raise StoreBusyError(
-                f"Another process{self._holder_in_words()} is writing to the store at {self._directory}; wait until it "
-                "has finished, or stop it."
+                f"Another process{self._holder_in_words()} is writing to the store at {shown_store(self._directory)}; "
+                "wait until it has finished, or stop it."
             ) from None
         except OSError as error:
             self.release()

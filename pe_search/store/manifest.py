@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from pe_search.directories import command_for
+from pe_search.directories import command_for, shown_store
 from pe_search.drafts import whole_file
 from pe_search.errors import StoreError
 from pe_search.records import Hearing
@@ -140,19 +140,19 @@ def manifest_of(fields: dict[str, Any], directory: Path) -> Manifest:
         StoreError: As `read_manifest`.
     """
     path = directory / MANIFEST_FILE
-    version = fields.get("format_version")
+    version, where = fields.get("format_version"), shown_store(directory)
     if type(version) is int and version > FORMAT_VERSION:
         raise StoreError(
-            f"The store at {directory} has format {version}; this pe-search reads up to {FORMAT_VERSION}. "
+            f"The store at {where} has format {version}; this pe-search reads up to {FORMAT_VERSION}. "
             "Upgrade pe-search."
         )
     if type(version) is int and OLDEST_FORMAT <= version < FORMAT_VERSION:
         raise OldFormatError(
-            f"The store at {directory} has format {version}, and must be converted to {FORMAT_VERSION} first.", version
+            f"The store at {where} has format {version}, and must be converted to {FORMAT_VERSION} first.", version
         )
     if type(version) is int and 0 < version < OLDEST_FORMAT:
         raise StoreError(
-            f"The store at {directory} has format {version}, which this pe-search can't read any more. Index again "
+            f"The store at {where} has format {version}, which this pe-search can't read any more. Index again "
             "into a new store (--store)."
         )
     try:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from pe_search.directories import shown_store
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, ModelAnswer, Transcript
 from pe_search.store.answers import read_answers, write_answers
@@ -103,14 +104,15 @@ def _question(one: ModelAnswer) -> ModelAnswer:
 
 def _refuse_misfits(store: Store, other: Store) -> None:
     if store.directory.samefile(other.directory):
-        raise StoreError(f"The store at {other.directory} can't be merged into itself.")
+        raise StoreError(f"The store at {shown_store(other.directory)} can't be merged into itself.")
     for field in dataclasses.fields(Manifest):
         ours, theirs = (getattr(one.manifest, field.name) for one in (store, other))
         if ours != theirs:
             differs = f"its {field.name} is {theirs}, not {ours}"
             if field.name in ("window_s", "hop_s"):
                 differs = f"it has windows of {_windows_of(other)}, this store {_windows_of(store)}"
-            raise StoreError(f"The store at {other.directory} does not match the one at {store.directory}: {differs}.")
+            names = shown_store(other.directory), shown_store(store.directory)
+            raise StoreError(f"The store at {names[0]} does not match the one at {names[1]}: {differs}.")
 
 
 def _windows_of(store: Store) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.directories import absolute, command_for
+from pe_search.directories import absolute, command_for, milvus_address
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, IndexedClip, Problem
 from pe_search.store.catalog import Catalog
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from pe_search.queries import Filters
     from pe_search.reports import FilterEffect, Status
     from pe_search.store.lock import WriterLock
+    from pe_search.store.milvus.finder import MilvusFinder
+    from pe_search.store.milvus.mirror import Mirror
 
 _SEED = 20_240_229
 
@@ -59,19 +61,31 @@ class Store:
         *,
         lock: WriterLock | None,
         on_problem: Callable[[Problem], None],
+        mirror: Mirror | None = None,
     ) -> None:
         self.directory = directory
         self.manifest = manifest
         self.remembered_texts = RememberedTexts(directory, manifest.model, manifest.revision, manifest.dimension)
         self._lock = lock
+        self._mirror = mirror
         refuse_odd_files(directory)
-        self.catalog = Catalog(directory, manifest.dimension, read_only=lock is None, manifest=as_json(manifest))
+        self.catalog = Catalog(
+            directory,
+            manifest.dimension,
+            read_only=lock is None and not (mirror and mirror.is_to_write),
+            manifest=as_json(manifest),
+            keeper=None if mirror is None else mirror.keeper,
+        )
         try:
             _refuse_other_numbers(directory, manifest, self.catalog.manifest)
         except StoreError:
             self.catalog.close()
             raise
-        self.finder = Finder(self.catalog, directory, manifest.dimension, on_problem)
+        self.finder: Finder | MilvusFinder
+        if mirror is None:
+            self.finder = Finder(self.catalog, directory, manifest.dimension, on_problem)
+        else:
+            self.finder = mirror.finder(self.catalog)
 
     @classmethod
     def open(
@@ -92,6 +106,8 @@ class Store:
             StoreError: If there is none, it is damaged or of another format, or, for writing or to be converted,
                 another process is writing to it.
         """
+        if milvus_address(directory):
+            return cls._mirrored(_mirror(directory, on_problem, is_to_write=not read_only), on_problem)
         manifest = current_manifest(directory)
         lock = None if read_only else _locked(directory)
         try:
@@ -108,6 +124,9 @@ class Store:
             StoreError: If the directory can't be written to, another process is writing there, or there is a catalog
                 already.
         """
+        if milvus_address(directory):
+            mirror = _mirror(directory, lambda _problem: None, is_to_write=True, manifest=manifest)
+            return cls._mirrored(mirror, lambda _problem: None, is_new=True)
         try:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -125,6 +144,21 @@ class Store:
             _let_go(lock)
             raise
 
+    @classmethod
+    def _mirrored(cls, mirror: Mirror, on_problem: Callable[[Problem], None], *, is_new: bool = False) -> Store:
+        try:
+            store = cls(mirror.directory, mirror.manifest, lock=None, on_problem=on_problem, mirror=mirror)
+            try:
+                if is_new:
+                    mirror.send(store.catalog)
+            except BaseException:
+                store.catalog.close()
+                raise
+        except BaseException:
+            mirror.close()
+            raise
+        return store
+
     def __enter__(self) -> Store:
         return self
 
@@ -132,6 +166,8 @@ class Store:
         self.finder.close()
         self.catalog.close()
         _let_go(self._lock)
+        if self._mirror is not None:
+            self._mirror.close()
 
     def is_as_opened(self) -> bool:
         """Whether what is at its place on the disk is still this store, with nothing committed since.
@@ -139,6 +175,8 @@ class Store:
         One that is kept open sees later commits all the same; but not that it was deleted, or another put in its place.
         """
         try:
+            if self._mirror is not None:
+                return self._mirror.is_as_opened()
             return read_manifest(self.directory) == self.manifest and self.catalog.is_as_opened()
         except StoreError:
             return False
@@ -147,6 +185,15 @@ class Store:
     def mark(self) -> str:
         """What tells the catalog that was opened from any other, and from itself after another commit."""
         return blake2b(repr(self.catalog.opened_as).encode(), digest_size=16).hexdigest()
+
+    def catch_up(self) -> None:
+        """See what others have committed since, which a store in a folder does by itself.
+
+        Raises:
+            StoreError: If Milvus doesn't answer.
+        """
+        if self._mirror is not None:
+            self._mirror.catch_up()
 
     def status(self) -> Status:
         """What it holds, and what it was made with."""
@@ -263,6 +310,15 @@ def _locked(directory: Path) -> WriterLock:
     lock = WriterLock(directory)
     lock.acquire()
     return lock
+
+
+def _mirror(
+    directory: Path, on_problem: Callable[[Problem], None], *, is_to_write: bool, manifest: Manifest | None = None
+) -> Mirror:
+    # A store in a folder needs none of this.
+    from pe_search.store.milvus.mirror import Mirror
+
+    return Mirror(directory, on_problem, is_to_write=is_to_write, manifest=manifest)
 
 
 def _let_go(lock: WriterLock | None) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pe_search.audio.exclude import parse_patterns
 from pe_search.audio.hashing import content_digest
 from pe_search.audio.read import all_unreadable
-from pe_search.directories import command_for
+from pe_search.directories import command_for, shown_store
 from pe_search.errors import AudioError, StoreError
 from pe_search.known.zones import NO_ZONE
 from pe_search.model import Model
@@ -192,7 +192,11 @@ def _prepared(
 ) -> _Prepared:
     before = read_roots(store.catalog) if store else ()
     if job.is_for_known_roots and not before:
-        lack = f"The store at {directory} knows no folder" if store else f"There is no store at {directory} yet"
+        lack = (
+            f"The store at {shown_store(directory)} knows no folder"
+            if store
+            else f"There is no store at {shown_store(directory)} yet"
+        )
         command = command_for("index PATH", directory)
         raise StoreError(f"{lack}, so there is nothing to bring up to date; name a folder: {command}.")
     for window in store.catalog.find_damage() if store else ():

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pe_search.audio.stamps import is_same, stamp_of
+from pe_search.directories import shown_store
 from pe_search.errors import AudioError, QueryError
 from pe_search.queries import Reference, is_word
 from pe_search.records import Judgement, Stamp, Word
@@ -121,7 +122,7 @@ def forget(store: Store, word: str) -> Word:
         if one.word == word:
             write_words(store.catalog, {word: None})
             return one
-    raise QueryError(f"{word} was not taught to the store at {store.directory}.")
+    raise QueryError(f"{word} was not taught to the store at {shown_store(store.directory)}.")
 
 
 def user_name() -> str:

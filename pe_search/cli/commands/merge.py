@@ -9,6 +9,7 @@ import typer
 
 from pe_search.cli.input.options import NoSaidOption, StoreOption, store_directory
 from pe_search.cli.output.messages import counted, say
+from pe_search.directories import shown_store
 from pe_search.library import Library
 
 
@@ -33,7 +34,7 @@ def merge(
     with Library(store_directory(store)) as library:
         clips = library.merge(directory, said=not is_without_said)
     why = "" if clips else _why_none(directory)
-    say(f"{counted(clips, 'clip')} copied{why}. Store: {library.directory}")
+    say(f"{counted(clips, 'clip')} copied{why}. Store: {shown_store(library.directory)}")
 
 
 def _why_none(other: Path) -> str:

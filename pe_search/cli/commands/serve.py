@@ -15,6 +15,7 @@ import typer
 from pe_search.cli.input.numbers import number_between, whole_number_between
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import counted, say, say_compiling
+from pe_search.directories import shown_store
 
 if TYPE_CHECKING:
     from pe_search.serving.web import Web
@@ -102,7 +103,7 @@ def serve(
         joined = " " if sys.platform == "win32" else ", and "
         also = f"{joined}at {url}/hits" if url else ""
         end = f" It ends after {counted_minutes(idle_minutes)} without one." if idle_minutes else ""
-        say(f"Ready for queries to the store at {directory}{also}.{end} Ctrl-C ends it.")
+        say(f"Ready for queries to the store at {shown_store(directory)}{also}.{end} Ctrl-C ends it.")
         if url is not None and web is not None and web.page_key is not None:
             say(f"The page is at {page_address(url, web.page_key)}")
 

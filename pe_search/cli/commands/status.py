@@ -15,6 +15,7 @@ from pe_search.cli.input.options import FactsFormat, FactsFormatOption, StoreOpt
 from pe_search.cli.output.hints import is_on_terminal
 from pe_search.cli.output.messages import counted, printable, say
 from pe_search.cli.output.tables import fact_lines
+from pe_search.directories import shown_store
 from pe_search.library import Library
 from pe_search.records import Incomplete, LeftOut
 
@@ -59,7 +60,7 @@ def status(
     written_at = datetime.fromtimestamp(found.written_at_s, UTC)
     if status_format is FactsFormat.JSON:
         facts = {
-            "store": str(found.store),
+            "store": shown_store(found.store),
             "model": found.model,
             "revision": found.revision,
             "dimension": found.dimension,
@@ -88,7 +89,7 @@ def status(
         return
     hearing = found.hearing
     rows = {
-        "store": printable(str(found.store)),
+        "store": printable(shown_store(found.store)),
         "checkpoint": f"{printable(found.model)}, revision {printable(found.revision)}",
         "window": f"{found.window_s:g} s, every {found.hop_s:g} s",
         "level": hearing.level,

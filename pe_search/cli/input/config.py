@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pe_search.cli.input.options import Device
-from pe_search.directories import config_file, data_directory, expanded, is_store_name
+from pe_search.directories import config_file, data_directory, expanded, is_store_name, store_at
 from pe_search.errors import PatternError, PeSearchError
 
 KEYS = ("store", "model", "exclude", "format", "device", "k")
@@ -62,6 +62,8 @@ def option_defaults() -> dict[str, Any]:
 
 def store_in_config(value: str) -> Path:
     """The directory of a store that the file names; it never depends on the working directory."""
+    if value.startswith("milvus:"):
+        return store_at(value)
     return data_directory() / value if is_store_name(value) else expanded(Path(value))
 
 
@@ -99,11 +101,20 @@ def _is_text(value: object) -> bool:
 
 
 def _is_store(value: object) -> bool:
-    return _is_text(value) and (is_store_name(str(value)) or expanded(Path(str(value))).is_absolute())
+    if not _is_text(value):
+        return False
+    text = str(value)
+    if text.startswith("milvus:"):
+        try:
+            store_at(text)
+        except ValueError:
+            return False
+        return text.startswith("milvus://") or os.path.isabs(expanded(Path(text.removeprefix("milvus:"))))
+    return is_store_name(text) or expanded(Path(text)).is_absolute()
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "store": (_is_store, "the name of a store or an absolute path"),
+    "store": (_is_store, "the name of a store, an absolute path or milvus://HOST:PORT/COLLECTION"),
     "model": (_is_text, 'a text, as in "small"'),
     "exclude": (
         lambda value: isinstance(value, list) and all(map(_is_text, value)),

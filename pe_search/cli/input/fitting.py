@@ -9,6 +9,7 @@ from typing import Any
 
 from pe_search.asker import Asker
 from pe_search.cli.input.config import usual_model
+from pe_search.directories import shown_store
 from pe_search.errors import StoreError
 from pe_search.library import Library
 from pe_search.listener import Listener
@@ -42,16 +43,16 @@ def library_if_fit(directory: Path, wanted: Wanted, *, is_named: bool, **options
             library.close()
             if is_named:
                 raise StoreError(
-                    f"The store at {directory} was made with {made.model}, revision {made.revision}. Omit --store "
-                    f"to use {wanted.model}."
+                    f"The store at {shown_store(directory)} was made with {made.model}, revision {made.revision}. "
+                    f"Omit --store to use {wanted.model}."
                 )
             return Asker(wanted, **options)
     if wanted.hearing(made.hearing) != made.hearing:
         library.close()
         if is_named:
             raise StoreError(
-                f"The store at {directory} was made with another --level, --speed or --track. Omit --store to use "
-                "yours."
+                f"The store at {shown_store(directory)} was made with another --level, --speed or --track. "
+                "Omit --store to use yours."
             )
         is_on_hub = not os.path.isabs(made.model) and "/" in made.model
         return Asker(replace(wanted, model=made.model, revision=made.revision if is_on_hub else None), **options)
@@ -67,6 +68,6 @@ def refuse_another(model: str, library: Library) -> None:
     made_with = library.manifest.model
     if canonical_name(model) != made_with:
         raise StoreError(
-            f"The store at {library.directory} was made with {made_with}, and only that checkpoint can search it. "
-            f"To use {model}, index into another store (--store)."
+            f"The store at {shown_store(library.directory)} was made with {made_with}, and only that checkpoint can "
+            f"search it. To use {model}, index into another store (--store)."
         )

@@ -19,7 +19,7 @@ StoreOption = Annotated[
         envvar="PE_SEARCH_STORE",
         rich_help_panel="Store",
         show_default="see `pe-search config`",
-        help="The store: a folder, or the name of a store in your data directory.",
+        help="The store: a folder, the name of a store in your data directory, or milvus://HOST:PORT/COLLECTION.",
     ),
 ]
 
@@ -177,4 +177,7 @@ def store_directory(chosen: str | None) -> Path:
     if chosen == "":
         # What a shell variable that was never set leaves behind must not mean the working directory.
         raise typer.BadParameter("must not be empty.", param_hint="--store")
-    return default_store() if chosen is None else store_called(chosen)
+    try:
+        return default_store() if chosen is None else store_called(chosen)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--store") from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pe_search.cli.output.messages import counted, say
 from pe_search.cli.output.passed_over import say_excluded, say_unreadable
+from pe_search.directories import shown_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,5 +38,5 @@ def write_plan(plan: IndexPlan, directory: Path) -> None:
     to_embed = counted(len(plan.new) + len(plan.changed), "clip")
     say(
         f"Would read {to_embed}: {', '.join(counts)}, {plan.unchanged:,} unchanged. Nothing was written. "
-        f"Store: {directory}"
+        f"Store: {shown_store(directory)}"
     )

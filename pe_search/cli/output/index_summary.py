@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pe_search.cli.output.messages import counted, say, shown_path, shown_share
 from pe_search.cli.output.passed_over import say_excluded, say_unreadable
-from pe_search.directories import command_for
+from pe_search.directories import command_for, shown_store
 
 if TYPE_CHECKING:
     from pe_search.reports import IndexSummary
@@ -52,4 +52,4 @@ def say_summary(summary: IndexSummary, directory: Path, elapsed_s: float | None,
             else []
         ),
     ]
-    say(f"{', '.join(parts)}. Store: {directory}")
+    say(f"{', '.join(parts)}. Store: {shown_store(directory)}")

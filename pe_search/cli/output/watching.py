@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from pe_search.cli.output.index_summary import say_summary
 from pe_search.cli.output.messages import say
 from pe_search.cli.output.progress import ProgressBar
+from pe_search.directories import shown_store
 
 if TYPE_CHECKING:
     from pe_search.library import Library
@@ -53,7 +54,7 @@ def _say(library: Library, summary: IndexSummary, elapsed_s: float | None) -> No
 @contextmanager
 def _server(directory: Path) -> Iterator[None]:
     """A server of the store, which says itself when it is ready, or why it can't be."""
-    command = [sys.executable, "-m", "pe_search", "serve", "--idle", "0", "--store", str(directory)]
+    command = [sys.executable, "-m", "pe_search", "serve", "--idle", "0", "--store", shown_store(directory)]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=sys.stderr) as server:
         try:
             yield

@@ -1,0 +1,176 @@
+"""The connection to a Milvus server, or to a file of Milvus Lite, and how long to wait for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pe_search.directories import milvus_address
+from pe_search.errors import MissingExtraError, StoreError, first_line
+
+if TYPE_CHECKING:
+    from pymilvus import MilvusClient
+
+# How long a server may be gone, and how long one call may take: less than what `lease.py` adds to a lease.
+PATIENCE_S = 60.0
+CALL_S = 10.0
+# Between two tries: the first and the longest pause.
+_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
+TOKEN, TLS_CA = "PE_SEARCH_MILVUS_TOKEN", "PE_SEARCH_MILVUS_TLS_CA"
+
+_open_files: Counter[str] = Counter()
+_opening = threading.RLock()
+
+
+class Place(NamedTuple):
+    """Where a store is.
+
+    Attributes:
+        address: As users write it.
+        uri: As pymilvus does.
+        windows: The collection of embeddings.
+        changes: The collection of all else.
+    """
+
+    address: str
+    uri: str
+    windows: str
+    changes: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of Milvus Lite."""
+        return self.uri.endswith(".db")
+
+
+def place_of(directory: Path) -> Place:
+    """Where a store is, by the folder in which this machine keeps what it knows of it."""
+    address = milvus_address(directory)
+    assert address is not None, "whoever calls has asked"
+    rest = address.removeprefix("milvus:")
+    if not rest.startswith("//"):
+        return Place(address, rest, "pe_search", "pe_search_changes")
+    server, _, collection = rest.removeprefix("//").partition("/")
+    scheme = "https" if os.environ.get(TLS_CA) else "http"
+    return Place(address, f"{scheme}://{server}", collection, f"{collection}_changes")
+
+
+class Connection:
+    """An open connection.
+
+    Args:
+        place: Where to.
+        on_wait: Called with a line, once for each time that the server is gone for a while.
+
+    Raises:
+        StoreError: If the server doesn't answer, refuses, or the file is used by another process. So does `call`.
+    """
+
+    def __init__(self, place: Place, on_wait: Callable[[str], None]) -> None:
+        self.place = place
+        self._on_wait = on_wait
+        self.client = self._connected()
+
+    def close(self) -> None:
+        """End the connection."""
+        with _opening:
+            if self.place.is_file:
+                # All connections of a process to a file are one.
+                _open_files[self.place.uri] -= 1
+                if _open_files[self.place.uri] > 0:
+                    return
+            try:
+                self.client.close()
+            finally:
+                if self.place.is_file:
+                    from milvus_lite.server_manager import server_manager_instance
+
+                    server_manager_instance.release_server(self.place.uri)
+
+    def call(
+        self, function: Callable[..., Any], *args: Any, before: Callable[[], None] | None = None, **options: Any
+    ) -> Any:
+        """What a function of pymilvus returns, tried again for a while if the server doesn't answer.
+
+        Args:
+            function: See above.
+            *args: What it is called with.
+            before: Called before each try. What it raises ends the work.
+            **options: What else it is called with; `timeout` is `CALL_S` if it isn't among them.
+        """
+        options.setdefault("timeout", CALL_S)
+        until_s = time.monotonic() + PATIENCE_S
+        pause_s = _PAUSE_S
+        while True:
+            if before is not None:
+                before()
+            try:
+                return function(*args, **options)
+            except Exception as error:
+                if not is_passing(error):
+                    raise StoreError(f"Milvus refuses at {self.place.address}: {first_line(error)}") from error
+                if time.monotonic() + pause_s > until_s:
+                    raise StoreError(
+                        f"Milvus has not answered at {self.place.address} for {PATIENCE_S:g} s "
+                        f"({first_line(error)}). Everything committed so far is kept. Run the same command again."
+                    ) from error
+                if pause_s == _PAUSE_S:
+                    self._on_wait(f"Milvus does not answer; trying again for {PATIENCE_S:g} s ({first_line(error)})")
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _connected(self) -> MilvusClient:
+        try:
+            from pymilvus import MilvusClient
+        except ImportError:
+            raise MissingExtraError("A store in Milvus", "pymilvus", "milvus") from None
+        # What it logs, with tracebacks, is said here in one line.
+        for name in ("pymilvus", "milvus_lite", "grpc"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        if not self.place.is_file:
+            options: dict[str, Any] = {}
+            if ca := os.environ.get(TLS_CA):
+                if not Path(ca).is_file():
+                    raise StoreError(f"${TLS_CA} must name a file of certificates; {ca} is not a file.")
+                options = {"secure": True, "server_pem_path": ca}
+            token = os.environ.get(TOKEN, "")
+            client: MilvusClient = self.call(MilvusClient, self.place.uri, token=token, **options)
+            return client
+        try:
+            import milvus_lite  # noqa: F401
+        except ImportError:
+            raise MissingExtraError("A store in a file of Milvus", "milvus-lite", "milvus") from None
+        folder = Path(self.place.uri).parent
+        if not folder.is_dir():
+            raise StoreError(f"There is no store at {self.place.address}: the folder {folder} does not exist.")
+        with _opening:
+            try:
+                client = MilvusClient(self.place.uri, timeout=CALL_S)
+            except Exception as error:
+                raise StoreError(
+                    f"The file {self.place.uri} can't be opened. Only one process at a time can use a file of Milvus "
+                    "Lite; wait until the other has finished, or use a Milvus server."
+                ) from error
+            _open_files[self.place.uri] += 1
+            return client
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether a call may succeed when it is tried again."""
+    from pymilvus.exceptions import (
+        DataNotMatchException,
+        ParamError,
+        SchemaNotReadyException,
+    )
+
+    if isinstance(error, (DataNotMatchException, ParamError, SchemaNotReadyException, TypeError, KeyError)):
+        return False
+    text = str(error).lower()
+    refusals = ("unauthenticated", "auth check failure", "permission", "cannot parse expression", "invalid parameter")
+    return not any(refusal in text for refusal in refusals)
