@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import random
-import socket
 import threading
 import time
 import uuid
@@ -87,7 +87,7 @@ class Lease:
 
     def _put(self) -> None:
         begun_s = time.monotonic()
-        who = f"id {os.getpid()} on {socket.gethostname()}"
+        who = f"id {os.getpid()} on {platform.node()}"
         body = {"mirror": self._mirror, "who": who, "until_s": time.time() + LEASE_S}
         self._server.put_bodies([(self._key, _LEASES, 0, json.dumps(body))])
         self._until_s = begun_s + LEASE_S
