@@ -231,6 +231,7 @@ def test_what_is_said_is_found_shown_and_followed(talk, watched):
     page.wait_for_selector("#status:has-text('1 hit in')")
     assert page.url.endswith("/page/?said=tuesday")
     assert page.inner_text(".hit .quote") == "See you at the Tuesday meeting."
+    assert page.locator(".hit .quote mark").all_inner_texts() == ["Tuesday"]
     segments = page.locator(".segment")
     page.wait_for_selector(".segment[aria-current]:has-text('See you')")
     assert segments.all_inner_texts() == ["0:01\nGood morning to all.", "0:06\nSee you at the Tuesday meeting."]
@@ -261,6 +262,41 @@ def test_what_is_said_is_found_shown_and_followed(talk, watched):
     page.fill("#filter-said", "guten")
     page.keyboard.press("Enter")
     page.wait_for_selector(".segment[aria-current]:has-text('Guten Morgen.') .word.now:has-text('Guten')")
+
+
+def test_of_a_transcript_of_hours_few_segments_are_elements(talk, watched):
+    page = watched.page
+    segments = [
+        {"start_s": 0.002 * place, "end_s": 0.002 * (place + 1), "text": f"Sentence {place + 1}.", "words": []}
+        for place in range(5_000)
+    ]
+    transcript = {"engine": "some", "language": None, "until_s": None, "segments": segments}
+    page.route("**/page/said/*", lambda route: route.fulfill(json={"transcripts": [transcript]}))
+    page.click("summary")
+    page.fill("#filter-said", "tuesday")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".segment[aria-current]:has-text('Sentence 3001.')")
+    script = """async (steps) => {
+        const list = document.querySelector(".transcript ol");
+        for (let step = 0; step < Math.abs(steps); step += 1) {
+            list.scrollTop = steps > 0 ? list.scrollHeight : 0;
+            for (let frame = 0; frame < 2; frame += 1) await new Promise(requestAnimationFrame);
+        }
+        return [...list.children].map((one) => [Number(one.ariaPosInSet), one.textContent, one.firstChild.tabIndex]);
+    }"""
+    for steps in (0, 8, -14):
+        rows = page.evaluate(script, steps)
+        assert 80 <= len(rows) <= 160
+        places = [place for place, _, _ in rows]
+        assert places == list(range(places[0], places[0] + len(rows)))
+        assert [text.partition("S")[2] for _, text, _ in rows] == [f"entence {place}." for place in places]
+        assert sorted(tab for _, _, tab in rows)[-2:] == [-1, 0], "the tab key reaches one of them"
+        assert (places[0] > 3_001, places[-1] < 3_001) == (steps > 0, steps < 0)
+    page.locator(".segment").first.focus()
+    page.keyboard.press("ArrowUp")
+    assert page.evaluate("Number(document.activeElement.parentNode.ariaPosInSet)") == places[0] - 1
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f".segment[aria-current]:has-text('Sentence {places[0] - 1}.')")
 
 
 def test_a_hit_is_dragged_out_as_a_file(watched, scene):
@@ -385,6 +421,34 @@ def test_a_recording_is_shown_whole_and_its_parts_are_saved(watched):
         "24000.0",
     )
     assert (told["Begin File"], told["Label"]) == ("PAM_20240612_050000.wav", "dog barking")
+
+
+def test_the_timeline_and_the_counts_show_where_words_are_said(talk, watched, scene):
+    page = watched.page
+    recorded = talk.with_name("TALK_20240612_213000.wav")
+    recorded.write_bytes(talk.read_bytes() + b"JUNK")
+    recorded.with_suffix(".srt").write_bytes(talk.with_suffix(".srt").read_bytes())
+    with pe_search.open(scene.store) as library:
+        library.index(talk.parent)
+    clip = scene.digest(recorded)
+    at = f"{page.url}?view=strip&clip={clip}&said=tuesday"
+    page.goto(f"{at}&text=dog+barking")
+    page.wait_for_selector("#status:has-text('Windows: 2. Said: tuesday, 1 times.')")
+    assert page.locator(".hit .quote").all_inner_texts() == ["See you at the Tuesday meeting."]
+    with page.expect_download() as saved:
+        page.click("button:has-text('Save for Audacity')")
+    assert "6.000000\t11.000000\tSee you at the Tuesday meeting.\n" in saved.value.path().read_text()
+    page.goto(at)
+    page.wait_for_selector("#status:text-is('Said: tuesday, 1 times.')")
+    assert watched.names() == [recorded.name]
+    box = page.locator(".strip").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 4)
+    assert 6 <= watched.play_time_s() < 11
+    page.click("nav a:has-text('Counts')")
+    page.click("[aria-label='2024-06-12 21:00, 1 place']")
+    page.wait_for_selector("#status:has-text('1 hit in')")
+    assert watched.names() == [recorded.name]
+    assert "said=tuesday" in page.url
 
 
 def test_a_number_of_the_counts_leads_to_its_windows(watched):

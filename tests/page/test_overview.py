@@ -80,6 +80,25 @@ def test_counts_are_those_of_the_library(client, scene, share):
     assert client.get("/page/counts?text=dog&hour=5").status_code == 422
 
 
+def test_places_where_words_are_said_are_counted(client, talk, scene):
+    recorded = talk.with_name("TALK_20240612_235955.wav")
+    recorded.write_bytes(talk.read_bytes() + b"JUNK")
+    recorded.with_suffix(".srt").write_bytes(talk.with_suffix(".srt").read_bytes())
+    with pe_search.open(scene.store) as library:
+        library.index(talk.parent)
+    found = client.get("/page/counts?said=tuesday").json()
+    hours = [0] * 24
+    hours[0] = 1  # at 6 s, after midnight; of the other clip no time is known
+    assert found["said_days"] == [{"day": "2024-06-13", "counts": hours}]
+    assert (found["texts"], found["days"]) == ([], [])
+    both = client.get("/page/counts?text=dog+barking&said=tuesday").json()
+    assert both["said_days"] == found["said_days"]
+    assert both["days"] == client.get("/page/counts?text=dog+barking").json()["days"]
+    places = client.get("/page/hits?said=tuesday&all_windows=true&recorded=2024-06-13&hour=0-1").json()["hits"]
+    assert [place["name"] for place in places] == [recorded.name]
+    assert client.get("/page/counts?said=%22").json() == {"detail": "said has a quote that is not closed: '\"'."}
+
+
 def test_duplicates_and_outliers_are_those_of_the_library(client, scene, tmp_path):
     copy = tmp_path / "copy.flac"
     copy.write_bytes((scene.sounds / "dog-barking.flac").read_bytes())

@@ -286,6 +286,7 @@ def test_what_is_said_is_found_and_given_for_a_clip(client, talk, scene):
     (hit,) = client.get("/page/hits?said=tuesday").json()["hits"]
     assert (hit["path"], hit["start_s"], hit["end_s"], hit["said_rank"]) == (str(talk), 6.0, 11.0, 1)
     assert hit["said"] == "See you at the Tuesday meeting."
+    assert [hit["said"][first:after] for first, after in hit["said_marks"]] == ["Tuesday"]
     fused = client.get("/page/hits?text=noise&said=tuesday&k=1").json()["hits"]
     assert [(one["path"], one["said_rank"]) for one in fused] == [(str(talk), 1)]
     german, plain = sorted(
@@ -295,7 +296,7 @@ def test_what_is_said_is_found_and_given_for_a_clip(client, talk, scene):
     assert (german["until_s"], plain["until_s"]) == (None, None)
     assert [(one["start_s"], one["end_s"], one["words"]) for one in plain["segments"]] == [(1, 6, []), (6, 11, [])]
     (segment,) = german["segments"]
-    assert [(word["start_s"], word["end_s"], word["word"].strip()) for word in segment["words"]] == [
+    assert [(start_s, end_s, word.strip()) for start_s, end_s, word in segment["words"]] == [
         (1, 6, "Guten"),
         (6, 11, "Morgen."),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field
@@ -67,6 +67,13 @@ class Asked(BaseModel):
         """The digests of all clips that it names."""
         names = [text.partition("@")[0] for text in (*self.like, *self.unlike)]
         return [*(name for name in names if not name.startswith(PREFIX)), *([self.clip] if self.clip else [])]
+
+    @property
+    def places(self) -> Asked:
+        """All places where what is said is said, whatever is heard there."""
+        sound: dict[str, Any] = {name: [] for name in ("text", "plus", "minus", "like", "unlike")}
+        every = {"words": "", "min_probability": 0.0, "all_windows": True, "k": MOST_HITS}
+        return self.model_copy(update=sound | every)
 
     def request(self, paths: Mapping[str, Path], sounds: Sounds) -> Request:
         """The request to the store.

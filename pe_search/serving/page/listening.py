@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -17,6 +16,7 @@ from starlette.responses import FileResponse, Response
 
 from pe_search.library import Library
 from pe_search.queries import Hit, Query
+from pe_search.records import Segment
 from pe_search.serving.page.asked import ID, Texts, clip_of
 from pe_search.serving.replies import Work, as_json
 from pe_search.viewer import MOST_COLUMNS
@@ -55,7 +55,7 @@ def listening_routes(work: Work) -> APIRouter:
                     "engine": one.engine,
                     "language": one.language,
                     "until_s": one.until_s,
-                    "segments": [asdict(segment) for segment in one.segments],
+                    "segments": [_segment(one) for one in one.segments],
                 }
                 for transcripts in found.values()
                 for one in transcripts
@@ -144,6 +144,12 @@ def sound_routes(work: Work) -> APIRouter:
         return Response(cut, media_type="audio/flac", headers=_saved_as(name))
 
     return routes
+
+
+def _segment(one: Segment) -> dict[str, Any]:
+    """A segment; of its words there may be a hundred thousand in a transcript, so they are lists."""
+    words = [(word.start_s, word.end_s, word.word) for word in one.words]
+    return {"start_s": one.start_s, "end_s": one.end_s, "text": one.text, "words": words}
 
 
 def _saved_as(name: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from pe_search.known.fields import HIT_FIELDS, named
 from pe_search.library import Library
 from pe_search.probability import probabilities
-from pe_search.queries import Hit
+from pe_search.queries import Hit, Request
 from pe_search.records import IndexedClip
 from pe_search.serving.answering import Answering
 from pe_search.serving.page.asked import Asked, Texts, paths_of
@@ -106,22 +106,28 @@ def overview_routes(work: Work, answering: Answering, sounds: Sounds, standings:
 
     @routes.get("/counts")
     async def counts(asked: Annotated[Asked, Parameter()]) -> Response:
-        """How many windows sound like each text, by day and hour of the day, as `Library.count` has them."""
+        """How many windows sound like each text, by day and hour of the day, as `Library.count` has them.
+
+        Likewise, in how many places words are said.
+        """
 
         def count(library: Library) -> dict[str, Any]:
-            if not asked.text or asked.hour:
-                raise HTTPException(422, "Counts need a text, and no filter by hour.")
-            request = asked.request(paths_of(library, asked.clips), sounds)
+            if not (asked.text or asked.said) or asked.hour:
+                raise HTTPException(422, "Counts need a text or what is said, and no filter by hour.")
+            paths = paths_of(library, asked.clips)
+            request = asked.request(paths, sounds)
             share = asked.min_probability or 0.5
             found: dict[str, dict[str, list[list[int]]]] = {}
-            for hour in range(_HOURS):
+            for hour in range(_HOURS if asked.text else 0):
                 filters = replace(request.filters, hours=(hour, hour + 1))
                 one = library.count(asked.text, by="day", min_probability=share, under=request.under, filters=filters)
                 for text, day, number, total in one.rows():
                     of_day = found.setdefault(day, {}).setdefault(text, [[0] * _HOURS, [0] * _HOURS])
                     of_day[0][hour], of_day[1][hour] = number, total
             days = [{"day": day, "counts": found[day]} for day in sorted(found)]
-            return {"texts": asked.text, "days": days, "min_probability": share}
+            said = _said_by_hour(library, asked.places.request(paths, sounds)) if asked.said else {}
+            said_days = [{"day": day, "counts": said[day]} for day in sorted(said)]
+            return {"texts": asked.text, "days": days, "said_days": said_days, "min_probability": share}
 
         async with one_at_a_time:
             return as_json(await work(count))
@@ -157,6 +163,17 @@ def overview_routes(work: Work, answering: Answering, sounds: Sounds, standings:
 
 def _whole(clip: IndexedClip, rank: int) -> Hit:
     return Hit("", rank, Path(clip.path), 0.0, clip.duration_s or 0.0, None, None)
+
+
+def _said_by_hour(library: Library, request: Request) -> dict[str, list[int]]:
+    """In how many places words are said, by day and hour of the day."""
+    (answer,) = library.answers(request)
+    found: dict[str, list[int]] = {}
+    for row in library.describer(named(("at",), HIT_FIELDS)).rows(answer.hits):
+        # Nor has a window of which that isn't known an hour.
+        if (at := row["at"]) is not None:
+            found.setdefault(at[:10], [0] * _HOURS)[int(at[11:13])] += 1
+    return found
 
 
 def _hour(clip: IndexedClip) -> int:

@@ -77,6 +77,8 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
             request = asked.request(paths, sounds)
             (reply,) = await replies(answering, request, connection)
             rows = await asyncio.wrap_future(answering.describe(reply.hits, named(ROW_FIELDS, HIT_FIELDS)))
+        for row, hit in zip(rows, reply.hits, strict=True):
+            row["said_marks"] = [] if hit.said is None else hit.said.marks
         took_ms = round(1_000 * (time.perf_counter() - began_s), 1)
         problems = [f"{problem.path}: {problem.reason}" for problem in reply.problems]
         return as_json({"hits": rows, "took_ms": took_ms, "problems": problems})

@@ -27,6 +27,18 @@ export const shown = (text) => text.replace(/[\ud800-\udfff]/gu, "\ufffd").repla
 // What is said may be written in several lines.
 export const line = (text) => shown(text.replace(/\s+/g, " ").trim());
 
+// The server says which characters were looked for; all of them stay text. Counted are code points, as Python does.
+export function marked(text, marks = []) {
+  const letters = [...text], parts = [];
+  let done = 0;
+  const spaced = (from, after) => shown(letters.slice(from, after).join("").replace(/\s+/g, " "));
+  for (const [from, after] of marks) {
+    parts.push(spaced(done, from), element("mark", {}, spaced(from, after)));
+    done = after;
+  }
+  return [...parts, spaced(done, letters.length)];
+}
+
 export class List extends EventTarget {
   constructor(place, player) {
     super();
@@ -163,7 +175,7 @@ class Row {
       element("span", { class: "probability" }, element("b", {}, percent(hit)), bar(hit.probability ?? hit.score)),
       element("span", { class: "names" },
         element("span", { class: "name" }, element("b", {}, name), ...hit.tags.map((tag) => element("i", { class: "tag" }, shown(tag)))),
-        hit.said ? element("span", { class: "quote" }, line(hit.said)) : element("span", { class: "folder" }, shown(hit.folder ?? "")),
+        hit.said ? element("span", { class: "quote" }, ...marked(hit.said, hit.said_marks)) : element("span", { class: "folder" }, shown(hit.folder ?? "")),
         element("span", { class: "facts" }, `${times(hit)} / ${facts}`)),
       this.wave.node,
       element("span", { class: `verdict ${verdict}` }, verdict ? TEXTS.verdicts[verdict] : ""),

@@ -48,7 +48,7 @@ function next() {
 export function colours(node) {
   const style = getComputedStyle(node);
   return Object.fromEntries(
-    ["accent", "muted", "text"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+    ["accent", "muted", "text", "unsure"].map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
   );
 }
 

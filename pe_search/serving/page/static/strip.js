@@ -3,11 +3,11 @@
 import * as address from "./address.js";
 import * as api from "./api.js";
 import { element, labelledButton } from "./dom.js";
-import { shown } from "./list.js";
+import { line as lineOf, shown } from "./list.js";
 import { colours, context, peaks } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
 
-const MOST = 10000, COLUMNS = 1200, LONGEST_WAVE_S = 3 * 3600;
+const MOST = 10000, COLUMNS = 1200, LONGEST_WAVE_S = 3 * 3600, NEAR_PX = 6;
 let share = 0.5;
 
 const seconds = (moment) => Date.parse(`${moment.slice(0, 19)}Z`) / 1000;
@@ -15,18 +15,23 @@ const dayClock = (at) => new Date(at * 1000).toISOString().slice(11, 19);
 
 export async function showStrip(page, place, signal, isCurrent) {
   const { state } = page;
-  const isOfClip = Boolean(state.clip);
-  // A place where words are said has no probability.
-  if (!address.isAsked({ ...state, said: "" }) || !(isOfClip || state.recorded)) {
+  const isOfClip = Boolean(state.clip), isOfSound = address.isAsked({ ...state, said: "" });
+  if (!(isOfSound || state.said) || !(isOfClip || state.recorded)) {
     place.replaceChildren();
     page.status(TEXTS.stripNeeds);
     return;
   }
   page.status(TEXTS.searching);
-  const found = await api.hits({ ...address.asked(state), said: "", all_windows: "true", min_probability: "", k: MOST }, signal);
+  const every = { ...address.asked(state), all_windows: "true", min_probability: "", sort: "", reverse: "", fields: "", k: MOST };
+  const silent = { text: [], plus: [], minus: [], like: [], unlike: [], words: "" };
+  // A place where words are said has no probability, and stands beside the windows.
+  const found = (await Promise.all([
+    isOfSound ? api.hits({ ...every, said: "" }, signal) : null,
+    state.said ? api.hits({ ...every, ...silent }, signal) : null,
+  ])).flatMap((one) => one?.hits ?? []);
   if (!isCurrent()) return;
   const start = (hit) => (isOfClip ? hit.start_s : seconds(hit.at));
-  const hits = found.hits.filter((hit) => isOfClip || hit.at).sort((one, other) => start(one) - start(other));
+  const hits = found.filter((hit) => isOfClip || hit.at).sort((one, other) => start(one) - start(other));
   hits.forEach((hit, place) => (hit.rank = place + 1));
   if (!hits.length) {
     place.replaceChildren();
@@ -34,15 +39,17 @@ export async function showStrip(page, place, signal, isCurrent) {
     return;
   }
   const from = isOfClip ? 0 : start(hits[0]);
-  const to = Math.max(...hits.map((hit) => start(hit) + hit.end_s - hit.start_s));
-  const said = isOfClip ? clock : dayClock;
-  const canvas = element("canvas", { class: "strip", role: "img", "aria-label": fill(TEXTS.stripLabel, { text: state.text.join(" "), from: said(from), to: said(to) }) });
+  const to = Math.max((isOfClip && hits[0].length_s) || 0, ...hits.map((hit) => start(hit) + hit.end_s - hit.start_s));
+  const said = isOfClip ? clock : dayClock, asked = state.text.join(" ") || state.said;
+  const windows = hits.filter((hit) => hit.probability !== null), places = hits.filter((hit) => hit.probability === null);
+  const canvas = element("canvas", { class: "strip", role: "img", "aria-label": fill(isOfSound ? TEXTS.stripLabel : TEXTS.stripSaidLabel, { text: asked, from: said(from), to: said(to) }) });
   const line = element("input", { type: "range", min: "0.05", max: "0.95", step: "0.05", value: String(share), id: "share" });
   let wave = null;
   const draw = () => {
-    drawStrip(canvas, hits, { from, to, start, said, share, wave, chosen: page.list.hit });
-    const parts = above(hits, share, start).length;
-    page.status(fill(TEXTS.stripFound, { spans: parts, share: Math.round(100 * share), windows: hits.length }));
+    drawStrip(canvas, windows, places, { from, to, start, said, share, wave, chosen: page.list.hit });
+    const parts = above(windows, share, start).length;
+    page.status([isOfSound && fill(TEXTS.stripFound, { spans: parts, share: Math.round(100 * share), windows: windows.length }),
+      state.said && fill(TEXTS.stripSaid, { said: state.said, places: places.length })].filter(Boolean).join(" "));
   };
   line.addEventListener("input", () => {
     share = Number(line.value);
@@ -50,22 +57,25 @@ export async function showStrip(page, place, signal, isCurrent) {
   });
   canvas.addEventListener("click", (event) => {
     const time = from + (event.offsetX / canvas.clientWidth) * (to - from);
-    const place = hits.findLastIndex((hit) => start(hit) <= time);
-    if (place >= 0) page.list.choose(place, { plays: true, focuses: false });
+    // What is said there, before the window around it.
+    const near = (hit) => Math.abs(start(hit) - time) * canvas.clientWidth < NEAR_PX * (to - from);
+    const hit = places.findLast(near) ?? windows.findLast((one) => start(one) <= time);
+    if (hit) page.list.choose(hits.indexOf(hit), { plays: true, focuses: false });
   });
   const title = isOfClip ? shown(hits[0].name) : state.recorded;
   const name = title.replace(/\.[^.]*$/, "").replace(/[^\p{L}\p{N}_.-]+/gu, "_");
-  const label = state.text.join(" ").replace(/\s+/g, " ");
-  const tools = element("div", { class: "actions" }, element("label", { class: "flag", for: "share" }, element("span", {}, TEXTS.threshold), line));
+  const label = asked.replace(/\s+/g, " ");
+  const tools = element("div", { class: "actions" }, isOfSound ? element("label", { class: "flag", for: "share" }, element("span", {}, TEXTS.threshold), line) : null);
   if (isOfClip) {
-    const parts = () => above(hits, share, start);
+    const spoken = places.map((hit) => ({ from: hit.start_s, to: hit.end_s, probability: null, label: lineOf(hit.said) }));
+    const parts = () => [...above(windows, share, start), ...spoken].sort((one, other) => one.from - other.from);
     tools.append(
       labelledButton("save", TEXTS.saveAudacity, () => save(`${name}.txt`, audacity(parts(), label))),
       labelledButton("save", TEXTS.saveRaven, () => save(`${name}.selections.txt`, raven(parts(), label, hits[0]))),
       labelledButton("cross", TEXTS.wholeClip, () => page.changed({ ...page.state, clip: "", view: "search" }, true)));
   }
   place.replaceChildren(element("h2", {}, title), canvas, element("p", { class: "hint" }, TEXTS.stripHint), tools);
-  const best = hits.reduce((one, hit, other) => (hit.probability > hits[one].probability ? other : one), 0);
+  const best = hits.reduce((one, hit, other) => ((hit.probability ?? -1) > (hits[one].probability ?? -1) ? other : one), 0);
   page.showHits(hits, best);
   draw();
   page.list.addEventListener("choice", () => canvas.isConnected && draw());
@@ -94,13 +104,13 @@ export function above(hits, least, start) {
 }
 
 export function audacity(parts, label) {
-  return parts.map((part) => `${part.from.toFixed(6)}\t${part.to.toFixed(6)}\t${label} ${part.probability.toFixed(2)}\n`).join("");
+  return parts.map((part) => `${part.from.toFixed(6)}\t${part.to.toFixed(6)}\t${part.label ?? label}${part.probability === null ? "" : ` ${part.probability.toFixed(2)}`}\n`).join("");
 }
 
 export function raven(parts, label, hit) {
   const high = (hit.sample_rate_hz ?? 48000) / 2;
   const head = ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)", "Begin File", "Label", "Probability"];
-  const rows = parts.map((part, place) => [place + 1, "Spectrogram 1", 1, part.from.toFixed(6), part.to.toFixed(6), "0.0", high.toFixed(1), shown(hit.name).replace(/[\t\r\n]/g, " "), label, part.probability.toFixed(4)]);
+  const rows = parts.map((part, place) => [place + 1, "Spectrogram 1", 1, part.from.toFixed(6), part.to.toFixed(6), "0.0", high.toFixed(1), shown(hit.name).replace(/[\t\r\n]/g, " "), part.label ?? label, part.probability === null ? "" : part.probability.toFixed(4)]);
   return [head, ...rows].map((row) => `${row.join("\t")}\n`).join("");
 }
 
@@ -110,7 +120,7 @@ export function save(name, text) {
   setTimeout(() => URL.revokeObjectURL(url), 10000);
 }
 
-function drawStrip(canvas, hits, { from, to, start, said, share: least, wave, chosen }) {
+function drawStrip(canvas, windows, places, { from, to, start, said, share: least, wave, chosen }) {
   const drawing = context(canvas), paint = colours(canvas), width = canvas.clientWidth, height = canvas.clientHeight - 20;
   const x = (time) => ((time - from) / (to - from)) * width;
   if (wave) {
@@ -125,15 +135,21 @@ function drawStrip(canvas, hits, { from, to, start, said, share: least, wave, ch
     }
     drawing.globalAlpha = 1;
   }
-  for (const hit of hits) {
+  for (const hit of windows) {
     const left = x(start(hit)), wide = Math.max(x(start(hit) + hit.end_s - hit.start_s) - left - 0.5, 1), tall = hit.probability * height;
     drawing.fillStyle = hit === chosen ? paint.text : paint.accent;
     drawing.globalAlpha = hit.probability >= least ? 0.9 : 0.35;
     drawing.fillRect(left, height - tall, wide, tall);
   }
   drawing.globalAlpha = 1;
+  for (const hit of places) {
+    const left = x(start(hit)), wide = Math.max(x(start(hit) + hit.end_s - hit.start_s) - left, 2);
+    drawing.fillStyle = hit === chosen ? paint.text : paint.unsure;
+    drawing.fillRect(left, 0, wide, 8);
+    drawing.fillRect(left, 0, 1, height);
+  }
   drawing.fillStyle = paint.text;
-  drawing.fillRect(0, height - least * height, width, 1);
+  if (windows.length) drawing.fillRect(0, height - least * height, width, 1);
   drawing.font = "12px system-ui";
   const steps = Math.max(2, Math.min(8, Math.floor(width / 110)));
   for (let step = 0; step <= steps; step += 1) {
