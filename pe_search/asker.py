@@ -85,7 +85,7 @@ class Asker(Listener):
             on_problem: As in `label`; also called with each part that gets no answer.
 
         Raises:
-            QueryError: If the question is empty, or there are turns and several places.
+            QueryError: If the question is empty or too long, or there are turns and several places.
         """
         from pe_search.tasks.questioning import parts_of
 
@@ -115,7 +115,7 @@ class Asker(Listener):
             on_problem: As in `ask`.
 
         Raises:
-            QueryError: If the question is empty.
+            QueryError: If the question is empty or too long.
         """
         from pe_search.tasks.questioning import windows_of
 
@@ -135,10 +135,13 @@ class Asker(Listener):
         *,
         keep: bool = True,
     ) -> Iterator[Description]:
+        from pe_search.language.conversations import LONGEST_QUESTION
         from pe_search.tasks.questioning import Questioner
 
         if not question.strip():
             raise QueryError("The question is empty.")
+        if len(question) > LONGEST_QUESTION:
+            raise QueryError(f"The question has {len(question):,} characters; ask one of at most {LONGEST_QUESTION:,}.")
         model = self.open_language_model(language_model) if isinstance(language_model, str) else language_model
         return Questioner(self.model, self._held(), model, question, turns, report, keep=keep).describe(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.descriptions import Turn
+from pe_search.errors import UnansweredError
 
 # Every model whose processor was read has this rate.
 SAMPLE_RATE_HZ = 16_000
@@ -18,6 +20,9 @@ LONGEST_S = 30.0
 # Qwen2-Audio fails below 0.07 s: its encoder has no frame left.
 SHORTEST_S = 0.1
 LONGEST_ANSWER_TOKENS = 256
+LONGEST_QUESTION = 5_000
+_LINE_END = re.compile("\r\n|\r|\x85|\u2028|\u2029")
+_NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +55,20 @@ class LanguageModel(Protocol):
     batch: int
     host: str | None
 
-    def answer(self, conversations: Sequence[Conversation]) -> Iterator[str]:
-        """Yield the answer to each conversation in turn.
+    def answer(self, conversations: Sequence[Conversation]) -> Iterator[str | UnansweredError]:
+        """Yield the answer to each conversation in turn, or why this one gets none.
 
         Raises:
-            UnansweredError: If the next conversation gets no answer, and others may. Those before it were answered.
-            LanguageModelError: If none does.
+            LanguageModelError: If none will be answered any more.
         """
+
+
+def plain(answer: str) -> str:
+    """An answer as text: no terminal obeys it, and it can be written.
+
+    Control characters but tabs and ends of lines, and halves of pairs of UTF-16, which JSON may have, become U+FFFD.
+    """
+    return _NO_TEXT.sub("\ufffd", _LINE_END.sub("\n", answer))
 
 
 def checked(conversations: Sequence[Conversation]) -> Sequence[Conversation]:

@@ -64,15 +64,13 @@ class LocalModel:
             self._processor = _load_processor(checkpoint, config)
             self._model = _load_model(checkpoint, config, self._dtype, self._device)
 
-    def answer(self, conversations: Sequence[Conversation]) -> Iterator[str]:
+    def answer(self, conversations: Sequence[Conversation]) -> Iterator[str | UnansweredError]:
         """As `LanguageModel.answer`."""
         checked(conversations)
         for start in range(0, len(conversations), self.batch):
             for tokens in self.generate(conversations[start : start + self.batch]):
                 text = self._processor.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-                if not text:
-                    raise UnansweredError("the language model gives an empty answer")
-                yield text
+                yield text or UnansweredError("the language model gives an empty answer")
 
     def generate(self, conversations: Sequence[Conversation]) -> list[list[int]]:
         """The tokens of the answers to some conversations, which are asked together.

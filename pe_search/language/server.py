@@ -37,6 +37,8 @@ _LONGEST_WAIT_S = 60.0
 _LARGEST_REPLY_BYTES = 1 << 22
 _LONGEST_COMPLAINT = 300
 _AT_ONCE = 4
+# Far more than the tokens that are asked for can be.
+_LONGEST_ANSWER = 20_000
 _OK, _TOO_MANY, _UNAVAILABLE = 200, 429, 503
 # What a server says of one request, and not of itself.
 _OF_ONE_REQUEST = (400, 413, 422, 500)
@@ -87,24 +89,31 @@ class ServerModel:
         # By what is asked: a sound always takes some tokens, so one that was heard makes the prompt longer.
         self._tokens_without: dict[str, int | None] = {}
 
-    def answer(self, conversations: Sequence[Conversation]) -> Iterator[str]:
+    def answer(self, conversations: Sequence[Conversation]) -> Iterator[str | UnansweredError]:
         """As `LanguageModel.answer`."""
         checked(conversations)
         if conversations and not self._has_answered:
             # The first alone: what is wrong with the server is wrong with all of them.
             first, *conversations = conversations
-            yield self._answer(first)
-            self._has_answered = True
+            yield self._tried(first)
         if not conversations:
             return
         with ThreadPoolExecutor(min(self.batch, len(conversations)), thread_name_prefix="asking") as pool:
-            waiting = [pool.submit(self._answer, one) for one in conversations]
+            waiting = [pool.submit(self._tried, one) for one in conversations]
             try:
                 for work in waiting:
                     yield work.result()
             finally:
                 for work in waiting:
                     work.cancel()
+
+    def _tried(self, conversation: Conversation) -> str | UnansweredError:
+        try:
+            answer = self._answer(conversation)
+        except UnansweredError as error:
+            return error
+        self._has_answered = True
+        return answer
 
     def _answer(self, conversation: Conversation) -> str:
         reply = self._ask(_messages(conversation), LONGEST_ANSWER_TOKENS)
@@ -121,6 +130,8 @@ class ServerModel:
                 )
         if not text.strip():
             raise UnansweredError("the language model gives an empty answer")
+        if len(text) > _LONGEST_ANSWER:
+            raise UnansweredError(f"the language model gives an answer of more than {_LONGEST_ANSWER:,} characters")
         return text.strip()
 
     def _without_sound(self, conversation: Conversation) -> int | None:
@@ -164,7 +175,7 @@ class ServerModel:
             self._refuse(status, _complaint(content), is_question=method == "POST")
         try:
             return json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise LanguageModelError(f"{self._base} sends no JSON. Check the URL.") from None
 
     def _refuse(self, status: int, complaint: str, *, is_question: bool) -> NoReturn:
@@ -281,7 +292,7 @@ def _complaint(content: bytes) -> str:
     text = content.decode("utf-8", "replace")
     try:
         reply = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         reply = None
     if isinstance(reply, dict):
         error = reply.get("error", reply)

@@ -23,7 +23,7 @@ from pe_search.descriptions import Description, Turn
 from pe_search.embedding import TOO_LARGE, TextEmbedder
 from pe_search.errors import AudioError, StoreError, UnansweredError
 from pe_search.language import conversations
-from pe_search.language.conversations import LONGEST_S, SHORTEST_S, Conversation, LanguageModel
+from pe_search.language.conversations import LONGEST_S, SHORTEST_S, Conversation, LanguageModel, plain
 from pe_search.model import Model
 from pe_search.probability import probabilities
 from pe_search.queries import Reference
@@ -35,6 +35,7 @@ from pe_search.store.answers import read_answers, write_answers
 
 # Answers take seconds each, and a commit milliseconds.
 _MOST_UNWRITTEN = 16
+_LONGEST_UNWRITTEN_S = 2.0
 
 OnProblem = Callable[[Problem], None]
 
@@ -193,7 +194,7 @@ class Questioner:
                     yield from self._scored(answered)
         finally:
             if self._kept is not None:
-                self._kept.write()
+                self._kept.write(is_last=True)
 
     def _is_audible(self, part: Part) -> bool:
         """Whether there is any sound in a part: a language model names some where there is none."""
@@ -210,26 +211,20 @@ class Questioner:
         for part in parts:
             answer = kept.get(id(part)) or new.get(id(part))
             if answer is not None:
-                yield part, answer
+                # One that is kept may be of another version, or in a store that somebody else has made.
+                yield part, plain(answer)
 
     def _asked(self, parts: Sequence[Part]) -> Iterator[tuple[int, str]]:
-        left = list(parts)
-        while left:
-            asked = [Conversation(_heard(part), self._question, self._turns) for part in left]
-            done = 0
-            try:
-                for answer in self._language_model.answer(asked):
-                    done += 1
-                    part = left[done - 1]
-                    if self._kept is not None:
-                        self._kept.keep(part, answer)
-                    yield id(part), answer
-            except UnansweredError as error:
-                part = left[done]
+        asked = [Conversation(_heard(part), self._question, self._turns) for part in parts]
+        for part, answer in zip(parts, self._language_model.answer(asked), strict=True):
+            if isinstance(answer, UnansweredError):
                 where = f"{clock(part.start_s)}–{clock(part.end_s)}"
-                self._on_problem(Problem(part.path, f"{where}: {str(error).removesuffix('.')}"))
-                done += 1
-            left = left[done:]
+                self._on_problem(Problem(part.path, f"{where}: {str(answer).removesuffix('.')}"))
+                continue
+            text = plain(answer)
+            if self._kept is not None:
+                self._kept.keep(part, text)
+            yield id(part), text
 
     def _scored(self, answered: Sequence[tuple[Part, str]]) -> Iterator[Description]:
         heard = self._model.audio_embedder().embed_windows([part.samples for part, _ in answered])
@@ -274,6 +269,7 @@ class _Kept:
         self._on_problem = on_problem
         self._digests: dict[Path, bytes | None] = {}
         self._new: list[ModelAnswer] = []
+        self._written_at_s = time.monotonic()
 
     def recall(self, parts: Sequence[Part]) -> dict[int, str]:
         """The answers that are kept about some parts, by the `id` of the part."""
@@ -290,19 +286,23 @@ class _Kept:
         if digest is not None:
             asked = self._asked["model"], self._asked["revision"], self._asked["question"]
             self._new.append(ModelAnswer(digest, *_times(part), *asked, answer, int(time.time())))
-            if len(self._new) >= _MOST_UNWRITTEN:
+            if len(self._new) % _MOST_UNWRITTEN == 0 or time.monotonic() - self._written_at_s > _LONGEST_UNWRITTEN_S:
                 self.write()
 
-    def write(self) -> None:
-        """Write what is new."""
-        new, self._new = self._new, []
+    def write(self, *, is_last: bool = False) -> None:
+        """Write what is new. If it can't be written, that is told at the last time, and it is tried again before."""
+        new, self._written_at_s = self._new, time.monotonic()
         if not new:
             return
         try:
             with Store.open(self._store.directory, read_only=False) as writer:
                 write_answers(writer.catalog, new)
+            self._new = []
         except StoreError as error:
-            reason = f"{len(new)} answers are not kept: {error}"
+            # Another process may be writing.
+            if not is_last:
+                return
+            reason = f"{len(new)} {'answer is' if len(new) == 1 else 'answers are'} not kept: {error}"
             self._on_problem(Problem(self._store.directory, reason.removesuffix("."), is_note=True))
 
     def _digest(self, path: Path) -> bytes | None:

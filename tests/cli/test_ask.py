@@ -10,6 +10,7 @@ import wave
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
+from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
@@ -20,9 +21,10 @@ from pe_search.cli.input.conversation import Conversation
 from pe_search.descriptions import Turn
 from pe_search.errors import PeSearchError
 from pe_search.library import Library as OpenLibrary
-from pe_search.queries import Query, Request, SpanRules
+from pe_search.queries import Query, Reference, Request, SpanRules
 from pe_search.store import Store
-from pe_search.store.answers import read_answers
+from pe_search.store.answers import read_answers, write_answers
+from pe_search.tasks import questioning
 from tests.cli.conftest import TEXTS, Library, invoke
 from tests.language.stand_in import StandIn, hears, refused, said
 from tests.language.tiny import make_language_model
@@ -162,6 +164,19 @@ def test_a_question_without_an_answer_spoils_no_other(run_cli, library):
     assert outcome.err.count("\n") == 1
 
 
+def test_a_question_without_an_answer_is_asked_once_and_so_are_those_after_it(run_cli, library):
+    def answer(request):
+        count = sum(one.has_sound for one in server.received)
+        return refused(500) if request.has_sound and count % 2 == 0 else hears("rain")(request)
+
+    with StandIn(answer) as server:
+        args = ("--language-model", server.url, "--store", library.store)
+        outcome = run_cli("describe", library.sounds, *args)
+        assert len(server.chats) == len(library.places)
+    assert outcome.status == 2
+    assert len(rows_of(outcome.out)) + outcome.err.count("\n") == len(library.places)
+
+
 def test_what_the_sound_does_not_bear_out_is_left_out(ask, library):
     chances = expected(library, "rain")
     bound = float(np.median(list(chances.values())))
@@ -188,7 +203,24 @@ def test_long_answers_and_odd_characters_in_a_table(library, run_cli_on_terminal
     body = re.sub(r"\x1b\[\d*m", "", shown).split("bark.wav\n")[1].splitlines()
     assert all(line.startswith("  ") and len(line) <= 100 for line in body)
     assert " ".join(line.strip() for line in body[:-1]).split() == answer.split()
-    assert body[-1] == "  \\x1b[31mred"
+    assert body[-1] == "  \ufffd[31mred"
+
+
+def test_nothing_that_a_terminal_obeys_is_in_any_format(run_cli, library):
+    with StandIn(lambda request: said("\x1b[31mred\x07\r\nb\ud800\x9b", 10 + 9 * request.has_sound)) as server:
+        args = (library.sounds / "dogs" / "bark.wav", "--language-model", server.url, "--store", library.store)
+        shown = [run_cli("ask", "What?", *args, "--format", one) for one in ("jsonl", "csv")]
+    assert [one.status for one in shown] == [0, 0]
+    assert rows_of(shown[0].out)[0]["answer"] == "\ufffd[31mred\ufffd\nb\ufffd\ufffd"
+    (row,) = csv.DictReader(io.StringIO(shown[1].out.decode()))
+    assert row["answer"] == "\ufffd[31mred\ufffd\nb\ufffd\ufffd"
+
+
+def test_a_question_of_a_book_is_not_asked(run_cli, library, server):
+    args = (library.sounds / "dogs" / "bark.wav", "--language-model", server.url, "--store", library.store)
+    outcome = run_cli("ask", "x" * 5_001, *args)
+    assert (outcome.status, outcome.out, server.received) == (2, b"", [])
+    assert outcome.err == "pe-search: The question has 5,001 characters; ask one of at most 5,000.\n"
 
 
 def test_no_store_is_needed(run_cli, library, server, tmp_path):
@@ -407,6 +439,14 @@ def test_a_language_model_of_the_environment_is_no_reason_to_ask(run_cli, librar
     assert run_cli("query", "--words", "storm", "--store", library.store).status == 0
 
 
+def test_what_somebody_has_kept_in_a_store_is_text_too(ask, server, own):
+    ask(command="describe", store=own)
+    with Store.open(own, read_only=False) as store:
+        write_answers(store.catalog, [replace(one, answer="\x1b[2J\r") for one in read_answers(store.catalog)])
+    assert {row["answer"] for row in rows_of(ask(command="describe", store=own).out)} == {"\ufffd[2J\n"}
+    assert len(server.chats) == 2
+
+
 def test_a_follow_up_is_kept_as_another_question(library, server, own, tmp_path):
     path = tmp_path / "sounds" / "a.wav"
     with OpenLibrary(own) as store:
@@ -422,3 +462,15 @@ def test_answers_that_can_not_be_kept_are_given_all_the_same(ask, own):
     assert len(rows_of(outcome.out)) == 2
     assert "2 answers are not kept: " in outcome.err
     assert outcome.err.count("\n") == 1
+
+
+def test_answers_wait_until_another_process_has_written(own, tmp_path, server, monkeypatch):
+    monkeypatch.setattr(questioning, "_MOST_UNWRITTEN", 1)
+    path = tmp_path / "sounds" / "a.wav"
+    with OpenLibrary(own) as store:
+        asked = store.ask("What?", [f"{path}", Reference(path, (0.0, 1.0))], language_model=server.url)
+        with Store.open(own, read_only=False):
+            first = next(asked)
+        assert [first.answer, *(one.answer for one in asked)] == ["rain", "rain"]
+    with OpenLibrary(own) as store:
+        assert [one.end_s for one in read_answers(store.open().catalog)] == [1.0, 2.56]
