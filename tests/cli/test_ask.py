@@ -10,7 +10,6 @@ import wave
 from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
-from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
