@@ -131,6 +131,14 @@ def test_an_address_is_all_that_a_view_needs(browser, url, watched, scene):
     other.wait_for_selector(".chip.unlike:has-text('unlike rain.flac')")
     other.wait_for_selector("#status:has-text('4 hits in')")
     assert other.input_value("#filter-name") == "*.flac"
+    other.goto(f"{url}/page/?text=dog&k=3&sort=name&reverse=true&fields=name,codec")
+    other.wait_for_selector("#status:has-text('3 hits in')")
+    facts = other.locator(".hit .facts").all_inner_texts()
+    assert facts == sorted(facts, reverse=True)
+    assert other.locator(".fields dt").all_inner_texts() == ["name", "codec"]
+    assert other.locator(".fields dd").all_inner_texts() == facts[0].split(" · ")
+    shown = [other.input_value(f"#filter-{name}") for name in ("k", "sort", "fields")]
+    assert (shown, other.is_checked("#filter-reverse")) == (["3", "name", "name,codec"], True)
     other.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 import pe_search
+from pe_search.known.fields import CLIP_FIELDS, HIT_FIELDS, all_of, named
 from pe_search.serving.page.files import HEADERS
 from pe_search.serving.page.keys import pass_of
 from pe_search.serving.web import Web
@@ -175,6 +176,37 @@ def test_filters_and_words_are_those_of_the_command_line(client):
         response = client.get(f"/page/hits?{wrong}")
         assert response.status_code in (404, 422)
         assert response.json()["detail"].startswith(said), wrong
+
+
+def test_number_order_and_fields_are_those_of_the_command_line(client, scene):
+    fields = "path,length_s,codec,tags"
+    with pe_search.open(scene.store) as library:
+        describer = library.describer(named(fields.split(","), HIT_FIELDS))
+        hits = library.query("rain", k=4)
+        expected = list(describer.rows(hits))
+        every = [clip.path.name for clip in describer.sorted(library.clips(), CLIP_FIELDS["length_s"], reverse=True)]
+    rows = client.get(f"/page/hits?text=rain&k=4&fields={fields}").json()["hits"]
+    assert [row["fields"] for row in rows] == expected
+    assert [row["rank"] for row in rows] == [1, 2, 3, 4]
+    sorted_ = client.get("/page/hits?text=rain&k=all&sort=length_s&reverse=true&fields=all").json()["hits"]
+    assert sorted_[0]["name"] == every[0] == "PAM_20240612_050000.wav"
+    assert sorted(row["name"] for row in sorted_) == sorted(every)
+    assert list(sorted_[0]["fields"]) == all_of(HIT_FIELDS)
+    lengths = [row["length_s"] for row in sorted_]
+    assert lengths == sorted(lengths, reverse=True)
+    with_time = names(client.get("/page/hits?text=rain&k=all&sort=recorded_at"))
+    assert with_time[0] == "PAM_20240612_050000.wav"
+    assert with_time[1:] == [name for name in names(client.get("/page/hits?text=rain&k=all")) if name != with_time[0]]
+    for wrong, said in {
+        "fields=path,nothing": "fields: 'nothing' is not a field; fields are query, rank, ",
+        "fields=path,path": "fields: the field 'path' is named twice",
+        "sort=size": "sort: 'size' is not a field;",
+        "reverse=true": "reverse needs sort.",
+        "k=10001": "k must be a whole number from 1 to 10000, or all.",
+        "k=some": "k must be a whole number from 1 to 10000, or all.",
+    }.items():
+        response = client.get(f"/page/hits?text=rain&{wrong}")
+        assert (response.status_code, response.json()["detail"][: len(said)]) == (422, said), wrong
 
 
 def test_all_windows_of_one_clip(client, scene):

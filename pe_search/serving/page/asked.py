@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException
 from pydantic import BaseModel, ConfigDict, Field
@@ -47,7 +47,10 @@ class Asked(BaseModel):
     unlike: _References = []
     words: str = Field("", max_length=_LONGEST_TEXT)
     said: str = Field("", max_length=_LONGEST_TEXT)
-    k: int = Field(50, ge=1, le=MOST_HITS)
+    k: Annotated[int, Field(ge=1, le=MOST_HITS)] | Literal["all"] = 50
+    sort: str = Field("", max_length=100)
+    reverse: bool = False
+    fields: str = Field("", max_length=_LONGEST_TEXT)
     clip: str | None = Field(None, pattern=ID)
     under: str | None = Field(None, max_length=4_096)
     all_windows: bool = False
@@ -109,7 +112,7 @@ class Asked(BaseModel):
         under = None if not self.under else Path(self.under)
         request = Request(
             queries=(query,),
-            k=self.k,
+            k=None if self.k == "all" else self.k,
             under=paths[self.clip] if self.clip else under,
             all_windows=self.all_windows,
             min_probability=self.min_probability,

@@ -13,7 +13,7 @@ from fastapi import Request as HttpRequest
 from starlette.responses import RedirectResponse, Response
 
 from pe_search import __version__
-from pe_search.known.fields import HIT_FIELDS, named
+from pe_search.known.fields import HIT_FIELDS, all_of, named
 from pe_search.library import Library
 from pe_search.serving.answering import Answering
 from pe_search.serving.guard import PAGE
@@ -22,6 +22,7 @@ from pe_search.serving.page.files import HEADERS, file_response
 from pe_search.serving.page.keys import needs_key, needs_pass, pass_of
 from pe_search.serving.page.listening import listening_routes, sound_routes
 from pe_search.serving.page.overview import overview_routes
+from pe_search.serving.page.showing import check_sort, field_names, in_order
 from pe_search.serving.page.sounds import Sounds
 from pe_search.serving.page.standing import Standings
 from pe_search.serving.page.teaching import teaching_routes
@@ -62,6 +63,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
                 "speed": status.hearing.speed,
                 "with_time": status.with_time,
                 "tags": now.tags,
+                "fields": all_of(HIT_FIELDS),
                 "pass": pass_of(key),
             }
 
@@ -71,14 +73,18 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
     async def hits(connection: HttpRequest, asked: Annotated[Asked, Parameter()]) -> Response:
         began_s = time.perf_counter()
         with refusals():
-            named_clips = asked.clips
+            shown, named_clips = field_names(asked.fields), asked.clips
+            check_sort(asked.sort, is_reversed=asked.reverse)
             # Most queries name no clip, and need not wait for a picture that is being drawn.
             paths = await work(lambda library: paths_of(library, named_clips)) if named_clips else {}
             request = asked.request(paths, sounds)
             (reply,) = await replies(answering, request, connection)
-            rows = await asyncio.wrap_future(answering.describe(reply.hits, named(ROW_FIELDS, HIT_FIELDS)))
+            read = dict.fromkeys((*ROW_FIELDS, *shown, *([asked.sort] if asked.sort else [])))
+            rows = await asyncio.wrap_future(answering.describe(reply.hits, named(read, HIT_FIELDS)))
         for row, hit in zip(rows, reply.hits, strict=True):
             row["said_marks"] = [] if hit.said is None else hit.said.marks
+            row["fields"] = {name: row[name] for name in shown}
+        rows = in_order(rows, asked.sort, is_reversed=asked.reverse)
         took_ms = round(1_000 * (time.perf_counter() - began_s), 1)
         problems = [f"{problem.path}: {problem.reason}" for problem in reply.problems]
         return as_json({"hits": rows, "took_ms": took_ms, "problems": problems})

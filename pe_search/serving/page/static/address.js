@@ -3,7 +3,7 @@
 export const SEVERAL = ["text", "plus", "minus", "like", "unlike", "name", "tag"];
 export const ONCE = [
   "words", "said", "under", "length", "rate", "channels", "recorded", "hour", "loudness", "bpm", "min_probability",
-  "all_windows", "clip",
+  "all_windows", "clip", "k", "sort", "reverse", "fields",
 ];
 const OWN = ["view", "teach", "chosen", "by", "colour"];
 

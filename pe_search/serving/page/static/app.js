@@ -106,9 +106,11 @@ async function search(signal, isCurrent) {
     status(page.store.clips ? fill(TEXTS.start, { clips: page.store.clips.toLocaleString(), hours: (page.store.audio_s / 3600).toFixed(1) }) : TEXTS.noClips);
     return;
   }
-  const found = await api.hits({ ...address.asked(state), k: FIRST }, signal);
+  // What is sorted, or a number that was asked for, comes at once.
+  const isWhole = Boolean(state.k || state.sort);
+  const found = await api.hits({ ...address.asked(state), k: state.k || (state.sort ? ALL : FIRST) }, signal);
   if (!isCurrent()) return;
-  isAll = found.hits.length < FIRST;
+  isAll = isWhole || found.hits.length < FIRST;
   scrollTo(0, 0);
   page.list.show(found.hits, found.hits.length ? 0 : -1);
   page.detail.show(page.list.hit);
@@ -132,7 +134,7 @@ async function more() {
 
 function tell(found) {
   const count = found.hits.length;
-  status(count ? fill(count === 1 ? TEXTS.oneHit : TEXTS.hits, { count: count === ALL ? `${ALL}+` : count, ms: Math.round(found.took_ms) }) : TEXTS.noHits);
+  status(count ? fill(count === 1 ? TEXTS.oneHit : TEXTS.hits, { count: count === ALL && !page.state.k ? `${ALL}+` : count, ms: Math.round(found.took_ms) }) : TEXTS.noHits);
   say(found.problems.join(" "), found.problems.length > 0);
 }
 
@@ -181,7 +183,7 @@ function frame() {
   at("keys").setAttribute("aria-label", TEXTS.keysTitle);
   at("views").append(element("button", { type: "button", class: "help", onclick: () => at("keys").showModal() }, TEXTS.showKeys));
   at("views").setAttribute("aria-label", TEXTS.title);
-  document.body.append(element("datalist", { id: "known-tags" }));
+  document.body.append(element("datalist", { id: "known-tags" }), element("datalist", { id: "known-fields" }));
 }
 
 const KEYS = {
@@ -266,6 +268,7 @@ async function begin() {
   at("store").textContent = page.store.store.split(/[/\\]/).filter(Boolean).pop();
   at("store").title = `${page.store.store}, ${page.store.clips.toLocaleString()} clips, ${clock(page.store.audio_s)}`;
   showTags();
+  at("known-fields").append(...page.store.fields.map((name) => element("option", { value: name })));
   await render();
   performance.mark("ready");
   document.body.dataset.ready = "true";

@@ -5,7 +5,7 @@ import { element, icon, iconButton, say } from "./dom.js";
 import { TEXTS, fill } from "./texts.js";
 
 const FILTERS = Object.keys(TEXTS.filterNames);
-const LISTS = ["name", "tag"];
+const LISTS = ["name", "tag"], FLAGS = ["all_windows", "reverse"], OF_FIELDS = ["sort", "fields"];
 const PAUSE_MS = 120;
 // Digests say nothing to anybody; this page has seen the names of those that it was asked for.
 const names = new Map();
@@ -51,10 +51,10 @@ export class Ask {
     this.inputs = {};
     const grid = element("div", { class: "grid" });
     for (const name of FILTERS) {
-      const isFlag = name === "all_windows";
+      const isFlag = FLAGS.includes(name);
       const input = element("input", {
         id: `filter-${name}`, type: isFlag ? "checkbox" : "text", autocomplete: "off", spellcheck: "false",
-        placeholder: isFlag ? null : TEXTS.filterExamples[name],
+        placeholder: isFlag ? null : TEXTS.filterExamples[name], list: OF_FIELDS.includes(name) ? "known-fields" : null,
       });
       input.addEventListener("change", () => this.filtered());
       this.inputs[name] = input;
@@ -71,7 +71,7 @@ export class Ask {
     let filters = 0;
     for (const name of FILTERS) {
       const value = LISTS.includes(name) ? state[name].join(", ") : state[name];
-      if (name === "all_windows") this.inputs[name].checked = value === "true";
+      if (FLAGS.includes(name)) this.inputs[name].checked = value === "true";
       else this.inputs[name].value = value;
       filters += value ? 1 : 0;
     }
@@ -132,7 +132,7 @@ export class Ask {
     const changes = {};
     for (const name of FILTERS) {
       const input = this.inputs[name];
-      if (name === "all_windows") changes[name] = input.checked ? "true" : "";
+      if (FLAGS.includes(name)) changes[name] = input.checked ? "true" : "";
       else if (LISTS.includes(name)) changes[name] = input.value.split(",").map((one) => one.trim()).filter(Boolean);
       else changes[name] = input.value.trim();
     }

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { element, icon, iconButton, labelledButton, say } from "./dom.js";
-import { dragged, moment, percent, shown, times, viewOf } from "./list.js";
+import { dragged, moment, percent, shown, times, valuesOf, viewOf } from "./list.js";
 import { drawSpectrogram, peaks, spectrogram } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
 import { Transcript } from "./transcript.js";
@@ -59,6 +59,7 @@ export class Detail {
       element("p", { class: "folder" }, shown(hit.folder ?? "")),
       element("p", { class: "facts" }, facts.filter(Boolean).join(" · "),
         hit.copies.length ? ` · ${fill(TEXTS.copies, { count: hit.copies.length })}` : ""),
+      element("dl", { class: "fields" }, ...valuesOf(hit).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])),
       hit.is_gone ? element("p", { class: "error" }, TEXTS.gone) : "",
       this.wave.node, this.picture,
       element("div", { class: "transport" }, this.playing, this.looping, this.showing, this.clockNow),

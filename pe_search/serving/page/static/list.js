@@ -24,6 +24,9 @@ export const moment = (hit) => (hit.at ?? hit.recorded_at ?? "").replace("T", " 
 // Bytes that are no text come from the server as lone surrogates.
 export const shown = (text) => text.replace(/[\ud800-\udfff]/gu, "\ufffd").replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 
+// The fields that were asked for, with their values as text.
+export const valuesOf = (hit) => Object.entries(hit.fields ?? {}).map(([name, value]) => [name, line([value ?? "–"].flat().join(", "))]);
+
 // What is said may be written in several lines.
 export const line = (text) => shown(text.replace(/\s+/g, " ").trim());
 
@@ -176,7 +179,7 @@ class Row {
       element("span", { class: "names" },
         element("span", { class: "name" }, element("b", {}, name), ...hit.tags.map((tag) => element("i", { class: "tag" }, shown(tag)))),
         hit.said ? element("span", { class: "quote" }, ...marked(hit.said, hit.said_marks)) : element("span", { class: "folder" }, shown(hit.folder ?? "")),
-        element("span", { class: "facts" }, `${times(hit)} / ${facts}`)),
+        element("span", { class: "facts" }, valuesOf(hit).map(([, value]) => value).join(" · ") || `${times(hit)} / ${facts}`)),
       this.wave.node,
       element("span", { class: `verdict ${verdict}` }, verdict ? TEXTS.verdicts[verdict] : ""),
     );

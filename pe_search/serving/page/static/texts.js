@@ -16,12 +16,12 @@ export const TEXTS = {
   filterNames: {
     words: "In names, folders and tags", said: "What is said", name: "File name", tag: "Tag", under: "Folder", length: "Length",
     recorded: "Recorded", hour: "Hour of day", min_probability: "Least probability", loudness: "Loudness (LUFS)",
-    bpm: "Tempo (BPM)", rate: "Sample rate (Hz)", channels: "Channels", all_windows: "All windows of a clip",
+    bpm: "Tempo (BPM)", rate: "Sample rate (Hz)", channels: "Channels", all_windows: "All windows of a clip", k: "Number of hits", sort: "Sort by", reverse: "Largest first", fields: "Fields",
   },
   filterExamples: {
     words: "kick 808 -loop", said: "tuesday meeting", name: "kick*.wav", tag: "good", under: "/home/me/sounds", length: "0.1-2",
     recorded: "2024-06-01..2024-06-30", hour: "22-4", min_probability: "0.5", loudness: "-30..-14", bpm: "118-122",
-    rate: "44100-", channels: "2",
+    rate: "44100-", channels: "2", k: "50, or all", sort: "recorded_at", fields: "bpm,key,loudness_lufs",
   },
   chips: { plus: "plus {text}", minus: "minus {text}", like: "like {text}", unlike: "unlike {text}" },
   removeChip: "Remove: {chip}",
