@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class Viewer(Holder):
         kept = self._kept("peaks", clip, start_s, end_s, columns)
         if kept is None or len(kept) != 2 * columns:
             hearing = self.manifest.hearing
-            blocks = part(clip.path, hearing, start_s, end_s)
+            blocks = part(clip.path, hearing, start_s, end_s, clip.duration_s)
             kept = peaks(blocks, (end_s - start_s) / hearing.speed, columns).tobytes()
             self._keep(kept, "peaks", clip, start_s, end_s, columns)
         return np.frombuffer(kept, np.int8).reshape(columns, 2)
@@ -113,15 +114,16 @@ class Viewer(Holder):
         hearing = self.manifest.hearing
         facts = clip.facts if clip.facts.codec else clip_of_file(clip.path, hearing).facts
         with open_clip(clip.path) as file:
-            return browser_type(file.read(12), facts, hearing)
+            return browser_type(file.read(12), facts, hearing, clip.duration_s or 0.0)
 
-    def playable(self, path: PathLike, start_s: float, end_s: float) -> bytes:
+    def playable(self, path: PathLike, start_s: float, end_s: float, *, original: bool = False) -> bytes:
         """A part of a clip as a WAV file that any browser plays: 48 kHz mono, at the speed of the store.
 
         Args:
             path: The clip.
             start_s: Of the part.
             end_s: Of the part, which plays for at most 10 minutes.
+            original: Whether to make it at the speed of the file instead.
 
         Raises:
             ValueError: If there is no such part, or it is too long.
@@ -130,11 +132,32 @@ class Viewer(Holder):
 
         clip = self._unchanged(path)
         start_s, end_s = _within(clip, start_s, end_s, 1)
-        kept = self._kept("wav", clip, start_s, end_s)
+        kind = "wav original" if original and self.manifest.hearing.speed != 1 else "wav"
+        kept = self._kept(kind, clip, start_s, end_s)
         if kept is None:
-            kept = wave_file(self._samples(clip, start_s, end_s))
-            self._keep(kept, "wav", clip, start_s, end_s)
+            kept = wave_file(self._samples(clip, start_s, end_s, original=original))
+            self._keep(kept, kind, clip, start_s, end_s)
         return kept
+
+    def gain_db(self, path: PathLike, start_s: float, end_s: float) -> float:
+        """By how many decibels a window of a clip is made louder for the model; 0 in a store with the level `none`.
+
+        Args:
+            path: The clip.
+            start_s: Of the window.
+            end_s: Of the window, which plays for at most 10 minutes.
+
+        Raises:
+            ValueError: If there is no such part, or it is too long.
+        """
+        from pe_search.audio.level import gain_db
+
+        clip = self._unchanged(path)
+        level = self.manifest.hearing.level
+        if level == "none":
+            return 0.0
+        samples = self._samples(clip, *_within(clip, start_s, end_s, 1))
+        return gain_db(samples, level) if len(samples) else 0.0
 
     def sound_map(self) -> SoundMap:
         """All clips in the plane, by principal components of their embeddings: what sounds alike lies close."""
@@ -156,15 +179,19 @@ class Viewer(Holder):
         likeness = likeness_to_neighbours(held.means)
         return [(held.paths[row], float(likeness[row])) for row in likeness.argsort(kind="stable")[:limit].tolist()]
 
-    def _samples(self, clip: IndexedClip, start_s: float, end_s: float) -> NDArray[np.float32]:
+    def _samples(
+        self, clip: IndexedClip, start_s: float, end_s: float, *, original: bool = False
+    ) -> NDArray[np.float32]:
         import numpy as np
 
         from pe_search.audio.previews import part
 
         hearing = self.manifest.hearing
+        if original:
+            hearing = replace(hearing, speed=1.0)
         if (end_s - start_s) / hearing.speed > LONGEST_PART_S + 1:
             raise ValueError(f"the part plays for more than {LONGEST_PART_S:g} s")
-        blocks: Iterator[NDArray[np.float32]] = part(clip.path, hearing, start_s, end_s)
+        blocks: Iterator[NDArray[np.float32]] = part(clip.path, hearing, start_s, end_s, clip.duration_s)
         return np.concatenate([np.empty(0, np.float32), *blocks])
 
     def _unchanged(self, path: PathLike) -> IndexedClip:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 import pe_search
+from pe_search.audio.level import levelled
 from pe_search.audio.previews import part, peaks
 from pe_search.records import Clip, Hearing
 from pe_search.store import Store
@@ -97,3 +98,27 @@ def test_a_part_that_is_too_long_is_refused(library, tmp_path, monkeypatch):
     monkeypatch.setattr("pe_search.viewer.LONGEST_PART_S", 2.0)
     with pytest.raises(ValueError, match="the part plays for more than 2 s"):
         library.spectrogram(tmp_path / "a.wav")
+
+
+def test_what_is_quiet_is_played_as_loud_as_it_is_heard_and_the_original_at_its_own_speed(tmp_path):
+    path = write_audio(tmp_path / "a.wav", tone(2.0, 1_000) / 100, subtype="PCM_24")
+    for level in ("auto", "none"):
+        with Store.create(tmp_path / level, manifest(level=level, speed=0.5)) as store:
+            status = path.stat()
+            clip = Clip(path, status.st_size, status.st_mtime_ns)
+            put_clips(store, [(clip, [(0.0, 2.0)], np.ones((1, 3), np.float32))])
+    with pe_search.open(tmp_path / "none") as library:
+        assert library.gain_db(path, 0, 2) == 0
+    with pe_search.open(tmp_path / "auto") as library:
+        samples = np.concatenate(list(part(path, Hearing(speed=0.5), 0.5, 1.5)))
+        louder = levelled(samples, "auto")
+        gain = library.gain_db(path, 0.5, 1.5)
+        assert gain > 0
+        np.testing.assert_allclose(samples * 10 ** (gain / 20), louder, rtol=1e-5)
+        heard, original = (
+            soundfile.read(io.BytesIO(library.playable(path, 0.5, 1.5, original=is_original)), dtype="float32")[0]
+            for is_original in (False, True)
+        )
+        assert (len(heard), len(original)) == (96_000, 48_000)
+        assert np.argmax(np.abs(np.fft.rfft(heard))) == pytest.approx(1_000, abs=2), "500 Hz, in two seconds"
+        assert np.argmax(np.abs(np.fft.rfft(original))) == 1_000

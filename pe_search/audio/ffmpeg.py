@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from pe_search.audio.damage import Damage
 from pe_search.audio.files import unreadable
+from pe_search.audio.seeking import seek
 from pe_search.clock import clock
 from pe_search.errors import AudioError, first_line
 
@@ -134,6 +135,10 @@ class FfmpegSource:
     def close(self) -> None:
         """Let go of the file, which stays open."""
         self._container.close()
+
+    def seek_time(self, time_s: float, length_s: float | None) -> float | None:
+        """As `seeking.seek`; `blocks` then begins there."""
+        return seek(self._container, self._stream, time_s, length_s)
 
     def blocks(self, frames: int, dtype: Literal["float32", "int32"]) -> Iterator[NDArray[Any]]:
         """Yield the samples from the start, in blocks of shape (at most `frames`, channels).

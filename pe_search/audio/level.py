@@ -23,10 +23,15 @@ def levelled(samples: NDArray[np.float32], level: str) -> NDArray[np.float32]:
         level: `none` for the window as it is; `auto` for one whose loudest 0.4 s has a power of -35 dB relative to full
             scale, unless it is louder already, or that would take a gain of more than 40 dB.
     """
+    gain = gain_db(samples, level)
+    return samples * np.float32(10 ** (gain / 20)) if gain else samples
+
+
+def gain_db(samples: NDArray[np.float32], level: str) -> float:
+    """By how many decibels `levelled` makes a window louder; 0 or more."""
     if level == "none":
-        return samples
-    gain_db = min(max(_USUAL_DB - loudest_db(samples), 0.0), _MOST_GAIN_DB)
-    return samples * np.float32(10 ** (gain_db / 20)) if gain_db else samples
+        return 0.0
+    return min(max(_USUAL_DB - loudest_db(samples), 0.0), _MOST_GAIN_DB)
 
 
 def loudest_db(samples: NDArray[np.float32]) -> float:

@@ -123,6 +123,10 @@ class LibsndfileSource:
         """Go to a sample, or to the end if there are fewer; for pictures, as `missing` counts from the first."""
         self._sound.seek(min(frame, max(self._sound.frames, 0)))
 
+    def seek_time(self, _time_s: float, _length_s: float | None) -> float | None:
+        """None: what is not compressed is gone to by `seek`, and the rest is read from its start."""
+        return None
+
     def missing(self) -> str | None:
         """What the file should hold, but couldn't be read; to be asked after the last block."""
         held_s = self._frames / self.sample_rate_hz

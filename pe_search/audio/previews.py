@@ -30,21 +30,28 @@ _LEAST_LOUD_DB = -40.0
 # So many moments are averaged for a column of a spectrogram, at most.
 _MOMENTS = 4
 _COLUMNS_AT_ONCE = 256
+# What begins so soon is there as quickly if the file is read from its start.
+_SOON_S = 10.0
 # How files begin in which libsndfile finds any place at once.
 _QUICK = (b"RIFF", b"RF64", b"BW64", b"FORM", b"caff", b"fLaC")
+# In longer ones that are compressed with loss, browsers guess where a second is, and the guess may be far off.
+_LONGEST_GUESSED_S = 60.0
 # Any browser plays these as they are, up to this rate and as many channels.
 _HIGHEST_RATE_HZ = 96_000
 _MOST_CHANNELS = 2
 _WAVE_CODECS = ("pcm_u8", "pcm_16", "pcm_24", "float")
 
 
-def browser_type(magic: bytes, facts: Facts, hearing: Hearing) -> str | None:
+def browser_type(magic: bytes, facts: Facts, hearing: Hearing, length_s: float = 0.0) -> str | None:
     """The media type of a file that any browser plays as it is, and as its hearing has it; None for all others.
+
+    None too for MP3 and Ogg of more than a minute: browsers don't find its seconds exactly.
 
     Args:
         magic: The first 12 bytes of the file.
         facts: What it says of itself.
-        hearing: Of the store.
+        hearing: Of the store; its level is no matter.
+        length_s: Of the clip.
     """
     if hearing.speed != 1 or hearing.track != 1:
         return None
@@ -54,6 +61,8 @@ def browser_type(magic: bytes, facts: Facts, hearing: Hearing) -> str | None:
         return "audio/wav"
     if magic[:4] == b"fLaC":
         return "audio/flac"
+    if length_s > _LONGEST_GUESSED_S:
+        return None
     if magic[:4] == b"OggS" and facts.codec in ("vorbis", "opus"):
         return "audio/ogg"
     if facts.codec == "mp3" and (magic[:3] == b"ID3" or (magic[0] == 0xFF and magic[1] >= 0xE0)):
@@ -61,16 +70,20 @@ def browser_type(magic: bytes, facts: Facts, hearing: Hearing) -> str | None:
     return None
 
 
-def part(path: Path, hearing: Hearing, start_s: float, end_s: float) -> Iterator[NDArray[np.float32]]:
+def part(
+    path: Path, hearing: Hearing, start_s: float, end_s: float, length_s: float | None = None
+) -> Iterator[NDArray[np.float32]]:
     """Yield a part of a clip as the model hears it: float32 blocks of shape (samples,), 48 kHz mono, at its speed.
 
-    Uncompressed audio and FLAC are read from where the part begins; of all else, what comes before is read too.
+    Uncompressed audio, FLAC, and the formats of `seeking` are read from where the part begins or a little before; of
+    all else, what comes before is read too.
 
     Args:
         path: The clip.
         hearing: Its track, and its speed.
         start_s: Of the part, in seconds of the file.
         end_s: Likewise. A clip that ends before gives what it has.
+        length_s: Of the clip as it was indexed, if that is known.
 
     Raises:
         AudioError: If the clip can't be read.
@@ -89,9 +102,17 @@ def part(path: Path, hearing: Hearing, start_s: float, end_s: float) -> Iterator
                     finally:
                         source.close()
                     return
-    first, last = (round(time_s / hearing.speed * SAMPLE_RATE_HZ) for time_s in (start_s, end_s))
-    read = 0
-    with ClipReader(path, hearing) as reader:
+    reader, from_s = ClipReader(path, hearing), 0.0
+    if start_s > _SOON_S:
+        found_s = reader.seek(start_s, length_s)
+        if found_s is None:
+            reader.close()
+            reader = ClipReader(path, hearing)
+        else:
+            from_s = found_s
+    with reader:
+        first, last = (round((time_s - from_s) / hearing.speed * SAMPLE_RATE_HZ) for time_s in (start_s, end_s))
+        read = 0
         for block in reader.blocks():
             wanted = block[max(first - read, 0) : max(last - read, 0)]
             if len(wanted):

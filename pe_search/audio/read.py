@@ -51,6 +51,9 @@ class Source(Protocol):
     def close(self) -> None:
         """Let go of the file, which stays open."""
 
+    def seek_time(self, time_s: float, length_s: float | None) -> float | None:
+        """As `seeking.seek`."""
+
     def blocks(self, frames: int, dtype: Literal["float32", "int32"]) -> Iterator[NDArray[Any]]:
         """Yield the samples from the start, in blocks of shape (`frames`, channels); the last may be shorter."""
 
@@ -139,6 +142,19 @@ class ClipReader:
         source = self._source
         stream = Facts(source.sample_rate_hz, source.channels, source.bits, source.codec)
         return read_facts(self._file, source.tags, stream)
+
+    def seek(self, time_s: float, length_s: float | None = None) -> float | None:
+        """Go to a place at or before a time, so that `blocks` begins there; only right after the file was opened.
+
+        Args:
+            time_s: Where to go.
+            length_s: Of the clip as it was indexed, if that is known.
+
+        Returns:
+            The time of the first sample that `blocks` yields then. None if the place can't be found: then the reader
+            is of no more use.
+        """
+        return self._source.seek_time(time_s, length_s)
 
     def missing(self) -> str | None:
         """What the file should hold, but couldn't be read; to be asked after the last block. None if all was read."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
 
+from pe_search.audio import ffmpeg
 from pe_search.audio.previews import LOWEST_HZ, SPECTROGRAM_ROWS, browser_type, part, peaks, spectrogram, wave_file
 from pe_search.audio.read import ClipReader
 from pe_search.errors import AudioError
@@ -35,6 +38,87 @@ def test_a_part_of_what_is_compressed_is_the_same(tmp_path):
     with ClipReader(path) as reader:
         whole = joined(reader.blocks())
     np.testing.assert_array_equal(joined(part(path, PLAIN_HEARING, 0.5, 2.25)), whole[24_000:108_000])
+
+
+def encoded(path: Path, samples: np.ndarray, codec: str, rate_hz: int = 48_000, **options: str) -> Path:
+    """A file of some compressed format."""
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=rate_hz, layout="mono")
+        stream.bit_rate = 64_000
+        for first in range(0, len(samples), 1_024):
+            frame = av.AudioFrame.from_ndarray(samples[None, first : first + 1_024], "fltp", "mono")
+            frame.sample_rate, frame.pts = rate_hz, first
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp3", "libmp3lame", {}),
+        ("a.mp3", "libmp3lame", {"write_xing": "0"}),
+        ("a.m4a", "aac", {}),
+        ("a.aac", "aac", {}),
+        ("a.mka", "aac", {}),
+        ("a.ogg", "VORBIS", {}),
+    ],
+)
+def test_a_part_that_is_gone_to_is_the_same_to_the_sample(tmp_path, name, codec, options):
+    samples = noise(17.0, seed=4)
+    path = tmp_path / name
+    if codec == "VORBIS":
+        with soundfile.SoundFile(path, "w", 48_000, 1, codec, format="OGG") as file:
+            for second in np.split(samples, 17):
+                file.write(second)
+    else:
+        encoded(path, samples, codec, **options)
+    with ClipReader(path) as reader:
+        whole = joined(reader.blocks())
+    length_s = len(whole) / 48_000
+    np.testing.assert_array_equal(joined(part(path, PLAIN_HEARING, 15.25, 16.5, length_s)), whole[732_000:792_000])
+    with ClipReader(path) as reader:
+        assert 5 <= reader.seek(15.25, length_s) <= 14.3, "it is not read from its start"
+
+
+def test_ogg_joined_from_two_is_read_from_its_start(tmp_path):
+    path = tmp_path / "a.ogg"
+    for number in range(2):
+        soundfile.write(
+            tmp_path / f"{number}.ogg", noise(12.0, seed=number)[::6], 8_000, format="OGG", subtype="VORBIS"
+        )
+    path.write_bytes((tmp_path / "0.ogg").read_bytes() + (tmp_path / "1.ogg").read_bytes())
+    with ClipReader(path) as reader:
+        whole = joined(reader.blocks())
+    with ClipReader(path) as reader:
+        assert reader.seek(20, len(whole) / 48_000) is None
+    found = joined(part(path, PLAIN_HEARING, 20, 21, len(whole) / 48_000))
+    np.testing.assert_array_equal(found, whole[960_000:1_008_000])
+
+
+def test_the_fifth_hour_of_a_long_mp3_is_there_at_once(tmp_path, monkeypatch):
+    """Eight hours of quiet noise, at a bit rate of its own, with ten seconds of a tone in the fifth."""
+    rate_hz = 8_000
+    options = {"write_xing": "0", "id3v2_version": "0"}
+    quiet = encoded(tmp_path / "0.mp3", noise(10.0)[::6] / 100, "libmp3lame", rate_hz, **options).read_bytes()
+    tones = encoded(tmp_path / "1.mp3", tone(10.0, 1_000, rate_hz), "libmp3lame", rate_hz, **options).read_bytes()
+    path = tmp_path / "a.mp3"
+    path.write_bytes(quiet * 1_800 + tones + quiet * 1_079)
+    # Each piece has some samples more, to fill its last frame.
+    with ClipReader(tmp_path / "0.mp3") as reader:
+        piece_s = sum(map(len, reader.blocks())) / 48_000
+    decoded: list[int] = []
+    decode = ffmpeg._samples
+    monkeypatch.setattr(
+        ffmpeg, "_samples", lambda frame, dtype: (decoded.append(frame.samples), decode(frame, dtype))[1]
+    )
+    at_s = 1_800 * piece_s
+    found = joined(part(path, PLAIN_HEARING, at_s - 2, at_s + 2))
+    assert len(found) == 4 * 48_000
+    assert np.abs(found[: 2 * 48_000 - 9_600]).max() < 0.05
+    after = found[2 * 48_000 + 9_600 :][:32_768] * np.hanning(32_768)
+    assert np.argmax(np.abs(np.fft.rfft(after))) * 48_000 / 32_768 == pytest.approx(1_000, abs=2)
+    assert sum(decoded) / rate_hz < 10, "seconds are decoded, and no hours"
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 192_000])
@@ -114,3 +198,5 @@ def test_a_wave_file_has_the_samples():
 )
 def test_what_browsers_play_as_it_is(magic, facts, hearing, kind):
     assert browser_type(magic, facts, hearing) == kind
+    # Where a second is in an hour of MP3 or Ogg, they guess.
+    assert browser_type(magic, facts, hearing, 3_600.0) == (kind if kind in ("audio/wav", "audio/flac") else None)

@@ -21,7 +21,7 @@ from tests.serving.test_http import client_of
 PASS = pass_of(KEY)
 DATA = ("state", "hits?text=rain", "words", "judgements?word=@it", "map", "counts?text=rain", "duplicates", "outliers")
 PICTURES = (f"peaks/{'0' * 64}", f"spectrogram/{'0' * 64}", f"clips/{'0' * 64}", f"said/{'0' * 64}")
-DATA += PICTURES
+DATA += (*PICTURES, f"gain/{'0' * 64}?from=0&to=1")
 SOUND = (f"audio/{'0' * 64}", f"file/{'0' * 64}")
 
 
@@ -295,6 +295,20 @@ def test_a_file_that_has_changed_is_not_played(client, scene, tmp_path):
     response = client.get(f"/page/audio/{digest}?pass={PASS}")
     assert response.status_code == 500
     assert response.json()["detail"] == f"{copy}: has changed since it was indexed; index it again"
+
+
+def test_a_quiet_part_comes_with_its_gain(client, scene, tmp_path):
+    samples, rate_hz = soundfile.read(SOUNDS / "dog-barking.flac", dtype="float32")
+    quiet = tmp_path / "quiet.wav"
+    soundfile.write(quiet, samples / 100, rate_hz, subtype="PCM_24")
+    with pe_search.open(scene.store) as library:
+        library.index(quiet)
+        expected = library.gain_db(quiet, 0, 2)
+        digest = library.known(quiet)[quiet].digest.hex()
+    assert expected > 20
+    assert client.get(f"/page/gain/{digest}?from=0&to=2").json() == {"gain_db": expected}
+    assert client.get(f"/page/gain/{digest}?from=2&to=1").status_code == 422
+    assert client.get(f"/page/clips/{digest}").json()["level"] == "auto"
 
 
 # Pictures

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException
@@ -21,6 +22,8 @@ from pe_search.serving.page.asked import ID, Texts, clip_of
 from pe_search.serving.replies import Work, as_json
 from pe_search.viewer import MOST_COLUMNS
 
+_Made = TypeVar("_Made")
+
 Id = Annotated[str, Place(pattern=ID)]
 Start = Annotated[float, Parameter(alias="from", ge=0, allow_inf_nan=False)]
 End = Annotated[float | None, Parameter(alias="to", gt=0, allow_inf_nan=False)]
@@ -35,16 +38,29 @@ def listening_routes(work: Work) -> APIRouter:
     @routes.get("/clips/{digest}")
     async def about(digest: Id) -> Response:
         def read(library: Library) -> dict[str, Any]:
-            clip = clip_of(library, digest)
+            clip, hearing = clip_of(library, digest), library.manifest.hearing
             return {
                 "name": clip.path.name,
                 "length_s": clip.duration_s,
                 "is_playable": library.browser_type(clip.path) is not None,
                 "highest_hz": library.highest_hz(clip),
-                "speed": library.manifest.hearing.speed,
+                "level": hearing.level,
+                "speed": hearing.speed,
             }
 
         return as_json(await work(read))
+
+    @routes.get("/gain/{digest}")
+    async def gain(digest: Id, start_s: Start, end_s: End) -> Response:
+        """By how many decibels the store's level makes a part louder."""
+
+        def measure(library: Library) -> float:
+            path = clip_of(library, digest).path
+            if end_s is None:
+                raise HTTPException(422, "to is missing.")
+            return _checked(lambda: library.gain_db(path, start_s, end_s))
+
+        return as_json({"gain_db": await work(measure)})
 
     @routes.get("/said/{digest}")
     async def said(digest: Id) -> Response:
@@ -106,7 +122,9 @@ def sound_routes(work: Work) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/audio/{digest}")
-    async def audio(connection: HttpRequest, digest: Id, start_s: Start = 0.0, end_s: End = None) -> Response:
+    async def audio(
+        connection: HttpRequest, digest: Id, start_s: Start = 0.0, end_s: End = None, original: bool = False
+    ) -> Response:
         """The file as it is where browsers play it and no end is given; else the part, as WAV."""
 
         def find(library: Library) -> tuple[Path, str] | bytes:
@@ -116,7 +134,7 @@ def sound_routes(work: Work) -> APIRouter:
                 return path, kind
             if end_s is None:
                 raise HTTPException(422, "Browsers can't play this file; ask for a part, with from and to.")
-            return _checked(lambda: library.playable(path, start_s, end_s))
+            return _checked(lambda: library.playable(path, start_s, end_s, original=original))
 
         found = await work(find)
         headers = {"Cache-Control": "no-store"}
@@ -163,12 +181,11 @@ def _picture(made: bytes) -> Response:
     return Response(made, media_type="application/octet-stream", headers={"Cache-Control": "private, max-age=86400"})
 
 
-def _checked(make: Any) -> bytes:
+def _checked(make: Callable[[], _Made]) -> _Made:
     try:
-        made: bytes = make()
+        return make()
     except ValueError as error:
         raise HTTPException(422, f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-    return made
 
 
 def _ranged(held: bytes, wanted: str | None, headers: dict[str, str]) -> Response:

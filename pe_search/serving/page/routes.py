@@ -60,6 +60,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
                 "audio_s": status.audio_s,
                 "model": status.model,
                 "window_s": status.window_s,
+                "level": status.hearing.level,
                 "speed": status.hearing.speed,
                 "with_time": status.with_time,
                 "tags": now.tags,

@@ -67,6 +67,7 @@ export const peaks = async (clip, from, to, columns, signal) =>
 export const spectrogram = async (clip, from, to, columns, signal) =>
   new Uint8Array(await bytes(`spectrogram/${clip}?${query({ from, to, columns })}`, { signal }));
 export const spans = async (clip, from, to, text) => (await json(`spans/${clip}?${query({ from, to, text })}`)).spans;
+export const gain = async (clip, from, to) => (await json(`gain/${clip}?${query({ from, to })}`)).gain_db;
 export const said = async (clip, signal) => (await json(`said/${clip}`, { signal })).transcripts;
 export const tag = (clips, add, remove) => post("tags", { clips, add, remove });
 export const words = async () => (await json("words")).words;
@@ -80,5 +81,5 @@ export const duplicates = async (signal) => (await json("duplicates", { signal }
 export const outliers = async (signal) => (await json("outliers", { signal })).hits;
 
 const absolute = (path) => new URL(path, location.href).href;
-export const audioUrl = (clip, from, to) => absolute(`audio/${clip}?${query({ from, to, pass })}`);
+export const audioUrl = (clip, from, to, original) => absolute(`audio/${clip}?${query({ from, to, original, pass })}`);
 export const fileUrl = (clip, from, to) => absolute(`file/${clip}?${query({ from, to, pass })}`);

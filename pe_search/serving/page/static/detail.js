@@ -42,6 +42,9 @@ export class Detail {
     this.playing = element("button", { type: "button", class: "labelled strong", onclick: () => page.player.toggle(hit) });
     this.clockNow = element("span", { class: "clock" });
     this.looping = labelledButton("loop", TEXTS.loop, () => page.player.setLoop(!page.player.loops));
+    this.original = labelledButton("ear", TEXTS.original, () => page.player.setOriginal(!page.player.isOriginal), { title: TEXTS.originalHint });
+    this.original.hidden = page.store.level === "none" && page.store.speed === 1;
+    this.heardAs = element("span", { class: "facts" });
     this.showing = labelledButton("picture", TEXTS.spectrogram, () => this.toggleSpectrogram());
     const actions = element("div", { class: "actions" },
       labelledButton("like", TEXTS.like, () => this.like("like")),
@@ -62,7 +65,7 @@ export class Detail {
       element("dl", { class: "fields" }, ...valuesOf(hit).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])),
       hit.is_gone ? element("p", { class: "error" }, TEXTS.gone) : "",
       this.wave.node, this.picture,
-      element("div", { class: "transport" }, this.playing, this.looping, this.showing, this.clockNow),
+      element("div", { class: "transport" }, this.playing, this.looping, this.showing, this.original, this.heardAs, this.clockNow),
       this.transcript.place, actions, this.tags, this.teaching);
     this.showTags();
     this.showTeaching();
@@ -124,6 +127,10 @@ export class Detail {
     this.playing.replaceChildren(icon(isPlaying ? "pause" : "play"), element("span", {}, isPlaying ? TEXTS.pause : TEXTS.playShort));
     this.looping.setAttribute("aria-pressed", String(player.loops));
     this.showing.setAttribute("aria-pressed", String(this.showsSpectrogram));
+    this.original.setAttribute("aria-pressed", String(player.isOriginal));
+    const isHeard = player.hit === this.hit && !player.isOriginal;
+    this.heardAs.textContent = [isHeard && player.gain >= 0.5 ? fill(TEXTS.louder, { db: Math.round(player.gain) }) : "",
+      isHeard && player.speed !== 1 ? fill(TEXTS.slower, { speed: player.speed }) : ""].filter(Boolean).join(" ");
     this.picture.hidden = !this.showsSpectrogram;
     this.draw();
   }
