@@ -37,9 +37,6 @@ class Libraries(Library):
     are of all stores too. What is judged goes into the store that holds the clip, and all judgements count. All else is
     of the first.
 
-    Attributes:
-        stores: A library for each.
-
     Args:
         directories: The stores', at least one.
         wanted: As in `Library`.
@@ -50,7 +47,7 @@ class Libraries(Library):
         self, directories: Sequence[PathLike], *, wanted: Wanted | None = None, **options: Unpack[ListenerOptions]
     ) -> None:
         super().__init__(directories[0], wanted=wanted, **options)
-        self.stores = tuple(Library(directory, wanted=wanted, **options) for directory in directories)
+        self._stores = tuple(Library(directory, wanted=wanted, **options) for directory in directories)
         self._taught_with = self.stores
         for one in self.stores:
             one._taught_with = self.stores
@@ -58,6 +55,11 @@ class Libraries(Library):
 
     def __repr__(self) -> str:
         return f"Libraries({[shown_store(one.directory) for one in self.stores]!r})"
+
+    @property
+    def stores(self) -> tuple[Library, ...]:
+        """A library for each."""
+        return self._stores
 
     def open(self) -> Store:
         """The first store; all of them are opened.

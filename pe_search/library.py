@@ -76,6 +76,11 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
     def __repr__(self) -> str:
         return f"Library({shown_store(self.directory)!r})"
 
+    @property
+    def stores(self) -> tuple[Library, ...]:
+        """A library for each store that it asks: itself, or those of `Libraries`."""
+        return (self,)
+
     def create(self) -> None:
         """Make the store. It must not exist yet."""
         from pe_search.store import Store

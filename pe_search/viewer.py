@@ -11,7 +11,7 @@ from pe_search.holder import Holder
 from pe_search.listener import PathLike
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -159,11 +159,56 @@ class Viewer(Holder):
         samples = self._samples(clip, *_within(clip, start_s, end_s, 1))
         return gain_db(samples, level) if len(samples) else 0.0
 
-    def sound_map(self) -> SoundMap:
-        """All clips in the plane, by principal components of their embeddings: what sounds alike lies close."""
+    def sound_map(self, *, of: str = "clips", layout: str = "pca") -> SoundMap:
+        """All clips or windows in the plane, as dots: what sounds alike lies close.
+
+        A map by PaCMAP keeps neighbours together. It is made in another process, takes seconds to minutes, and is kept
+        in `previews` until a tenth of the dots is new or gone. It needs the extra `pe-search[map]`. A store with fewer
+        than 30 dots has none, and is shown by principal components.
+
+        Args:
+            of: `clips`, each by the mean of its windows, or `windows`, of which at most 100,000 are drawn.
+            layout: `pca` for principal components, or `pacmap`.
+
+        Raises:
+            ValueError: If `of` or `layout` is unknown.
+            MissingExtraError: If the extra is not installed.
+            PeSearchError: If PaCMAP fails, or takes longer than 10 minutes.
+        """
+        from pe_search.reports import LAYOUTS
         from pe_search.search.mapping import map_sounds
 
-        return map_sounds(self.open())
+        if layout not in LAYOUTS:
+            raise ValueError(f"layout={layout!r} must be one of {', '.join(LAYOUTS)}")
+        held = map_sounds(self.open(), of)
+        return held if layout == "pca" else self.laid_out(held) or held
+
+    def laid_out(
+        self, held: SoundMap, *, only_kept: bool = False, check: Callable[[], None] = lambda: None
+    ) -> SoundMap | None:
+        """A map of this store as PaCMAP lays it out: as it was kept, or made anew and kept. None if there is none.
+
+        Args:
+            held: The map by principal components.
+            only_kept: Whether to return None if it would have to be made.
+            check: Called several times a second. What it raises ends the work.
+
+        Raises:
+            MissingExtraError, PeSearchError: As `sound_map`.
+        """
+        from pe_search.search.layout import from_kept, is_enough, lay_out
+        from pe_search.store.previews import Previews
+
+        if not is_enough(held):
+            return None
+        previews, key = Previews(self.directory), ("pacmap", held.of, self.manifest.revision)
+        kept = previews.get(key)
+        found = None if kept is None else from_kept(held, kept, check)
+        if found is None and not only_kept:
+            made = lay_out(held, check)
+            previews.put(key, made)
+            found = from_kept(held, made)
+        return found
 
     def outliers(self, limit: int = 100) -> list[tuple[Path, float]]:
         """The clips that are least like their neighbours, each with its mean cosine to the 10 that are most like it.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import repeat
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.reports import SoundMap
+from pe_search.reports import MAPPED, SoundMap
 from pe_search.store import Store
-from pe_search.store.export import embeddings
+
+MOST_WINDOWS = 100_000
 
 # Beyond so many clips, each is compared with as many of them, drawn always alike.
 _MOST_OTHERS = 20_000
@@ -20,28 +22,70 @@ _SEED = 20_240_229
 _SHARE_SHOWN = 99.0
 
 
-def map_sounds(store: Store) -> SoundMap:
-    """The clips of a store by the two directions in which their embeddings differ most (principal components).
+def map_sounds(store: Store, of: str = "clips") -> SoundMap:
+    """The clips or windows of a store by the two directions in which their embeddings differ most.
 
-    A clip is where the mean of its windows is. The sign of a direction is such that its largest part is positive, so
-    that the same store has the same map.
+    These are the principal components. A clip is where the mean of its windows is. The sign of a direction is such that
+    its largest part is positive, so that the same store has the same map. Of more than `MOST_WINDOWS` windows, as many
+    are drawn, always alike.
+
+    Args:
+        store: Is only read.
+        of: `clips` or `windows`.
     """
-    held = embeddings(store)
-    groups = [(path, len(list(rows))) for path, rows in groupby(held.paths)]
-    starts = np.cumsum([0, *(count for _, count in groups[:-1])])
-    counts = np.array([count for _, count in groups], np.float32)
-    if not groups:
-        return SoundMap((), np.empty((0, 2), np.float32), np.empty((0, held.vectors.shape[1]), np.float32))
-    means = (np.add.reduceat(held.vectors, starts, axis=0) / counts[:, None]).astype(np.float32)
-    directions = _unit(means) - _unit(means).mean(axis=0)
-    _, vectors = np.linalg.eigh(directions.T.astype(np.float64) @ directions)
-    axes = vectors[:, -2:][:, ::-1]
+    if of not in MAPPED:
+        raise ValueError(f"of={of!r} must be one of {', '.join(MAPPED)}")
+    paths: list[Path] = []
+    digests: list[bytes] = []
+    parts: list[NDArray[np.float64]] = []
+    dimension = store.manifest.dimension
+    with store.catalog.snapshot():
+        held = store.catalog.holdings().windows
+        drawn = np.arange(held)
+        if of == "windows" and held > MOST_WINDOWS:
+            drawn = np.sort(np.random.default_rng(_SEED).choice(held, MOST_WINDOWS, replace=False))
+        # Once, where it is to lie: in a large store the vectors are most of what memory holds.
+        means = np.empty((len(drawn), dimension), np.float32)
+        seen = 0
+        for clip, content in store.embedded_clips():
+            times = np.asarray(content.times, np.float64).reshape(-1, 2)
+            if of == "clips":
+                parts.append(np.array([[0.0, times[:, 1].max()]]))
+                means[len(paths)] = content.embeddings.mean(axis=0, dtype=np.float64)
+                count = 1
+            else:
+                first, last = np.searchsorted(drawn, (seen, seen + len(times)))
+                rows = drawn[first:last] - seen
+                seen += len(times)
+                parts.append(times[rows])
+                count = len(rows)
+                means[len(paths) : len(paths) + count] = content.embeddings[rows]
+            paths += repeat(clip.path, count)
+            digests += repeat(content.digest, count)
+    means = means[: len(paths)]
+    if not paths:
+        return SoundMap((), np.empty((0, 2), np.float32), means, (), np.empty((0, 2)), of=of)
+    points = within_square(principal(means, 2))
+    return SoundMap(tuple(paths), points, means, tuple(digests), np.concatenate(parts), of=of)
+
+
+def principal(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float32]:
+    """Directions of embeddings by their principal components: float32 of shape (vectors, at most `dimensions`)."""
+    directions = _unit(vectors)
+    directions -= directions.mean(axis=0)
+    _, axes = np.linalg.eigh((directions.T @ directions).astype(np.float64))
+    axes = axes[:, -dimensions:][:, ::-1]
     axes *= np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(axes.shape[1])])
-    points = directions @ axes
+    found: NDArray[np.float32] = (directions @ axes).astype(np.float32)
+    return found
+
+
+def within_square(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Places of dots from 0 to 1."""
     low, high = (np.percentile(points, share, axis=0) for share in (100 - _SHARE_SHOWN, _SHARE_SHOWN))
     points = np.clip((points - low) / np.maximum(high - low, 1e-9), -0.1, 1.1)
-    points = (points + 0.1) / 1.2
-    return SoundMap(tuple(path for path, _ in groups), points.astype(np.float32), means)
+    placed: NDArray[np.float32] = ((points + 0.1) / 1.2).astype(np.float32)
+    return placed
 
 
 def likeness_to_neighbours(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

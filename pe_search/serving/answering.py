@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import PeSearchError
+from pe_search.libraries import Libraries
 from pe_search.library import Library
 from pe_search.queries import FUSED_FROM_EACH, Hit, Request
 from pe_search.records import Problem
@@ -30,6 +31,8 @@ _Made = TypeVar("_Made")
 _THREADS = 4
 # Pictures and playable parts of clips, which no answer should wait for.
 _OTHER_THREADS = 2
+# What takes minutes, and nobody waits for.
+_LONG_THREADS = 1
 MOST_REQUESTS = 32
 _MOST_UNWRITTEN = 1_000
 # What one request may ask for: hits in all, and windows that an exact search goes through for all queries together. As
@@ -84,24 +87,26 @@ class _Opened:
 
 
 class Answering:
-    """Answers requests about one store. Use it in a `with` statement.
+    """Answers requests about one store, or several that are asked as one. Use it in a `with` statement.
 
     Any number of threads may ask. Each request is answered from the last commit of whatever store is at that place.
 
     Args:
         directory: The store's.
         on_compile: Called when a large text tower is about to be compiled.
+        others: More stores, made with the same checkpoint.
 
     Attributes:
-        directory: The store's.
+        directories: The stores'.
     """
 
-    def __init__(self, directory: Path, on_compile: Callable[[], None]) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, on_compile: Callable[[], None], others: Sequence[Path] = ()) -> None:
+        self.directories = (directory, *others)
         # All threads share what is loaded.
         self._loaded = Library(directory, on_compile=on_compile).model.loaded
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="answering")
         self._others = ThreadPoolExecutor(_OTHER_THREADS, thread_name_prefix="working")
+        self._long = ThreadPoolExecutor(_LONG_THREADS, thread_name_prefix="aside")
         self._lock = threading.Lock()
         self._resting: list[_Opened] = []
         self._requests = 0
@@ -115,7 +120,7 @@ class Answering:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        for pool in (self._pool, self._others):
+        for pool in (self._pool, self._others, self._long):
             pool.shutdown(wait=False, cancel_futures=True)
         wait(set(self._running), _LAST_WAIT_S)
         self._close_resting()
@@ -178,6 +183,28 @@ class Answering:
                 return do(opened.library)
 
         return self._counted(with_library, self._others)
+
+    def aside(self, do: Callable[[Library, Callable[[], None]], _Made]) -> Future[_Made]:
+        """Have something done with the library that may take minutes: one at a time, and no request waits for it.
+
+        Args:
+            do: Called by another thread with the library, which is open, and with what it has to call several times a
+                second: that raises `StoppedError` once the server ends.
+
+        Returns:
+            As `work`.
+        """
+
+        def check() -> None:
+            if self._is_stopping:
+                raise StoppedError
+
+        def with_library() -> _Made:
+            check()
+            with self._opened() as opened:
+                return do(opened.library, check)
+
+        return self._start(with_library, self._long)
 
     def describe(self, hits: Sequence[Hit], fields: Sequence[Field]) -> Future[list[dict[str, Any]]]:
         """Have rows made of hits, as `Listener.rows`.
@@ -276,7 +303,10 @@ class Answering:
             opened = None
         if opened is None:
             problems: list[Problem] = []
-            opened = _Opened(Library(self.directory, loaded=self._loaded, on_problem=problems.append), problems)
+            options: Any = {"loaded": self._loaded, "on_problem": problems.append}
+            first, *others = self.directories
+            library = Libraries(self.directories, **options) if others else Library(first, **options)
+            opened = _Opened(library, problems)
             opened.library.open()
         try:
             yield opened

@@ -148,8 +148,8 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
         endpoints = {path: operation["get"]["summary"] for path, operation in operations.items() if path != "/"}
         more = {"/docs": "All of this as a page", "/openapi.json": "All of this for programs"}
         # A name that is not UTF-8 has no place in JSON.
-        store = str(answering.directory).encode(errors="backslashreplace").decode()
-        return _Overview(name="pe-search", version=__version__, store=store, endpoints=endpoints | more)
+        stores = [str(one).encode(errors="backslashreplace").decode() for one in answering.directories]
+        return _Overview(name="pe-search", version=__version__, store=", ".join(stores), endpoints=endpoints | more)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

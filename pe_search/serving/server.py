@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ _BACKLOG = 128
 
 
 def serve(
-    directory: Path,
+    directories: Sequence[Path],
     idle_s: float,
     web: Web | None,
     *,
@@ -38,7 +38,7 @@ def serve(
     """Answer whoever asks a store, until nobody has for a while, or SIGINT or SIGTERM comes.
 
     Args:
-        directory: The store's.
+        directories: The store's; or those of several, which are asked as one, over HTTP alone.
         idle_s: How long to wait for somebody who asks; infinite to wait for ever.
         web: Where and for whom there is HTTP; None for nobody.
         on_ready: Called once it can be asked, with the URL of HTTP if there is any.
@@ -55,12 +55,16 @@ def serve(
     """
     if sys.platform == "win32" and web is None:
         raise PeSearchError("On Windows a server answers over HTTP only: give --http PORT, such as --http 8765.")
-    folder = socket_directory()
-    make_private_folder(folder)
-    path = socket_path(folder, directory)
+    directory, *others = directories
+    path: Path | None = None
     with ExitStack() as stack:
-        stack.enter_context(_only_server(path, directory))
-        answering = stack.enter_context(Answering(directory, on_compile))
+        # Each of several stores may have a server of its own, which `query` asks.
+        if not others:
+            folder = socket_directory()
+            make_private_folder(folder)
+            path = socket_path(folder, directory)
+            stack.enter_context(_only_server(path, directory))
+        answering = stack.enter_context(Answering(directory, on_compile, others))
         bound = None if web is None else stack.enter_context(bind(web))
         http = None if web is None or bound is None else (web, bound)
         asyncio.run(_serve(answering, path, http, idle_s, on_ready))
@@ -69,7 +73,7 @@ def serve(
 
 async def _serve(
     answering: Answering,
-    path: Path,
+    path: Path | None,
     http: tuple[Web, socket.socket] | None,
     idle_s: float,
     on_ready: Callable[[str | None], None],
@@ -86,7 +90,7 @@ async def _serve(
             return
         warm.result()
         server = None
-        if sys.platform != "win32":
+        if sys.platform != "win32" and path is not None:
             server = await Accepting(answering).start(stack.enter_context(_listener(path)))
         serving_http = None
         if http is not None and http_server is not None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -16,8 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import pe_search
 from tests.cli.conftest import DEADLINE_S
 
 Start = Callable[..., tuple[subprocess.Popen[str], str]]
@@ -126,6 +130,29 @@ def test_a_token_of_the_user_is_the_key_and_not_printed(start):
 def test_the_page_needs_http(run_cli, library):
     outcome = run_cli("serve", "--page", "--store", library.store)
     assert (outcome.status, outcome.err) == (2, "pe-search: --host, --origin and --page require --http.\n")
+
+
+def test_several_stores_are_on_one_page(start, library, tmp_path):
+    other = shutil.copytree(library.store, tmp_path / "other")
+    process, line = start("page", "--port", "0", "--store", str(other))
+    url, key = re.search(r"(http://127\.0\.0\.1:\d+)/page/#key=(\S{32})", line).groups()
+    headers = {"Authorization": f"Bearer {key}"}
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/page/state", headers=headers)) as response:
+        assert [one["path"] for one in json.load(response)["stores"]] == [str(other), str(library.store)]
+    process.send_signal(signal.SIGINT)
+    assert (process.wait(DEADLINE_S), process.stderr.read()) == (0, "")
+
+
+def test_stores_that_do_not_go_together_are_refused(run_cli, library, tmp_path):
+    with pe_search.create(tmp_path / "other") as other:
+        other.add("a", np.zeros(48_000, np.float32), 48_000)
+    stores = ("--store", library.store, "--store", tmp_path / "other")
+    outcome = run_cli("page", "--port", "0", "--no-browser", *stores)
+    assert outcome.status == 2
+    assert outcome.err.endswith("they can't be asked together.\n")
+    outcome = run_cli("serve", *stores)
+    said = "Several stores are served over HTTP only: give --http PORT too, such as --http 8765."
+    assert (outcome.status, outcome.err) == (2, f"pe-search: {said}\n")
 
 
 def test_without_a_store_it_says_so(run_cli, tmp_path):

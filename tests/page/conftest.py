@@ -87,6 +87,19 @@ def talk(scene: Scene, tmp_path: Path) -> Path:
     return folder / "talk.wav"
 
 
+@pytest.fixture
+def second(scene: Scene, tmp_path: Path) -> Scene:
+    """Another store, which hears at half speed: a bell of its own, and the rain that the first one has too."""
+    sounds = tmp_path / "more"
+    sounds.mkdir()
+    samples, rate_hz = soundfile.read(SOUNDS / "church-bell.flac", dtype="float32")
+    soundfile.write(sounds / "bell.wav", samples[::-1], rate_hz, subtype="PCM_16")
+    shutil.copy(SOUNDS / "weather" / "rain.flac", sounds / "rain.flac")
+    with pe_search.create(tmp_path / "second", speed=0.5) as library:
+        library.index(sounds)
+    return Scene(sounds, tmp_path / "second")
+
+
 WEB = Web("127.0.0.1", 0, None, (), KEY)
 
 
@@ -97,8 +110,18 @@ def answering(scene: Scene) -> Iterator[Answering]:
 
 
 @pytest.fixture
+def answering_two(scene: Scene, second: Scene) -> Iterator[Answering]:
+    with Answering(scene.store, lambda: None, [second.store]) as one:
+        yield one
+
+
+@pytest.fixture
 def client(answering: Answering) -> TestClient:
     """Has the key."""
+    return client_with_key(answering)
+
+
+def client_with_key(answering: Answering) -> TestClient:
     app = make_app(answering, WEB)
     headers = {"Authorization": f"Bearer {KEY}"}
     return TestClient(app, base_url="http://127.0.0.1:8765", headers=headers, raise_server_exceptions=False)
@@ -107,6 +130,10 @@ def client(answering: Answering) -> TestClient:
 @pytest.fixture
 def url(answering: Answering) -> Iterator[str]:
     """The address of a server that runs."""
+    yield from served(answering)
+
+
+def served(answering: Answering) -> Iterator[str]:
     with in_a_loop() as loop, bind(WEB) as bound:
         server = HttpServer(make_app(answering, WEB))
         serving = asyncio.run_coroutine_threadsafe(server.serve(sockets=[bound]), loop)

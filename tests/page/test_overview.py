@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from base64 import b64decode
 
 import numpy as np
 import pytest
 
 import pe_search
+from pe_search.search import layout
+from pe_search.serving.answering import StoppedError
 from pe_search.store import Store
 from tests.page.conftest import HOSTILE
+from tests.serving.conftest import DEADLINE_S
 
 
 def unpacked(text: str, kind: str) -> list[int]:
@@ -38,6 +42,76 @@ def test_the_map_is_that_of_the_library(client, scene):
     dots = [names.index(HOSTILE), names.index("rain.flac")]
     rows = client.post("/page/map/rows", json={"mark": found["mark"], "dots": dots}).json()["hits"]
     assert [(row["rank"], row["name"], row["tags"]) for row in rows] == [(1, HOSTILE, []), (2, "rain.flac", ["wet"])]
+
+
+def test_windows_are_dots_too(client, scene):
+    found = client.get("/page/map?of=windows").json()
+    with pe_search.open(scene.store) as library:
+        held = library.sound_map(of="windows")
+    assert (found["of"], found["count"], found["windows"]) == ("windows", 12, 12)
+    assert unpacked(found["points"], "<u2") == np.rint(held.points * 65_535).astype(int).ravel().tolist()
+    asked = {"mark": found["mark"], "of": "windows", "dots": list(range(12))}
+    rows = client.post("/page/map/rows", json=asked).json()["hits"]
+    assert [[row["start_s"], row["end_s"]] for row in rows] == held.times.tolist()
+    assert [row["path"] for row in rows] == [str(path) for path in held.paths]
+    assert client.get("/page/map?of=files").status_code == 422
+
+
+def test_a_better_map_is_made_aside_kept_and_shown_once_it_is_there(client, answering, scene, monkeypatch):
+    monkeypatch.setattr(layout, "find_spec", lambda _name: True)
+    monkeypatch.setattr(layout, "FEWEST", 3)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def fit(vectors, _check):
+        begun.set()
+        assert goes_on.wait(DEADLINE_S)
+        return vectors[:, :2]
+
+    monkeypatch.setattr(layout, "_fitted", fit)
+    assert client.get("/page/map?layout=pca").json()["better"] == "none", "nobody wants it"
+    first = client.get("/page/map").json()
+    assert (first["layout"], first["better"], first["why"]) == ("pca", "making", "")
+    assert begun.wait(DEADLINE_S)
+    assert client.get("/page/map?layout=pacmap").json()["layout"] == "pca"
+    assert client.get("/page/hits?text=rain").status_code == 200, "all else goes on"
+    assert client.get("/page/map/better").json() == {"better": "making", "why": ""}
+    goes_on.set()
+    # One at a time: this comes after it.
+    answering.aside(lambda _library, _check: None).result(DEADLINE_S)
+    assert client.get("/page/map/better").json() == {"better": "ready", "why": ""}
+    found = client.get("/page/map").json()
+    with pe_search.open(scene.store) as library:
+        held = library.laid_out(library.sound_map(), only_kept=True)
+    assert (found["layout"], found["mark"]) == ("pacmap", first["mark"])
+    assert unpacked(found["points"], "<u2") == np.rint(held.points * 65_535).astype(int).ravel().tolist()
+    assert client.get("/page/map?layout=pca").json()["points"] == first["points"]
+
+
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_why_there_is_no_better_map_is_said(client, answering, monkeypatch, is_installed):
+    monkeypatch.setattr(layout, "find_spec", lambda _name: True if is_installed else None)
+    monkeypatch.setattr(layout, "FEWEST", 3)
+    monkeypatch.setattr(layout, "_COMMAND", ("-c", "raise SystemExit('no room')"))
+    client.get("/page/map")
+    answering.aside(lambda _library, _check: None).result(DEADLINE_S)
+    told = client.get("/page/map").json()
+    said = (
+        "PaCMAP failed, so there is no map by it: no room"
+        if is_installed
+        else "A map that keeps neighbours together needs"
+    )
+    assert (told["layout"], told["better"]) == ("pca", "none")
+    assert told["why"].startswith(said)
+
+
+def test_what_is_made_aside_ends_with_the_server(answering, client, monkeypatch):
+    monkeypatch.setattr(layout, "find_spec", lambda _name: True)
+    monkeypatch.setattr(layout, "FEWEST", 3)
+    monkeypatch.setattr(layout, "_COMMAND", ("-c", "import time; time.sleep(600)"))
+    assert client.get("/page/map").json()["better"] == "making"
+    after = answering.aside(lambda _library, _check: None)
+    answering.stop()
+    assert isinstance(after.exception(DEADLINE_S), StoppedError)
 
 
 def test_a_map_that_is_old_is_refused(client, scene):

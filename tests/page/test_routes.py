@@ -19,9 +19,19 @@ from tests.page.conftest import HOSTILE, KEY, SOUNDS
 from tests.serving.test_http import client_of
 
 PASS = pass_of(KEY)
-DATA = ("state", "hits?text=rain", "words", "judgements?word=@it", "map", "counts?text=rain", "duplicates", "outliers")
+DATA = (
+    "state",
+    "hits?text=rain",
+    "words",
+    "judgements?word=@it",
+    "map",
+    "map/better",
+    "counts?text=rain",
+    "duplicates",
+    "outliers",
+)
 PICTURES = (f"peaks/{'0' * 64}", f"spectrogram/{'0' * 64}", f"clips/{'0' * 64}", f"said/{'0' * 64}")
-DATA += (*PICTURES, f"gain/{'0' * 64}?from=0&to=1")
+DATA += (*PICTURES, "map/better", f"gain/{'0' * 64}?from=0&to=1")
 SOUND = (f"audio/{'0' * 64}", f"file/{'0' * 64}")
 
 

@@ -51,6 +51,29 @@ def test_a_clip_is_where_the_mean_of_its_windows_is(tmp_path):
         np.testing.assert_allclose(map_sounds(store).means, [[0.5, 0.5, 0], [0, 0, 1]])
 
 
+def test_windows_are_dots_of_their_own_and_of_many_some_are_drawn(tmp_path, monkeypatch):
+    vectors = [np.eye(4)[[0, 1]], np.eye(4)[[2, 3, 0]]]
+    with Store.open(make_store(tmp_path / "store", vectors)) as store:
+        found = map_sounds(store, "windows")
+        clips = map_sounds(store)
+        assert [path.name for path in found.paths] == ["000.wav"] * 2 + ["001.wav"] * 3
+        assert found.times.tolist() == [[0, 10], [10, 20], [0, 10], [10, 20], [20, 30]]
+        np.testing.assert_array_equal(found.means, np.concatenate(vectors))
+        assert (found.of, clips.of, found.layout) == ("windows", "clips", "pca")
+        assert clips.times.tolist() == [[0, 20], [0, 30]]
+        assert found.digests == tuple(clips.digests[clip] for clip in (0, 0, 1, 1, 1))
+        monkeypatch.setattr(mapping, "MOST_WINDOWS", 3)
+        some, again = map_sounds(store, "windows"), map_sounds(store, "windows")
+    assert len(some.paths) == 3
+    rows = [
+        found.times.tolist().index(one, 2 * (path.name == "001.wav"))
+        for path, one in zip(some.paths, some.times.tolist(), strict=True)
+    ]
+    assert rows == sorted(set(rows))
+    np.testing.assert_array_equal(some.means, found.means[rows])
+    np.testing.assert_array_equal(some.points, again.points)
+
+
 def test_a_store_without_clips_has_an_empty_map(tmp_path):
     with Store.create(tmp_path / "store", manifest()) as store:
         found = map_sounds(store)

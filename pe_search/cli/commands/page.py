@@ -15,7 +15,7 @@ import typer
 
 from pe_search.cli.commands.serve import LOOPBACK, new_key, page_address, run, token_of_user
 from pe_search.cli.input.numbers import whole_number_between
-from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.input.options import StoresOption, store_directories
 from pe_search.cli.output.messages import say
 
 # Always the same one where it is free, so that bookmarks of the page stay good.
@@ -43,20 +43,21 @@ def page(
             help="Only print the address of the page.",
         ),
     ] = False,
-    store: StoreOption = None,
+    store: StoresOption = None,
 ) -> None:
     """Open a page in the browser to search, look and listen.
 
     \b
         pe-search page
         pe-search page --store birds
+        pe-search page --store birds --store bats
 
     The page is served from this machine alone, and needs no network. The address has a key, without which nobody else
     on this machine can use it. Ctrl-C ends it. To use it from another machine, see `pe-search serve --page`.
     """
     from pe_search.serving.web import Web, free_port
 
-    directory = store_directory(store)
+    directories = store_directories(store)
     token = token_of_user()
     key = token or new_key()
     web = Web(LOOPBACK, free_port(LOOPBACK, _USUAL_PORT) if port is None else port, key, (), key)
@@ -70,7 +71,7 @@ def page(
             if not no_browser:
                 _open(address, Path(stack.enter_context(TemporaryDirectory(prefix="pe-search-"))))
 
-        run(directory, math.inf, web, on_ready)
+        run(directories, math.inf, web, on_ready)
 
 
 def _open(address: str, folder: Path) -> None:

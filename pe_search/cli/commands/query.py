@@ -28,7 +28,7 @@ from pe_search.cli.input.fitting import refuse_another
 from pe_search.cli.input.language import LanguageModelOption, refuse_idle_language_model
 from pe_search.cli.input.lists import FromFileOption, read_more_texts
 from pe_search.cli.input.numbers import number_between, read_count
-from pe_search.cli.input.options import NullOption, StoresOption, checked_texts, format_option, store_directory
+from pe_search.cli.input.options import NullOption, StoresOption, checked_texts, format_option, store_directories
 from pe_search.cli.input.span_options import (
     DEFAULT_RULES,
     JoinOption,
@@ -281,7 +281,7 @@ def query(
         refuse_idle_language_model(context)
     if fdr is not None and (like or unlike):
         raise typer.BadParameter("can't be used with --like or --unlike.", param_hint="--fdr")
-    directories = list(dict.fromkeys(map(store_directory, store or (None,))))
+    directories = store_directories(store)
     if fdr is not None and len(directories) > 1:
         raise typer.BadParameter("can't be used with several stores.", param_hint="--fdr")
     if spans and not converses and not all(query.texts or query.plus for query in queries):

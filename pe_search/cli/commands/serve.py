@@ -6,14 +6,14 @@ import math
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pe_search.cli.input.numbers import number_between, whole_number_between
-from pe_search.cli.input.options import StoreOption, store_directory
+from pe_search.cli.input.options import StoresOption, store_directories
 from pe_search.cli.output.messages import counted, say, say_compiling
 from pe_search.directories import shown_store
 
@@ -74,7 +74,7 @@ def serve(
             help="Serve the page of `pe-search page` too, and print its address.",
         ),
     ] = False,
-    store: StoreOption = None,
+    store: StoresOption = None,
 ) -> None:
     """Keep a store open, so that queries are answered at once.
 
@@ -96,25 +96,31 @@ def serve(
         token = token_of_user()
         key = None if not page else token or new_key()
         web = Web(host or LOOPBACK, port, token, tuple(origin.rstrip("/") for origin in origins or ()), key)
-    directory = store_directory(store)
+    directories = store_directories(store)
+    if port is None and len(directories) > 1:
+        raise typer.BadParameter("Several stores are served over HTTP only: give --http PORT too, such as --http 8765.")
+    stores = f"{'stores' if directories[1:] else 'store'} at {' and '.join(map(shown_store, directories))}"
 
     def on_ready(url: str | None) -> None:
         # `pe-search query` asks over a Unix socket, which Python has none of on Windows.
         joined = " " if sys.platform == "win32" else ", and "
         also = f"{joined}at {url}/hits" if url else ""
         end = f" It ends after {counted_minutes(idle_minutes)} without one." if idle_minutes else ""
-        say(f"Ready for queries to the store at {shown_store(directory)}{also}.{end} Ctrl-C ends it.")
+        if directories[1:]:
+            # `pe-search query` asks each store by itself.
+            also = f" at {url}/hits"
+        say(f"Ready for queries to the {stores}{also}.{end} Ctrl-C ends it.")
         if url is not None and web is not None and web.page_key is not None:
             say(f"The page is at {page_address(url, web.page_key)}")
 
-    run(directory, idle_minutes * 60 or math.inf, web, on_ready)
+    run(directories, idle_minutes * 60 or math.inf, web, on_ready)
 
 
-def run(directory: Path, idle_s: float, web: Web | None, on_ready: Callable[[str | None], None]) -> None:
+def run(directories: Sequence[Path], idle_s: float, web: Web | None, on_ready: Callable[[str | None], None]) -> None:
     """Serve until that ends."""
     from pe_search.serving.server import serve as serve_store
 
-    if not serve_store(directory, idle_s, web, on_ready=on_ready, on_compile=say_compiling):
+    if not serve_store(directories, idle_s, web, on_ready=on_ready, on_compile=say_compiling):
         # Python would wait for the thread, which may be loading a model or going through a large store.
         os._exit(0)
 

@@ -181,3 +181,8 @@ def store_directory(chosen: str | None) -> Path:
         return default_store() if chosen is None else store_called(chosen)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--store") from error
+
+
+def store_directories(chosen: list[str] | None) -> list[Path]:
+    """The stores to use: the chosen ones, each once, or the default."""
+    return list(dict.fromkeys(map(store_directory, chosen or (None,))))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import HTTPException
+from fastapi import Query as Parameter
 from pydantic import BaseModel, ConfigDict, Field
 
 from pe_search.errors import QueryError
@@ -23,9 +24,14 @@ from pe_search.serving.page.sounds import PREFIX, Sounds
 _LONGEST_TEXT = 1_000
 _MOST_PARTS = 20
 _WEIGHT = re.compile(r"(\d{1,4}(?:\.\d{1,3})?):(.+)", re.DOTALL)
-_REFERENCE = re.compile(r"([0-9a-f]{2,128}|sound-[0-9a-f]{16})(?:@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?))?")
+# A digest, behind the number of its store unless that is the first.
+_CLIP = r"(?:[1-9]\d{0,2}-)?[0-9a-f]{2,128}"
+_REFERENCE = re.compile(rf"({_CLIP}|sound-[0-9a-f]{{16}})(?:@(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?))?")
 
-ID = r"^[0-9a-f]{2,128}$"
+ID = f"^{_CLIP}$"
+"""How the page names a clip; see `name_of`."""
+Number = Annotated[int, Parameter(ge=0, le=1_000)]
+"""Of one of the stores."""
 Text = Annotated[str, Field(min_length=1, max_length=_LONGEST_TEXT, pattern=r"\S")]
 Texts = Annotated[list[Text], Field(max_length=_MOST_PARTS)]
 _References = Annotated[
@@ -129,21 +135,44 @@ def paths_of(library: Library, names: Sequence[str]) -> dict[str, Path]:
     """The paths of the clips that some digests name, by digest.
 
     Raises:
-        HTTPException: If the store lacks one.
+        HTTPException: If no store has one.
     """
-    return {name: clip_of(library, name).path for name in names}
+    return {name: held_clip(library, name)[1].path for name in names}
 
 
-def clip_of(library: Library, name: str) -> IndexedClip:
-    """The clip that a digest names.
+def held_clip(library: Library, name: str) -> tuple[Library, IndexedClip]:
+    """The clip that a name stands for, with the store that has it.
+
+    It is the store that the name has, or else the first that has the clip.
 
     Raises:
-        HTTPException: If the store has none.
+        HTTPException: If no store has it.
     """
-    clip = library.clip_of(bytes.fromhex(name)) if len(name) % 2 == 0 else None
-    if clip is None:
+    number, _, digits = name.rpartition("-")
+    stores = library.stores
+    if number:
+        stores = (store_of(library, int(number)), *stores)
+    digest = bytes.fromhex(digits) if len(digits) % 2 == 0 else b""
+    found = next(((one, clip) for one in stores if (clip := one.clip_of(digest)) is not None), None)
+    if found is None:
         raise HTTPException(404, "The store does not hold this clip any more.")
-    return clip
+    return found
+
+
+def name_of(digest: str, store: int) -> str:
+    """How the page names a clip: its digest, behind the number of its store unless that is the first."""
+    return f"{store}-{digest}" if store else digest
+
+
+def store_of(library: Library, number: int) -> Library:
+    """One of the stores.
+
+    Raises:
+        HTTPException: If there are not so many.
+    """
+    if number >= len(library.stores):
+        raise HTTPException(404, "The page was opened with fewer stores.")
+    return library.stores[number]
 
 
 def _references(texts: Sequence[str], paths: Mapping[str, Path], sounds: Sounds) -> tuple[Reference, ...]:

@@ -18,7 +18,7 @@ from starlette.responses import FileResponse, Response
 from pe_search.library import Library
 from pe_search.queries import Hit, Query
 from pe_search.records import Segment
-from pe_search.serving.page.asked import ID, Texts, clip_of
+from pe_search.serving.page.asked import ID, Texts, held_clip
 from pe_search.serving.replies import Work, as_json
 from pe_search.viewer import MOST_COLUMNS
 
@@ -38,12 +38,13 @@ def listening_routes(work: Work) -> APIRouter:
     @routes.get("/clips/{digest}")
     async def about(digest: Id) -> Response:
         def read(library: Library) -> dict[str, Any]:
-            clip, hearing = clip_of(library, digest), library.manifest.hearing
+            one, clip = held_clip(library, digest)
+            hearing = one.manifest.hearing
             return {
                 "name": clip.path.name,
                 "length_s": clip.duration_s,
-                "is_playable": library.browser_type(clip.path) is not None,
-                "highest_hz": library.highest_hz(clip),
+                "is_playable": one.browser_type(clip.path) is not None,
+                "highest_hz": one.highest_hz(clip),
                 "level": hearing.level,
                 "speed": hearing.speed,
             }
@@ -55,26 +56,27 @@ def listening_routes(work: Work) -> APIRouter:
         """By how many decibels the store's level makes a part louder."""
 
         def measure(library: Library) -> float:
-            path = clip_of(library, digest).path
+            one, clip = held_clip(library, digest)
             if end_s is None:
                 raise HTTPException(422, "to is missing.")
-            return _checked(lambda: library.gain_db(path, start_s, end_s))
+            return _checked(lambda: one.gain_db(clip.path, start_s, end_s))
 
         return as_json({"gain_db": await work(measure)})
 
     @routes.get("/said/{digest}")
     async def said(digest: Id) -> Response:
         def read(library: Library) -> list[dict[str, Any]]:
-            found = library.transcripts(clip_of(library, digest).path)
+            one, clip = held_clip(library, digest)
+            found = one.transcripts(clip.path)
             return [
                 {
-                    "engine": one.engine,
-                    "language": one.language,
-                    "until_s": one.until_s,
-                    "segments": [_segment(one) for one in one.segments],
+                    "engine": said.engine,
+                    "language": said.language,
+                    "until_s": said.until_s,
+                    "segments": [_segment(one) for one in said.segments],
                 }
                 for transcripts in found.values()
-                for one in transcripts
+                for said in transcripts
             ]
 
         return as_json({"transcripts": await work(read)})
@@ -82,16 +84,16 @@ def listening_routes(work: Work) -> APIRouter:
     @routes.get("/peaks/{digest}")
     async def peaks(digest: Id, start_s: Start = 0.0, end_s: End = None, columns: Columns = 600) -> Response:
         def draw(library: Library) -> bytes:
-            path = clip_of(library, digest).path
-            return _checked(lambda: library.peaks(path, start_s=start_s, end_s=end_s, columns=columns).tobytes())
+            one, clip = held_clip(library, digest)
+            return _checked(lambda: one.peaks(clip.path, start_s=start_s, end_s=end_s, columns=columns).tobytes())
 
         return _picture(await work(draw))
 
     @routes.get("/spectrogram/{digest}")
     async def spectrogram(digest: Id, start_s: Start = 0.0, end_s: End = None, columns: Columns = 600) -> Response:
         def draw(library: Library) -> bytes:
-            path = clip_of(library, digest).path
-            return _checked(lambda: library.spectrogram(path, start_s=start_s, end_s=end_s, columns=columns).tobytes())
+            one, clip = held_clip(library, digest)
+            return _checked(lambda: one.spectrogram(clip.path, start_s=start_s, end_s=end_s, columns=columns).tobytes())
 
         return _picture(await work(draw))
 
@@ -101,11 +103,10 @@ def listening_routes(work: Work) -> APIRouter:
             if end_s is None or end_s <= start_s or end_s - start_s > 60:
                 raise HTTPException(422, "from and to must be a part of at most 60 s.")
             query = Query(texts=tuple(text))
-            hit = Hit(query.name, 1, clip_of(library, digest).path, start_s, end_s, None, None)
+            one, clip = held_clip(library, digest)
+            hit = Hit(query.name, 1, clip.path, start_s, end_s, None, None)
             problems: list[str] = []
-            (found,) = library.locator([query]).with_spans(
-                [hit], library.clip, lambda problem: problems.append(problem.reason)
-            )
+            (found,) = one.locator([query]).with_spans([hit], one.clip, lambda problem: problems.append(problem.reason))
             if found.spans is None:
                 raise HTTPException(422, f"The clip can't be listened to: {'; '.join(problems)}.")
             return [
@@ -128,13 +129,13 @@ def sound_routes(work: Work) -> APIRouter:
         """The file as it is where browsers play it and no end is given; else the part, as WAV."""
 
         def find(library: Library) -> tuple[Path, str] | bytes:
-            path = clip_of(library, digest).path
-            kind = library.browser_type(path) if end_s is None else None
+            one, clip = held_clip(library, digest)
+            kind = one.browser_type(clip.path) if end_s is None else None
             if kind is not None:
-                return path, kind
+                return clip.path, kind
             if end_s is None:
                 raise HTTPException(422, "Browsers can't play this file; ask for a part, with from and to.")
-            return _checked(lambda: library.playable(path, start_s, end_s, original=original))
+            return _checked(lambda: one.playable(clip.path, start_s, end_s, original=original))
 
         found = await work(find)
         headers = {"Cache-Control": "no-store"}
@@ -147,13 +148,13 @@ def sound_routes(work: Work) -> APIRouter:
         """The file, or a part of it as FLAC, to be saved; under the name of the clip."""
 
         def find(library: Library) -> tuple[Path, None] | tuple[str, bytes]:
-            path = clip_of(library, digest).path
+            one, clip = held_clip(library, digest)
             if end_s is None:
-                library.check_unchanged(path)
-                return path, None
+                one.check_unchanged(clip.path)
+                return clip.path, None
             with tempfile.TemporaryDirectory(prefix="pe-search-page-") as folder:
-                span = Hit("", 1, path, start_s, end_s, None, None)
-                (cut,) = library.cut(path, [span], folder)
+                span = Hit("", 1, clip.path, start_s, end_s, None, None)
+                (cut,) = one.cut(clip.path, [span], folder)
                 return cut.name, cut.read_bytes()
 
         name, cut = await work(find)

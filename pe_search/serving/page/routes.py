@@ -13,7 +13,8 @@ from fastapi import Request as HttpRequest
 from starlette.responses import RedirectResponse, Response
 
 from pe_search import __version__
-from pe_search.known.fields import HIT_FIELDS, all_of, named
+from pe_search.directories import shown_store
+from pe_search.known.fields import HIT_FIELDS, all_of
 from pe_search.library import Library
 from pe_search.serving.answering import Answering
 from pe_search.serving.guard import PAGE
@@ -21,10 +22,12 @@ from pe_search.serving.page.asked import Asked, paths_of
 from pe_search.serving.page.files import HEADERS, file_response
 from pe_search.serving.page.keys import needs_key, needs_pass, pass_of
 from pe_search.serving.page.listening import listening_routes, sound_routes
+from pe_search.serving.page.mapping import map_routes
 from pe_search.serving.page.overview import overview_routes
+from pe_search.serving.page.rows import rows_of, shown_name
 from pe_search.serving.page.showing import check_sort, field_names, in_order
 from pe_search.serving.page.sounds import Sounds
-from pe_search.serving.page.standing import Standings
+from pe_search.serving.page.standing import Standings, sum_of_tags
 from pe_search.serving.page.teaching import teaching_routes
 from pe_search.serving.replies import ROW_FIELDS, as_json, refusals, replies
 from pe_search.serving.web import Web
@@ -51,19 +54,19 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
     async def state() -> Response:
         def read(library: Library) -> dict[str, Any]:
             now = standings.of(library)
-            status = now.status
+            statuses = [one.status for one in now]
+            first = statuses[0]
             return {
                 "version": __version__,
-                "store": str(status.store),
-                "clips": status.clips,
-                "windows": status.windows,
-                "audio_s": status.audio_s,
-                "model": status.model,
-                "window_s": status.window_s,
-                "level": status.hearing.level,
-                "speed": status.hearing.speed,
-                "with_time": status.with_time,
-                "tags": now.tags,
+                "stores": [{"path": shown_store(one.store), "name": shown_name(one.store)} for one in statuses],
+                "clips": sum(one.clips for one in statuses),
+                "windows": sum(one.windows for one in statuses),
+                "audio_s": sum(one.audio_s for one in statuses),
+                "model": first.model,
+                "window_s": first.window_s,
+                "changes_sound": any(one.hearing.level != "none" or one.hearing.speed != 1 for one in statuses),
+                "with_time": sum(one.with_time for one in statuses),
+                "tags": sum_of_tags(one.tags for one in now),
                 "fields": all_of(HIT_FIELDS),
                 "pass": pass_of(key),
             }
@@ -81,7 +84,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
             request = asked.request(paths, sounds)
             (reply,) = await replies(answering, request, connection)
             read = dict.fromkeys((*ROW_FIELDS, *shown, *([asked.sort] if asked.sort else [])))
-            rows = await asyncio.wrap_future(answering.describe(reply.hits, named(read, HIT_FIELDS)))
+            rows = await rows_of(answering, reply.hits, tuple(read))
         for row, hit in zip(rows, reply.hits, strict=True):
             row["said_marks"] = [] if hit.said is None else hit.said.marks
             row["fields"] = {name: row[name] for name in shown}
@@ -101,8 +104,10 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
             raise HTTPException(422, error.detail.replace(f"{path}: ", "The sound ")) from None
         return as_json({"id": name, "length_s": clip.duration_s})
 
-    for routes in (listening_routes(work), teaching_routes(work), overview_routes(work, answering, sounds, standings)):
-        data.include_router(routes)
+    data.include_router(listening_routes(work))
+    data.include_router(teaching_routes(work))
+    data.include_router(map_routes(work, answering, standings))
+    data.include_router(overview_routes(work, answering, sounds))
     router = APIRouter(prefix=PAGE, include_in_schema=False)
     router.include_router(data)
     router.include_router(sound_routes(work), dependencies=[Depends(needs_pass(key))])

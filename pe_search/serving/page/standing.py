@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from pe_search.library import Library
     from pe_search.reports import Status
 
@@ -24,18 +28,29 @@ class Standing:
 
 
 class Standings:
-    """The last standing of a store."""
+    """The last standing of each store."""
 
     def __init__(self) -> None:
-        self._last: Standing | None = None
+        self._last: dict[Path, Standing] = {}
 
-    def of(self, library: Library) -> Standing:
-        """How the store stands that a library has open.
+    def of(self, library: Library) -> list[Standing]:
+        """How each store stands that a library has open.
 
         Raises:
-            StoreError: If it can't be read.
+            StoreError: If one can't be read.
         """
-        mark, last = library.mark(), self._last
+        return [self._of_one(one) for one in library.stores]
+
+    def _of_one(self, library: Library) -> Standing:
+        mark, last = library.mark(), self._last.get(library.directory)
         if last is None or last.mark != mark:
-            self._last = last = Standing(mark, library.status(), library.tags())
+            self._last[library.directory] = last = Standing(mark, library.status(), library.tags())
         return last
+
+
+def sum_of_tags(tags: Iterable[dict[str, int]]) -> dict[str, int]:
+    """How many clips of all stores have each tag, in order of the tags."""
+    counts = Counter[str]()
+    for one in tags:
+        counts.update(one)
+    return dict(sorted(counts.items()))

@@ -14,7 +14,8 @@ from starlette.responses import Response
 from pe_search.errors import StoreError
 from pe_search.library import Library
 from pe_search.queries import Reference
-from pe_search.serving.page.asked import ID, clip_of
+from pe_search.serving.page.asked import ID, held_clip
+from pe_search.serving.page.standing import sum_of_tags
 from pe_search.serving.replies import Work, as_json
 
 _MOST_CLIPS = 10_000
@@ -58,10 +59,14 @@ def teaching_routes(work: Work) -> APIRouter:
     @routes.post("/tags")
     async def tag(given: _Tagging) -> Response:
         def put(library: Library) -> dict[str, Any]:
-            paths = [clip_of(library, digest).path for digest in given.clips]
-            library.tag(paths, add=given.add, remove=given.remove)
+            held = [held_clip(library, digest) for digest in given.clips]
+            for one in library.stores:
+                paths = [clip.path for store, clip in held if store is one]
+                if paths:
+                    one.tag(paths, add=given.add, remove=given.remove)
             library.close()
-            return {"clips": {one: list(clip_of(library, one).tags) for one in given.clips}, "tags": library.tags()}
+            tags = {name: list(held_clip(library, name)[1].tags) for name in given.clips}
+            return {"clips": tags, "tags": sum_of_tags(one.tags() for one in library.stores)}
 
         return as_json(await write(put))
 
@@ -82,7 +87,7 @@ def teaching_routes(work: Work) -> APIRouter:
     @routes.post("/judgements")
     async def judge(given: _Judging) -> Response:
         def put(library: Library) -> dict[str, Any]:
-            place = Reference(clip_of(library, given.clip).path, (given.start_s, given.end_s))
+            place = Reference(held_clip(library, given.clip)[1].path, (given.start_s, given.end_s))
             known = {one.word for one in library.words()}
             text = given.text if given.word not in known else None
             return asdict(library.learn(given.word, text=text, **{given.verdict: place}))

@@ -5,7 +5,7 @@ export const ONCE = [
   "words", "said", "under", "length", "rate", "channels", "recorded", "hour", "loudness", "bpm", "min_probability",
   "all_windows", "clip", "k", "sort", "reverse", "fields",
 ];
-const OWN = ["view", "teach", "chosen", "by", "colour"];
+const OWN = ["view", "teach", "chosen", "by", "colour", "dots", "layout", "store"];
 
 export function read() {
   const given = new URLSearchParams(location.search);

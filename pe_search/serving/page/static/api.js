@@ -75,10 +75,11 @@ export const judgements = async (word) => (await json(`judgements?${query({ word
 export const judge = async (given) => (await post("judgements", given)).word;
 export const keepSound = (blob) => json("sounds", { method: "POST", body: blob });
 export const counts = (asked, signal) => json(`counts?${query(asked)}`, { signal });
-export const map = (labels, signal) => json(`map?${query({ label: labels })}`, { signal });
-export const mapRows = async (mark, dots) => (await post("map/rows", { mark, dots })).hits;
-export const duplicates = async (signal) => (await json("duplicates", { signal })).hits;
-export const outliers = async (signal) => (await json("outliers", { signal })).hits;
+export const map = (of, layout, store, labels, signal) => json(`map?${query({ of, layout, store, label: labels })}`, { signal });
+export const betterMap = (of, store, signal) => json(`map/better?${query({ of, store })}`, { signal });
+export const mapRows = async (mark, of, store, dots) => (await post("map/rows", { mark, of, store: Number(store) || 0, dots })).hits;
+export const duplicates = async (store, signal) => (await json(`duplicates?${query({ store })}`, { signal })).hits;
+export const outliers = async (store, signal) => (await json(`outliers?${query({ store })}`, { signal })).hits;
 
 const absolute = (path) => new URL(path, location.href).href;
 export const audioUrl = (clip, from, to, original) => absolute(`audio/${clip}?${query({ from, to, original, pass })}`);

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { Ask } from "./ask.js";
 import { Detail } from "./detail.js";
 import { element, say } from "./dom.js";
-import { List } from "./list.js";
+import { List, shown as legible } from "./list.js";
 import { Player } from "./player.js";
 import { Teaching } from "./teaching.js";
 import { TEXTS, clock, fill } from "./texts.js";
@@ -265,8 +265,8 @@ async function begin() {
     failed(error);
     return;
   }
-  at("store").textContent = page.store.store.split(/[/\\]/).filter(Boolean).pop();
-  at("store").title = `${page.store.store}, ${page.store.clips.toLocaleString()} clips, ${clock(page.store.audio_s)}`;
+  at("store").textContent = page.store.stores.map((one) => legible(one.name)).join(", ");
+  at("store").title = fill(TEXTS.storeTitle, { stores: page.store.stores.map((one) => legible(one.path)).join(", "), clips: page.store.clips.toLocaleString(), length: clock(page.store.audio_s) });
   showTags();
   at("known-fields").append(...page.store.fields.map((name) => element("option", { value: name })));
   await render();

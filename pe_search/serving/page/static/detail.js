@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { element, icon, iconButton, labelledButton, say } from "./dom.js";
-import { dragged, moment, percent, shown, times, valuesOf, viewOf } from "./list.js";
+import { dragged, moment, percent, placeOf, shown, times, valuesOf, viewOf } from "./list.js";
 import { drawSpectrogram, peaks, spectrogram } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
 import { Transcript } from "./transcript.js";
@@ -43,7 +43,7 @@ export class Detail {
     this.clockNow = element("span", { class: "clock" });
     this.looping = labelledButton("loop", TEXTS.loop, () => page.player.setLoop(!page.player.loops));
     this.original = labelledButton("ear", TEXTS.original, () => page.player.setOriginal(!page.player.isOriginal), { title: TEXTS.originalHint });
-    this.original.hidden = page.store.level === "none" && page.store.speed === 1;
+    this.original.hidden = !page.store.changes_sound;
     this.heardAs = element("span", { class: "facts" });
     this.showing = labelledButton("picture", TEXTS.spectrogram, () => this.toggleSpectrogram());
     const actions = element("div", { class: "actions" },
@@ -59,7 +59,7 @@ export class Detail {
     this.teaching = element("div", { class: "teaching" });
     this.place.replaceChildren(
       element("h2", {}, name),
-      element("p", { class: "folder" }, shown(hit.folder ?? "")),
+      element("p", { class: "folder" }, placeOf(hit)),
       element("p", { class: "facts" }, facts.filter(Boolean).join(" · "),
         hit.copies.length ? ` · ${fill(TEXTS.copies, { count: hit.copies.length })}` : ""),
       element("dl", { class: "fields" }, ...valuesOf(hit).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])),

@@ -27,6 +27,9 @@ export const shown = (text) => text.replace(/[\ud800-\udfff]/gu, "\ufffd").repla
 // The fields that were asked for, with their values as text.
 export const valuesOf = (hit) => Object.entries(hit.fields ?? {}).map(([name, value]) => [name, line([value ?? "–"].flat().join(", "))]);
 
+// Of several stores, the one that has it comes first.
+export const placeOf = (hit) => [hit.store, hit.folder].filter(Boolean).map(shown).join(" · ");
+
 // What is said may be written in several lines.
 export const line = (text) => shown(text.replace(/\s+/g, " ").trim());
 
@@ -178,7 +181,7 @@ class Row {
       element("span", { class: "probability" }, element("b", {}, percent(hit)), bar(hit.probability ?? hit.score)),
       element("span", { class: "names" },
         element("span", { class: "name" }, element("b", {}, name), ...hit.tags.map((tag) => element("i", { class: "tag" }, shown(tag)))),
-        hit.said ? element("span", { class: "quote" }, ...marked(hit.said, hit.said_marks)) : element("span", { class: "folder" }, shown(hit.folder ?? "")),
+        hit.said ? element("span", { class: "quote" }, ...marked(hit.said, hit.said_marks)) : element("span", { class: "folder" }, placeOf(hit)),
         element("span", { class: "facts" }, valuesOf(hit).map(([, value]) => value).join(" · ") || `${times(hit)} / ${facts}`)),
       this.wave.node,
       element("span", { class: `verdict ${verdict}` }, verdict ? TEXTS.verdicts[verdict] : ""),

@@ -2,11 +2,13 @@
 
 import * as api from "./api.js";
 import { element, labelledButton, say } from "./dom.js";
-import { shown } from "./list.js";
+import { shown, times } from "./list.js";
+import { storeChoice } from "./stores.js";
 import { save } from "./strip.js";
 import { TEXTS, fill } from "./texts.js";
 
-const MOST_CHOSEN = 10000, GRID = 128, NEAR_PX = 12, HOVER_MS = 140;
+const MOST_CHOSEN = 10000, GRID = 128, NEAR_PX = 12, HOVER_MS = 140, ASK_AGAIN_MS = 1000;
+const LAYOUTS = ["pca", "pacmap"];
 // Twelve colours that are told apart on light and on dark (after Paul Tol's, and Okabe and Ito's).
 const COLOURS = [[0, 119, 187], [238, 119, 51], [0, 153, 136], [204, 51, 17], [170, 68, 153], [153, 153, 51], [51, 187, 238], [136, 84, 40], [238, 51, 119], [68, 119, 70], [120, 94, 240], [221, 170, 0]];
 const OTHERS = [136, 140, 138];
@@ -21,14 +23,22 @@ function unpacked(text, Kind) {
 export async function showMap(page, place, signal, isCurrent) {
   page.status(TEXTS.searching);
   const labels = page.state.by ? page.state.by.split(",").map((one) => one.trim()).filter(Boolean).slice(0, 20) : [];
-  const found = await api.map(labels, signal);
+  const { state } = page, of = state.dots === "windows" ? "windows" : "clips";
+  const asked = () => api.map(of, LAYOUTS.includes(state.layout) ? state.layout : "", state.store, labels, signal);
+  const found = await asked();
   if (!isCurrent()) return;
   page.status("");
-  if (!found.count) {
-    place.replaceChildren(element("p", {}, TEXTS.mapEmpty));
-    return;
+  const map = new SoundMap(page, place, found);
+  if (found.better !== "making" || state.layout === "pca") return;
+  for (let better = found; better.better === "making";) {
+    await new Promise((done) => setTimeout(done, ASK_AGAIN_MS));
+    if (!isCurrent()) return;
+    better = await api.betterMap(of, state.store, signal);
   }
-  new SoundMap(page, place, found);
+  const again = await asked();
+  if (!isCurrent()) return;
+  if (again.mark === found.mark) map.change(again);
+  else new SoundMap(page, place, again);
 }
 
 export class SoundMap {
@@ -44,7 +54,7 @@ export class SoundMap {
     this.lasso = [];
     this.chosen = new Uint8Array(found.count);
     this.plays = true;
-    this.canvas = element("canvas", { class: "map", role: "img", tabindex: "0", "aria-label": fill(TEXTS.mapLabel, { count: found.count }) });
+    this.canvas = element("canvas", { class: "map", role: "img", tabindex: "0", "aria-label": fill(TEXTS.mapNames[found.of], { count: found.count }) });
     this.legend = element("ul", { class: "legend" });
     this.actions = element("div", { class: "actions" });
     const select = element("select", { id: "colour", "aria-label": TEXTS.mapColour }, ...Object.entries(TEXTS.colours).map(([value, text]) => element("option", { value, selected: value === this.colour }, text)));
@@ -53,16 +63,47 @@ export class SoundMap {
     input.addEventListener("change", () => page.changed({ ...page.state, by: input.value, colour: input.value ? "label" : "" }, true));
     const hover = element("input", { type: "checkbox", id: "hover", checked: true });
     hover.addEventListener("change", () => (this.plays = hover.checked));
+    this.layout = choice("layout", TEXTS.layouts, found.layout, (value) => page.changed({ ...page.state, layout: value }, true));
+    const dots = choice("dots", TEXTS.mapDots, found.of, (value) => page.changed({ ...page.state, dots: value === "clips" ? "" : value }, true));
+    this.told = element("p", { class: "hint told", role: "status" });
+    if (!found.count) {
+      place.replaceChildren(element("div", { class: "actions" }, storeChoice(page)), element("p", {}, TEXTS.mapEmpty));
+      return;
+    }
     place.replaceChildren(
+      element("div", { class: "actions" }, storeChoice(page), labelled(TEXTS.mapOf, dots), labelled(TEXTS.mapLayout, this.layout)),
+      this.told,
       element("div", { class: "actions" }, element("label", { class: "flag back" }, element("span", {}, TEXTS.mapColour), select), input,
         element("label", { class: "flag" }, element("span", {}, TEXTS.mapHover), hover),
         labelledButton("like", TEXTS.chooseAll, () => this.chooseShown())),
       this.canvas, element("p", { class: "hint" }, TEXTS.mapHint), this.legend, this.actions);
+    this.tell();
     this.index();
     this.paint();
     this.draw();
     this.listen();
     addEventListener("resize", () => this.canvas.isConnected && this.draw());
+  }
+
+  // The same dots, laid out anew.
+  change(found) {
+    this.found = found;
+    this.points = unpacked(found.points, Uint16Array);
+    this.layout.value = found.layout;
+    this.tell();
+    this.index();
+    this.draw();
+    if (found.layout === "pacmap") say(TEXTS.mapChanged);
+  }
+
+  tell() {
+    const { found } = this, isDrawn = found.of === "windows" && found.windows > found.count;
+    const wants = this.page.state.layout !== "pca";
+    this.told.textContent = [
+      isDrawn ? fill(TEXTS.mapSome, { count: found.count.toLocaleString(), windows: found.windows.toLocaleString() }) : "",
+      wants && found.better === "making" ? TEXTS.mapMaking : "", wants && found.layout === "pca" ? shown(found.why.trim()) : "",
+    ].filter(Boolean).join(" ");
+    this.told.hidden = !this.told.textContent;
   }
 
   // Which dots are in which square, so that the nearest is found at once.
@@ -210,6 +251,10 @@ export class SoundMap {
     }, { passive: false });
   }
 
+  rows(dots) {
+    return api.mapRows(this.found.mark, this.found.of, this.page.state.store, dots);
+  }
+
   async pointAt(x, y) {
     const dot = this.nearest(x, y);
     if (dot === this.pointed) return;
@@ -217,10 +262,11 @@ export class SoundMap {
     this.canvas.title = "";
     if (dot < 0) return;
     try {
-      const [hit] = await api.mapRows(this.found.mark, [dot]);
+      const [hit] = await this.rows([dot]);
       if (this.pointed !== dot) return;
-      this.canvas.title = shown(hit.name);
-      say(shown(hit.name));
+      const name = this.found.of === "windows" ? `${shown(hit.name)} ${times(hit)}` : shown(hit.name);
+      this.canvas.title = name;
+      say(name);
       if (this.plays) this.page.player.play(hit);
     } catch (error) {
       say(error.message || TEXTS.offline, true);
@@ -257,7 +303,7 @@ export class SoundMap {
     for (const dot of dots) this.chosen[dot] = 1;
     this.isAny = dots.length > 0;
     this.draw();
-    const hits = dots.length ? await api.mapRows(this.found.mark, dots).catch((error) => (say(error.message, true), [])) : [];
+    const hits = dots.length ? await this.rows(dots).catch((error) => (say(error.message, true), [])) : [];
     this.page.showHits(hits, hits.length ? 0 : -1);
     if (plays && hits.length) this.page.player.play(hits[0]);
     this.page.status(fill(TEXTS.chosen, { count: hits.length }));
@@ -267,7 +313,8 @@ export class SoundMap {
     }
     const input = element("input", { type: "text", id: "tag-all", maxlength: "100", "aria-label": TEXTS.addTag, placeholder: TEXTS.addTag, list: "known-tags" });
     this.actions.replaceChildren(
-      labelledButton("save", TEXTS.exportPaths, () => save("paths.txt", hits.map((hit) => `${hit.path}\n`).join(""))),
+      labelledButton("save", TEXTS.exportPaths, () => save("paths.txt", [...new Set(hits.map((hit) => `${hit.path}\n`))].join(""))),
+      this.found.of === "windows" ? labelledButton("save", TEXTS.exportParts, () => save("parts.csv", table(hits))) : "",
       input, labelledButton("heart", TEXTS.tagAll, () => this.tagAll(hits, input.value.trim())));
   }
 
@@ -283,6 +330,20 @@ export class SoundMap {
       say(error.message || TEXTS.offline, true);
     }
   }
+}
+
+function choice(id, texts, value, onchange) {
+  const select = element("select", { id }, ...Object.entries(texts).map(([one, text]) => element("option", { value: one, selected: one === value }, text)));
+  select.addEventListener("change", () => onchange(select.value));
+  return select;
+}
+
+const labelled = (text, control) => element("label", { class: "flag back" }, element("span", {}, text), control);
+
+// As pe-search reads tables: path, start_s, end_s.
+function table(hits) {
+  const quoted = (text) => `"${text.replace(/"/g, '""')}"`;
+  return ["path,start_s,end_s\n", ...hits.map((hit) => `${quoted(hit.path)},${hit.start_s},${hit.end_s}\n`)].join("");
 }
 
 const last = (path) => path.split(/[/\\]/).filter(Boolean).pop() ?? path;

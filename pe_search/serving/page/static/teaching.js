@@ -8,6 +8,9 @@ import { TEXTS, fill } from "./texts.js";
 const WORD = /^@[\p{L}\p{N}_][\p{L}\p{N}_.-]{0,98}$/u;
 const VERDICTS = ["yes", "no", "unsure"];
 
+// Without the number of the store: what is judged holds for the bytes.
+const bare = (clip) => clip.replace(/^\d+-/, "");
+
 export class Teaching {
   // `page` has: state, list, detail, changed(state, steps).
   constructor(page) {
@@ -40,7 +43,7 @@ export class Teaching {
 
   verdictOf(hit) {
     const middle = (hit.start_s + hit.end_s) / 2;
-    return this.judged.findLast((one) => one.clip === hit.digest && one.start_s <= middle && middle <= one.end_s)?.verdict ?? "";
+    return this.judged.findLast((one) => bare(one.clip) === bare(hit.digest) && one.start_s <= middle && middle <= one.end_s)?.verdict ?? "";
   }
 
   get standing() {
