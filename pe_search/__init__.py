@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pe_search.evaluations import Estimate, Evaluation
     from pe_search.libraries import Libraries
     from pe_search.library import Library
+    from pe_search.maps import SoundMap
     from pe_search.queries import (
         Answer,
         Duplicate,
@@ -67,7 +68,6 @@ if TYPE_CHECKING:
         Relocation,
         Removal,
         Root,
-        SoundMap,
         Status,
         Tagging,
         Verification,

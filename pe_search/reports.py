@@ -341,33 +341,6 @@ class Embeddings:
     vectors: NDArray[np.float32]
 
 
-MAPPED = ("clips", "windows")
-LAYOUTS = ("pca", "pacmap")
-
-
-@dataclass(frozen=True, slots=True)
-class SoundMap:
-    """The clips or windows of a store in the plane, as dots: what sounds alike lies close.
-
-    Attributes:
-        paths: Of the clip of each dot, in order.
-        points: float32 of shape (dots, 2), from 0 to 1.
-        means: float32 of shape (dots, dimension): the mean embedding of each clip, or the embedding of each window.
-        digests: Of the bytes of the clip of each dot.
-        times: float64 of shape (dots, 2): start and end of each in its clip, in seconds.
-        of: `clips` or `windows`.
-        layout: `pca` for principal components, or `pacmap` for PaCMAP, which keeps neighbours together.
-    """
-
-    paths: tuple[Path, ...]
-    points: NDArray[np.float32]
-    means: NDArray[np.float32]
-    digests: tuple[bytes, ...]
-    times: NDArray[np.float64]
-    of: str = "clips"
-    layout: str = "pca"
-
-
 COUNTED_BY = ("hour", "day", "month", "folder")
 COUNTED = ("windows", "clips")
 UNKNOWN = "unknown"

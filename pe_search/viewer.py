@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from pe_search.maps import SoundMap
     from pe_search.records import IndexedClip
-    from pe_search.reports import SoundMap
 
 MOST_COLUMNS = 4_000
 LONGEST_PART_S = 600.0
@@ -175,7 +175,7 @@ class Viewer(Holder):
             MissingExtraError: If the extra is not installed.
             PeSearchError: If PaCMAP fails, or takes longer than 10 minutes.
         """
-        from pe_search.reports import LAYOUTS
+        from pe_search.maps import LAYOUTS
         from pe_search.search.mapping import map_sounds
 
         if layout not in LAYOUTS:

@@ -47,6 +47,7 @@ FLOORS: list[set[str]] = [
         "efforts",
         "errors",
         "evaluations",
+        "maps",
         "probability",
         "records",
         "tunings",

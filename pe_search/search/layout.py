@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import MissingExtraError, PeSearchError
-from pe_search.reports import SoundMap
+from pe_search.maps import SoundMap
 from pe_search.search.mapping import principal, within_square
 
 LONGEST_S = 600.0

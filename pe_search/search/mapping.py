@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.reports import MAPPED, SoundMap
+from pe_search.maps import MAPPED, SoundMap
 from pe_search.store import Store
 
 MOST_WINDOWS = 100_000

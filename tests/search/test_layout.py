@@ -9,7 +9,7 @@ import pytest
 
 import pe_search
 from pe_search.errors import MissingExtraError, PeSearchError
-from pe_search.reports import SoundMap
+from pe_search.maps import SoundMap
 from pe_search.search import layout
 from pe_search.search.layout import from_kept, is_enough, lay_out
 

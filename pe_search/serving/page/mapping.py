@@ -28,7 +28,7 @@ from pe_search.serving.replies import Work, as_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pe_search.reports import SoundMap
+    from pe_search.maps import SoundMap
 
 _NONE_BYTE, _NONE_SHORT = 255, 65_535
 _MOST_ROWS = 10_000
