@@ -258,7 +258,7 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         homes = ("queries", "efforts", "records", "reports", "library", "libraries", "evaluations", "descriptions")
-        for home in (*homes, "tunings"):
+        for home in (*homes, "tunings", "maps"):
             found = vars(import_module(f"pe_search.{home}"))
             if name in found:
                 return found[name]

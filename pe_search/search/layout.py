@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ _MOST_CHANGED = 0.1
 _ID_BYTES = 8
 _KEPT = np.dtype([("id", "<u8"), ("point", "<f4", 2)])
 _WAIT_S = 0.1
-_COMMAND = ("-m", "pe_search.search.laying_out")
+_PROGRAM = "import sys; from pe_search.search.laying_out import lay_out; lay_out(*sys.argv[1:])"
 
 
 def need_pacmap() -> None:
@@ -132,32 +133,40 @@ def _ids(held: SoundMap) -> NDArray[np.uint64]:
 
 
 def _fitted(vectors: NDArray[np.float32], check: Callable[[], None]) -> NDArray[np.float32]:
-    ends_s = time.monotonic() + LONGEST_S
     environment = os.environ | {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}
     # Its other layers bring an OpenMP of their own, beside that of faiss.
     environment["NUMBA_THREADING_LAYER"] = "workqueue"
-    argv = [sys.executable, *_COMMAND, str(vectors.shape[1])]
-    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as told:
-        asked.write(np.ascontiguousarray(vectors, "<f4").tobytes())
-        asked.seek(0)
-        with subprocess.Popen(argv, stdin=asked, stdout=answer, stderr=told, env=environment) as process:
+    with tempfile.TemporaryDirectory(prefix="pe-search-map-") as folder:
+        asked, answer, told = (Path(folder) / name for name in ("vectors.npy", "points.npy", "told"))
+        np.save(asked, vectors)
+        argv = [sys.executable, "-c", _PROGRAM, str(asked), str(answer)]
+        with (
+            told.open("wb") as out,
+            subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment) as process,
+        ):
             try:
-                while True:
-                    try:
-                        process.wait(_WAIT_S)
-                        break
-                    except subprocess.TimeoutExpired:
-                        check()
-                        if time.monotonic() > ends_s:
-                            raise PeSearchError(
-                                f"The map by PaCMAP was given up: it took longer than {LONGEST_S / 60:g} minutes."
-                            ) from None
+                _wait(process, check)
             finally:
                 process.kill()
-        answer.seek(0)
-        points = np.frombuffer(answer.read(), "<f4")
-        if process.returncode or len(points) != 2 * len(vectors) or not np.isfinite(points).all():
-            told.seek(0)
-            lines = told.read().decode(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
+        try:
+            points: NDArray[np.float32] = np.load(answer)
+        except (OSError, ValueError):
+            points = np.empty((0, 2), np.float32)
+        if process.returncode or points.shape != (len(vectors), 2) or not np.isfinite(points).all():
+            lines = told.read_text(errors="replace").strip().splitlines() or [f"status {process.returncode}"]
             raise PeSearchError(f"PaCMAP failed, so there is no map by it: {lines[-1]}")
-    return points.reshape(-1, 2)
+    return points
+
+
+def _wait(process: subprocess.Popen[bytes], check: Callable[[], None]) -> None:
+    ends_s = time.monotonic() + LONGEST_S
+    while True:
+        try:
+            process.wait(_WAIT_S)
+            return
+        except subprocess.TimeoutExpired:
+            check()
+            if time.monotonic() > ends_s:
+                raise PeSearchError(
+                    f"The map by PaCMAP was given up: it took longer than {LONGEST_S / 60:g} minutes."
+                ) from None

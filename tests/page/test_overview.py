@@ -91,7 +91,7 @@ def test_a_better_map_is_made_aside_kept_and_shown_once_it_is_there(client, answ
 def test_why_there_is_no_better_map_is_said(client, answering, monkeypatch, is_installed):
     monkeypatch.setattr(layout, "find_spec", lambda _name: True if is_installed else None)
     monkeypatch.setattr(layout, "FEWEST", 3)
-    monkeypatch.setattr(layout, "_COMMAND", ("-c", "raise SystemExit('no room')"))
+    monkeypatch.setattr(layout, "_PROGRAM", "raise SystemExit('no room')")
     client.get("/page/map")
     answering.aside(lambda _library, _check: None).result(DEADLINE_S)
     told = client.get("/page/map").json()
@@ -107,7 +107,7 @@ def test_why_there_is_no_better_map_is_said(client, answering, monkeypatch, is_i
 def test_what_is_made_aside_ends_with_the_server(answering, client, monkeypatch):
     monkeypatch.setattr(layout, "find_spec", lambda _name: True)
     monkeypatch.setattr(layout, "FEWEST", 3)
-    monkeypatch.setattr(layout, "_COMMAND", ("-c", "import time; time.sleep(600)"))
+    monkeypatch.setattr(layout, "_PROGRAM", "import time; time.sleep(600)")
     assert client.get("/page/map").json()["better"] == "making"
     after = answering.aside(lambda _library, _check: None)
     answering.stop()

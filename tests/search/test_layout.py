@@ -125,13 +125,13 @@ def test_what_is_damaged_is_not_taken(kept):
     ],
 )
 def test_what_fails_says_why(monkeypatch, program, said):
-    monkeypatch.setattr(layout, "_COMMAND", ("-c", program))
+    monkeypatch.setattr(layout, "_PROGRAM", program)
     with pytest.raises(PeSearchError, match=said):
         lay_out(map_of(groups(8)))
 
 
 def test_what_takes_too_long_and_what_nobody_wants_any_more_ends(monkeypatch):
-    monkeypatch.setattr(layout, "_COMMAND", ("-c", "import time; time.sleep(600)"))
+    monkeypatch.setattr(layout, "_PROGRAM", "import time; time.sleep(600)")
 
     def stop() -> None:
         raise KeyError("enough")
