@@ -13,12 +13,14 @@ import http.client
 import io
 import ipaddress
 import json
+import socket
 import ssl
+import threading
 import time
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
@@ -57,7 +59,7 @@ class ServerModel:
             `http://localhost:1234/v1#qwen2-audio`; without one, the server must have one model alone.
         key: What it is shown as a bearer token; None if it needs none.
         patience_s: How long to wait for any byte of a reply.
-        sleep: Waits for some seconds.
+        sleep: Waits for some seconds; None for what ends early if nobody wants the answers any more.
 
     Raises:
         LanguageModelError: If the URL is not valid, the server can't be reached, or it has several models.
@@ -73,12 +75,15 @@ class ServerModel:
         key: str | None = None,
         *,
         patience_s: float = _PATIENCE_S,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._url = _split(url)
         self._key = key
         self._patience_s = patience_s
-        self._sleep = sleep
+        # Threads that wait would keep the process from ending.
+        self._hung_up = threading.Event()
+        self._open: set[http.client.HTTPConnection] = set()
+        self._sleep = sleep or self._hung_up.wait
         self._base = f"{self._url.scheme}://{self._url.netloc}{self._url.path}"
         self._model = self._url.fragment or self._only_model()
         self.name = f"{self._base}#{self._model}"
@@ -98,6 +103,7 @@ class ServerModel:
             yield self._tried(first)
         if not conversations:
             return
+        self._hung_up.clear()
         with ThreadPoolExecutor(min(self.batch, len(conversations)), thread_name_prefix="asking") as pool:
             waiting = [pool.submit(self._tried, one) for one in conversations]
             try:
@@ -106,6 +112,7 @@ class ServerModel:
             finally:
                 for work in waiting:
                     work.cancel()
+                self._hang_up()
 
     def _tried(self, conversation: Conversation) -> str | UnansweredError:
         try:
@@ -166,7 +173,7 @@ class ServerModel:
         wait_s = _FIRST_WAIT_S
         for tries_left in reversed(range(_TRIES)):
             status, headers, content = self._send(method, path, body)
-            if status not in (_TOO_MANY, _UNAVAILABLE) or not tries_left:
+            if status not in (_TOO_MANY, _UNAVAILABLE) or not tries_left or self._hung_up.is_set():
                 break
             asked_s = _seconds(headers.get("Retry-After"))
             self._sleep(min(wait_s if asked_s is None else asked_s, _LONGEST_WAIT_S))
@@ -200,9 +207,13 @@ class ServerModel:
             headers["Authorization"] = f"Bearer {self._key}"
         try:
             with closing(self._connection()) as connection:
-                connection.request(method, self._url.path + path, body, headers)
-                response = connection.getresponse()
-                content = response.read(_LARGEST_REPLY_BYTES + 1)
+                self._open.add(connection)
+                try:
+                    connection.request(method, self._url.path + path, body, headers)
+                    response = connection.getresponse()
+                    content = response.read(_LARGEST_REPLY_BYTES + 1)
+                finally:
+                    self._open.discard(connection)
         except TimeoutError as error:
             raise LanguageModelError(f"{self._base} does not answer within {self._patience_s:g} s.") from error
         except (OSError, http.client.HTTPException) as error:
@@ -211,6 +222,14 @@ class ServerModel:
         if len(content) > _LARGEST_REPLY_BYTES:
             raise LanguageModelError(f"{self._base} sends more than {_LARGEST_REPLY_BYTES:,} bytes.")
         return response.status, response.headers, content
+
+    def _hang_up(self) -> None:
+        """End what still waits for a reply that nobody wants."""
+        self._hung_up.set()
+        for connection in tuple(self._open):
+            # One that has ended meanwhile has no socket any more.
+            with suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._url.hostname or "", self._url.port

@@ -232,6 +232,36 @@ def test_a_server_that_stalls_is_given_up():
             list(model.answer(one()))
 
 
+def test_nobody_waits_for_a_reply_that_is_not_wanted_any_more(monkeypatch):
+    failures: list[str] = []
+    arrived = threading.Event()
+    send = ServerModel._send
+
+    def watched(*args):
+        try:
+            return send(*args)
+        except LanguageModelError as error:
+            failures.append(str(error))
+            raise
+
+    def answer(request):
+        if request.has_sound and request.json["messages"][0]["content"][1]["text"] == "2":
+            arrived.set()
+            return None
+        return hears("yes")(request)
+
+    monkeypatch.setattr(ServerModel, "_send", watched)
+    with StandIn(answer) as server:
+        answers = ServerModel(server.url, patience_s=60).answer(
+            [Conversation(SOUND, str(number)) for number in range(3)]
+        )
+        assert [next(answers), next(answers)] == ["yes", "yes"]
+        assert arrived.wait(60)
+        answers.close()
+    assert len(failures) == 1
+    assert "within 60 s" not in failures[0]
+
+
 def test_a_server_that_is_not_there():
     with StandIn() as server:
         url = server.url

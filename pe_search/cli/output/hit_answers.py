@@ -10,6 +10,7 @@ from pe_search.cli.output.descriptions import answer_text
 from pe_search.cli.output.hit_parts import HitParts, HitPartsWriter
 from pe_search.cli.output.hits import HitFormat, style_of, times
 from pe_search.cli.output.messages import Problems
+from pe_search.cli.output.progress import ProgressBar
 from pe_search.errors import AudioError
 from pe_search.known import fields
 from pe_search.parquet import Column
@@ -76,8 +77,12 @@ class HitQuestions:
                 places[hit] = [Reference(hit.path, (span.start_s, span.end_s)) for span in spans]
         wanted = list(dict.fromkeys(place for some in places.values() for place in some))
         said = {}
-        for one in self.library.ask(self._question, wanted, language_model=self._model, on_problem=report):
-            said[Reference(one.path, (one.start_s, one.end_s))] = said[Reference(one.path)] = one
+        with ProgressBar("asking") as bar:
+            answers = self.library.ask(self._question, wanted, language_model=self._model, on_problem=report)
+            for number, one in enumerate(answers, start=1):
+                said[Reference(one.path, (one.start_s, one.end_s))] = said[Reference(one.path)] = one
+                bar.show_share(number / len(wanted))
+            bar.hide()
         return [[said[place] for place in places.get(hit, ()) if place in said] for hit in hits]
 
     def _is_unchanged(self, hit: Hit) -> bool:
