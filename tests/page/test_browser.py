@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from urllib.parse import urlsplit
 
 import pytest
+import soundfile
 from axe_playwright_python.sync_playwright import Axe
 
 import pe_search
-from tests.page.browser import Watched, launched, program
-from tests.page.conftest import HOSTILE, SOUNDS
+from pe_search.search import layout
+from tests.made_up import noise
+from tests.page.browser import DEADLINE_MS, Watched, launched, program
+from tests.page.conftest import HOSTILE, SOUNDS, served
 
 pytestmark = [
     pytest.mark.slow,
@@ -69,6 +74,94 @@ def test_what_no_browser_plays_is_played_too(watched):
     watched.page.locator(".hit").nth(place).locator(".play").click()
     assert watched.play_time_s() > 0
     assert "from=0&to=" in watched.page.evaluate("document.getElementById('audio').src")
+
+
+def test_at_the_end_of_a_part_the_next_one_follows(browser, url, scene, tmp_path):
+    # Of 130 s, parts are made.
+    long = tmp_path / "long.aiff"
+    soundfile.write(long, noise(130.0, rate_hz=8_000) / 10, 8_000, subtype="PCM_16")
+    with pe_search.open(scene.store) as library:
+        library.index(long)
+        digest = library.known(long)[long].digest.hex()
+    watched = Watched(browser, url, f"?view=strip&text=noise&clip={digest}")
+    page = watched.page
+    page.locator(".hit").first.click()
+    wave = page.locator("#detail .wave")
+    # It shows 20 s; the part is that of the window and half a minute more.
+    wave.click(position={"x": wave.bounding_box()["width"] * 0.75, "y": 20})
+    assert 14 <= watched.play_time_s() < 20
+    assert "from=0&to=40&" in page.evaluate("document.getElementById('audio').src")
+    script = """() => new Promise((done) => {
+        const audio = document.getElementById("audio"), before = audio.src;
+        audio.addEventListener("playing", () => audio.src !== before && done(audio.src));
+        audio.currentTime = audio.duration - 0.1;
+    })"""
+    assert "from=10&to=70&" in page.evaluate(script)
+    assert 29 <= watched.play_time_s() < 40
+    watched.close()
+    assert watched.wrong == []
+
+
+def test_a_quiet_window_is_played_as_loud_as_it_is_heard(browser, url, scene, tmp_path):
+    samples, rate_hz = soundfile.read(SOUNDS / "dog-barking.flac", dtype="float32")
+    quiet = tmp_path / "quiet.wav"
+    soundfile.write(quiet, samples / 100, rate_hz, subtype="PCM_24")
+    with pe_search.open(scene.store) as library:
+        library.index(quiet)
+        gain_db = library.gain_db(quiet, 0, 3)
+    assert gain_db > 20
+    watched = Watched(browser, url)
+    page = watched.page
+    page.evaluate(
+        """() => {
+            const make = AudioContext.prototype.createGain;
+            AudioContext.prototype.createGain = function () { return (window.amplifier = make.call(this)); };
+        }"""
+    )
+    page.click("summary")
+    page.fill("#filter-name", "quiet.wav")
+    page.fill("#text", "dog barking")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#status:has-text('1 hit in')")
+    page.click(".hit .play")
+    page.wait_for_selector(f".transport:has-text('+{round(gain_db)} dB')")
+    watched.play_time_s()
+    near = """(wanted) => new Promise((done) => {
+        const is = () => Math.abs(amplifier.gain.value / wanted - 1) < 0.01;
+        const look = () => is() ? done(true) : requestAnimationFrame(look);
+        look();
+    })"""
+    assert page.evaluate(near, 10 ** (gain_db / 20))
+    page.click("button:has-text('Original')")
+    page.wait_for_selector("button[aria-pressed=true]:has-text('Original')")
+    assert page.evaluate(near, 1)
+    assert "dB" not in page.inner_text(".transport")
+    watched.close()
+    assert watched.wrong == []
+
+
+def test_hits_of_two_stores_and_views_of_one(browser, answering_two, scene, second):
+    with contextmanager(served)(answering_two) as url:
+        watched = Watched(browser, url, "?text=church+bell")
+        page = watched.page
+        page.wait_for_selector(".hit.chosen")
+        places = page.locator(".hit .folder").all_inner_texts()
+        assert {place.split(" · ")[0] for place in places} == {"store", "second"}
+        assert page.inner_text("#store") == "store, second"
+        row = page.locator(".hit", has_text="bell.wav")
+        row.locator(".play").click()
+        assert watched.play_time_s() > 0
+        assert f"/audio/1-{second.digest('bell.wav')}?" in page.evaluate("document.getElementById('audio').src")
+        page.wait_for_selector(".transport:has-text('× 0.5')")
+        page.click("nav a:has-text('Outliers')")
+        page.select_option("#store-choice", label="second")
+        page.wait_for_selector(".hit .name:has-text('bell.wav')")
+        assert page.url.endswith("&view=odd&store=1")
+        assert sorted(watched.names()) == ["bell.wav", "rain.flac"]
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+        assert found.response["violations"] == []
+        watched.close()
+        assert watched.wrong == []
 
 
 def test_a_click_into_the_waveform_plays_from_there(watched):
@@ -347,6 +440,7 @@ def test_on_the_width_of_a_phone_nothing_is_cut_off(browser, url):
 VIEWS = {
     "search": ("?text=dog+barking&minus=rain", ".hit.chosen"),
     "map": ("?view=map&by=rain,dog+barking", ".legend li"),
+    "windows": ("?view=map&dots=windows&layout=pca", ".legend li"),
     "timeline": ("?view=strip&text=dog+barking&recorded=2024-06-12", ".strip"),
     "counts": ("?view=counts&text=dog+barking", "table.counts"),
     "outliers": ("?view=odd", ".hit.chosen"),
@@ -390,6 +484,41 @@ def test_dots_of_the_map_are_chosen_and_tagged(watched, scene):
     with page.expect_download() as saved:
         page.click("button:has-text('Save paths')")
     assert len(saved.value.path().read_text().splitlines()) == 6
+
+
+def test_the_map_changes_by_itself_and_its_windows_are_saved(browser, url, monkeypatch):
+    goes_on = threading.Event()
+
+    def fit(vectors, _check):
+        assert goes_on.wait(DEADLINE_MS / 1_000)
+        return vectors[:, :2]
+
+    monkeypatch.setattr(layout, "find_spec", lambda _name: True)
+    monkeypatch.setattr(layout, "FEWEST", 3)
+    monkeypatch.setattr(layout, "_fitted", fit)
+    watched = Watched(browser, url, "?view=map&dots=windows")
+    page = watched.page
+    page.wait_for_selector(".told:has-text('is being made')")
+    assert (page.input_value("#layout"), page.input_value("#dots")) == ("pca", "windows")
+    goes_on.set()
+    page.wait_for_selector("#said:has-text('now keeps neighbours together')")
+    assert page.input_value("#layout") == "pacmap"
+    assert not page.is_visible(".told")
+    page.click("button:has-text('Choose all')")
+    page.wait_for_selector("#status:has-text('12 chosen')")
+    with page.expect_download() as saved:
+        page.click("button:has-text('Save windows')")
+    head, *rows = saved.value.path().read_text().splitlines()
+    assert (head, len(rows)) == ("path,start_s,end_s", 12)
+    assert sum(row.endswith('/PAM_20240612_050000.wav",30,40') for row in rows) == 1
+    page.select_option("#layout", "pca")
+    page.wait_for_selector(".map")
+    assert page.url.endswith("&layout=pca")
+    page.go_back()
+    page.select_option("#dots", "clips")
+    page.wait_for_selector(".map[aria-label*='6 clips']")
+    watched.close()
+    assert watched.wrong == []
 
 
 def test_what_is_pointed_at_on_the_map_plays(watched):

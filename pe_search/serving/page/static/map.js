@@ -30,15 +30,20 @@ export async function showMap(page, place, signal, isCurrent) {
   page.status("");
   const map = new SoundMap(page, place, found);
   if (found.better !== "making" || state.layout === "pca") return;
-  for (let better = found; better.better === "making";) {
-    await new Promise((done) => setTimeout(done, ASK_AGAIN_MS));
+  // Nobody waits for it.
+  better().catch((error) => error.name !== "AbortError" && isCurrent() && say(error.message || TEXTS.offline, true));
+
+  async function better() {
+    for (let told = found; told.better === "making";) {
+      await new Promise((done) => setTimeout(done, ASK_AGAIN_MS));
+      if (!isCurrent()) return;
+      told = await api.betterMap(of, state.store, signal);
+    }
+    const again = await asked();
     if (!isCurrent()) return;
-    better = await api.betterMap(of, state.store, signal);
+    if (again.mark === found.mark) map.change(again);
+    else new SoundMap(page, place, again);
   }
-  const again = await asked();
-  if (!isCurrent()) return;
-  if (again.mark === found.mark) map.change(again);
-  else new SoundMap(page, place, again);
 }
 
 export class SoundMap {
