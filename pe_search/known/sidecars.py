@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from pe_search.records import Segment, SpokenWord
@@ -21,8 +22,14 @@ ENGINE = "sidecar"
 _MOST_BYTES = 32 << 20
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_](?:[A-Za-z]{2}|[A-Za-z]{4}|\d{3}))?")
 _VTT_LANGUAGE = re.compile(r"^Language:\s*(\S+)", re.MULTILINE)
-# Of WebVTT: times of words, voices and the like.
+# Of WebVTT: voices and the like, and from when what follows is said. The latter are put as marks while pysubs2 reads,
+# which takes a line with two of them for the times of a cue.
 _TAG = re.compile(r"<[^<>]*>")
+_TIME = re.compile(r"<(?:(\d{1,4}):)?([0-5]\d):([0-5]\d)\.(\d{3})>")
+_MARK = re.compile("\ue000(\\d+)\ue001")
+# What a terminal obeys: colours and the like. They are no part of the words beside them.
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _LABEL = re.compile(r"-?\d+(\.\d+)?\t-?\d+(\.\d+)?(\t.*)?")
 _MS_PER_S = 1_000
 
@@ -88,7 +95,7 @@ def read_sidecar(content: bytes, extension: str, length_s: float) -> Said:
         raise ValueError(f"is larger than {_MOST_BYTES >> 20} MiB")
     text = _decoded(content)
     if "\0" in text:
-        raise ValueError("is no text")
+        raise ValueError("is no text: it has bytes that are zero. If it is UTF-16, save it as UTF-8")
     if extension == ".json":
         said = _of_json(text)
     elif extension == ".txt":
@@ -117,6 +124,8 @@ def _of_subtitles(text: str, kind: str) -> Said:
     from pysubs2 import SSAFile
     from pysubs2.exceptions import Pysubs2Error
 
+    if kind == "vtt":
+        text = _TIME.sub(_mark_of, re.sub("[\ue000\ue001]", "", text))
     try:
         events = SSAFile.from_string(text, format_=kind)
     except (Pysubs2Error, ValueError, KeyError, IndexError, OverflowError) as error:
@@ -124,7 +133,7 @@ def _of_subtitles(text: str, kind: str) -> Said:
     # WebVTT alone escapes `&` and `<`.
     unescaped = html.unescape if kind == "vtt" else str
     said = [
-        _segment(event.start / _MS_PER_S, event.end / _MS_PER_S, unescaped(_TAG.sub("", event.plaintext)))
+        _cue(event.start / _MS_PER_S, event.end / _MS_PER_S, unescaped(_TAG.sub("", event.plaintext)))
         for event in events
         if not event.is_comment
     ]
@@ -132,6 +141,34 @@ def _of_subtitles(text: str, kind: str) -> Said:
         raise ValueError(f"has no subtitles of {kind.upper()}")
     language = _VTT_LANGUAGE.search(text.partition("-->")[0]) if kind == "vtt" else None
     return Said(tuple(one for one in said if one.text), language[1] if language else "")
+
+
+def _mark_of(time: re.Match[str]) -> str:
+    hours, minutes, seconds, ms = (int(part or 0) for part in time.groups())
+    return f"\ue000{((hours * 60 + minutes) * 60 + seconds) * _MS_PER_S + ms}\ue001"
+
+
+def _cue(start_s: float, end_s: float, text: str) -> Segment:
+    """A cue, in whose text there may be marks that say from when what follows is said.
+
+    Words between two marks are all said between these: no more is known.
+    """
+    first, *rest = _MARK.split(text)
+    if not rest:
+        return _segment(start_s, end_s, text)
+    times = [start_s, *(min(max(int(ms) / _MS_PER_S, start_s), end_s) for ms in rest[::2]), end_s]
+    parts = [first, *rest[1::2]]
+    words = [
+        (from_s, max(from_s, until_s), word)
+        for part, (from_s, until_s) in zip(parts, pairwise(times), strict=True)
+        for word in _words(part).split()
+    ]
+    return _segment(start_s, end_s, "".join(parts), words)
+
+
+def _words(text: str) -> str:
+    """A text in one line, without anything that a terminal obeys."""
+    return " ".join(_CONTROL.sub(" ", _ESCAPE.sub("", text)).split())
 
 
 def _of_text(text: str, length_s: float) -> Said:
@@ -185,10 +222,9 @@ def _segment(start_s: float, end_s: float, text: str, words: list[tuple[float, f
     """A segment with times that are times, whatever a file says."""
     start_s = start_s if start_s > 0 else 0.0
     spoken = tuple(
-        SpokenWord(max(first_s, 0.0), max(last_s, first_s, 0.0), " ".join(word.split()))
-        for first_s, last_s, word in words or ()
+        SpokenWord(max(first_s, 0.0), max(last_s, first_s, 0.0), _words(word)) for first_s, last_s, word in words or ()
     )
-    return Segment(start_s, max(end_s, start_s), " ".join(text.split()), spoken)
+    return Segment(start_s, max(end_s, start_s), _words(text), spoken)
 
 
 def _within(segment: Segment, length_s: float) -> Segment:

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.hashing import content_digest, unchanged
 from pe_search.audio.read import ClipReader, oddities
 from pe_search.audio.resample import resampled
 from pe_search.audio.stamps import is_same
 from pe_search.audio.windows import cut_windows
+from pe_search.clock import clock
 from pe_search.embedding import Gathering
 from pe_search.errors import AudioError
 from pe_search.model import Model
@@ -90,11 +92,14 @@ class Transcribing:
         bytes_total, bytes_done, bytes_skipped = sum(clip.size_bytes for clip in clips), 0, 0
         try:
             for number, clip in enumerate(clips):
+                one = None
                 try:
-                    one = self._transcribe(clip, _apart(places.get(clip.path, ())), known)
+                    parts = self._inside(clip, _apart(places.get(clip.path, ())))
+                    # All of a clip without parts; nothing of one whose parts lie beyond its end.
+                    if parts or clip.path not in places:
+                        one = self._transcribe(clip, parts, known)
                 except AudioError as error:
                     self._on_problem(Problem(error.path, error.reason))
-                    one = None
                 bytes_done += clip.size_bytes
                 bytes_skipped += clip.size_bytes if one is not None and one.is_known else 0
                 if one is not None:
@@ -126,6 +131,28 @@ class Transcribing:
                 self._keep(digest, segments, until_s=None)
                 known[digest] = None
         return self._done(clip, tuple(segments), parts, speech_s=self._audio_s - audio_s)
+
+    def _inside(self, clip: Clip, parts: Stretches) -> Stretches:
+        """The parts that begin before the clip ends. The others are reported, and so are those that end after it."""
+        if not parts:
+            return parts
+        with ClipReader(clip.path, self._hearing) as reader:
+            length_s = reader.header_duration_s
+            if parts[-1][1] > length_s:
+                # Headers may be wrong.
+                length_s = sum(len(block) for block in reader.blocks()) / SAMPLE_RATE_HZ
+        inside = []
+        for start_s, end_s in parts:
+            part = f"{clock(start_s)}–{clock(end_s)}"
+            if start_s >= length_s:
+                reason = f"the part {part} lies beyond the end of the clip, at {clock(length_s)}"
+                self._on_problem(Problem(clip.path, reason))
+                continue
+            inside.append((start_s, end_s))
+            if end_s > length_s + 0.5 / SAMPLE_RATE_HZ:
+                reason = f"ends at {clock(length_s)}, before the part {part} does"
+                self._on_problem(Problem(clip.path, reason, is_note=True))
+        return inside
 
     def _digest_of(self, clip: Clip) -> tuple[bytes, bool]:
         """The digest of a clip, and whether the store holds a clip of these bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 
 import pytest
 
@@ -102,6 +103,21 @@ def test_subtitles_of_several_files_are_refused_before_the_work(run_cli, clip, t
 def test_a_part_of_a_file(run_cli, clip):
     rows = [json.loads(line) for line in run_cli("transcribe", f"{clip}@1-3").out.splitlines()]
     assert [row["text"] for row in rows] == ["n2 n3"]
+
+
+def test_a_part_beyond_the_end_is_told_and_spoils_no_other(run_cli, tmp_path, recogniser):
+    path = say(tmp_path / "a.wav", [1, 2, 3, 4])
+    outcome = run_cli("transcribe", f"{path}@60-70", f"{path}@2-3")
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(f"pe-search: {path}: the part 1:00–1:10 lies beyond the end of the clip, at 0:0")
+    assert outcome.status == 2
+    assert len(outcome.out.splitlines()) == 1
+    outcome = run_cli("transcribe", f"{path}@2-90")
+    assert outcome.status == 0
+    assert re.fullmatch(r"pe-search: .*: ends at 0:0\d(\.\d+)?, before the part 0:02–1:30 does\n", outcome.err)
+    windows = recogniser.windows
+    outcome = run_cli("transcribe", f"{path}@60-70")
+    assert (outcome.status, outcome.out, recogniser.windows) == (2, b"", windows)
 
 
 def test_nothing_said_is_status_1(run_cli, tmp_path):

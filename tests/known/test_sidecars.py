@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -37,7 +38,36 @@ SEGMENTS = (Segment(1.0, 2.5, "Größe first, then more"), Segment(60.25, 61.0, 
 def test_subtitles_have_times_and_text(encoding, newline):
     srt, vtt = (text.replace("\n", newline).encode(encoding) for text in (SRT, VTT))
     assert read_sidecar(srt, ".srt", 90.0) == Said(SEGMENTS)
-    assert read_sidecar(vtt, ".vtt", 90.0) == Said(SEGMENTS, "de-DE")
+    words = ((1.0, 1.5, "Größe"), (1.5, 2.5, "first,"), (1.5, 2.5, "then"), (1.5, 2.5, "more"))
+    spoken = tuple(SpokenWord(*word) for word in words)
+    assert read_sidecar(vtt, ".vtt", 90.0) == Said((replace(SEGMENTS[0], words=spoken), SEGMENTS[1]), "de-DE")
+
+
+def test_a_line_of_webvtt_may_have_the_time_of_each_word():
+    cues = (
+        "WEBVTT\n\n00:00:01.000 --> 00:00:03.000 align:start position:0%\n"
+        "good<00:00:01.500><c> day,</c><00:00:02.250><c> Mr &amp; Mrs</c><01:00.000> \ue000late\ue001\n\n"
+        "00:03.000 --> 00:04.000\nbye\n"
+    )
+    expected = [(1.0, 1.5, "good"), (1.5, 2.25, "day,"), *((2.25, 3.0, word) for word in ("Mr", "&", "Mrs"))]
+    words = tuple(SpokenWord(*word) for word in [*expected, (3.0, 3.0, "late")])
+    assert read_sidecar(cues.encode(), ".vtt", 90.0).segments == (
+        Segment(1.0, 3.0, "good day, Mr & Mrs late", words),
+        Segment(3.0, 4.0, "bye"),
+    )
+
+
+@pytest.mark.parametrize("extension", [".srt", ".vtt", ".txt", ".json"])
+def test_what_a_terminal_obeys_is_no_part_of_a_word(extension):
+    said = "a\x1b[31mred\x1b[0m\x1b]0;title\x07 fox\x07es\x1b"
+    files = {
+        ".srt": f"1\n00:00:00,000 --> 00:00:02,000\n{said}\n",
+        ".vtt": f"WEBVTT\n\n00:00.000 --> 00:02.000\n{said}\n",
+        ".txt": said,
+        ".json": json.dumps({"segments": [{"start": 0, "end": 2, "text": said}]}),
+    }
+    (segment,) = read_sidecar(files[extension].encode(), extension, 2.0).segments
+    assert segment.text == "ared fox es"
 
 
 def test_text_is_said_in_all_of_the_clip():
@@ -99,7 +129,12 @@ def test_what_is_something_else_is_no_transcript(content, extension):
         (b"[" * 100_000, ".json", "is no valid JSON"),
         (b"nothing like it", ".srt", "has no subtitles of SRT"),
         (b"1\n00:00:99 --> x\nfoo", ".vtt", "has no subtitles of VTT"),
-        (b"\0\1\2", ".txt", "is no text"),
+        (b"\0\1\2", ".txt", "is no text: it has bytes that are zero. If it is UTF-16, save it as UTF-8"),
+        (
+            "good day".encode("utf-16-le"),
+            ".srt",
+            "is no text: it has bytes that are zero. If it is UTF-16, save it as UTF-8",
+        ),
         (b"\xff\xfe\x00\xd8", ".txt", "is no text"),
         (b" " * (33 << 20), ".txt", "is larger than 32 MiB"),
     ],
