@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import anyio
@@ -26,6 +28,8 @@ from pe_search.serving.tool_arguments import WANTED, Arguments
 from pe_search.store.answers import read_answers
 from tests.language.stand_in import StandIn, hears, said
 from tests.made_up import noise, write_audio
+
+CLIENT = {"clientInfo": {"name": "test", "version": "1"}}
 
 
 @pytest.fixture(scope="module")
@@ -328,3 +332,30 @@ def test_it_speaks_over_stdin_and_stdout(place):
 
     (clip,) = json.loads(text_of(anyio.run(talk)))["clips"]
     assert clip["path"] == str(place / "sounds" / "a.wav")
+
+
+def test_it_ends_with_stdin_even_if_a_language_model_stalls(place):
+    arrived = threading.Event()
+
+    def stall(_request: Any) -> None:
+        arrived.set()
+
+    arguments = {"path": str(place / "sounds" / "a.wav"), "start_s": 0, "end_s": 0.125}
+    lines = [
+        {"id": 1, "method": "initialize", "params": {"protocolVersion": "2025-06-18", "capabilities": {}, **CLIENT}},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": {"name": "describe", "arguments": arguments}},
+    ]
+    command = [sys.executable, "-m", "pe_search", "mcp", "--store", str(place / "store"), "--language-model"]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with (
+        StandIn(stall) as model,
+        subprocess.Popen([*command, f"{model.url}#x"], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=env) as process,
+    ):
+        assert process.stdin is not None
+        process.stdin.writelines(json.dumps({"jsonrpc": "2.0", **line}).encode() + b"\n" for line in lines)
+        process.stdin.flush()
+        assert arrived.wait(60)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+    assert json.loads(out.splitlines()[0])["id"] == 1
