@@ -13,6 +13,8 @@ from pe_search.serving.web import Web
 PAGE = "/page"
 """Below it is the page. Its files are no secret, and all else there asks for a key of its own: see `page.keys`."""
 
+OLD_KEY = "The key of the page is missing or old. Open the address that pe-search printed."
+
 
 def is_secret(shown: str, secret: str) -> bool:
     """Whether somebody knows a secret; how long this takes tells nothing of it."""
@@ -42,12 +44,15 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or have it answered."""
-        refusal = self._refusal(Headers(scope=scope), scope["path"]) if scope["type"] == "http" else None
+        refusal = self._refusal(Headers(scope=scope), scope) if scope["type"] == "http" else None
         await (refusal or self._app)(scope, receive, send)
 
-    def _refusal(self, headers: Headers, path: str) -> Response | None:
-        if self._web.page_key is not None and (path == PAGE or path.startswith(f"{PAGE}/")):
-            return None
+    def _refusal(self, headers: Headers, scope: Scope) -> Response | None:
+        key, path = self._web.page_key, scope["path"]
+        if key is not None and (path == PAGE or path.startswith(f"{PAGE}/")):
+            # What somebody without the key sends should not even be read. All else the page's own routes refuse.
+            is_read = scope["method"] in ("GET", "HEAD") or is_secret(headers.get("authorization", ""), f"Bearer {key}")
+            return None if is_read else JSONResponse({"detail": OLD_KEY}, 401)
         if self._web.token is not None:
             if not is_secret(headers.get("authorization", ""), f"Bearer {self._web.token}"):
                 wanted = {"WWW-Authenticate": "Bearer"}

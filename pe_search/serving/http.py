@@ -26,6 +26,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -101,6 +102,13 @@ async def _refuse_invalid(connection: HttpRequest, error: Exception) -> Response
     return JSONResponse({"detail": " ".join(parts)}, 422)
 
 
+async def _refuse(_connection: HttpRequest, error: Exception) -> Response:
+    """Say why a request is refused, in ASCII: a name in it that is not UTF-8 fits in no other JSON."""
+    assert isinstance(error, StarletteHTTPException)
+    detail = json.dumps({"detail": error.detail}).encode("ascii")
+    return Response(detail, error.status_code, error.headers, media_type="application/json")
+
+
 def _missing(connection: HttpRequest) -> str | None:
     """What is missing of a request, in words."""
     given = connection.query_params
@@ -141,6 +149,7 @@ def make_app(answering: Answering, web: Web) -> FastAPI:
     )
 
     app.add_exception_handler(RequestValidationError, _refuse_invalid)
+    app.add_exception_handler(StarletteHTTPException, _refuse)
 
     @app.get("/", summary="What this is, and what can be asked", response_model=_Overview, responses=_WHO)
     async def overview() -> _Overview:

@@ -13,7 +13,7 @@ from fastapi import HTTPException
 from fastapi import Request as HttpRequest
 from starlette.responses import Response
 
-from pe_search.errors import PeSearchError, QueryError
+from pe_search.errors import AudioError, PeSearchError, QueryError
 from pe_search.library import Library
 from pe_search.queries import Request
 from pe_search.serving.answering import Answering, BusyError, StoppedError, TooMuchError
@@ -43,6 +43,8 @@ def refusals() -> Iterator[None]:
         raise HTTPException(413, str(error)) from error
     except QueryError as error:
         raise HTTPException(422, str(error)) from error
+    except AudioError as error:
+        raise HTTPException(409, str(error)) from error
     except PeSearchError as error:
         raise HTTPException(500, str(error)) from error
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import soundfile
 from axe_playwright_python.sync_playwright import Axe
@@ -292,6 +293,52 @@ def test_a_hostile_name_is_a_name(watched):
     assert watched.page.inner_text("#detail h2") == HOSTILE
     assert watched.page.locator("img").count() == 0
     assert watched.page.title() == "owl hooting – pe-search"
+
+
+def test_marks_of_direction_and_line_ends_and_what_is_no_file(browser, url, scene, tmp_path):
+    odd = tmp_path / "gpj.\u202ewav\nline \u200f<i>2.flac"
+    odd.write_bytes((SOUNDS / "owl-hooting.flac").read_bytes() + b"more")
+    row = f"rows/{'x' * 4_000}"
+    with pe_search.open(scene.store) as library:
+        library.index(odd)
+        library.add(row, np.zeros(48_000, np.float32), 48_000)
+    watched = Watched(browser, url)
+    page = watched.page
+    watched.look_for("owl hooting")
+    names = watched.names()
+    odd_name = "gpj.\ufffdwav\ufffdline \ufffd<i>2.flac"
+    assert odd_name in names
+    page.locator(".hit").nth(names.index(row.removeprefix("rows/"))).click()
+    page.wait_for_selector("#detail .error:has-text('a name and not a file')")
+    assert page.locator("#detail a").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+    odd.unlink()
+    page.locator(".hit").nth(names.index(odd_name)).click()
+    page.locator(".hit.chosen .play").click()
+    page.wait_for_selector("#said.error:has-text('No such file or directory')")
+    assert "\u202e" not in page.inner_text("#said")
+    watched.close()
+    # The browser itself tells of what is refused.
+    assert {line.partition(":")[0] for line in watched.wrong} <= {"Failed to load resource"}
+
+
+def test_when_the_server_does_not_answer_the_page_says_so_and_goes_on_later(browser, url):
+    watched = Watched(browser, url)
+    page = watched.page
+    watched.look_for("dog barking")
+    first = watched.names()
+    page.route("**/page/hits*", lambda route: route.abort())
+    page.fill("#text", "rain")
+    page.wait_for_selector("#said.error.shown:has-text('The server does not answer.')")
+    assert watched.names() == first, "what was found stays"
+    page.unroute("**/page/hits*")
+    page.wait_for_selector(".hit.chosen .name:has-text('rain.flac')")
+    page.wait_for_selector("#said.shown", state="detached")
+    # A server that was started again has another key.
+    page.evaluate("localStorage.setItem('pe-search-key', 'an old one')")
+    page.fill("#text", "church bell")
+    page.wait_for_selector("input[type=password]")
+    watched.close()
 
 
 def test_a_dropped_file_is_a_query(watched):

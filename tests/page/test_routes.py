@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
 import re
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +18,8 @@ import soundfile
 
 import pe_search
 from pe_search.known.fields import CLIP_FIELDS, HIT_FIELDS, all_of, named
+from pe_search.serving.answering import MOST_REQUESTS
+from pe_search.serving.http import make_app
 from pe_search.serving.page.files import HEADERS
 from pe_search.serving.page.keys import pass_of
 from pe_search.serving.web import Web
@@ -126,6 +134,29 @@ def test_writing_by_a_form_of_another_site_is_refused(client, scene):
     assert "set-cookie" not in client.get("/page/").headers
     with pe_search.open(scene.store) as library:
         assert library.tags() == {}
+
+
+def test_what_somebody_without_the_key_sends_is_not_read(answering):
+    app, taken = make_app(answering, Web("127.0.0.1", 0, None, (), KEY)), []
+
+    async def receive() -> dict[str, object]:
+        taken.append(True)
+        return {"type": "http.request", "body": b"[" * 1_000, "more_body": True}
+
+    async def refused(path: str) -> int:
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        headers = [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")]
+        scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "headers": headers}
+        await app(scope | {"query_string": b"", "http_version": "1.1", "scheme": "http"}, receive, send)
+        return int(sent[0]["status"])
+
+    for path in ("/page/tags", "/page/judgements", "/page/map/rows", "/page/sounds"):
+        assert asyncio.run(refused(path)) == 401
+    assert taken == []
 
 
 def test_with_a_token_hits_need_it_and_the_files_of_the_page_do_not(answering):
@@ -291,6 +322,73 @@ def test_a_file_is_saved_under_its_name_and_a_window_as_flac(client, scene):
     np.testing.assert_array_equal(samples, expected[rate_hz // 2 : rate_hz])
 
 
+def test_odd_ranges_get_all_or_nothing(client, scene):
+    digest = scene.digest("rooster.aiff")
+    address = f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5"
+    whole = client.get(address).content
+    for odd in ("bytes=", "bytes=-", "bytes=a-b", "items=0-1", "bytes=0-0,2-2", "bytes= 0-1", f"bytes={'9' * 6_000}-"):
+        response = client.get(address, headers={"Range": odd})
+        assert (response.status_code, response.content) == (200, whole), odd
+    for none in ("bytes=-0", "bytes=5-1", f"bytes={'9' * 18}-"):
+        response = client.get(address, headers={"Range": none})
+        assert (response.status_code, response.content) == (416, b""), none
+    playable = scene.digest("dog-barking.flac")
+    for odd in ("bytes=5-1", f"bytes={'9' * 6_000}-", "bytes=" + ",".join(f"{at}-{at}" for at in range(0, 20_000, 2))):
+        assert client.get(f"/page/audio/{playable}?pass={PASS}", headers={"Range": odd}).status_code in (200, 206, 400)
+
+
+def test_a_name_that_is_not_utf_8_is_in_the_answer_and_in_the_refusal(client, scene, tmp_path):
+    odd = tmp_path / os.fsdecode(b"odd \xff\n name.wav")
+    shutil.copy(scene.sounds / "weather" / "rain.flac", odd)
+    with odd.open("ab") as file:
+        file.write(b"more")
+    with pe_search.open(scene.store) as library:
+        library.index(odd)
+    (hit,) = [hit for hit in client.get("/page/hits?text=rain").json()["hits"] if hit["path"] == str(odd)]
+    assert client.get(f"/page/peaks/{hit['digest']}").status_code == 200
+    response = client.get(f"/page/peaks/{hit['digest']}?from=1000")
+    assert response.status_code == 422
+    assert response.json() == {"detail": f"There is nothing from 1000 s to {hit['length_s']:g} s in {odd}."}
+    odd.unlink()
+    response = client.get(f"/page/file/{hit['digest']}?pass={PASS}")
+    assert (response.status_code, response.json()) == (409, {"detail": f"{odd}: No such file or directory"})
+    gone = [one["path"] for one in client.get("/page/hits?text=rain").json()["hits"] if one["is_gone"]]
+    assert gone == [str(odd)]
+
+
+def test_a_name_that_is_no_file_is_refused(client, scene):
+    with pe_search.open(scene.store) as library:
+        library.add("<b>row</b> 1", np.zeros(48_000, np.float32), 48_000)
+    (hit,) = [hit for hit in client.get("/page/hits?text=rain").json()["hits"] if hit["path"] == "<b>row</b> 1"]
+    for asked in (f"peaks/{hit['digest']}", f"audio/{hit['digest']}?pass={PASS}", f"file/{hit['digest']}?pass={PASS}"):
+        assert client.get(f"/page/{asked}").status_code == 409
+
+
+def test_a_store_that_goes_and_comes_again(client, scene, tmp_path):
+    assert len(names(client.get("/page/hits?text=rain"))) == 6
+    scene.store.rename(tmp_path / "away")
+    response = client.get("/page/hits?text=rain")
+    assert (response.status_code, str(scene.store) in response.json()["detail"]) == (500, True)
+    assert client.get("/page/state").status_code == 500
+    with pe_search.create(scene.store) as library:
+        library.index(scene.sounds / "weather")
+    assert names(client.get("/page/hits?text=rain")) == ["rain.flac"]
+    assert client.get("/page/state").json()["clips"] == 1
+
+
+def test_many_at_once_are_answered_or_sent_away(client, scene, answering):
+    digest, go_on = scene.digest("dog-barking.flac"), threading.Event()
+    busy = [answering.work(lambda _library: go_on.wait(60)) for _ in range(MOST_REQUESTS)]
+    response = client.get(f"/page/peaks/{digest}")
+    assert (response.status_code, response.json()["detail"]) == (503, "There are too many requests at once; try again.")
+    go_on.set()
+    for one in busy:
+        one.result(60)
+    with ThreadPoolExecutor(8) as pool:
+        pictures = list(pool.map(lambda _: client.get(f"/page/peaks/{digest}").content, range(24)))
+    assert pictures == [pictures[0]] * 24
+
+
 def test_a_file_that_has_changed_is_not_played(client, scene, tmp_path):
     copy = tmp_path / "copied.flac"
     copy.write_bytes((scene.sounds / "weather" / "rain.flac").read_bytes() + b"more")
@@ -303,7 +401,7 @@ def test_a_file_that_has_changed_is_not_played(client, scene, tmp_path):
     copy.unlink()
     copy.symlink_to("/etc/passwd")
     response = client.get(f"/page/audio/{digest}?pass={PASS}")
-    assert response.status_code == 500
+    assert response.status_code == 409
     assert response.json()["detail"] == f"{copy}: has changed since it was indexed; index it again"
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from fastapi import HTTPException
 from fastapi import Request as HttpRequest
 
-from pe_search.serving.guard import is_foreign, is_secret
+from pe_search.serving.guard import OLD_KEY, is_foreign, is_secret
 
 
 def pass_of(key: str) -> str:
@@ -29,7 +29,7 @@ def needs_key(key: str) -> Callable[[HttpRequest], None]:
     def check(connection: HttpRequest) -> None:
         _refuse_foreign(connection)
         if not is_secret(connection.headers.get("authorization", ""), f"Bearer {key}"):
-            raise HTTPException(401, "The key of the page is missing or old. Open the address that pe-search printed.")
+            raise HTTPException(401, OLD_KEY)
 
     return check
 

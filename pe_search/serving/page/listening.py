@@ -28,7 +28,8 @@ Id = Annotated[str, Place(pattern=ID)]
 Start = Annotated[float, Parameter(alias="from", ge=0, allow_inf_nan=False)]
 End = Annotated[float | None, Parameter(alias="to", gt=0, allow_inf_nan=False)]
 Columns = Annotated[int, Parameter(ge=1, le=MOST_COLUMNS)]
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+# No file has more bytes than that, and Python makes no number of thousands of digits.
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 def listening_routes(work: Work) -> APIRouter:

@@ -1,5 +1,7 @@
 // What the page asks of its server. The key comes behind the # of the address, and is kept for this origin alone.
 
+import { TEXTS } from "./texts.js";
+
 const KEY = "pe-search-key";
 let pass = "";
 
@@ -29,7 +31,7 @@ async function ask(path, options = {}) {
     response = await fetch(path, { ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal(0, "");
+    throw new Refusal(0, TEXTS.offline);
   }
   if (response.ok) return response;
   let detail = response.statusText;

@@ -15,7 +15,7 @@ api.takeKey();
 const asked = api.state();
 asked.catch(() => {});
 
-const FIRST = 60, ALL = 1000;
+const FIRST = 60, ALL = 1000, RETRY_MS = 2000;
 const at = (id) => document.getElementById(id);
 
 const page = {
@@ -74,6 +74,7 @@ let turn = 0, asking = null, shown = "", isAll = false;
 
 async function render() {
   const { state } = page, mine = ++turn;
+  clearTimeout(again);
   asking?.abort();
   asking = new AbortController();
   page.ask.show(state);
@@ -92,6 +93,10 @@ async function render() {
   }
   try {
     await (VIEWS[state.view] ?? search)(asking.signal, () => mine === turn);
+    if (isOffline && mine === turn) {
+      isOffline = false;
+      say("");
+    }
   } catch (error) {
     if (error.name !== "AbortError" && mine === turn) failed(error);
   }
@@ -128,7 +133,7 @@ async function more() {
     tell(found);
   } catch (error) {
     isAll = false;
-    if (error.name !== "AbortError") failed(error);
+    if (error.name !== "AbortError") failed(error, more);
   }
 }
 
@@ -142,12 +147,21 @@ function status(text) {
   at("status").textContent = text;
 }
 
-function failed(error) {
+let again = null, isOffline = false;
+
+function failed(error, retry = render) {
   if (error.status === 401) askForKey();
-  else {
+  else if (error.status === 0) {
+    // What is shown stays, until the server is there again.
+    say(error.message, true);
+    isOffline = true;
+    clearTimeout(again);
+    again = setTimeout(retry, RETRY_MS);
+  } else {
     page.list.show([]);
+    page.detail.show(null);
     status("");
-    say(error.message || TEXTS.offline, true);
+    say(error.message, true);
   }
 }
 
@@ -256,13 +270,11 @@ addEventListener("popstate", () => {
   render();
 });
 
-async function begin() {
-  frame();
-  document.body.dataset.drop = TEXTS.dropHere;
+async function begin(found = asked) {
   try {
-    page.store = await asked;
+    page.store = await found;
   } catch (error) {
-    failed(error);
+    failed(error, () => begin(api.state()));
     return;
   }
   at("store").textContent = page.store.stores.map((one) => legible(one.name)).join(", ");
@@ -275,4 +287,6 @@ async function begin() {
   if (!address.isAsked(page.state)) at("text").focus();
 }
 
+frame();
+document.body.dataset.drop = TEXTS.dropHere;
 begin();

@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { element, icon, iconButton, labelledButton, say } from "./dom.js";
-import { dragged, moment, percent, placeOf, shown, times, valuesOf, viewOf } from "./list.js";
+import { dragged, isFile, moment, percent, placeOf, shown, times, valuesOf, viewOf } from "./list.js";
 import { drawSpectrogram, peaks, spectrogram } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
 import { Transcript } from "./transcript.js";
@@ -51,7 +51,7 @@ export class Detail {
       labelledButton("unlike", TEXTS.unlike, () => this.like("unlike")),
       labelledButton("ear", TEXTS.spans, () => this.findSpans()),
       labelledButton("copy", TEXTS.copyPath, () => this.copyPath()),
-      saved(hit, false), saved(hit, true),
+      ...(isFile(hit) ? [saved(hit, false), saved(hit, true)] : []),
       page.openTimeline && (hit.length_s ?? 0) > LONG_S ? labelledButton("line", TEXTS.timeline, () => page.openTimeline(hit)) : null);
     const facts = [percent(hit), times(hit), clock(hit.length_s ?? hit.end_s), moment(hit),
       hit.sample_rate_hz ? `${hit.sample_rate_hz / 1000} kHz` : "", hit.channels ? `${hit.channels} ch` : ""];
@@ -63,7 +63,7 @@ export class Detail {
       element("p", { class: "facts" }, facts.filter(Boolean).join(" · "),
         hit.copies.length ? ` · ${fill(TEXTS.copies, { count: hit.copies.length })}` : ""),
       element("dl", { class: "fields" }, ...valuesOf(hit).flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)])),
-      hit.is_gone ? element("p", { class: "error" }, TEXTS.gone) : "",
+      hit.is_gone || !isFile(hit) ? element("p", { class: "error" }, hit.is_gone ? TEXTS.gone : TEXTS.nameOnly) : "",
       this.wave.node, this.picture,
       element("div", { class: "transport" }, this.playing, this.looping, this.showing, this.original, this.heardAs, this.clockNow),
       this.transcript.place, actions, this.tags, this.teaching);
@@ -79,7 +79,7 @@ export class Detail {
 
   async load() {
     const { hit, view } = this;
-    if (hit.is_gone || view.to <= view.from) return;
+    if (hit.is_gone || !isFile(hit) || view.to <= view.from) return;
     try {
       const numbers = await peaks(hit.digest, view.from, view.to, COLUMNS, () => this.hit === hit);
       if (this.hit === hit) this.wave.show(numbers);

@@ -1,5 +1,9 @@
 // Elements. Names, tags and all else that comes from outside becomes text, never markup.
 
+// Bytes that are no text come from the server as lone surrogates; marks of direction would turn what stands beside a name.
+export const shown = (text) =>
+  text.replace(/[\ud800-\udfff]/gu, "\ufffd").replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
+
 export function element(kind, attributes = {}, ...children) {
   const made = document.createElement(kind);
   for (const [name, value] of Object.entries(attributes)) {
@@ -53,7 +57,7 @@ let quiet = null;
 // One line for everybody, which a screen reader reads too.
 export function say(text, isError = false) {
   const line = document.getElementById("said");
-  line.textContent = text;
+  line.textContent = shown(text);
   line.classList.toggle("error", isError);
   line.classList.toggle("shown", text !== "");
   clearTimeout(quiet);

@@ -1,10 +1,12 @@
 // Hits as rows. Only those that are on the screen are elements, however many there are.
 
 import * as api from "./api.js";
-import { element, icon } from "./dom.js";
+import { element, icon, shown } from "./dom.js";
 import { peaks } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
 import { Wave } from "./wave.js";
+
+export { shown };
 
 const BEYOND = 6, WHOLE_S = 60, COLUMNS = 240;
 
@@ -21,8 +23,8 @@ export const percent = (hit) =>
 export const times = (hit) => `${clock(hit.start_s)}–${clock(hit.end_s)}`;
 export const moment = (hit) => (hit.at ?? hit.recorded_at ?? "").replace("T", " ").replace(/\.\d+/, "").replace(/[+-]\d\d:\d\d$/, "");
 
-// Bytes that are no text come from the server as lone surrogates.
-export const shown = (text) => text.replace(/[\ud800-\udfff]/gu, "\ufffd").replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+// A row of a data set has a name only; there is nothing to play or draw.
+export const isFile = (hit) => /^([A-Za-z]:)?[/\\]/.test(hit.path ?? "/");
 
 // The fields that were asked for, with their values as text.
 export const valuesOf = (hit) => Object.entries(hit.fields ?? {}).map(([name, value]) => [name, line([value ?? "–"].flat().join(", "))]);
@@ -193,7 +195,7 @@ class Row {
     list.list.insertBefore(this.item, after?.item ?? null);
     this.mark();
     const isWanted = () => this.item.isConnected;
-    if (!hit.is_gone && view.to > view.from) {
+    if (!hit.is_gone && isFile(hit) && view.to > view.from) {
       Promise.resolve(peaks(hit.digest, view.from, view.to, COLUMNS, isWanted)).then((numbers) => isWanted() && this.wave.show(numbers), () => {});
     }
   }

@@ -67,6 +67,7 @@ export const TEXTS = {
   tagged: "Tagged: {tags}",
   untagged: "No tags",
   gone: "The file is gone.",
+  nameOnly: "This is a name and not a file. It can't be played.",
   transcript: "What is said",
   transcriptHint: "Click to play from there.",
   transcriptOf: "Transcript",
@@ -86,7 +87,7 @@ export const TEXTS = {
   keyNeeded: "This page needs a key. Open the address that pe-search printed, or paste its key here.",
   keyLabel: "Key",
   keyOpen: "Open",
-  offline: "The server does not answer. Start it again with pe-search page.",
+  offline: "The server does not answer. If it has ended, start it again with pe-search page.",
   keysTitle: "Keys",
   close: "Close",
   keys: [
