@@ -67,6 +67,16 @@ def scene(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     return Scene(made / "sounds", tmp_path / "store")
 
 
+@pytest.fixture(scope="module")
+def still(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    """The same, for tests that change nothing in it: those of a module have one, with one server."""
+    base = tmp_path_factory.mktemp("still")
+    shutil.copytree(made / "store", base / "store")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PE_SEARCH_CACHE", str(base / "cache"))
+        yield Scene(made / "sounds", base / "store")
+
+
 @pytest.fixture
 def talk(scene: Scene, tmp_path: Path) -> Path:
     """A clip of 12 s in the store, with subtitles and with the times of words."""
@@ -107,6 +117,24 @@ WEB = Web("127.0.0.1", 0, None, (), KEY)
 def answering(scene: Scene) -> Iterator[Answering]:
     with Answering(scene.store, lambda: None) as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def still_answering(still: Scene) -> Iterator[Answering]:
+    with Answering(still.store, lambda: None) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def reader(still_answering: Answering) -> TestClient:
+    """A client of what no test changes; it has the key."""
+    return client_with_key(still_answering)
+
+
+@pytest.fixture(scope="module")
+def still_url(still_answering: Answering) -> Iterator[str]:
+    """The address of a server of what no test changes."""
+    yield from served(still_answering)
 
 
 @pytest.fixture

@@ -44,17 +44,17 @@ def test_the_map_is_that_of_the_library(client, scene):
     assert [(row["rank"], row["name"], row["tags"]) for row in rows] == [(1, HOSTILE, []), (2, "rain.flac", ["wet"])]
 
 
-def test_windows_are_dots_too(client, scene):
-    found = client.get("/page/map?of=windows").json()
-    with pe_search.open(scene.store) as library:
+def test_windows_are_dots_too(reader, still):
+    found = reader.get("/page/map?of=windows").json()
+    with pe_search.open(still.store) as library:
         held = library.sound_map(of="windows")
     assert (found["of"], found["count"], found["windows"]) == ("windows", 12, 12)
     assert unpacked(found["points"], "<u2") == np.rint(held.points * 65_535).astype(int).ravel().tolist()
     asked = {"mark": found["mark"], "of": "windows", "dots": list(range(12))}
-    rows = client.post("/page/map/rows", json=asked).json()["hits"]
+    rows = reader.post("/page/map/rows", json=asked).json()["hits"]
     assert [[row["start_s"], row["end_s"]] for row in rows] == held.times.tolist()
     assert [row["path"] for row in rows] == [str(path) for path in held.paths]
-    assert client.get("/page/map?of=files").status_code == 422
+    assert reader.get("/page/map?of=files").status_code == 422
 
 
 def test_a_better_map_is_made_aside_kept_and_shown_once_it_is_there(client, answering, scene, monkeypatch):

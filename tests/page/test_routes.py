@@ -46,15 +46,15 @@ SOUND = (f"audio/{'0' * 64}", f"file/{'0' * 64}")
 # Its files
 
 
-def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(client):
-    page = client.get("/page/", headers={"Authorization": ""})
+def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(reader):
+    page = reader.get("/page/", headers={"Authorization": ""})
     assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     names = re.findall(r'(?:src|href)="([^"]+)"', page.text)
     assert names
     for name in [name for name in names if name.endswith(".js")]:
-        names += re.findall(r'"\./(.+\.js)"', client.get(f"/page/{name}").text)
+        names += re.findall(r'"\./(.+\.js)"', reader.get(f"/page/{name}").text)
     for name in {*names, "icon.svg"}:
-        response = client.get(f"/page/{name}")
+        response = reader.get(f"/page/{name}")
         assert response.status_code == 200, name
         assert {header: response.headers[header] for header in HEADERS} == HEADERS
         assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", response.text), name
@@ -64,21 +64,21 @@ def test_the_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(client):
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'")
 
 
-def test_the_first_view_is_small(client):
-    page = client.get("/page/").text
+def test_the_first_view_is_small(reader):
+    page = reader.get("/page/").text
     names = {"app.js", "texts.js", *re.findall(r'(?:src|href)="([^"]+)"', page)}
-    assert len(page) + sum(len(client.get(f"/page/{name}").content) for name in names) < 150_000
+    assert len(page) + sum(len(reader.get(f"/page/{name}").content) for name in names) < 150_000
 
 
-def test_a_browser_asks_again_for_what_it_has_and_gets_nothing(client):
-    first = client.get("/page/app.js")
-    again = client.get("/page/app.js", headers={"If-None-Match": first.headers["etag"]})
+def test_a_browser_asks_again_for_what_it_has_and_gets_nothing(reader):
+    first = reader.get("/page/app.js")
+    again = reader.get("/page/app.js", headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize("name", ["..%2fhttp.py", "%2e%2e/routes.py", "nothing.js", "__init__.py"])
-def test_there_is_no_other_file(client, name):
-    assert client.get(f"/page/{name}").status_code == 404
+def test_there_is_no_other_file(reader, name):
+    assert reader.get(f"/page/{name}").status_code == 404
 
 
 def test_without_a_page_there_is_none(answering):
@@ -88,29 +88,29 @@ def test_without_a_page_there_is_none(answering):
 # Whom
 
 
-@pytest.mark.parametrize("path", DATA)
 @pytest.mark.parametrize("shown", ["", "Bearer wrong", f"Bearer {PASS}", KEY])
-def test_data_needs_the_key(client, path, shown):
-    assert client.get(f"/page/{path}", headers={"Authorization": shown}).status_code == 401
+def test_data_needs_the_key(reader, shown):
+    for path in DATA:
+        assert reader.get(f"/page/{path}", headers={"Authorization": shown}).status_code == 401, path
 
 
 @pytest.mark.parametrize("path", SOUND)
-def test_sound_needs_the_pass(client, path):
+def test_sound_needs_the_pass(reader, path):
     for given in ("", "?pass=", "?pass=wrong", f"?pass={KEY}"):
-        assert client.get(f"/page/{path}{given}").status_code == 401
-    assert client.get(f"/page/{path}?pass={PASS}", headers={"Authorization": ""}).status_code == 404
+        assert reader.get(f"/page/{path}{given}").status_code == 401
+    assert reader.get(f"/page/{path}?pass={PASS}", headers={"Authorization": ""}).status_code == 404
 
 
 @pytest.mark.parametrize(
     "header", [{"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
 )
-def test_pages_of_others_get_nothing_even_with_the_key(client, header):
+def test_pages_of_others_get_nothing_even_with_the_key(reader, header):
     for path in DATA:
-        assert client.get(f"/page/{path}", headers=header).status_code == 403
+        assert reader.get(f"/page/{path}", headers=header).status_code == 403
     for path in SOUND:
-        assert client.get(f"/page/{path}?pass={PASS}", headers=header).status_code == 403
+        assert reader.get(f"/page/{path}?pass={PASS}", headers=header).status_code == 403
     for path in ("tags", "judgements", "sounds"):
-        assert client.post(f"/page/{path}", content=b"{}", headers=header).status_code == 403
+        assert reader.post(f"/page/{path}", content=b"{}", headers=header).status_code == 403
 
 
 def test_an_origin_that_may_ask_for_hits_may_not_use_the_page(answering):
@@ -174,8 +174,8 @@ def names(response) -> list[str]:
     return [hit["name"] for hit in response.json()["hits"]]
 
 
-def test_hits_are_those_of_the_library(client, scene):
-    dog, rain = scene.digest("dog-barking.flac"), scene.digest("weather/rain.flac")
+def test_hits_are_those_of_the_library(reader, still):
+    dog, rain = still.digest("dog-barking.flac"), still.digest("weather/rain.flac")
     asked = {
         "text": "animal",
         "plus": ["0.5:dog barking"],
@@ -184,14 +184,14 @@ def test_hits_are_those_of_the_library(client, scene):
         "unlike": rain,
         "k": 4,
     }
-    response = client.get("/page/hits", params=asked)
-    with pe_search.open(scene.store) as library:
+    response = reader.get("/page/hits", params=asked)
+    with pe_search.open(still.store) as library:
         hits = library.query(
             "animal",
             plus=pe_search.Term("dog barking", 0.5),
             minus="rain",
-            like=pe_search.Reference(scene.sounds / "dog-barking.flac", (0, 2)),
-            unlike=scene.sounds / "weather" / "rain.flac",
+            like=pe_search.Reference(still.sounds / "dog-barking.flac", (0, 2)),
+            unlike=still.sounds / "weather" / "rain.flac",
             k=4,
         )
     found = [(hit["path"], hit["start_s"], hit["probability"]) for hit in response.json()["hits"]]
@@ -199,10 +199,10 @@ def test_hits_are_those_of_the_library(client, scene):
     assert len(found) == 4
 
 
-def test_filters_and_words_are_those_of_the_command_line(client):
-    assert names(client.get("/page/hits?text=dog&recorded=2024-06-12&hour=5")) == ["PAM_20240612_050000.wav"]
-    assert names(client.get("/page/hits?words=rain")) == ["rain.flac"]
-    assert names(client.get("/page/hits?text=rain&name=*.aiff")) == ["rooster.aiff"]
+def test_filters_and_words_are_those_of_the_command_line(reader):
+    assert names(reader.get("/page/hits?text=dog&recorded=2024-06-12&hour=5")) == ["PAM_20240612_050000.wav"]
+    assert names(reader.get("/page/hits?words=rain")) == ["rain.flac"]
+    assert names(reader.get("/page/hits?text=rain&name=*.aiff")) == ["rooster.aiff"]
     for wrong, said in {
         "text=dog&hour=25": "hour: '25' must be an hour of the day or a range, such as 5, 4:30-7 or 22-4.",
         "": "There is nothing to look for: type a text or words, or add a sound.",
@@ -214,30 +214,30 @@ def test_filters_and_words_are_those_of_the_command_line(client):
         "text=dog&like=sound-0123456789abcdef": "The dropped sound is gone: the server was started again.",
         f"text=dog&like={'ab' * 32}": "The store does not hold this clip any more.",
     }.items():
-        response = client.get(f"/page/hits?{wrong}")
+        response = reader.get(f"/page/hits?{wrong}")
         assert response.status_code in (404, 422)
         assert response.json()["detail"].startswith(said), wrong
 
 
-def test_number_order_and_fields_are_those_of_the_command_line(client, scene):
+def test_number_order_and_fields_are_those_of_the_command_line(reader, still):
     fields = "path,length_s,codec,tags"
-    with pe_search.open(scene.store) as library:
+    with pe_search.open(still.store) as library:
         describer = library.describer(named(fields.split(","), HIT_FIELDS))
         hits = library.query("rain", k=4)
         expected = list(describer.rows(hits))
         every = [clip.path.name for clip in describer.sorted(library.clips(), CLIP_FIELDS["length_s"], reverse=True)]
-    rows = client.get(f"/page/hits?text=rain&k=4&fields={fields}").json()["hits"]
+    rows = reader.get(f"/page/hits?text=rain&k=4&fields={fields}").json()["hits"]
     assert [row["fields"] for row in rows] == expected
     assert [row["rank"] for row in rows] == [1, 2, 3, 4]
-    sorted_ = client.get("/page/hits?text=rain&k=all&sort=length_s&reverse=true&fields=all").json()["hits"]
+    sorted_ = reader.get("/page/hits?text=rain&k=all&sort=length_s&reverse=true&fields=all").json()["hits"]
     assert sorted_[0]["name"] == every[0] == "PAM_20240612_050000.wav"
     assert sorted(row["name"] for row in sorted_) == sorted(every)
     assert list(sorted_[0]["fields"]) == all_of(HIT_FIELDS)
     lengths = [row["length_s"] for row in sorted_]
     assert lengths == sorted(lengths, reverse=True)
-    with_time = names(client.get("/page/hits?text=rain&k=all&sort=recorded_at"))
+    with_time = names(reader.get("/page/hits?text=rain&k=all&sort=recorded_at"))
     assert with_time[0] == "PAM_20240612_050000.wav"
-    assert with_time[1:] == [name for name in names(client.get("/page/hits?text=rain&k=all")) if name != with_time[0]]
+    assert with_time[1:] == [name for name in names(reader.get("/page/hits?text=rain&k=all")) if name != with_time[0]]
     for wrong, said in {
         "fields=path,nothing": "fields: 'nothing' is not a field; fields are query, rank, ",
         "fields=path,path": "fields: the field 'path' is named twice",
@@ -246,28 +246,28 @@ def test_number_order_and_fields_are_those_of_the_command_line(client, scene):
         "k=10001": "k must be a whole number from 1 to 10000, or all.",
         "k=some": "k must be a whole number from 1 to 10000, or all.",
     }.items():
-        response = client.get(f"/page/hits?text=rain&{wrong}")
+        response = reader.get(f"/page/hits?text=rain&{wrong}")
         assert (response.status_code, response.json()["detail"][: len(said)]) == (422, said), wrong
 
 
-def test_all_windows_of_one_clip(client, scene):
-    clip = scene.digest("PAM_20240612_050000.wav")
-    response = client.get(f"/page/hits?text=dog+barking&clip={clip}&all_windows=true&k=1000")
+def test_all_windows_of_one_clip(reader, still):
+    clip = still.digest("PAM_20240612_050000.wav")
+    response = reader.get(f"/page/hits?text=dog+barking&clip={clip}&all_windows=true&k=1000")
     hits = response.json()["hits"]
     assert sorted(hit["start_s"] for hit in hits) == [0, 10, 20, 30, 40, 50, 58]
     assert hits[0]["start_s"] == 30
     assert hits[0]["at"] == "2024-06-12T05:00:30.000"
 
 
-def test_a_dropped_sound_finds_what_is_like_it(client):
-    dropped = client.post("/page/sounds", content=(SOUNDS / "church-bell.flac").read_bytes())
+def test_a_dropped_sound_finds_what_is_like_it(reader):
+    dropped = reader.post("/page/sounds", content=(SOUNDS / "church-bell.flac").read_bytes())
     assert dropped.json()["length_s"] == soundfile.info(SOUNDS / "church-bell.flac").duration
-    assert names(client.get("/page/hits", params={"like": dropped.json()["id"]}))[0] == "church-bell.flac"
+    assert names(reader.get("/page/hits", params={"like": dropped.json()["id"]}))[0] == "church-bell.flac"
 
 
-def test_what_is_no_sound_is_refused_without_a_path(client):
+def test_what_is_no_sound_is_refused_without_a_path(reader):
     for held in (b"", b"<html>", b"RIFF"):
-        response = client.post("/page/sounds", content=held)
+        response = reader.post("/page/sounds", content=held)
         assert response.status_code == 422
         assert "/" not in response.json()["detail"]
 
@@ -275,25 +275,25 @@ def test_what_is_no_sound_is_refused_without_a_path(client):
 # Sound
 
 
-def test_a_file_that_browsers_play_comes_as_it_is_by_ranges(client, scene):
-    digest = scene.digest("dog-barking.flac")
-    held = (scene.sounds / "dog-barking.flac").read_bytes()
-    whole = client.get(f"/page/audio/{digest}?pass={PASS}")
+def test_a_file_that_browsers_play_comes_as_it_is_by_ranges(reader, still):
+    digest = still.digest("dog-barking.flac")
+    held = (still.sounds / "dog-barking.flac").read_bytes()
+    whole = reader.get(f"/page/audio/{digest}?pass={PASS}")
     assert (whole.status_code, whole.content, whole.headers["content-type"]) == (200, held, "audio/flac")
     assert whole.headers["accept-ranges"] == "bytes"
-    part = client.get(f"/page/audio/{digest}?pass={PASS}", headers={"Range": "bytes=100-199"})
+    part = reader.get(f"/page/audio/{digest}?pass={PASS}", headers={"Range": "bytes=100-199"})
     assert (part.status_code, part.content) == (206, held[100:200])
     assert part.headers["content-range"] == f"bytes 100-199/{len(held)}"
 
 
-def test_any_other_comes_as_wav_by_parts_and_ranges(client, scene):
-    digest = scene.digest("rooster.aiff")
-    assert client.get(f"/page/clips/{digest}").json()["is_playable"] is False
-    assert client.get(f"/page/audio/{digest}?pass={PASS}").status_code == 422
-    whole = client.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5")
+def test_any_other_comes_as_wav_by_parts_and_ranges(reader, still):
+    digest = still.digest("rooster.aiff")
+    assert reader.get(f"/page/clips/{digest}").json()["is_playable"] is False
+    assert reader.get(f"/page/audio/{digest}?pass={PASS}").status_code == 422
+    whole = reader.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5")
     assert whole.headers["content-type"] == "audio/wav"
     samples, rate_hz = soundfile.read(io.BytesIO(whole.content), dtype="float32")
-    expected, _ = soundfile.read(scene.sounds / "rooster.aiff", dtype="float32")
+    expected, _ = soundfile.read(still.sounds / "rooster.aiff", dtype="float32")
     assert rate_hz == 48_000
     np.testing.assert_array_equal(samples, expected[24_000:72_000])
     for asked, start, stop in (
@@ -302,39 +302,39 @@ def test_any_other_comes_as_wav_by_parts_and_ranges(client, scene):
         ("-4", 96_040, 96_044),
         ("10-999999", 10, 96_044),
     ):
-        part = client.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5", headers={"Range": f"bytes={asked}"})
+        part = reader.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5", headers={"Range": f"bytes={asked}"})
         assert (part.status_code, part.content) == (206, whole.content[start:stop])
         assert part.headers["content-range"] == f"bytes {start}-{stop - 1}/96044"
-    beyond = client.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5", headers={"Range": "bytes=96044-"})
+    beyond = reader.get(f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5", headers={"Range": "bytes=96044-"})
     assert (beyond.status_code, beyond.headers["content-range"]) == (416, "bytes */96044")
 
 
-def test_a_file_is_saved_under_its_name_and_a_window_as_flac(client, scene):
-    digest = scene.digest(HOSTILE)
-    whole = client.get(f"/page/file/{digest}?pass={PASS}")
-    assert whole.content == (scene.sounds / HOSTILE).read_bytes()
+def test_a_file_is_saved_under_its_name_and_a_window_as_flac(reader, still):
+    digest = still.digest(HOSTILE)
+    whole = reader.get(f"/page/file/{digest}?pass={PASS}")
+    assert whole.content == (still.sounds / HOSTILE).read_bytes()
     assert whole.headers["content-disposition"] == (
         "attachment; filename*=UTF-8''%3Cimg%20src%3Dx%20onerror%3Ddocument.title%3D%27bad%27%3E.flac"
     )
-    cut = client.get(f"/page/file/{digest}?pass={PASS}&from=0.5&to=1")
+    cut = reader.get(f"/page/file/{digest}?pass={PASS}&from=0.5&to=1")
     samples, rate_hz = soundfile.read(io.BytesIO(cut.content), dtype="int16")
-    expected, _ = soundfile.read(scene.sounds / HOSTILE, dtype="int16")
+    expected, _ = soundfile.read(still.sounds / HOSTILE, dtype="int16")
     np.testing.assert_array_equal(samples, expected[rate_hz // 2 : rate_hz])
 
 
-def test_odd_ranges_get_all_or_nothing(client, scene):
-    digest = scene.digest("rooster.aiff")
+def test_odd_ranges_get_all_or_nothing(reader, still):
+    digest = still.digest("rooster.aiff")
     address = f"/page/audio/{digest}?pass={PASS}&from=0.5&to=1.5"
-    whole = client.get(address).content
+    whole = reader.get(address).content
     for odd in ("bytes=", "bytes=-", "bytes=a-b", "items=0-1", "bytes=0-0,2-2", "bytes= 0-1", f"bytes={'9' * 6_000}-"):
-        response = client.get(address, headers={"Range": odd})
+        response = reader.get(address, headers={"Range": odd})
         assert (response.status_code, response.content) == (200, whole), odd
     for none in ("bytes=-0", "bytes=5-1", f"bytes={'9' * 18}-"):
-        response = client.get(address, headers={"Range": none})
+        response = reader.get(address, headers={"Range": none})
         assert (response.status_code, response.content) == (416, b""), none
-    playable = scene.digest("dog-barking.flac")
+    playable = still.digest("dog-barking.flac")
     for odd in ("bytes=5-1", f"bytes={'9' * 6_000}-", "bytes=" + ",".join(f"{at}-{at}" for at in range(0, 20_000, 2))):
-        assert client.get(f"/page/audio/{playable}?pass={PASS}", headers={"Range": odd}).status_code in (200, 206, 400)
+        assert reader.get(f"/page/audio/{playable}?pass={PASS}", headers={"Range": odd}).status_code in (200, 206, 400)
 
 
 def test_a_name_that_is_not_utf_8_is_in_the_answer_and_in_the_refusal(client, scene, tmp_path):
@@ -422,15 +422,15 @@ def test_a_quiet_part_comes_with_its_gain(client, scene, tmp_path):
 # Pictures
 
 
-def test_pictures_are_those_of_the_library(client, scene):
-    digest, path = scene.digest("dog-barking.flac"), scene.sounds / "dog-barking.flac"
-    with pe_search.open(scene.store) as library:
+def test_pictures_are_those_of_the_library(reader, still):
+    digest, path = still.digest("dog-barking.flac"), still.sounds / "dog-barking.flac"
+    with pe_search.open(still.store) as library:
         peaks = library.peaks(path, start_s=0.5, end_s=2, columns=100)
         picture = library.spectrogram(path, columns=50)
-    assert client.get(f"/page/peaks/{digest}?from=0.5&to=2&columns=100").content == peaks.tobytes()
-    assert client.get(f"/page/spectrogram/{digest}?columns=50").content == picture.tobytes()
+    assert reader.get(f"/page/peaks/{digest}?from=0.5&to=2&columns=100").content == peaks.tobytes()
+    assert reader.get(f"/page/spectrogram/{digest}?columns=50").content == picture.tobytes()
     for wrong in ("from=4", "from=2&to=1", "columns=4001", "columns=0", "from=nan"):
-        assert client.get(f"/page/peaks/{digest}?{wrong}").status_code == 422
+        assert reader.get(f"/page/peaks/{digest}?{wrong}").status_code == 422
 
 
 # What is said
