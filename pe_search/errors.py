@@ -117,6 +117,8 @@ def first_line(error: BaseException) -> str:
 
     If that line ends with a colon, the next one belongs to it.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # The message of a missing key is the key alone.
+    text = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) and error.args else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     many = 2 if lines and lines[0].endswith(":") else 1
     return " ".join(lines[:many]) or type(error).__name__

@@ -147,6 +147,11 @@ def test_an_audio_error_has_path_and_reason_apart_and_both_in_its_message():
 def test_of_a_foreign_error_the_first_line_is_told_or_its_kind():
     assert errors.first_line(ValueError("\n  one\ntwo")) == "one"
     assert errors.first_line(KeyError()) == "KeyError"
+    assert errors.first_line(KeyError("audio")) == "KeyError: 'audio'"
+    assert (
+        errors.first_line(ImportError("Install it with:\n\n`pip install x`\nthen"))
+        == "Install it with: `pip install x`"
+    )
 
 
 def test_the_module_of_errors_imports_nothing_at_run_time():
