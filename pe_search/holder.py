@@ -55,6 +55,8 @@ class Holder:
             from pe_search.store import Store
 
             self._store = self._stack.enter_context(Store.open(self.directory, on_problem=self._on_problem))
+        else:
+            self._store.catch_up()
         return self._store
 
     def is_made(self) -> bool:

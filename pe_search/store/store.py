@@ -187,13 +187,13 @@ class Store:
         return blake2b(repr(self.catalog.opened_as).encode(), digest_size=16).hexdigest()
 
     def catch_up(self) -> None:
-        """See what others have committed since, which a store in a folder does by itself.
+        """See what others have committed up to a second ago, which a store in a folder does by itself.
 
         Raises:
             StoreError: If Milvus doesn't answer.
         """
         if self._mirror is not None:
-            self._mirror.catch_up()
+            self._mirror.catch_up(may_be_old_s=1.0)
 
     def status(self) -> Status:
         """What it holds, and what it was made with."""

@@ -12,6 +12,7 @@ from pe_search.store.milvus.connection import Connection, Place
 
 # Milvus returns no more rows at once. Of vectors, fewer are asked for, because a message has at most 64 MB.
 MOST_ROWS = 16_384
+_MOST_BYTES = 64_000_000
 _VECTOR_BYTES_AT_ONCE = 16_000_000
 _INDEXING_S = 3_600.0
 
@@ -249,6 +250,11 @@ class Server:
                 **limit,
             )
         )
+
+
+def most_hits(dimension: int) -> int:
+    """How many hits Milvus returns at once with their embeddings."""
+    return min(MOST_ROWS, _MOST_BYTES // (4 * dimension))
 
 
 def as_float16(vector: Any) -> NDArray[np.float16]:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,12 +18,21 @@ from pe_search.errors import MissingExtraError, StoreError, first_line
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
-# How long a server may be gone, and how long one call may take: less than what `lease.py` adds to a lease.
-PATIENCE_S = 60.0
+# How long a server may be gone: one that is started again takes half a minute.
+PATIENCE_S = 120.0
+# How long one call may take: less than what `lease.py` keeps of a lease.
 CALL_S = 10.0
 # Between two tries: the first and the longest pause.
 _PAUSE_S, _LONGEST_PAUSE_S = 0.25, 4.0
 TOKEN, TLS_CA = "PE_SEARCH_MILVUS_TOKEN", "PE_SEARCH_MILVUS_TLS_CA"
+
+# Otherwise gRPC waits up to two minutes between two tries to connect, and a new channel waits with the old one.
+_RECONNECTING = {
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.initial_reconnect_backoff_ms": 200,
+    "grpc.min_reconnect_backoff_ms": 1_000,
+    "grpc.max_reconnect_backoff_ms": 2_000,
+}
 
 _open_files: Counter[str] = Counter()
 _opening = threading.RLock()
@@ -120,10 +130,19 @@ class Connection:
                         f"Milvus has not answered at {self.place.address} for {PATIENCE_S:g} s "
                         f"({first_line(error)}). Everything committed so far is kept. Run the same command again."
                     ) from error
+                last = str(error)
                 if pause_s == _PAUSE_S:
                     self._on_wait(f"Milvus does not answer; trying again for {PATIENCE_S:g} s ({first_line(error)})")
             time.sleep(pause_s)
+            self._load_again(last)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _load_again(self, reason: str) -> None:
+        """A server that was killed may come back with its collections not loaded."""
+        if "not loaded" in reason or "released" in reason:
+            for name in (self.place.windows, self.place.changes):
+                with suppress(Exception):
+                    self.client.load_collection(name, timeout=CALL_S)
 
     def _connected(self) -> MilvusClient:
         try:
@@ -134,11 +153,11 @@ class Connection:
         for name in ("pymilvus", "milvus_lite", "grpc"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         if not self.place.is_file:
-            options: dict[str, Any] = {}
+            options: dict[str, Any] = {"grpc_options": _RECONNECTING}
             if ca := os.environ.get(TLS_CA):
                 if not Path(ca).is_file():
                     raise StoreError(f"${TLS_CA} must name a file of certificates; {ca} is not a file.")
-                options = {"secure": True, "server_pem_path": ca}
+                options |= {"secure": True, "server_pem_path": ca}
             token = os.environ.get(TOKEN, "")
             client: MilvusClient = self.call(MilvusClient, self.place.uri, token=token, **options)
             return client

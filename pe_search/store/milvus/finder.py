@@ -17,7 +17,7 @@ from pe_search.store.commits import stretches
 from pe_search.store.index import Found
 from pe_search.store.kernels import best_rows
 from pe_search.store.making import LISTS_FROM
-from pe_search.store.milvus.client import MOST_ROWS, Server
+from pe_search.store.milvus.client import Server, most_hits
 from pe_search.store.milvus.keeper import MilvusKeeper
 from pe_search.store.ranking import WIDENING, Choosing, ranked
 from pe_search.store.windows import windows_with
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pe_search.store.windows import Subset
 
 _AT_LEAST = 64
+_AT_LEAST_LIKE = 1_024
 # How many windows are scored here rather than found by Milvus, and how many conditions Milvus is given.
 _FEW = 512
 _STRETCHES = 500
@@ -86,8 +87,8 @@ class MilvusFinder(Choosing):
             most = self._catalog.window_count() if subset is None else len(subset.ids)
 
             def search(wanted: int) -> Found:
-                is_to_scan = like is not None or most <= _FEW or wanted > MOST_ROWS or (exact and not is_flat)
-                found = None if is_to_scan else self._candidates(query, wanted, subset, is_flat)
+                is_to_scan = most <= _FEW or wanted > most_hits(len(query)) or (exact and not is_flat)
+                found = None if is_to_scan else self._candidates(query, like, wanted, subset, is_flat)
                 return found or self._scan(query, like, subset)
 
             return ranked(
@@ -95,7 +96,7 @@ class MilvusFinder(Choosing):
                 search,
                 k,
                 most=most,
-                at_least=_AT_LEAST,
+                at_least=_AT_LEAST if like is None else _AT_LEAST_LIKE,
                 subset=subset,
                 all_windows=all_windows,
                 on_unknown=_refuse_unknown,
@@ -132,30 +133,47 @@ class MilvusFinder(Choosing):
         return Found(np.concatenate(scores), np.concatenate(ids), len(wanted), is_exact=True)
 
     def _candidates(
-        self, query: NDArray[np.float32], wanted: int, subset: Subset | None, is_flat: bool
+        self,
+        query: NDArray[np.float32],
+        like: NDArray[np.float32] | None,
+        wanted: int,
+        subset: Subset | None,
+        is_flat: bool,
     ) -> Found | None:
         """What Milvus finds, scored again; None if it can't find as many as are wanted."""
+        asked, leeway = (query, 0.0) if like is None else self._asked(query, like)
         expression = "" if subset is None else expression_of(subset.ids)
         limit = wanted
-        while limit <= MOST_ROWS:
-            hits = self._server.search(
-                query, limit, expression, depth=None if is_flat else max(_DEPTH, WIDENING * limit)
-            )
+        while limit <= most_hits(len(query)):
+            depth = None if is_flat else max(_DEPTH, WIDENING * limit)
+            hits = self._server.search(asked, limit, expression, depth=depth)
             is_all = len(hits) < limit
             lowest = hits[-1][2] if hits else 0.0
             kept = self._known(hits, subset)
             if is_all or len(kept) >= wanted:
                 ids = np.array([window_id for window_id, _ in kept], np.int64)
                 vectors = np.stack([vector for _, vector in kept]) if kept else np.empty((0, len(query)), np.float16)
-                scores, rows = best_rows(vectors, query, len(vectors))
+                scores, rows = best_rows(vectors, query, len(vectors), like=like)
                 lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
-                margin = _ROUNDING * float(np.linalg.norm(query)) * float(lengths.max(initial=0.0))
+                margin = leeway + _ROUNDING * float(np.linalg.norm(asked)) * float(lengths.max(initial=0.0))
                 others_up_to = -np.inf if is_all else lowest + margin
                 searched = len(subset.ids) if subset is not None else self._catalog.window_count()
                 # An approximate index may hide some.
                 return Found(scores, ids[rows], searched, is_exact=is_flat, others_up_to=others_up_to)
             limit *= WIDENING
         return None
+
+    def _asked(self, query: NDArray[np.float32], like: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
+        """One vector that takes the place of a query and what hits are to be like, and by how much it may be wrong.
+
+        Milvus knows inner products alone. If all embeddings had one length, `like` divided by it would be right.
+        """
+        with self._catalog.reading() as db:
+            least, greatest = self._keeper.lengths(db)
+        if not least + greatest:
+            return query, float(np.linalg.norm(like))
+        share = (greatest - least) / (greatest + least)
+        return query + like / np.float32((least + greatest) / 2), share * float(np.linalg.norm(like))
 
     def _known(
         self, hits: Sequence[tuple[str, int, float, NDArray[np.float16]]], subset: Subset | None

@@ -33,9 +33,10 @@ LAYOUT = 1
 _HEAD, _MANIFEST = "head", "manifest"
 # These are no changes of the catalog.
 _ASIDE = -1
-# A row has this in the place of an embedding: the key of it, and the CRC-32 of its numbers.
+# A row has this in the place of an embedding: the key of it, the CRC-32 of its numbers, and its length.
 _KEY_BYTES = 16
-_MARK = struct.Struct(f"<{_KEY_BYTES}sI")
+_MARK = struct.Struct(f"<{_KEY_BYTES}sIf")
+_LENGTHS = np.dtype([("key", f"V{_KEY_BYTES}"), ("sum", "<u4"), ("length", "<f4")])
 _CHANGES_AT_ONCE = 1_000
 _BODIES_AT_ONCE = 200
 
@@ -64,6 +65,8 @@ class MilvusKeeper:
         self._is_held = is_held
         self._kept: dict[str, tuple[int, NDArray[np.float16]]] = {}
         self._gone: list[str] = []
+        # By the number of the change that they are of.
+        self._lengths = (-1, (0.0, 0.0))
 
     @property
     def mark_bytes(self) -> int:
@@ -77,9 +80,9 @@ class MilvusKeeper:
 
     def keep(self, window_id: int, digest: bytes, start_s: float, embedding: NDArray[np.float16]) -> bytes:
         """See `Keeper`."""
-        key = key_of(digest, start_s)
-        self._kept[key.hex()] = window_id, np.asarray(embedding, "<f2")
-        return _MARK.pack(key, zlib.crc32(np.asarray(embedding, "<f2").tobytes()))
+        key, numbers = key_of(digest, start_s), np.asarray(embedding, "<f2")
+        self._kept[key.hex()] = window_id, numbers
+        return _MARK.pack(key, zlib.crc32(numbers.tobytes()), np.linalg.norm(numbers.astype(np.float32)))
 
     def commit(self, db: sqlite3.Connection) -> None:
         """See `Keeper`."""
@@ -133,6 +136,15 @@ class MilvusKeeper:
             )
         self._server.put_bodies([(_HEAD, _ASIDE, 0, json.dumps({"head": number}))], self._is_held)
         db.execute(f"PRAGMA user_version = {number}")
+
+    def lengths(self, db: sqlite3.Connection) -> tuple[float, float]:
+        """The least and the greatest length of an embedding, in the sense of geometry; of none, 0 and 0."""
+        number = change_number(db)
+        if self._lengths[0] != number:
+            marks = b"".join(mark for (mark,) in db.execute("SELECT embedding FROM windows"))
+            lengths = np.frombuffer(marks, _LENGTHS)["length"] if marks else np.zeros(1, np.float32)
+            self._lengths = number, (float(lengths.min()), float(lengths.max()))
+        return self._lengths[1]
 
     def key_in(self, row: tuple[Any, ...]) -> str:
         """The key of the embedding of a window, by its row."""

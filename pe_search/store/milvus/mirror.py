@@ -69,19 +69,20 @@ class Mirror:
             else:
                 self.manifest = manifest
             _make_folder(directory)
-            lease = None
+            self._lease: Lease | None = None
             if is_to_write:
                 lock = WriterLock(directory)
                 lock.acquire()
                 stack.callback(lock.release)
                 if manifest is not None:
                     self._server.make_collections(manifest.dimension)
-                lease = Lease(self._server, str(directory.absolute()) + _mirror_id(directory))
-                stack.callback(lease.release)
-                lease.acquire()
+                self._lease = Lease(self._server, str(directory.absolute()) + _mirror_id(directory))
+                stack.callback(self._lease.release)
+                self._lease.acquire()
                 # Another may have written in the meantime.
                 state = self._state() if manifest is None or self._check_collections(manifest) else None
-            self.keeper = MilvusKeeper(self._server, self.manifest.dimension, None if lease is None else lease.check)
+            is_held = None if self._lease is None else self._lease.check
+            self.keeper = MilvusKeeper(self._server, self.manifest.dimension, is_held)
             if manifest is None:
                 self._catch_up(state, is_locked=is_to_write)
             else:
@@ -90,6 +91,7 @@ class Mirror:
                 _forget(self.directory)
                 write_manifest(directory, manifest)
             self._opened_as = state
+            self._caught_up_s = time.monotonic()
             self._stack = stack.pop_all()
 
     def close(self) -> None:
@@ -111,10 +113,16 @@ class Mirror:
         (self.directory / _MIRROR_OF).write_text(catalog.identity, encoding="utf-8")
         self._opened_as = self._state()
 
-    def catch_up(self) -> None:
-        """Bring the mirror up to the last change in Milvus. Who writes has made that change."""
-        if not self.is_to_write:
+    def catch_up(self, *, may_be_old_s: float = 0.0) -> None:
+        """Bring the mirror up to the last change in Milvus. Who writes has made that change.
+
+        Args:
+            may_be_old_s: It isn't done again so soon.
+        """
+        now_s = time.monotonic()
+        if not self.is_to_write and now_s >= self._caught_up_s + may_be_old_s:
             self._catch_up(state_of(self._server), is_locked=False)
+            self._caught_up_s = now_s
 
     def _state(self) -> State | None:
         self._server.load()

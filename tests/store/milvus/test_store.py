@@ -74,6 +74,7 @@ def clips(store: Store) -> list[IndexedClip]:
 def test_answers_are_those_of_a_store_in_a_folder(both, monkeypatch, few):
     monkeypatch.setattr(finder_module, "_FEW", few)
     monkeypatch.setattr(finder_module, "_AT_LEAST", 1)
+    monkeypatch.setattr(finder_module, "_AT_LEAST_LIKE", 1)
     ours, local = both
     for store in both:
         fill(store)
