@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.errors import LanguageModelError, UnansweredError
-from pe_search.language.conversations import LONGEST_ANSWER_TOKENS, SAMPLE_RATE_HZ, Conversation, checked
+from pe_search.language.conversations import LONGEST_ANSWER_TOKENS, SAMPLE_RATE_HZ, Conversation, checked, plain
 
 KEY_VARIABLE = "PE_SEARCH_LANGUAGE_MODEL_KEY"
 # A large model on a CPU may take minutes for an answer, of which nothing is sent before all is done.
@@ -38,6 +38,7 @@ _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
 _LARGEST_REPLY_BYTES = 1 << 22
 _LONGEST_COMPLAINT = 300
+_LONGEST_NAME = 200
 _AT_ONCE = 4
 # Far more than the tokens that are asked for can be.
 _LONGEST_ANSWER = 20_000
@@ -62,7 +63,7 @@ class ServerModel:
         sleep: Waits for some seconds; None for what ends early if nobody wants the answers any more.
 
     Raises:
-        LanguageModelError: If the URL is not valid, the server can't be reached, or it has several models.
+        LanguageModelError: If the URL or the key is not valid, the server can't be reached, or it has several models.
     """
 
     batch = _AT_ONCE
@@ -78,7 +79,10 @@ class ServerModel:
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._url = _split(url)
-        self._key = key
+        self._key = (key or "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            # Its value is shown nowhere.
+            raise LanguageModelError(f"The key in {KEY_VARIABLE} has characters other than printable ASCII.")
         self._patience_s = patience_s
         # Threads that wait would keep the process from ending.
         self._hung_up = threading.Event()
@@ -86,7 +90,8 @@ class ServerModel:
         self._sleep = sleep or self._hung_up.wait
         self._base = f"{self._url.scheme}://{self._url.netloc}{self._url.path}"
         self._model = self._url.fragment or self._only_model()
-        self.name = f"{self._base}#{self._model}"
+        # The server has told it, perhaps.
+        self.name = f"{self._base}#{plain(self._model)[:_LONGEST_NAME]}"
         host = self._url.hostname or ""
         self.host = None if _is_here(host) else host
         self._has_answered = False
@@ -262,7 +267,9 @@ def _split(url: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+    address = parts.netloc + parts.path
+    is_plain = address.isascii() and address.isprintable() and " " not in address
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or not is_plain:
         raise LanguageModelError(f"{url!r} is not the URL of a server: write it as http://localhost:8080/v1.")
     path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
     return parts._replace(path=path)

@@ -170,6 +170,16 @@ def test_a_server_that_wants_a_key_says_where_to_put_it(key, pattern):
         list(ServerModel(f"{server.url}#x", key, sleep=never).answer(one()))
 
 
+@pytest.mark.parametrize("key", ["a\nb", "schl\u00fcssel", "\x1b"])
+def test_a_key_that_no_header_can_have_is_one_line_without_it(key):
+    with StandIn() as server:
+        with pytest.raises(LanguageModelError, match="PE_SEARCH_LANGUAGE_MODEL_KEY has characters other") as raised:
+            ServerModel(f"{server.url}#x", key)
+        assert key not in str(raised.value)
+        assert list(ServerModel(f"{server.url}#x", " secret\n").answer(one())) == ["A dog barking."]
+        assert server.chats[0].headers["Authorization"] == "Bearer secret"
+
+
 def test_a_server_that_takes_no_sound_says_what_to_give():
     complaint = "audio input is not supported - hint: you may need to provide the mmproj"
     with StandIn(lambda _request: refused(500, complaint)) as server:
@@ -279,6 +289,14 @@ def test_the_model_is_the_only_one_or_the_one_named():
         ServerModel(server.url)
 
 
+def test_the_name_of_a_model_is_text_and_sent_back_as_it_is():
+    with StandIn(models=("\x1b[31m\ud800" + "x" * 999,)) as server:
+        model = ServerModel(server.url)
+        assert model.name == f"{server.url}#\ufffd[31m\ufffd{'x' * 194}"
+        assert list(model.answer(one())) == ["A dog barking."]
+        assert server.chats[0].json["model"] == "\x1b[31m\ud800" + "x" * 999
+
+
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/v1/chat/completions"])
 def test_the_path_of_the_url_may_be_left_out_or_be_whole(end):
     with StandIn() as server:
@@ -288,6 +306,7 @@ def test_the_path_of_the_url_may_be_left_out_or_be_whole(end):
 
 @pytest.mark.parametrize("url", [
     "http://", "http://:80", "http://a:b/", "http://me:secret@host/v1", "http://host/v1?key=x", "https://[::1",
+    "http://host/a b", "http://ho st/v1", "http://host/\x01", "http://höst/v1",
 ])  # fmt: skip
 def test_what_is_no_url_of_a_server(url):
     with pytest.raises(LanguageModelError, match="is not the URL of a server"):
