@@ -102,6 +102,9 @@ def take(page: Page, address: str, folder: Path) -> None:
 
     labels = "rain,bird+song,dog+barking,owl+hooting,piano,drum,engine,typing,siren"
     view(f"?view=map&by={labels}&colour=label", ".legend li")
+    # It is made aside, and the page changes to it.
+    page.wait_for_selector("#said:has-text('now keeps neighbours together')")
+    page.evaluate("document.getElementById('said').classList.remove('shown')")
     picture(page, folder, "map.png")
 
     page.goto(f"{url}?text=rooster+crowing&name=field-recording.flac#{key}")

@@ -565,7 +565,15 @@ def test_the_map_changes_by_itself_and_its_windows_are_saved(browser, url, monke
     page.wait_for_selector("#said:has-text('now keeps neighbours together')")
     assert page.input_value("#layout") == "pacmap"
     assert not page.is_visible(".told")
-    page.click("button:has-text('Choose all')")
+    page.focus(".map")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#status:has-text('12 chosen')")
+    page.focus(".map")
+    for key in (*"+++", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector("#status:text-matches('^[0-9] chosen|^1[01] chosen')")
+    for key in (*"---", "Enter"):
+        page.keyboard.press(key)
     page.wait_for_selector("#status:has-text('12 chosen')")
     with page.expect_download() as saved:
         page.click("button:has-text('Save windows')")

@@ -80,7 +80,11 @@ async function render() {
   page.ask.show(state);
   page.teaching.follow(state);
   for (const link of at("views").children) {
-    if (link.dataset.view === state.view) link.setAttribute("aria-current", "page");
+    if (link.dataset.view === state.view) {
+      link.setAttribute("aria-current", "page");
+      // On a narrow screen the views are a row that scrolls.
+      at("views").scrollLeft = link.offsetLeft - at("views").offsetLeft - (at("views").clientWidth - link.offsetWidth) / 2;
+    }
     else link.removeAttribute("aria-current");
   }
   document.body.dataset.view = state.view;
@@ -208,6 +212,7 @@ const KEYS = {
   ArrowLeft: () => page.player.seek(-1),
   " ": () => page.list.hit && page.player.toggle(page.list.hit),
   l: () => page.player.setLoop(!page.player.loops),
+  o: () => page.player.setOriginal(!page.player.isOriginal),
   s: () => page.list.hit && page.detail.toggleSpectrogram(),
   h: () => page.list.hit && page.detail.findSpans(),
   m: () => page.list.hit && page.detail.like("like"),

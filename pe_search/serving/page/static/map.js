@@ -59,7 +59,7 @@ export class SoundMap {
     this.lasso = [];
     this.chosen = new Uint8Array(found.count);
     this.plays = true;
-    this.canvas = element("canvas", { class: "map", role: "img", tabindex: "0", "aria-label": fill(TEXTS.mapNames[found.of], { count: found.count }) });
+    this.canvas = element("canvas", { class: "map", role: "application", tabindex: "0", "aria-describedby": "map-hint", "aria-label": fill(TEXTS.mapNames[found.of], { count: found.count }) });
     this.legend = element("ul", { class: "legend" });
     this.actions = element("div", { class: "actions" });
     const select = element("select", { id: "colour", "aria-label": TEXTS.mapColour }, ...Object.entries(TEXTS.colours).map(([value, text]) => element("option", { value, selected: value === this.colour }, text)));
@@ -81,7 +81,7 @@ export class SoundMap {
       element("div", { class: "actions" }, element("label", { class: "flag back" }, element("span", {}, TEXTS.mapColour), select), input,
         element("label", { class: "flag" }, element("span", {}, TEXTS.mapHover), hover),
         labelledButton("like", TEXTS.chooseAll, () => this.chooseShown())),
-      this.canvas, element("p", { class: "hint" }, TEXTS.mapHint), this.legend, this.actions);
+      this.canvas, element("p", { class: "hint", id: "map-hint" }, TEXTS.mapHint), this.legend, this.actions);
     this.tell();
     this.index();
     this.paint();
@@ -246,18 +246,36 @@ export class SoundMap {
     });
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
-      const zoom = Math.min(60, Math.max(1, this.zoom * Math.exp(-event.deltaY / 400)));
-      const x = event.offsetX / canvas.clientWidth, y = event.offsetY / canvas.clientHeight;
-      this.left += x / this.zoom - x / zoom;
-      this.top += y / this.zoom - y / zoom;
-      this.zoom = zoom;
-      if (zoom === 1) this.left = this.top = 0;
-      this.soon();
+      this.zoomBy(Math.exp(-event.deltaY / 400), event.offsetX / canvas.clientWidth, event.offsetY / canvas.clientHeight);
     }, { passive: false });
+    canvas.addEventListener("keydown", (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      const step = 0.2 / this.zoom;
+      const does = {
+        "+": () => this.zoomBy(1.5), "=": () => this.zoomBy(1.5), "-": () => this.zoomBy(1 / 1.5),
+        ArrowLeft: () => (this.left -= step), ArrowRight: () => (this.left += step),
+        ArrowUp: () => (this.top -= step), ArrowDown: () => (this.top += step), Enter: () => this.chooseShown(),
+      }[event.key];
+      if (!does) return;
+      event.preventDefault();
+      event.stopPropagation();
+      does();
+      this.soon();
+    });
   }
 
   rows(dots) {
     return api.mapRows(this.found.mark, this.found.of, this.page.state.store, dots);
+  }
+
+  // Around a place of the canvas, from 0 to 1.
+  zoomBy(factor, x = 0.5, y = 0.5) {
+    const zoom = Math.min(60, Math.max(1, this.zoom * factor));
+    this.left += x / this.zoom - x / zoom;
+    this.top += y / this.zoom - y / zoom;
+    this.zoom = zoom;
+    if (zoom === 1) this.left = this.top = 0;
+    this.soon();
   }
 
   async pointAt(x, y) {

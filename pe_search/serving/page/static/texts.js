@@ -92,7 +92,7 @@ export const TEXTS = {
   close: "Close",
   keys: [
     ["/", "type what to look for"], ["↓ ↑", "next hit, previous hit; plays it"], ["Space", "play or pause"],
-    ["← →", "one second back or on"], ["L", "loop the window"], ["S", "spectrogram"], ["H", "when it is heard"],
+    ["← →", "one second back or on"], ["L", "loop the window"], ["O", "original: as the file has it"], ["S", "spectrogram"], ["H", "when it is heard"],
     ["M", "more like this"], ["X", "less like this"], ["C", "copy the path"], ["F", "favourite"], ["T", "add a tag"],
     ["Tab", "to what is said; ↑ and ↓ move there, and Enter plays"],
     ["Y N U", "yes, no, unsure, for the word that is taught"], ["?", "these keys"],
@@ -112,7 +112,7 @@ export const TEXTS = {
   mapChanged: "The map now keeps neighbours together.",
   mapSome: "{count} of {windows} windows are drawn.",
   exportParts: "Save windows (CSV)",
-  mapHint: "Drag around dots to choose them. The wheel zooms, Shift and drag moves. Point at a dot to hear it.",
+  mapHint: "Drag around dots to choose them. The wheel zooms, Shift and drag moves. Point at a dot to hear it. By keyboard: + and - zoom, the arrows move, and Enter chooses what is shown.",
   mapColour: "Colour",
   colours: { folder: "Folder", tag: "Tag", hour: "Hour", label: "Label" },
   mapLabels: "Labels, with commas between",
