@@ -31,6 +31,8 @@ FEWEST = 30
 MOST_FITTED = 20_000
 """Of more dots, so many are laid out, always the same ones; the others lie between those that are most like them."""
 _DIMENSIONS = 50
+# PaCMAP puts some dots, or heaps of a few, far from all others.
+_SHARE_SHOWN = 97.0
 _NEAREST = 3
 _ROWS_AT_ONCE = 1_024
 _SEED = 20_240_229
@@ -73,7 +75,7 @@ def lay_out(held: SoundMap, check: Callable[[], None] = lambda: None) -> bytes:
     if len(every) > MOST_FITTED:
         fitted = np.sort(np.random.default_rng(_SEED).choice(every, MOST_FITTED, replace=False))
     points = np.empty((len(every), 2), np.float32)
-    points[fitted] = within_square(_fitted(vectors[fitted], check))
+    points[fitted] = within_square(_fitted(vectors[fitted], check), _SHARE_SHOWN)
     _place(vectors, points, fitted, np.setdiff1d(every, fitted), check)
     kept = np.empty(len(every), _KEPT)
     kept["id"], kept["point"] = ids, points

@@ -80,9 +80,14 @@ def principal(vectors: NDArray[np.float32], dimensions: int) -> NDArray[np.float
     return found
 
 
-def within_square(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Places of dots from 0 to 1."""
-    low, high = (np.percentile(points, share, axis=0) for share in (100 - _SHARE_SHOWN, _SHARE_SHOWN))
+def within_square(points: NDArray[np.float32], share: float = _SHARE_SHOWN) -> NDArray[np.float32]:
+    """Places of dots from 0 to 1, with a few at the margin that are far from all others.
+
+    Args:
+        points: Of shape (dots, 2).
+        share: In percent, how many lie below what is the upper end, in each direction.
+    """
+    low, high = (np.percentile(points, one, axis=0) for one in (100 - share, share))
     points = np.clip((points - low) / np.maximum(high - low, 1e-9), -0.1, 1.1)
     placed: NDArray[np.float32] = ((points + 0.1) / 1.2).astype(np.float32)
     return placed
