@@ -80,7 +80,8 @@ def take(page: Page, address: str, folder: Path) -> None:
 
     # The first query of a server loads the text tower.
     view("?text=dog+barking", ".hit.chosen")
-    view("?text=dog+barking", ".hit.chosen")
+    page.reload()
+    page.wait_for_selector(".hit.chosen")
     page.locator(".hit").nth(1).click()
     page.click("button:has-text('Spectrogram')")
     page.wait_for_selector(".spectrogram[aria-label]")

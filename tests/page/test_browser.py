@@ -184,6 +184,17 @@ def test_a_click_into_the_waveform_plays_from_there(looking):
     assert 1.48 <= looking.play_time_s() < 3, "a pixel is a hundredth of a second"
 
 
+def test_a_picture_is_there_for_whoever_asks_last(looking, scene):
+    """Rows are made anew while their waveforms wait; the old rows are gone then."""
+    script = """async (clip) => {
+        const { peaks } = await import("./pictures.js");
+        for (const columns of [51, 52, 53]) peaks(clip, 0, 1, columns);
+        const gone = peaks(clip, 0, 1, 50, () => false), last = peaks(clip, 0, 1, 50, () => true);
+        return [(await gone).length, (await last).length];
+    }"""
+    assert looking.page.evaluate(script, scene.digest("dog-barking.flac")) == [100, 100]
+
+
 def test_the_window_is_played_again_and_again(looking):
     looking.look_for("dog barking")
     looking.page.keyboard.press("Escape")

@@ -20,11 +20,13 @@ function wanted(key, fetched, isWanted) {
   if (known) {
     kept.delete(key);
     kept.set(key, known);
+    // Whoever asked first may be gone before its turn comes.
+    waiting.find((one) => one.key === key)?.askers.push(isWanted);
     return known;
   }
-  const made = new Promise((done, failed) => waiting.push({ key, fetched, isWanted, done, failed }));
+  const made = new Promise((done, failed) => waiting.push({ key, fetched, askers: [isWanted], done, failed }));
   kept.set(key, made);
-  made.catch(() => kept.delete(key));
+  made.catch(() => kept.get(key) === made && kept.delete(key));
   if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
   next();
   return made;
@@ -33,7 +35,8 @@ function wanted(key, fetched, isWanted) {
 function next() {
   while (running < MOST_AT_ONCE && waiting.length) {
     const one = waiting.pop();
-    if (!one.isWanted()) {
+    if (!one.askers.some((isWanted) => isWanted())) {
+      kept.delete(one.key);
       one.failed(new DOMException("no longer wanted", "AbortError"));
       continue;
     }
