@@ -20,6 +20,7 @@ import pe_search
 from pe_search.known.fields import CLIP_FIELDS, HIT_FIELDS, all_of, named
 from pe_search.serving.answering import MOST_REQUESTS
 from pe_search.serving.http import make_app
+from pe_search.serving.page import listening
 from pe_search.serving.page.files import HEADERS
 from pe_search.serving.page.keys import pass_of
 from pe_search.serving.web import Web
@@ -354,6 +355,16 @@ def test_a_name_that_is_not_utf_8_is_in_the_answer_and_in_the_refusal(client, sc
     assert (response.status_code, response.json()) == (409, {"detail": f"{odd}: No such file or directory"})
     gone = [one["path"] for one in client.get("/page/hits?text=rain").json()["hits"] if one["is_gone"]]
     assert gone == [str(odd)]
+
+
+def test_a_picture_of_a_day_is_refused(client, scene, monkeypatch):
+    digest = scene.digest("PAM_20240612_050000.wav")
+    monkeypatch.setattr(listening, "_LONGEST_WAVE_S", 60)
+    assert client.get(f"/page/peaks/{digest}?from=7").status_code == 200
+    for asked in ("", "?from=5", "?from=0&to=1000"):
+        response = client.get(f"/page/peaks/{digest}{asked}")
+        assert response.status_code == 422
+        assert response.json()["detail"].startswith("from and to must be a part of at most ")
 
 
 def test_a_name_that_is_no_file_is_refused(client, scene):

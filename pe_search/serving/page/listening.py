@@ -28,6 +28,8 @@ Id = Annotated[str, Place(pattern=ID)]
 Start = Annotated[float, Parameter(alias="from", ge=0, allow_inf_nan=False)]
 End = Annotated[float | None, Parameter(alias="to", gt=0, allow_inf_nan=False)]
 Columns = Annotated[int, Parameter(ge=1, le=MOST_COLUMNS)]
+# As `strip.js` has it.
+_LONGEST_WAVE_S = 3 * 3_600
 # No file has more bytes than that, and Python makes no number of thousands of digits.
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
@@ -86,6 +88,10 @@ def listening_routes(work: Work) -> APIRouter:
     async def peaks(digest: Id, start_s: Start = 0.0, end_s: End = None, columns: Columns = 600) -> Response:
         def draw(library: Library) -> bytes:
             one, clip = held_clip(library, digest)
+            # Of a day, a picture would take minutes, and others wait for it.
+            length_s = clip.duration_s or 0.0
+            if min(length_s if end_s is None else end_s, length_s) - start_s > _LONGEST_WAVE_S + 1:
+                raise HTTPException(422, f"from and to must be a part of at most {_LONGEST_WAVE_S / 3600:g} hours.")
             return _checked(lambda: one.peaks(clip.path, start_s=start_s, end_s=end_s, columns=columns).tobytes())
 
         return _picture(await work(draw))
