@@ -125,8 +125,8 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
             sidecars: Whether to take in transcripts beside clips: subtitles, text and JSON of the same name.
             zone: The time zone in which the clips at and below the paths were recorded, such as `Europe/Berlin`. The
                 store remembers it; `none` forgets it.
-            workers: Who embeds: `local` is this process; `ray` starts a Ray runtime on this machine; `HOST:PORT` and
-                `ray://HOST:PORT` are the address of one. All its machines must see the clips and the store.
+            workers: Who embeds: `local` is this process; `ray` starts a Ray runtime on this machine; `HOST:PORT` is
+                the address of one that this machine belongs to. All its machines must see the clips and the store.
             worker_cpus: CPUs of each Ray worker. None means one, or with GPUs its share, at most eight.
             on_progress: See above. With `ray`, it is called in another thread.
             on_problem: See above.

@@ -44,6 +44,7 @@ class Setup:
         hop_s: Step from one window to the next.
         hearing: How clips are brought to the model.
         threads: CPUs that a worker has.
+        commit_every_s: How often it writes what it has embedded, in seconds.
     """
 
     directory: Path
@@ -58,6 +59,7 @@ class Setup:
     hop_s: float
     hearing: Hearing
     threads: int
+    commit_every_s: float
 
 
 @dataclass(slots=True)
@@ -107,18 +109,20 @@ def in_blocks(clips: Sequence[Clip]) -> list[list[Clip]]:
 class Board:
     """Files by which a run and its workers tell each other how they stand.
 
+    Each run has a folder of its own: a worker of a run that was killed may live on for a while.
+
     Args:
-        folder: That of the pieces.
+        pieces: The folder of the pieces.
+        run: What tells the run from any other.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, pieces: Path, run: str) -> None:
+        self._run = run
+        self._folder = folder = pieces / "runs" / run
         self._blocks = folder / "blocks"
         self._log = folder / "committed.jsonl"
 
-    def begin(
-        self, run: str, held: Collection[bytes], missing: Mapping[bytes, str], begun: Mapping[bytes, Times]
-    ) -> None:
+    def begin(self, held: Collection[bytes], missing: Mapping[bytes, str], begun: Mapping[bytes, Times]) -> None:
         """What the run tells first: what the store holds, whole and in part."""
         self._blocks.mkdir(parents=True)
         digests = np.frombuffer(b"".join(held), f"S{_DIGEST_BYTES}")
@@ -127,12 +131,12 @@ class Board:
         (self._folder / "begun.json").write_text(json.dumps(said), encoding="ascii")
         self.add_committed(missing.items())
         # The last, so that whoever finds it finds all.
-        (self._folder / "run").write_text(run, encoding="ascii")
+        (self._folder / "run").write_text(self._run, encoding="ascii")
 
-    def is_of(self, run: str) -> bool:
-        """Whether this is the folder of a run, as a worker sees it."""
+    def is_there(self) -> bool:
+        """Whether the run has begun and not ended, as a worker sees it."""
         try:
-            return (self._folder / "run").read_text(encoding="ascii") == run
+            return (self._folder / "run").read_text(encoding="ascii") == self._run
         except OSError:
             return False
 

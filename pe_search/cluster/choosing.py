@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 HERE = "local"
 OWN = "ray"
-_ADDRESS = re.compile(r"(ray://)?[^/\s@]+:\d+")
+_ADDRESS = re.compile(r"[^/\s@]+:\d+")
 
 
 def work_of(workers: str, worker_cpus: int | None, model: Model) -> MakeWork | None:
@@ -36,7 +36,10 @@ def work_of(workers: str, worker_cpus: int | None, model: Model) -> MakeWork | N
 
 def check_workers(workers: str, worker_cpus: int | None) -> None:
     """Raise a `ValueError` as `work_of` does."""
+    if workers.startswith("ray://"):
+        # Its executor asks for the core worker of the process, which Ray Client has none of.
+        raise ValueError(f"workers={workers!r}: Ray Data doesn't work over ray://; use 'HOST:PORT' in the cluster")
     if workers not in (HERE, OWN) and not _ADDRESS.fullmatch(workers):
-        raise ValueError(f"workers={workers!r} must be 'local', 'ray', 'HOST:PORT' or 'ray://HOST:PORT'")
+        raise ValueError(f"workers={workers!r} must be 'local', 'ray' or 'HOST:PORT'")
     if worker_cpus is not None and (worker_cpus < 1 or workers == HERE):
         raise ValueError(f"worker_cpus={worker_cpus} must be at least 1, and is for Ray workers")

@@ -19,6 +19,7 @@ from pe_search.model import Model
 from pe_search.records import Clip, Content, Problem
 from pe_search.reports import KeptPart, Progress
 from pe_search.store import Store
+from pe_search.tasks import indexing
 from pe_search.tasks.destination import InStore, Times
 from pe_search.tasks.indexing import OnProblem, OnProgress
 from pe_search.tasks.pieces import Pieces
@@ -26,7 +27,6 @@ from pe_search.tasks.pieces import Pieces
 if TYPE_CHECKING:
     from pe_search.pe_audio.checkpoint import Checkpoint
 
-_COMMIT_EVERY_S = 5.0
 _TELL_EVERY_S = 1.0
 _NOT_HERE = "its embeddings are not in {folder}; put the store on a file system that all workers share"
 
@@ -75,7 +75,8 @@ class RayWork:
         self._on_progress = on_progress
         self._on_problem = on_problem
         self._pieces = Pieces(store.directory, store.manifest.dimension)
-        self._board = Board(self._pieces.folder)
+        self._run = os.urandom(16).hex()
+        self._board = Board(self._pieces.folder, self._run)
         self._destination: InStore | None = None
         self._begun: dict[bytes, Times] = {}
         self._waiting: list[BlockResult] = []
@@ -95,13 +96,12 @@ class RayWork:
         with connected(wish.workers, worker_cpus=wish.worker_cpus, weights_bytes=wish.weights_bytes) as share:
             begun = catalog.begun_times()
             self._begun = dict(begun)
-            run = os.urandom(16).hex()
             self._pieces.clear()
-            self._board.begin(run, catalog.digests(), catalog.missing_by_digest(), begun)
+            self._board.begin(catalog.digests(), catalog.missing_by_digest(), begun)
             self._destination = InStore(self._store)
             setup = Setup(
                 directory=self._store.directory,
-                run=run,
+                run=self._run,
                 model=manifest.model,
                 revision=manifest.revision,
                 may_fetch=wish.may_fetch,
@@ -112,6 +112,7 @@ class RayWork:
                 hop_s=manifest.hop_s,
                 hearing=manifest.hearing,
                 threads=share.cpus,
+                commit_every_s=indexing.COMMIT_EVERY_S,
             )
             committed_s = time.monotonic()
             blocks = in_blocks(clips)
@@ -119,7 +120,7 @@ class RayWork:
             with self._telling(), closing(_results(setup, share, blocks)) as results:
                 for result in results:
                     self._take(result)
-                    if time.monotonic() - committed_s >= _COMMIT_EVERY_S:
+                    if time.monotonic() - committed_s >= indexing.COMMIT_EVERY_S:
                         self._commit()
                         self._store.finder.keep_up()
                         committed_s = time.monotonic()

@@ -65,7 +65,10 @@ def connected(workers: str, *, worker_cpus: int | None, weights_bytes: int) -> I
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     need_ray()
     import ray
+    import ray.data
 
+    # It sets up its logging when it is imported; what goes wrong comes as an exception.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if is_main else None
     was_there = ray.is_initialized()
@@ -82,7 +85,6 @@ def connected(workers: str, *, worker_cpus: int | None, weights_bytes: int) -> I
             if is_main:
                 # Ray ends the process at SIGTERM; whoever called decides that.
                 signal.signal(signal.SIGTERM, before)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         is_own = workers == OWN and not was_there
         share = _share(ray.nodes(), worker_cpus, 2 * weights_bytes + _WORKER_BYTES, is_own=is_own)

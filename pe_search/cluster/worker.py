@@ -38,7 +38,6 @@ class Worker:
         # Ray sets it where nobody did. torch, onnxruntime's callers and numba go by it when they are imported.
         os.environ["OMP_NUM_THREADS"] = str(setup.threads)
         self._setup = setup
-        self._board: Board | None = None
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, list[Any]]:
         """Embed some blocks.
@@ -64,15 +63,12 @@ class Worker:
 
     def _embed(self, block: int, clips: Sequence[Clip], result: BlockResult) -> None:
         setup, pieces = self._setup, Pieces(self._setup.directory, self._setup.dimension)
-        if self._board is None:
-            board = Board(pieces.folder)
-            if not board.is_of(setup.run):
-                raise StoreError(
-                    f"A worker on {platform.node()} doesn't see {pieces.folder} as this process does. Put the store "
-                    "on a file system that all machines share, at the same path."
-                )
-            self._board = board
-        board = self._board
+        board = Board(pieces.folder, setup.run)
+        if not board.is_there():
+            raise StoreError(
+                f"A worker on {platform.node()} doesn't see {pieces.folder} as this process does. Put the store "
+                "on a file system that all machines share, at the same path."
+            )
         destination = InPieces(pieces, board, result)
         told_s = 0.0
 
@@ -92,9 +88,10 @@ class Worker:
             tell,
             result.told.append,
             threads=max(1, setup.threads // 2),
+            commit_every_s=setup.commit_every_s,
         )
         if board.start(block):
-            self._one_at_a_time(intake, block, clips, destination)
+            _one_at_a_time(intake, board, block, clips, destination)
         else:
             intake.run(clips)
             intake.commit()
@@ -103,29 +100,6 @@ class Worker:
         result.progress = intake.progress
         if result.progress.audio_s:
             result.runtime = self._embedder.embedder.runtime
-
-    def _one_at_a_time(self, intake: Intake, block: int, clips: Sequence[Clip], destination: InPieces) -> None:
-        """Embed clips, one of which may have ended the worker before this one, so that it becomes known which."""
-        assert self._board is not None
-        board, marks = self._board, self._board.marks(block)
-        for place, clip in enumerate(clips):
-            ended = marks.get(place, 0)
-            if ended >= MOST_ENDED:
-                reason = f"ended {ended} workers that read it, perhaps for lack of memory; --rehash tries again"
-                intake.leave_out(clip, reason)
-                continue
-
-            def count(ended: int, place: int = place) -> None:
-                marks[place] = ended
-                board.mark(block, marks)
-
-            count(ended + 1)
-            # What goes on doesn't end workers.
-            destination.on_commit = lambda count=count: count(1)
-            intake.run([clip])
-            intake.commit()
-            destination.on_commit = None
-            count(0)
 
     @cached_property
     def _embedder(self) -> OneAtATime:
@@ -208,3 +182,26 @@ class InPieces:
 
     def _begun_before(self, digest: bytes) -> int:
         return len(self._begun.get(digest, ()))
+
+
+def _one_at_a_time(intake: Intake, board: Board, block: int, clips: Sequence[Clip], destination: InPieces) -> None:
+    """Embed clips, one of which may have ended the worker before this one, so that it becomes known which."""
+    marks = board.marks(block)
+    for place, clip in enumerate(clips):
+        ended = marks.get(place, 0)
+        if ended >= MOST_ENDED:
+            reason = f"ended {ended} workers that read it, perhaps for lack of memory; --rehash tries again"
+            intake.leave_out(clip, reason)
+            continue
+
+        def count(ended: int, place: int = place) -> None:
+            marks[place] = ended
+            board.mark(block, marks)
+
+        count(ended + 1)
+        # What goes on doesn't end workers.
+        destination.on_commit = lambda count=count: count(1)
+        intake.run([clip])
+        intake.commit()
+        destination.on_commit = None
+        count(0)

@@ -25,7 +25,7 @@ from pe_search.tasks.planning import Plan
 from pe_search.tasks.sidecars import take_in_sidecars
 
 # Embeddings are committed this often, so that little is lost when a run is cut short.
-_COMMIT_EVERY_S = 5.0
+COMMIT_EVERY_S = 5.0
 _READS_OTHERWISE = "reads otherwise than in the run that began it; the next run embeds it anew"
 
 
@@ -185,6 +185,7 @@ class Intake:
         on_progress: As in `run_index`.
         on_problem: As in `run_index`.
         threads: How many read ahead; None for as many as `read_ahead` takes by itself.
+        commit_every_s: How often what is embedded is committed, in seconds; None for as often as is usual.
 
     Attributes are those of `Work`.
     """
@@ -198,6 +199,7 @@ class Intake:
         on_problem: OnProblem = lambda _problem: None,
         *,
         threads: int | None = None,
+        commit_every_s: float | None = None,
     ) -> None:
         self.clips = 0
         self.windows = 0
@@ -209,6 +211,7 @@ class Intake:
         self._destination = cache(destination)
         self._cutting = cutting
         self._threads = threads
+        self._commit_every_s = commit_every_s
         self._on_progress = on_progress
         self._on_problem = on_problem
         self._uncommitted: dict[bytes, _Reading] = {}
@@ -350,7 +353,8 @@ class Intake:
         )
 
     def _commit_if_due(self) -> None:
-        if time.monotonic() - self._last_commit_s >= _COMMIT_EVERY_S:
+        every_s = COMMIT_EVERY_S if self._commit_every_s is None else self._commit_every_s
+        if time.monotonic() - self._last_commit_s >= every_s:
             self.commit()
             self._destination().keep_up()
 

@@ -455,7 +455,7 @@ def test_ctrl_c_says_what_is_kept_of_a_long_clip(index, sounds, tmp_path, monkey
     for name in ("b.wav", "deep/er/c.wav"):
         (sounds / name).unlink()
     write_audio(sounds / "long.wav", noise(10 * CLIP_S, 3))
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", 0.0)
     monkeypatch.setattr(embedder_module, "_CPU_BATCH_OF_NARROW_S", CLIP_S / 3)
     embed_windows = embedder_module.Embedder.embed_windows
     calls = []

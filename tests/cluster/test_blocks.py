@@ -32,7 +32,7 @@ def test_many_clips_make_no_more_blocks_than_ray_can_hold():
 
 @pytest.fixture
 def board(tmp_path) -> Board:
-    return Board(tmp_path / "pieces")
+    return Board(tmp_path, "a run")
 
 
 def digests(*numbers: int) -> list[bytes]:
@@ -42,7 +42,7 @@ def digests(*numbers: int) -> list[bytes]:
 
 def test_workers_learn_what_is_held_when_the_run_begins_and_what_is_committed_since(board):
     one, two, three, four = digests(1, 2, 3, 0)
-    board.begin("a run", {one, two}, {two: "breaks off"}, {three: [(0.0, 1.0)]})
+    board.begin({one, two}, {two: "breaks off"}, {three: [(0.0, 1.0)]})
     held = board.held()
     assert [digest in held for digest in (one, two, three, four)] == [True, True, False, False]
     assert [held.missing(digest) for digest in (one, two)] == [None, "breaks off"]
@@ -53,19 +53,19 @@ def test_workers_learn_what_is_held_when_the_run_begins_and_what_is_committed_si
 
 
 def test_a_store_without_contents_holds_none(board):
-    board.begin("a run", set(), {}, {})
+    board.begin(set(), {}, {})
     assert digests(1)[0] not in board.held()
 
 
-def test_a_worker_knows_the_folder_of_its_run_from_another(board, tmp_path):
-    board.begin("a run", set(), {}, {})
-    assert board.is_of("a run")
-    assert not board.is_of("another run")
-    assert not Board(tmp_path / "elsewhere").is_of("a run")
+def test_a_worker_knows_whether_its_run_is_there(board, tmp_path):
+    assert not board.is_there()
+    board.begin(set(), {}, {})
+    assert board.is_there()
+    assert not Board(tmp_path, "another run").is_there()
 
 
 def test_starts_marks_and_progress_of_a_block_are_kept_until_it_ends(board):
-    board.begin("a run", set(), {}, {})
+    board.begin(set(), {}, {})
     assert [board.start(7), board.start(7), board.start(8)] == [0, 1, 0]
     assert board.marks(7) == {}
     board.mark(7, {2: 1})
@@ -76,13 +76,14 @@ def test_starts_marks_and_progress_of_a_block_are_kept_until_it_ends(board):
     assert (board.start(7), board.marks(7), [*board.told()]) == (0, {}, [])
 
 
-@pytest.mark.parametrize("workers", ["local", "ray", "ray://head.example:10001", "10.0.0.1:6379"])
+@pytest.mark.parametrize("workers", ["local", "ray", "head.example:6379", "10.0.0.1:6379"])
 def test_what_workers_may_be(workers):
     check_workers(workers, None)
 
 
 @pytest.mark.parametrize(
-    ("workers", "cpus"), [("", None), ("spark", None), ("ray://host", None), ("a b:1", None), ("local", 2), ("ray", 0)]
+    ("workers", "cpus"),
+    [("", None), ("spark", None), ("ray://host:10001", None), ("a b:1", None), ("local", 2), ("ray", 0)],
 )
 def test_what_workers_may_not_be(workers, cpus):
     with pytest.raises(ValueError, match=r"workers=|worker_cpus="):

@@ -159,7 +159,7 @@ def test_a_worker_that_dies_at_any_window_loses_what_it_had_not_written(deaths, 
     write(sounds / "c.wav", 0.6, 0.7, 0.8)
     here, there = make("here"), make("there")
     run(here, sounds, by_ray=False)
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", 0.0)
     monkeypatch.setattr(FakeEmbedder, "batch_s", 0.3)
     calls = iter(range(1_000))
 
@@ -204,7 +204,7 @@ def test_an_interrupted_run_keeps_what_workers_wrote_and_the_next_goes_on(deaths
     write(sounds / "b.wav", 0.3, 0.4, 0.5, 0.6)
     here, there = make("here"), make("there")
     run(here, sounds, by_ray=False)
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", 0.0)
     monkeypatch.setattr(FakeEmbedder, "batch_s", 0.3)
     calls = iter(range(1_000))
 
@@ -245,7 +245,7 @@ def test_what_a_killed_run_left_is_taken_in_by_the_next_of_any_kind(deaths, make
 
 def test_workers_that_do_not_see_the_folder_end_the_run_with_one_line(deaths, make, sounds, monkeypatch):
     write(sounds / "a.wav", 0.1)
-    monkeypatch.setattr(Board, "is_of", lambda *_: False)
+    monkeypatch.setattr(Board, "is_there", lambda *_: False)
     with pytest.raises(StoreError, match="Put the store on a file system that all machines share"):
         run(make("store"), sounds)
 

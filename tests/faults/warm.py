@@ -212,8 +212,8 @@ def _serve() -> None:
 
     # Every run takes them, and compiling them takes longer than indexing a folder of short clips.
     snake.loops(torch.float32)
-    assert isinstance(indexing._COMMIT_EVERY_S, float)
-    indexing._COMMIT_EVERY_S = 0.0
+    assert isinstance(indexing.COMMIT_EVERY_S, float)
+    indexing.COMMIT_EVERY_S = 0.0
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     _reply(is_ready=True)
     for line in sys.stdin:

@@ -300,7 +300,7 @@ def test_clips_that_take_each_others_names_keep_their_embeddings(store, sounds):
 @pytest.mark.parametrize("commit_every_s", [0.0, 5.0])
 @pytest.mark.parametrize("batch_s", [0.5, 100.0])
 def test_clips_of_the_same_bytes_are_embedded_once_and_all_found(store, sounds, monkeypatch, commit_every_s, batch_s):
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", commit_every_s)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", commit_every_s)
     write_levels(sounds / "a.wav", 0.5, 0.25)
     (sounds / "deep").mkdir(exist_ok=True)
     for name in ("c", "deep/a", "deep/z"):
@@ -489,7 +489,7 @@ def test_a_bad_clip_is_left_out_and_its_neighbours_are_as_if_it_were_not_there(s
 def test_a_clip_that_turns_bad_after_much_of_it_was_embedded_is_left_out_whole(
     store, sounds, monkeypatch, commit_every_s
 ):
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", commit_every_s)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", commit_every_s)
     samples = noise(30.0)
     samples[-1] = np.nan
     write_audio(sounds / "b.wav", samples)
@@ -711,7 +711,7 @@ BEGUN_BEFORE_CALL = {2: 1, 3: 4}
 def test_an_interrupted_run_keeps_what_it_finished_and_the_next_one_does_the_rest(
     tmp_path, store, library, monkeypatch, at_call, commit_every_s
 ):
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", commit_every_s)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", commit_every_s)
     with make_store(tmp_path / "undisturbed") as undisturbed:
         index(undisturbed, library)
         whole = contents(undisturbed)
@@ -755,7 +755,7 @@ def test_a_clip_that_reads_otherwise_than_when_it_was_begun_is_begun_anew(store,
 
 
 def test_a_clip_that_breaks_off_leaves_nothing_of_what_was_begun(store, sounds, monkeypatch):
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", 0.0)
     samples = np.full(8 * 48_000, 0.25, np.float32)
     samples[-1] = np.nan
     write_audio(sounds / "long.wav", samples)
@@ -822,7 +822,7 @@ def test_an_interrupted_run_keeps_the_old_embeddings_of_a_clip_that_it_did_not_r
 
 
 def test_a_run_that_fails_altogether_keeps_what_was_committed(tmp_path, store, library, monkeypatch):
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", 0.0)
     with pytest.raises(RuntimeError):
         index(store, library, load=lambda: Interrupting(at_call=4, error=RuntimeError))
     assert paths(store) == {"a.wav", "b.wav"}
@@ -833,7 +833,7 @@ def test_a_run_that_fails_altogether_keeps_what_was_committed(tmp_path, store, l
 
 
 def test_a_reader_finds_clips_while_the_run_goes_on(store, library, monkeypatch):
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", 0.0)
     seen = []
     with Store.open(store.directory) as reader:
         embedder = FakeEmbedder()
@@ -883,7 +883,7 @@ def test_progress_says_how_many_clips_are_done_and_what_needed_no_model(store, l
 
 
 def test_a_run_that_goes_on_counts_what_was_kept_as_done_and_not_as_its_own(store, sounds, monkeypatch):
-    monkeypatch.setattr(indexing, "_COMMIT_EVERY_S", 0.0)
+    monkeypatch.setattr(indexing, "COMMIT_EVERY_S", 0.0)
     path = write_levels(sounds / "long.wav", *[0.5] * 10)
     embedder = Interrupting(at_call=4)
     embedder.batch_s = 1.0

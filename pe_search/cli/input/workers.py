@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 # As `cluster.choosing` has it, which is below what the command line calls.
-_WORKERS = re.compile(r"local|ray|(ray://)?[^/\s@]+:\d+")
+_WORKERS = re.compile(r"local|ray|[^/\s@]+:\d+")
 
 WorkersOption = Annotated[
     str,
@@ -16,8 +16,7 @@ WorkersOption = Annotated[
         "--workers",
         metavar="WHERE",
         rich_help_panel="Workers",
-        help="Who embeds: local; ray, which starts Ray on this machine; or the HOST:PORT or ray://HOST:PORT of a "
-        "cluster.",
+        help="Who embeds: local; ray, which starts Ray on this machine; or the HOST:PORT of a Ray cluster.",
     ),
 ]
 WorkerCpusOption = Annotated[
@@ -35,9 +34,13 @@ WorkerCpusOption = Annotated[
 
 def refuse_bad_workers(workers: str, worker_cpus: int | None) -> None:
     """Raise a `typer.BadParameter` unless these options can be."""
-    if not _WORKERS.fullmatch(workers):
+    if workers.startswith("ray://"):
         raise typer.BadParameter(
-            f"{workers!r} is not local, ray, HOST:PORT or ray://HOST:PORT.", param_hint="--workers"
+            "Ray Data doesn't work over ray://. Run this on a machine of the cluster, with the HOST:PORT that "
+            "`ray start` printed.",
+            param_hint="--workers",
         )
+    if not _WORKERS.fullmatch(workers):
+        raise typer.BadParameter(f"{workers!r} is not local, ray or HOST:PORT.", param_hint="--workers")
     if worker_cpus is not None and workers == "local":
         raise typer.BadParameter("requires --workers ray.", param_hint="--worker-cpus")
