@@ -7,6 +7,8 @@ import re
 import sys
 from pathlib import Path
 
+from pe_search.places import place_of
+
 _MILVUS = "milvus:"
 _MILVUS_FORMS = "milvus://HOST:PORT/COLLECTION or milvus:FILE.db"
 
@@ -18,7 +20,7 @@ def expanded(path: Path) -> Path:
 
 def absolute(path: str | os.PathLike[str]) -> Path:
     """The path from the root on, with `~` put in full; links in it are kept."""
-    return Path(os.path.abspath(expanded(Path(path))))
+    return Path(place_of(expanded(Path(path))))
 
 
 def default_store() -> Path:

@@ -28,6 +28,7 @@ from pe_search.listener import (
     texts_of,
 )
 from pe_search.model import Wanted
+from pe_search.places import in_columns
 from pe_search.queries import SAME_FROM_COSINE
 from pe_search.teacher import Teacher
 from pe_search.transcriber import Transcriber
@@ -105,6 +106,7 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         rehash: bool = False,
         sidecars: bool = True,
         zone: str | None = None,
+        audio_column: str = "audio",
         workers: str = "local",
         worker_cpus: int | None = None,
         on_progress: OnProgress = ignore,
@@ -115,8 +117,9 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         A KeyboardInterrupt ends the run early: `is_interrupted` is set, and what is finished is kept.
 
         Args:
-            paths: Folders and files, which the store remembers with `exclude`; see `Status.roots`. If it is None and
-                nothing is listed, all that are remembered, each with its own patterns.
+            paths: Folders and files, tar archives, Parquet tables and URLs, which the store remembers with `exclude`;
+                see `Status.roots`. If it is None and nothing is listed, all that are remembered, each with its own
+                patterns.
             listed: More of them, which the store remembers as named by a list.
             exclude: As in `find`; for what is remembered, more patterns beside its own.
             prune: Whether to remove the clips of a path that is missing or empty. Its disk may not be mounted.
@@ -125,6 +128,7 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
             sidecars: Whether to take in transcripts beside clips: subtitles, text and JSON of the same name.
             zone: The time zone in which the clips at and below the paths were recorded, such as `Europe/Berlin`. The
                 store remembers it; `none` forgets it.
+            audio_column: The column of Parquet tables that holds audio; the store remembers it.
             workers: Who embeds: `local` is this process; `ray` starts a Ray runtime on this machine; `HOST:PORT` is
                 the address of one that this machine belongs to. All its machines must see the clips and the store.
             worker_cpus: CPUs of each Ray worker. None means one, or with GPUs its share, at most eight.
@@ -140,7 +144,8 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         from pe_search.cluster.choosing import work_of
         from pe_search.tasks.runs import Job, index_paths
 
-        given, from_lists = None if paths is None else list_of(paths), list_of(listed)
+        given = None if paths is None else in_columns(list_of(paths), audio_column)
+        from_lists = in_columns(list_of(listed), audio_column)
         if zone is not None and zone != NO_ZONE:
             zone = zone_called(zone)
         if zone is not None and from_lists:
@@ -167,12 +172,14 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
         exclude: Texts = (),
         prune: bool = False,
         prune_lists: bool = False,
+        audio_column: str = "audio",
         on_problem: OnProblem | None = None,
     ) -> IndexPlan:
         """Return what `index` would do with these arguments. No model is loaded and nothing is written."""
         from pe_search.tasks.runs import Job, plan_paths
 
-        job = Job(None if paths is None else list_of(paths), list_of(listed), several(exclude), prune, prune_lists)
+        given = None if paths is None else in_columns(list_of(paths), audio_column)
+        job = Job(given, in_columns(list_of(listed), audio_column), several(exclude), prune, prune_lists)
         return plan_paths(self.directory, self.model, job, on_problem or self._on_problem)
 
     def add(self, name: str, samples: NDArray[Any], sample_rate_hz: float) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self
 
 from pe_search.errors import MissingExtraError
 from pe_search.known.fields import Kind
@@ -13,6 +13,10 @@ from pe_search.known.fields import Kind
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+# Rows of audio are large: as few as spare the time to ask for them one by one.
+_ROWS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +118,79 @@ def _utf8(text: str) -> str:
         return text if text.isascii() else os.fsencode(text).decode("utf-8", "backslashreplace")
     except UnicodeEncodeError:  # a surrogate that is no byte of a path
         return text.encode("utf-8", "backslashreplace").decode()
+
+
+class AudioColumn:
+    """A column of a table that holds audio: files as bytes, as structs of `bytes` and `path`, or as paths.
+
+    Args:
+        file: The table, open.
+        name: Of the column.
+
+    Raises:
+        MissingExtraError: If pyarrow is not installed.
+        LookupError: If there is no such column, or it holds something else.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        need_pyarrow()
+        import pyarrow
+        from pyarrow import parquet
+
+        self.name = name
+        self._file = parquet.ParquetFile(file)
+        schema = self._file.schema_arrow
+        if name not in schema.names:
+            raise LookupError(f"has no column {name!r}, but {', '.join(schema.names)}; use --audio-column")
+        kind = schema.field(name).type
+        is_struct = pyarrow.types.is_struct(kind)
+        fields = {kind.field(place).name for place in range(kind.num_fields)} if is_struct else set()
+        is_bytes = pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
+        self._is_struct = "bytes" in fields
+        if not (self._is_struct or is_bytes):
+            raise LookupError(f"its column {name!r} holds {kind}, not the bytes of audio files; use --audio-column")
+        self._has_path = "path" in fields
+
+    def rows(self) -> Iterator[tuple[int, int, str]]:
+        """The number of each row from 0, the size of its audio in bytes, and what its file was called; row by row."""
+        import pyarrow.compute as pc
+
+        first = 0
+        for group in range(self._file.num_row_groups):
+            for batch in self._file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[self.name]):
+                values = batch.column(0)
+                data = pc.struct_field(values, "bytes") if self._is_struct else values
+                sizes = pc.fill_null(pc.binary_length(data), 0).to_pylist()
+                names = pc.struct_field(values, "path").to_pylist() if self._has_path else [None] * len(sizes)
+                for place, (size, name) in enumerate(zip(sizes, names, strict=True)):
+                    yield first + place, int(size), str(name or "")
+                first += len(sizes)
+
+    def read(self, row: int, beside: Sequence[str]) -> tuple[bytes | None, str | None]:
+        """The audio of a row, and what its other columns say of it.
+
+        Args:
+            row: Its number, from 0.
+            beside: The columns of texts that say it.
+
+        Raises:
+            LookupError: If there is no such row.
+        """
+        import pyarrow
+
+        texts = [name for name in beside if name in self._file.schema_arrow.names and name != self.name]
+        texts = [name for name in texts if pyarrow.types.is_string(self._file.schema_arrow.field(name).type)]
+        first = 0
+        for group in range(self._file.num_row_groups):
+            count = self._file.metadata.row_group(group).num_rows
+            if row < first + count:
+                for batch in self._file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[self.name, *texts]):
+                    if row < first + len(batch):
+                        values = batch.slice(row - first, 1).to_pylist()[0]
+                        held = values[self.name]
+                        data = held["bytes"] if self._is_struct and held is not None else held
+                        said = [values[name].strip() for name in texts if values[name] and values[name].strip()]
+                        return data, "; ".join(dict.fromkeys(said)) or None
+                    first += len(batch)
+            first += count if row >= first + count else 0
+        raise LookupError(f"it has no row {row:,}")

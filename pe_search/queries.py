@@ -5,7 +5,6 @@ Times are seconds from the start of the clip.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pe_search.efforts import EmbeddingEffort, SearchEffort
+from pe_search.places import is_there
 
 if TYPE_CHECKING:
     import numpy as np
@@ -304,7 +304,7 @@ class Hit:
 
     def is_gone(self) -> bool:
         """Whether there is nothing at its path any more, for which the disk is asked. A name is never gone."""
-        return self.path.is_absolute() and not os.path.lexists(self.path)
+        return self.path.is_absolute() and not is_there(self.path)
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields without spans and copies, as JSON Lines, CSV and HTTP have them. Times are rounded.

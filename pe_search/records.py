@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 # Not for type checking alone: `serving` makes records of JSON by their annotations.
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_search.descriptions import Caption
+from pe_search.places import is_there
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -126,7 +126,7 @@ class IndexedClip:
 
     def is_gone(self) -> bool:
         """Whether there is nothing at its path any more, for which the disk is asked. A name is never gone."""
-        return self.path.is_absolute() and not os.path.lexists(self.path)
+        return self.path.is_absolute() and not is_there(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ FLOORS: list[set[str]] = [
         "records",
         "tunings",
     },
-    {"descriptions"},
+    {"descriptions", "places"},
 ]
 FLOOR_OF = {part: number for number, floor in enumerate(FLOORS) for part in floor}
 

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
+import threading
 from pathlib import Path
 from typing import BinaryIO
 
 from pe_search.errors import AudioError
+from pe_search.places import is_url
 
 
 def open_clip(path: Path) -> BinaryIO:
-    """Open a regular file to read, unbuffered.
+    """Open a regular file to read, unbuffered; or a copy of what is behind a URL, or in an archive or a table.
 
     Raises:
         AudioError: If it can't be opened, or is no regular file.
     """
+    if is_url(path):
+        return _copies.of(path).open()
     try:
         # A pipe that took the file's place would otherwise keep the reader waiting for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except NotADirectoryError as error:
+        if leads_into(path):
+            return _copies.of(path).open()
+        raise unreadable(path, error) from error
     except OSError as error:
         raise unreadable(path, error) from error
     mode = os.fstat(descriptor).st_mode
@@ -26,6 +35,130 @@ def open_clip(path: Path) -> BinaryIO:
         os.close(descriptor)
         raise AudioError(path, "Is a directory" if stat.S_ISDIR(mode) else "not a regular file", may_pass=True)
     return os.fdopen(descriptor, "rb", buffering=0)
+
+
+def leads_into(path: Path) -> bool:
+    """Whether a path is a URL, or leads into an archive or a table."""
+    if is_url(path):
+        return True
+    from pe_search.audio.containers import place_in
+
+    place = place_in(str(path))
+    return place is not None and bool(place.inner)
+
+
+def state_of(path: Path) -> tuple[object, ...]:
+    """What changes when the bytes of a clip do.
+
+    Raises:
+        AudioError: If it can't be looked at.
+    """
+    if is_url(path) or not os.path.lexists(path):
+        from pe_search.audio.containers import place_in
+
+        place = place_in(str(path))
+        container = Path(path if place is None else place.container)
+        if is_url(container):
+            from pe_search.audio.remote import remote_stamp
+
+            return remote_stamp(str(container))
+    else:
+        container = path
+    try:
+        status = container.stat()
+    except OSError as error:
+        raise AudioError(path, error.strerror or str(error), may_pass=True) from error
+    # A program that writes can set the time of the last write to any other, but not that of the last change.
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def caption_of(path: Path) -> str | None:
+    """What is said beside a clip in an archive or a table, as it was last opened in this thread."""
+    copy = _copies.last
+    return copy.caption if copy is not None and copy.path == path else None
+
+
+class _Copy:
+    """The bytes of a clip that is no file, in a file without a name."""
+
+    def __init__(self, path: Path, state: tuple[object, ...]) -> None:
+        self.path = path
+        self.state = state
+        self.caption: str | None = None
+        self._file = tempfile.TemporaryFile(prefix="pe-search-")  # noqa: SIM115 (it is closed with this)
+        try:
+            self._fill()
+            self._file.flush()
+        except OSError as error:
+            raise AudioError(path, f"can't be copied to {tempfile.gettempdir()}: {error.strerror or error}") from error
+
+    def open(self) -> BinaryIO:
+        """Open it."""
+        try:
+            # As a file of its own, with a position of its own.
+            descriptor = os.open(f"/proc/self/fd/{self._file.fileno()}", os.O_RDONLY)
+        except OSError:
+            descriptor = os.dup(self._file.fileno())
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return os.fdopen(descriptor, "rb", buffering=0)
+
+    def _fill(self) -> None:
+        from pe_search.audio.containers import copy_clip, place_in
+
+        place = place_in(str(self.path))
+        if place is None or not place.inner:
+            from pe_search.audio.remote import fetch_into
+
+            fetch_into(str(self.path), self._file)
+            return
+        with _containers.open(Path(place.container)) as file:
+            self.caption = copy_clip(place, file, self._file)
+
+
+class _Copies(threading.local):
+    """The copy that a thread made last: a clip is opened to be hashed, and then to be decoded."""
+
+    last: _Copy | None = None
+
+    def of(self, path: Path) -> _Copy:
+        """The copy of a clip as it is now."""
+        state = state_of(path)
+        if self.last is None or self.last.path != path or self.last.state != state:
+            self.last = None
+            self.last = _Copy(path, state)
+        return self.last
+
+
+class _Containers:
+    """The remote container that was read last: many clips come from one, and several threads read them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: _Copy | None = None
+
+    def open(self, path: Path) -> BinaryIO:
+        """Open an archive or a table."""
+        if not is_url(path):
+            return open_clip(path)
+        with self._lock:
+            state = state_of(path)
+            if self._last is None or self._last.path != path or self._last.state != state:
+                self._last = None
+                self._last = _Copy(path, state)
+            return self._last.open()
+
+
+_copies = _Copies()
+_containers = _Containers()
+
+
+def open_container(path: Path) -> BinaryIO:
+    """Open an archive or a table; a copy of it if it is behind a URL.
+
+    Raises:
+        AudioError: As `open_clip`.
+    """
+    return _containers.open(path)
 
 
 def unreadable(path: Path, error: OSError) -> AudioError:

@@ -10,14 +10,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from pe_search.audio.exclude import IGNORE_FILE, Exclusion, Patterns, is_never_audio, read_patterns
 from pe_search.audio.formats import audio_extensions, unreadable_extensions
 from pe_search.audio.stamps import stamp_of
 from pe_search.errors import PatternError
 from pe_search.known.sidecars import SIDECAR_EXTENSIONS
+from pe_search.places import is_url, place_of
 from pe_search.records import Clip, Problem, Stamp
 from pe_search.reports import PassedOver
+
+if TYPE_CHECKING:
+    from pe_search.audio.sources import Elsewhere
 
 _IS_SKIPPED = "this folder is skipped until that is fixed"
 
@@ -79,7 +84,7 @@ def find_stamps(
         own: Patterns of some roots, by absolute path, in place of these.
     """
     walk = _Walk(on_problem)
-    tops = [os.path.abspath(root) for root in roots]
+    tops = [place_of(root) for root in roots]
     for top in tops:
         walk.take(top, own.get(top, excluded))
     return walk.found(frozenset(tops))
@@ -129,8 +134,15 @@ class _Walk:
 
     def take(self, top: str, excluded: Patterns | None) -> None:
         """Find what is at a root, but for what its patterns exclude."""
+        if is_url(top) or not os.path.isdir(top):  # noqa: PTH112 (see `Found`; so below)
+            from pe_search.audio.sources import find_elsewhere
+
+            found = find_elsewhere(top, excluded)
+            if found is not None:
+                self._take_found(found)
+                return
         try:
-            status = os.stat(top)  # noqa: PTH116 (see `Found`; so below)
+            status = os.stat(top)  # noqa: PTH116
         except OSError as error:
             self._on_problem(Problem(Path(top), error.strerror or str(error)))
             return
@@ -141,6 +153,13 @@ class _Walk:
             self._take_sidecars_in(os.path.dirname(top))  # noqa: PTH120
         else:
             self._on_problem(Problem(Path(top), "not a regular file"))
+
+    def _take_found(self, found: Elsewhere) -> None:
+        for path, stamp in found.stamps.items():
+            self._stamps.setdefault(path, stamp)
+        for problem in found.problems:
+            self._on_problem(problem)
+        self._excluded_files |= found.excluded
 
     def _take_below(self, top: str, identity: tuple[int, int], excluded: Patterns | None) -> None:
         extensions, unreadable_extensions = self._extensions, self._unreadable_extensions

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pe_search.audio.files import open_clip, unreadable
+from pe_search.audio.files import open_clip, state_of, unreadable
 from pe_search.errors import AudioError
 
 _BLOCK_BYTES = 1 << 20
@@ -42,25 +42,16 @@ def unchanged(path: Path) -> Iterator[None]:
     Raises:
         AudioError: If the file changed or was replaced meanwhile; in place of whatever else went wrong with it.
     """
-    before = _state(path)
+    before = state_of(path)
     try:
         yield
     except AudioError as error:
-        if _state(path) != before:
+        if state_of(path) != before:
             raise _changed(path) from error
         raise
-    if _state(path) != before:
+    if state_of(path) != before:
         raise _changed(path)
 
 
 def _changed(path: Path) -> AudioError:
     return AudioError(path, "changed while it was read; the next run tries again", may_pass=True)
-
-
-def _state(path: Path) -> tuple[int, ...]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise AudioError(path, error.strerror or str(error), may_pass=True) from error
-    # A program that writes can set the time of the last write to any other, but not that of the last change.
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol
 
@@ -11,7 +12,7 @@ import soxr
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
-from pe_search.audio.files import open_clip
+from pe_search.audio.files import caption_of, open_clip
 from pe_search.audio.headers import is_mpeg_in_wave
 from pe_search.audio.libsndfile import LibsndfileSource
 from pe_search.audio.metadata import read_facts
@@ -141,7 +142,9 @@ class ClipReader:
         """What the file says of itself beside its sound."""
         source = self._source
         stream = Facts(source.sample_rate_hz, source.channels, source.bits, source.codec)
-        return read_facts(self._file, source.tags, stream)
+        facts = read_facts(self._file, source.tags, stream)
+        caption = caption_of(self.path)
+        return facts if caption is None or facts.description else replace(facts, description=caption)
 
     def seek(self, time_s: float, length_s: float | None = None) -> float | None:
         """Go to a place at or before a time, so that `blocks` begins there; only right after the file was opened.

@@ -12,6 +12,7 @@ from typing import Any
 
 from pe_search.known.filters import local_s
 from pe_search.known.naming import category_of
+from pe_search.places import is_there
 from pe_search.queries import Hit
 from pe_search.records import IndexedClip
 
@@ -158,7 +159,7 @@ def _captions(shown: Shown) -> list[str] | None:
 def _is_gone(shown: Shown) -> bool:
     if shown.clip is not None:
         return shown.clip.is_gone()
-    return shown.path.is_absolute() and not os.path.lexists(shown.path)
+    return shown.path.is_absolute() and not is_there(shown.path)
 
 
 def _at(shown: Shown) -> str | None:

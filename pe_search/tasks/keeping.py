@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 from pe_search.audio.cut import cut
+from pe_search.audio.files import leads_into, open_clip
 from pe_search.audio.flac import put_comments
 from pe_search.audio.metadata import comments_of
 from pe_search.audio.read import ClipReader
@@ -70,7 +71,11 @@ class Keeper:
             draft.open("xb").close()
             mode = draft.stat().st_mode
             try:
-                shutil.copy2(path, draft)
+                if leads_into(path):
+                    with open_clip(path) as file, draft.open("wb") as copied:
+                        shutil.copyfileobj(file, copied)
+                else:
+                    shutil.copy2(path, draft)
             except shutil.SpecialFileError as error:
                 raise AudioError(path, "is not a regular file") from error
             except OSError as error:

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from pe_search.audio.exclude import Patterns
 from pe_search.audio.find import find_stamps, is_under
 from pe_search.audio.stamps import is_same
+from pe_search.places import place_of
 from pe_search.records import Clip, LeftOut, Problem, Stamp
 from pe_search.reports import PassedOver
 from pe_search.tasks.sidecars import Beside
@@ -82,7 +83,7 @@ def plan_index(
             unless one of the paths leads to it.
         rehash: Whether to read every file again, whatever its stamp says. Those of known bytes are not embedded again.
     """
-    roots = [os.path.abspath(path) for path in paths]
+    roots = [place_of(path) for path in paths]
     problems: list[Problem] = []
     found = find_stamps(map(Path, roots), problems.append, excluded, own)
     stamps = found.stamps
@@ -171,10 +172,10 @@ def came_by_lists(
     held_in_order = cache(lambda: sorted(held))
     new = {
         path
-        for path in set(map(os.path.abspath, listed)) - remembered
+        for path in set(map(place_of, listed)) - remembered
         if is_under(path, remembered) or not (path in held or _below(path, held_in_order()))
     }
-    asked = set(map(os.path.abspath, given))
+    asked = set(map(place_of, given))
     return frozenset(path for path in remembered | new if not is_under(path, asked))
 
 

@@ -12,6 +12,7 @@ from pe_search.audio.find import is_under
 from pe_search.audio.hashing import content_digest
 from pe_search.audio.stamps import stamp_of
 from pe_search.errors import AudioError
+from pe_search.places import is_there
 from pe_search.records import Clip, LeftOut, Problem, Stamp
 from pe_search.reports import PassedOver, Relocation, Root
 from pe_search.store import Store
@@ -89,7 +90,7 @@ def recognised(store: Store, given: Sequence[Path]) -> Iterator[tuple[Moves, Rel
         store: What is known.
         given: The folders, absolute.
     """
-    gone = [root.path for root in read_roots(store.catalog) if not os.path.lexists(root.path)]
+    gone = [root.path for root in read_roots(store.catalog) if not is_there(root.path)]
     for new in given if gone else ():
         for old in tuple(gone) if new.is_dir() else ():
             found = _Found(store, old, new, only_same=True)

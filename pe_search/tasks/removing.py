@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pe_search.audio.find import is_under
+from pe_search.places import place_of
 from pe_search.reports import Removal
 from pe_search.store import Store
 from pe_search.store.facts import read_zones, write_zones
@@ -20,7 +21,7 @@ def remove(store: Store, places: Iterable[Path]) -> Removal:
         store: Opened for writing.
         places: Clips, folders of clips, and names of clips that are no files.
     """
-    named = {name for path in places for name in (os.fspath(path), os.path.abspath(path))}
+    named = {name for path in places for name in (os.fspath(path), place_of(path))}
     removed, forgotten = (
         [Path(path) for path in known if is_under(path, named)]
         for known in (store.catalog.stamps(), [str(one.clip.path) for one in store.catalog.left_out()])

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pe_search.audio.exclude import Patterns, parse_patterns
+from pe_search.audio.sources import refusal
+from pe_search.places import is_there, place_of
 from pe_search.reports import PassedOver, Root
 from pe_search.tasks.planning import Plan, holds_something
 
@@ -38,7 +40,7 @@ class RunRoots:
 
     def begun(self) -> list[Root]:
         """What is to be known of them if the run breaks off."""
-        return [root for root in self.roots if os.path.exists(root.path)]  # noqa: PTH110 (may be many)
+        return [root for root in self.roots if is_there(root.path) and refusal(root.path) is None]
 
     def ended(self, plan: Plan) -> list[Root]:
         """What is to be known of them after the run, but for those that couldn't be looked at."""
@@ -52,13 +54,13 @@ class RunRoots:
 
     def pruned(self) -> list[Path]:
         """Those that are not there any more."""
-        return [root.path for root in self.roots if not os.path.lexists(root.path)]
+        return [root.path for root in self.roots if not is_there(root.path)]
 
 
 def given_roots(given: Iterable[Path], exclude: Sequence[str], before: Iterable[Root]) -> RunRoots:
     """The roots that are given, with the patterns that are given."""
     known = {root.path: root for root in before}
-    paths = dict.fromkeys(Path(os.path.abspath(path)) for path in given)
+    paths = dict.fromkeys(Path(place_of(path)) for path in given)
     return RunRoots(tuple(replace(known.get(path, Root(path)), exclude=tuple(exclude)) for path in paths))
 
 
@@ -75,7 +77,7 @@ def known_roots(before: Sequence[Root], held: Container[str]) -> RunRoots:
 
 
 def _is_gone(path: Path, known: Container[Path], *, is_file: bool) -> bool:
-    if os.path.lexists(path):
+    if is_there(path):
         return False
     # The place of a disk may vanish with it, but never that of a file alone.
     above = path.parent if is_file else next((folder for folder in path.parents if folder in known), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ from pe_search.directories import command_for, shown_store
 from pe_search.errors import AudioError, StoreError
 from pe_search.known.zones import NO_ZONE
 from pe_search.model import Model
+from pe_search.places import place_of
 from pe_search.records import Clip, Problem
 from pe_search.reports import IndexPlan, IndexSummary, Progress, Relocation
 from pe_search.store import Store
@@ -201,7 +201,7 @@ def _prepared(
         raise StoreError(f"{lack}, so there is nothing to bring up to date; name a folder: {command}.")
     for window in store.catalog.find_damage() if store else ():
         on_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
-    given = [Path(os.path.abspath(path)) for path in job.given or ()]
+    given = [Path(place_of(path)) for path in job.given or ()]
     relocated = []
     for moves, relocation in recognised(store, given) if store else ():
         relocated.append((moves, relocation))
@@ -214,7 +214,7 @@ def _prepared(
     roots = known_roots(before, held) if job.is_for_known_roots else given_roots(job.given or (), job.exclude, before)
     remembered = ListedPaths(directory).read() if store else frozenset()
     by_lists = came_by_lists(remembered, job.listed, roots.paths, held)
-    unlisted = by_lists - set(map(os.path.abspath, job.listed)) if job.prune_lists else frozenset()
+    unlisted = by_lists - set(map(place_of, job.listed)) if job.prune_lists else frozenset()
     unlisted |= set(map(str, roots.forgotten))
     plan = plan_index(
         [*roots.paths, *job.listed],

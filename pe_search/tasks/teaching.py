@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from pe_search.audio.stamps import is_same, stamp_of
 from pe_search.directories import shown_store
 from pe_search.errors import AudioError, QueryError
+from pe_search.places import is_there
 from pe_search.queries import Reference, is_word
 from pe_search.records import Judgement, Stamp, Word
 from pe_search.search.learned import judgements_of, words_of
@@ -170,7 +170,7 @@ def _stretches(store: Store, reference: Reference) -> list[tuple[bytes, float, f
 
 def _refuse_changed(path: Path, stamp: Stamp, digest: bytes) -> None:
     """Refuse a file that is not what was indexed; one that is not there now can't be compared."""
-    if not path.is_absolute() or not os.path.lexists(path):
+    if not path.is_absolute() or not is_there(path):
         return
     from pe_search.audio.hashing import content_digest
 

@@ -11,7 +11,6 @@ if __name__ == "__main__":
         "num_cpus": 2,
         "include_dashboard": False,
         "object_store_memory": 80 << 20,
-        "node_ip_address": "127.0.0.1",
     }
     cluster = Cluster(initialize_head=True, head_node_args=arguments)
     raylet = cluster.head_node.all_processes["raylet"][0].process.pid

@@ -77,7 +77,7 @@ def sounds(tmp_path_factory) -> Path:
     for number in range(6):
         write_audio(folder / f"long {number}.wav", noise(150.0, seed=number))
     for number in range(40):
-        write_audio(folder / f"short {number}.flac", noise(1.0 + number % 3, seed=100 + number))
+        write_audio(folder / f"short {number}.flac", noise(1.0 + number % 3, seed=100 + number), subtype="PCM_16")
     (folder / "copy.wav").write_bytes((folder / "long 1.wav").read_bytes())
     (folder / "broken.wav").write_bytes(b"RIFF nothing")
     cut = write_audio(folder / "cut.wav", noise(30.0, seed=7)).read_bytes()

@@ -138,6 +138,15 @@ def index(
             help="Leave the transcripts beside files alone: .srt, .vtt, .txt and Whisper's .json of the same name.",
         ),
     ] = False,
+    audio_column: Annotated[
+        str,
+        typer.Option(
+            "--audio-column",
+            metavar="COLUMN",
+            rich_help_panel="Files",
+            help="The column that holds audio, of Parquet tables.",
+        ),
+    ] = "audio",
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -173,6 +182,7 @@ def index(
         pe-search index ./sounds
         pe-search index
         pe-search index ~/Recordings --exclude drafts/ --exclude '*.tmp.wav'
+        pe-search index shards/a.tar table.parquet https://example.org/recordings/
         find . -name '*.wav' -mtime -1 -print0 | pe-search index --files-from -
 
     Only new and changed files are embedded. Clips that are gone from a PATH or excluded leave the store. If a PATH is
@@ -244,7 +254,12 @@ def index(
     if dry_run:
         with library:
             plan = library.plan(
-                given, listed=listed, exclude=patterns, prune=prune, prune_lists=prune and files_from is not None
+                given,
+                listed=listed,
+                exclude=patterns,
+                prune=prune,
+                prune_lists=prune and files_from is not None,
+                audio_column=audio_column,
             )
         _refuse_nothing(plan, where)
         write_plan(plan, directory)
@@ -269,6 +284,7 @@ def index(
             rehash=rehash,
             sidecars=not is_without_sidecars,
             zone=zone,
+            audio_column=audio_column,
             workers=workers,
             worker_cpus=worker_cpus,
             on_progress=bar.show,
