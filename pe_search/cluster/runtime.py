@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from pe_search.errors import ClusterError, MissingExtraError, first_line
 
 # What a process needs beside its weights: its libraries, the windows it reads ahead and their activations.
 _WORKER_BYTES = 1 << 30
+_PATIENCE_S = 10.0
 # Embeddings come in files, so that hardly anything goes through it.
 _OBJECT_STORE_BYTES = 128 << 20
 
@@ -78,6 +80,8 @@ def connected(workers: str, *, worker_cpus: int | None, weights_bytes: int) -> I
         if workers == OWN:
             options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
         try:
+            if workers != OWN:
+                _knock(workers)
             ray.init(address="local" if workers == OWN else workers, **options)
         except Exception as error:
             raise ClusterError(f"{workers}: no Ray runtime can be started or joined: {first_line(error)}") from error
@@ -99,6 +103,13 @@ def connected(workers: str, *, worker_cpus: int | None, weights_bytes: int) -> I
             ray.shutdown()
             if is_main:
                 signal.signal(signal.SIGTERM, before)
+
+
+def _knock(address: str) -> None:
+    """Raise an `OSError` if nobody answers at an address, where Ray itself would wait for minutes."""
+    host, port = address.rsplit(":", 1)
+    with socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S):
+        pass
 
 
 def _share(nodes: list[dict[str, Any]], worker_cpus: int | None, memory_bytes: int, *, is_own: bool) -> Share:
