@@ -4,8 +4,8 @@
     python examples/benchmark_cluster.py --data RECORDINGS --repeats 5
     python examples/benchmark_cluster.py --windows 1000000 --milvus milvus://HOST:PORT/benchmark --only stores
 
-Embedding: each way indexes some clips, and then three times as many, both into new stores and with a Ray runtime that it
-starts itself. What the second run takes longer is what the clips take; the rest is start-up. The ways take turns, so
+Embedding: each way indexes some clips, and then three times as many, both into new stores and with a Ray runtime that
+it starts itself. What the second run takes longer is what the clips take; the rest is start-up. The ways take turns, so
 that whatever else the machine does falls on all alike. One worker has all CPUs, as the plain command has.
 
 Stores: made-up embeddings of 1,024 numbers, as `benchmark_store.py` makes them, are committed a thousand windows at a
@@ -178,6 +178,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
+    """Measure what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of recordings, in place of noise")
     parser.add_argument("--clips", type=int, default=32, help="clips of the smaller run (32)")

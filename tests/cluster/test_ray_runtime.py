@@ -75,7 +75,7 @@ def sounds(tmp_path_factory) -> Path:
     """Long clips and short ones, copies, and what can't be read."""
     folder = tmp_path_factory.mktemp("sounds")
     for number in range(6):
-        write_audio(folder / f"long {number}.wav", noise(150.0, seed=number))
+        write_audio(folder / f"long {number}.wav", noise(80.0, seed=number))
     for number in range(40):
         write_audio(folder / f"short {number}.flac", noise(1.0 + number % 3, seed=100 + number), subtype="PCM_16")
     (folder / "copy.wav").write_bytes((folder / "long 1.wav").read_bytes())
@@ -199,9 +199,10 @@ def test_runs_that_are_killed_go_on_where_they_were(runtime, sounds, undisturbed
     store, before = tmp_path / "store", 0
     for _ in range(10 if request.config.getoption("--all-faults") else 3):
         run = start(store, sounds, "--workers", runtime.address)
-        more = random.randrange(1, 12)
+        more, runs = random.randrange(1, 12), set((store / "pieces" / "runs").glob("*"))
         for _ in moments(run):
-            if pieces_of(store) >= more:
+            # Once it has taken in what the last one left.
+            if set((store / "pieces" / "runs").glob("*")) - runs and pieces_of(store) >= more:
                 run.kill()
         run.communicate()
         with Store.open(store) as opened:
@@ -214,19 +215,19 @@ def test_runs_that_are_killed_go_on_where_they_were(runtime, sounds, undisturbed
     assert before > 0 and not (store / "pieces").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
-def test_an_interrupted_run_keeps_what_was_embedded(runtime, sounds, undisturbed, tmp_path, number):
+def test_an_interrupted_run_keeps_what_was_embedded(runtime, sounds, undisturbed, tmp_path, request):
+    number = signal.SIGTERM if request.config.getoption("--all-faults") else signal.SIGINT
     store = tmp_path / "store"
     run = start(store, sounds, "--workers", runtime.address)
     for _ in moments(run):
-        if pieces_of(store) >= 20:
+        if pieces_of(store) >= 12:
             run.send_signal(number)
             break
     said = run.communicate(timeout=TIMEOUT_S)[1].splitlines()
     assert run.returncode == 130, said
     assert said[-1].startswith("Interrupted. ") and said[-1].endswith("run the same command to go on.")
     with Store.open(store) as opened:
-        assert opened.catalog.window_count() >= 20
+        assert opened.catalog.window_count() >= 12
     assert not (store / "pieces").exists()
     status, _ = index(store, sounds)
     assert status in (0, 2)
@@ -236,7 +237,8 @@ def test_an_interrupted_run_keeps_what_was_embedded(runtime, sounds, undisturbed
 def test_nobody_at_the_address_is_one_line(sounds, tmp_path):
     status, said = index(tmp_path / "store", sounds, "--workers", "127.0.0.1:9")
     assert status == 2
-    assert len(said) == 1 and said[0].startswith("pe-search: 127.0.0.1:9: no Ray runtime can be started or joined: ")
+    reason = "no Ray runtime can be started or joined: [Errno 111] Connection refused"
+    assert said == [f"pe-search: 127.0.0.1:9: {reason}"]
 
 
 def test_320_recordings_have_the_same_embeddings_on_ray(runtime, esc10, tmp_path):
