@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pe_search
-from pe_search.search import layout
+from pe_search.search import layout, mapping
 from pe_search.serving.answering import StoppedError
 from pe_search.store import Store
 from tests.page.conftest import HOSTILE
@@ -55,6 +55,17 @@ def test_windows_are_dots_too(reader, still):
     assert [[row["start_s"], row["end_s"]] for row in rows] == held.times.tolist()
     assert [row["path"] for row in rows] == [str(path) for path in held.paths]
     assert reader.get("/page/map?of=files").status_code == 422
+
+
+def test_of_many_windows_some_are_dots_and_it_says_of_how_many(client, scene, monkeypatch):
+    with pe_search.open(scene.store) as library:
+        # A copy is a clip, and its windows are dots.
+        copy = scene.store.parent / "copy.flac"
+        copy.write_bytes((scene.sounds / "dog-barking.flac").read_bytes())
+        library.index(copy)
+    monkeypatch.setattr(mapping, "MOST_WINDOWS", 5)
+    found = client.get("/page/map?of=windows").json()
+    assert (found["count"], found["windows"]) == (5, 13)
 
 
 def test_a_better_map_is_made_aside_kept_and_shown_once_it_is_there(client, answering, scene, monkeypatch):

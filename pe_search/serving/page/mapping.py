@@ -48,12 +48,14 @@ class _Drawn:
     """A map, with the state of the store that it is of.
 
     Attributes:
+        windows: How many the store has, drawn or not.
         better: That by PaCMAP, once it is there.
         making: Whether that is being made.
         why: Why there is none, in words.
     """
 
     mark: str
+    windows: int
     held: SoundMap
     clips: tuple[IndexedClip, ...]
     better: SoundMap | None = None
@@ -80,7 +82,7 @@ def map_routes(work: Work, answering: Answering, standings: Standings) -> APIRou
         if (store, of) not in drawn or drawn[store, of].mark != mark:
             held = library.sound_map(of=of)
             known = library.known(list(dict.fromkeys(held.paths)))
-            drawn[store, of] = _Drawn(mark, held, tuple(known[path] for path in held.paths))
+            drawn[store, of] = _Drawn(mark, standing.status.windows, held, tuple(known[path] for path in held.paths))
         return drawn[store, of]
 
     def improve(one: _Drawn, library: Library, store: int) -> None:
@@ -135,7 +137,7 @@ def map_routes(work: Work, answering: Answering, standings: Standings) -> APIRou
                 "of": of,
                 "layout": shown.layout,
                 "count": len(one.clips),
-                "windows": library.window_count(),
+                "windows": one.windows,
                 "folders": folders,
                 "tags": tags,
                 "labels": label,
