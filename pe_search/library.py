@@ -333,7 +333,7 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
 
         Args:
             texts: What to count. Each text is counted by itself.
-            by: `hour` of the day, `day`, `month` or `folder`.
+            by: `hour` of the day, `day`, `day-hour`, which is both, `month` or `folder`.
             of: `windows` or `clips`. A clip counts in each bin in which one of its windows does.
             min_probability: The least probability of a window that counts.
             under: See above.

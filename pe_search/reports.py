@@ -341,7 +341,7 @@ class Embeddings:
     vectors: NDArray[np.float32]
 
 
-COUNTED_BY = ("hour", "day", "month", "folder")
+COUNTED_BY = ("hour", "day", "day-hour", "month", "folder")
 COUNTED = ("windows", "clips")
 UNKNOWN = "unknown"
 """The bin of what no time is known of."""
@@ -354,12 +354,13 @@ class Counts:
     A window's time is that of its start, as its recorder's clock showed it.
 
     Attributes:
-        by: `hour`, `day`, `month` or `folder`.
+        by: `hour`, `day`, `day-hour`, `month` or `folder`.
         of: `windows` or `clips`.
         min_probability: The least probability of a window that counts. A clip counts if one of its windows does.
         texts: What was counted.
-        bins: In order. By hour, `0` to `23`; else those that have any window: days as `2024-06-12`, months as
-            `2024-06`, folders relative to `base`. If there are clips without a time, `unknown` is the last one.
+        bins: In order. By hour, `0` to `23`; else those that have any window: days as `2024-06-12`, their hours as
+            `2024-06-12T05`, months as `2024-06`, folders relative to `base`. If there are clips without a time,
+            `unknown` is the last one.
         totals: Of each bin, how many windows or clips it has, whatever they sound like.
         counts: Of each text, of each bin, how many of these count.
         best: Of each text, the highest probability of a window; None if there is no window.

@@ -132,7 +132,7 @@ class _Scorer:
 class _Tally:
     """Sums up blocks of windows.
 
-    Bins have keys: the hour; the day or month as NumPy counts them, from 1970 on; the number of the folder.
+    Bins have keys: the hour; the day, its hour or the month as NumPy counts them, from 1970 on; the folder's number.
 
     Args:
         texts: How many there are.
@@ -301,6 +301,8 @@ def _time_keys(at_s: NDArray[np.float64], by: str) -> NDArray[np.int64]:
     if by == "hour":
         # As `filters.is_in_hours`. The remainder of a number just below zero is a whole day.
         keys[is_known] = np.minimum(known_s % _DAY_S // _HOUR_S, _HOURS - 1)
+    elif by == "day-hour":
+        keys[is_known] = known_s // _HOUR_S
     else:
         days = (known_s // _DAY_S).astype(np.int64)
         keys[is_known] = days if by == "day" else days.view("datetime64[D]").astype("datetime64[M]").view(np.int64)
@@ -310,6 +312,8 @@ def _time_keys(at_s: NDArray[np.float64], by: str) -> NDArray[np.int64]:
 def _time_name(key: int, by: str) -> str:
     if key == _NO_TIME:
         return UNKNOWN
+    if by == "day-hour":
+        return str(np.datetime64(key, "h"))
     return str(key) if by == "hour" else str(np.datetime64(key, "D" if by == "day" else "M"))
 
 

@@ -269,7 +269,8 @@ def bin_of(clip: IndexedClip, start_s: float, by: str) -> str:
     if clip.recorded_at is None:
         return "unknown"
     at = datetime.fromisoformat(clip.recorded_at).replace(tzinfo=None) + timedelta(seconds=start_s)
-    return {"hour": str(at.hour), "day": f"{at:%Y-%m-%d}", "month": f"{at:%Y-%m}"}[by]
+    names = {"hour": str(at.hour), "day": f"{at:%Y-%m-%d}", "day-hour": f"{at:%Y-%m-%dT%H}", "month": f"{at:%Y-%m}"}
+    return names[by]
 
 
 def random_store(store: Store, seed: int) -> None:

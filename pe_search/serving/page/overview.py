@@ -13,6 +13,7 @@ from starlette.responses import Response
 from pe_search.known.fields import HIT_FIELDS, named
 from pe_search.library import Library
 from pe_search.queries import Hit, Request
+from pe_search.reports import UNKNOWN
 from pe_search.serving.answering import Answering
 from pe_search.serving.page.asked import Asked, Number, paths_of, store_of
 from pe_search.serving.page.rows import rows_of, whole
@@ -43,12 +44,14 @@ def overview_routes(work: Work, answering: Answering, sounds: Sounds) -> APIRout
             request = asked.request(paths, sounds)
             share = asked.min_probability or 0.5
             found: dict[str, dict[str, list[list[int]]]] = {}
-            for hour in range(_HOURS if asked.text else 0):
-                filters = replace(request.filters, hours=(hour, hour + 1))
-                one = library.count(asked.text, by="day", min_probability=share, under=request.under, filters=filters)
-                for text, day, number, total in one.rows():
-                    of_day = found.setdefault(day, {}).setdefault(text, [[0] * _HOURS, [0] * _HOURS])
-                    of_day[0][hour], of_day[1][hour] = number, total
+            if asked.text:
+                under, filters = request.under, request.filters
+                one = library.count(asked.text, by="day-hour", min_probability=share, under=under, filters=filters)
+                for text, name, number, total in one.rows():
+                    day, _, hour = name.partition("T")
+                    if name != UNKNOWN:
+                        of_day = found.setdefault(day, {}).setdefault(text, [[0] * _HOURS, [0] * _HOURS])
+                        of_day[0][int(hour)], of_day[1][int(hour)] = number, total
             days = [{"day": day, "counts": found[day]} for day in sorted(found)]
             said = _said_by_hour(library, asked.places.request(paths, sounds)) if asked.said else {}
             said_days = [{"day": day, "counts": said[day]} for day in sorted(said)]
