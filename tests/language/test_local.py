@@ -59,9 +59,19 @@ def asked() -> list[Conversation]:
     ]
 
 
+def asked_on() -> Conversation:
+    turns = (Turn("What is this?", "A dog."), Turn("Is it large?", "Yes."))
+    return Conversation(noise(0.5, 9, SAMPLE_RATE_HZ), "Why", turns)
+
+
 def by_upstream(model, processor, conversation: Conversation) -> list[int]:
     """What the model's own `generate` makes of the same prompt, which is put together here by hand."""
-    chat = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": conversation.question}]}]
+    said = [text for turn in conversation.turns for text in (turn.question, turn.answer)]
+    chat = [
+        {"role": "assistant" if number % 2 else "user", "content": [{"type": "text", "text": text}]}
+        for number, text in enumerate([*said, conversation.question])
+    ]
+    chat[0]["content"].insert(0, {"type": "audio"})
     prompt = processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
     inputs = processor(text=[prompt], audio=[conversation.samples], sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt")
     with torch.no_grad():
@@ -72,7 +82,7 @@ def by_upstream(model, processor, conversation: Conversation) -> list[int]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_tokens_are_those_of_the_models_own_generate(made, kind):
     _, upstream, processor, ours = made(kind)
-    conversations = asked()
+    conversations = [*asked(), asked_on()]
     found = [ours.generate([one])[0] for one in conversations]
     assert found == [by_upstream(upstream, processor, one) for one in conversations]
     assert len({tuple(tokens) for tokens in found}) == len(found), "they depend on what is heard and asked"
@@ -81,7 +91,7 @@ def test_the_tokens_are_those_of_the_models_own_generate(made, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_is_as_one_by_one(made, kind):
     *_, ours = made(kind)
-    conversations = asked()
+    conversations = [*asked()[:3], asked_on()]
     assert ours.generate(conversations) == [ours.generate([one])[0] for one in conversations]
 
 
