@@ -123,16 +123,21 @@ class Connection:
             try:
                 return function(*args, **options)
             except Exception as error:
+                if is_refused(error):
+                    raise StoreError(
+                        f"Milvus refuses at {self.place.address}: the token is missing or wrong, or allows too little "
+                        f"(${TOKEN})."
+                    ) from error
                 if not is_passing(error):
-                    raise StoreError(f"Milvus refuses at {self.place.address}: {first_line(error)}") from error
+                    raise StoreError(f"Milvus fails at {self.place.address}: {said(error)}.") from error
                 if time.monotonic() + pause_s > until_s:
                     raise StoreError(
                         f"Milvus has not answered at {self.place.address} for {PATIENCE_S:g} s "
-                        f"({first_line(error)}). Everything committed so far is kept. Run the same command again."
+                        f"({said(error)}). Everything committed so far is kept. Run the same command again."
                     ) from error
                 last = str(error)
                 if pause_s == _PAUSE_S:
-                    self._on_wait(f"Milvus does not answer; trying again for {PATIENCE_S:g} s ({first_line(error)})")
+                    self._on_wait(f"Milvus does not answer; trying again for {PATIENCE_S:g} s ({said(error)})")
             time.sleep(pause_s)
             self._load_again(last)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -190,6 +195,26 @@ def is_passing(error: Exception) -> bool:
 
     if isinstance(error, (DataNotMatchException, ParamError, SchemaNotReadyException, TypeError, KeyError)):
         return False
-    text = str(error).lower()
-    refusals = ("unauthenticated", "auth check failure", "permission", "cannot parse expression", "invalid parameter")
-    return not any(refusal in text for refusal in refusals)
+    return not any(what in _all_said(error) for what in ("cannot parse expression", "invalid parameter"))
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether a server doesn't take who asks."""
+    refusals = ("unauthenticated", "auth check failure", "permissiondenied", "permission deny", "privilege")
+    return any(what in _all_said(error) for what in refusals)
+
+
+def said(error: Exception) -> str:
+    """What an error says, in one line."""
+    message = getattr(error, "message", None)
+    line = message.strip().splitlines()[0] if isinstance(message, str) and message.strip() else first_line(error)
+    return line.rstrip(".")
+
+
+def _all_said(error: BaseException | None) -> str:
+    """What an error and those that it came of say. pymilvus makes another of one that says who was refused."""
+    texts = []
+    while error is not None:
+        texts.append(str(error).lower())
+        error = error.__cause__
+    return "\n".join(texts)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import socket
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 # The wheel has a server for one kind of machine.
 HAS_SERVER = importlib.util.find_spec("milvus") is not None
@@ -47,12 +49,31 @@ class Running:
         self._options = options
         self.port = free_port()
         self._server: Any = None
+        # A machine runs one: it locks a file of its own in the place of all.
+        self._alone = FileLock(Path(tempfile.gettempdir()) / "pe-search-milvus.lock", thread_local=False)
+
+    @property
+    def is_running(self) -> bool:
+        return self._server is not None
 
     @property
     def address(self) -> str:
         return f"milvus://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        self._alone.acquire()
+        self._begin()
+
+    def kill(self) -> None:
+        """End it at once, as if the machine had lost its power."""
+        self._end()
+        self._alone.release()
+
+    def restart(self) -> None:
+        self._end()
+        self._begin()
+
+    def _begin(self) -> None:
         from milvus import MilvusServer
 
         self._server = MilvusServer()
@@ -63,12 +84,8 @@ class Running:
         self._server.config.try_bind_port = _bound
         self._server.start()
 
-    def kill(self) -> None:
-        """End it at once, as if the machine had lost its power."""
+    def _end(self) -> None:
         self._server.server_proc.kill()
         self._server.server_proc.wait()
         self._server.stop()
-
-    def restart(self) -> None:
-        self.kill()
-        self.start()
+        self._server = None

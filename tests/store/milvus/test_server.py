@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import random
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -28,11 +29,18 @@ ESC10 = SHARED_DATA / "esc10"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Running]:
+def of_this_file(tmp_path_factory) -> Iterator[Running]:
     one = Running(tmp_path_factory.mktemp("milvus"))
-    one.start()
     yield one
-    one.kill()
+    if one.is_running:
+        one.kill()
+
+
+@pytest.fixture
+def server(of_this_file) -> Running:
+    if not of_this_file.is_running:
+        of_this_file.start()
+    return of_this_file
 
 
 def recordings(first: int, beyond: int) -> list[Recording]:
@@ -175,18 +183,44 @@ def test_a_server_that_is_gone_ends_a_command_with_one_line(tmp_path, cache, mon
     assert "\n" not in str(caught.value)
 
 
-def test_a_token_is_needed_where_the_server_wants_one_and_is_never_shown(tmp_path, cache, monkeypatch):
-    locked = Running(tmp_path / "locked", authorization_enabled=True)
+def test_token_and_tls_come_from_the_environment_and_are_never_shown_or_kept(
+    of_this_file, tmp_path, cache, monkeypatch
+):
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl, which makes the certificate, is not installed")
+    key, certificate = tmp_path / "server.key", tmp_path / "server.pem"
+    request = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
+    command = ["openssl", *request.split(), "-keyout", key, "-out", certificate]
+    subprocess.run(command, check=True, capture_output=True)
+    if of_this_file.is_running:
+        of_this_file.kill()
+    locked = Running(
+        tmp_path / "locked",
+        authorization_enabled=True,
+        tls_mode=1,
+        server_pem_path=str(certificate),
+        server_key_path=str(key),
+    )
     locked.start()
     try:
         address = f"{locked.address}/birds"
+        monkeypatch.setenv(connection.TLS_CA, str(certificate))
         monkeypatch.setenv(connection.TOKEN, "root:wrong-secret")
-        with pytest.raises(StoreError, match="Milvus refuses at milvus://") as caught:
+        with pytest.raises(StoreError, match=r"Milvus refuses at milvus://.*: the token is missing or wrong") as caught:
             Store.create(store_at(address), MANIFEST)
         assert "wrong-secret" not in str(caught.value)
         monkeypatch.setenv(connection.TOKEN, "root:Milvus")
         with Store.create(store_at(address), MANIFEST) as ours:
             put(ours, *recordings(0, 2))
+        with Store.open(store_at(address)) as ours:
+            assert ours.catalog.holdings().clips == 2
         assert not [file for file in cache.rglob("*") if file.is_file() and b"root:Milvus" in file.read_bytes()]
+        monkeypatch.delenv(connection.TLS_CA)
+        monkeypatch.setattr(connection, "PATIENCE_S", 1.0)
+        with pytest.raises(StoreError, match="Milvus has not answered"):
+            Store.open(store_at(address))
+        monkeypatch.setenv(connection.TLS_CA, str(tmp_path / "none.pem"))
+        with pytest.raises(StoreError, match="must name a file of certificates"):
+            Store.open(store_at(address))
     finally:
         locked.kill()
