@@ -236,7 +236,7 @@ class Catalog:
             rows = windows.windows_of(self._db, content_id)
             if len(rows) != count:
                 raise ValueError("it lacks windows")
-            embeddings = self.keeper.vectors(rows).astype(np.float32)
+            embeddings = self.keeper.vectors(self._db, rows).astype(np.float32)
             times, facts = [times_of(window) for window in rows], facts_with(self._db, content_id)
             return Content(digest, times, embeddings, is_whole=True, missing=missing, facts=facts)
 
@@ -352,7 +352,7 @@ class Catalog:
         """
         with self.reading():
             for rows in windows.windows_after(self._db, after):
-                yield windows.ids_of(rows), self.keeper.vectors(rows)
+                yield windows.ids_of(rows), self.keeper.vectors(self._db, rows)
 
     def embeddings_of(self, window_ids: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.float16]]:
         """As `embeddings`, of the given windows, all at once."""
@@ -361,7 +361,7 @@ class Catalog:
             if len(rows) != len(window_ids):
                 raise ValueError("it lacks windows")
             in_order = [rows[window_id] for window_id in sorted(rows)]
-            return windows.ids_of(in_order), self.keeper.vectors(in_order)
+            return windows.ids_of(in_order), self.keeper.vectors(self._db, in_order)
 
     def places(
         self,

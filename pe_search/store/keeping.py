@@ -34,11 +34,12 @@ class Keeper(Protocol):
             StoreError: If that can't be. The transaction is rolled back then.
         """
 
-    def vectors(self, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float16]:
+    def vectors(self, db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float16]:
         """The embeddings of windows, of shape (windows, dimension), by their rows without the checksums.
 
         Raises:
-            ValueError: If one is damaged or missing.
+            ValueError: If one is damaged.
+            StoreError: If one is missing or damaged elsewhere.
         """
 
 
@@ -67,7 +68,7 @@ class InRows:
     def commit(self, db: sqlite3.Connection) -> None:
         """SQLite does all of it."""
 
-    def vectors(self, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float16]:
+    def vectors(self, _db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float16]:
         """See `Keeper`."""
         if any(len(row[4]) != self.mark_bytes for row in rows):
             raise ValueError("an embedding has another length than the manifest says")

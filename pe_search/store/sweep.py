@@ -69,7 +69,7 @@ def sweep(
             wanted = {content_id: list(filter(is_wanted, those)) for content_id, those in clips.items()}
             windows = {content_id: expected[content_id][0] for content_id in some if wanted[content_id]}
             for rows in _rows_of(db, windows):
-                vectors = catalog.keeper.vectors(rows)
+                vectors = catalog.keeper.vectors(db, rows)
                 ids = np.array([row[1] for row in rows], np.int64)
                 starts_s = np.array([times_of(row)[0] for row in rows])
                 yield Block(ids, starts_s, vectors, {int(one): wanted[int(one)] for one in np.unique(ids)})

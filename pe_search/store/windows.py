@@ -254,13 +254,18 @@ def _sound(db: sqlite3.Connection, row: Row) -> Row:
 
 
 def in_words(db: sqlite3.Connection, row: Row) -> str:
-    """Which window a row is of, as far as that can be told when the row is damaged."""
+    """Which window a row is of that is damaged, as far as that can be told."""
+    return f"{place_in_words(db, row)} is not as it was written"
+
+
+def place_in_words(db: sqlite3.Connection, row: Row) -> str:
+    """Where the window of a row is, as far as that can be told."""
     try:
         start_s, end_s = times_of(row)
         (name,) = db.execute("SELECT path FROM clips WHERE content_id = ? LIMIT 1", (row[1],)).fetchone()
-        return f"the window of {path_of(name)} at {start_s:g}-{end_s:g} s is not as it was written"
+        return f"the window of {path_of(name)} at {start_s:g}-{end_s:g} s"
     except (ValueError, TypeError, sqlite3.Error):
-        return f"window {row[0]} is not as it was written"
+        return f"window {row[0]}"
 
 
 def _pieces(ids: Sequence[int]) -> Iterator[list[int]]:

@@ -116,7 +116,7 @@ def score_windows(
     with catalog.reading() as db:
         for one in named:
             rows = windows_of(db, one.content_id)
-            scores, order = best_rows(catalog.keeper.vectors(rows), query, len(rows), like=like)
+            scores, order = best_rows(catalog.keeper.vectors(db, rows), query, len(rows), like=like)
             for score, row in zip(scores, order, strict=True):
                 start_s, end_s = times_of(rows[row])
                 paths = [path for path, recorded_s in one.clips if is_at(filters, recorded_s, start_s)]

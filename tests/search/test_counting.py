@@ -367,7 +367,7 @@ def test_a_long_recording_is_never_in_memory_as_a_whole(store, monkeypatch):
     """A week at a window every ten seconds."""
     seen: list[int] = []
     vectors = InRows.vectors
-    monkeypatch.setattr(InRows, "vectors", lambda self, rows: (seen.append(len(rows)), vectors(self, rows))[1])
+    monkeypatch.setattr(InRows, "vectors", lambda self, db, rows: (seen.append(len(rows)), vectors(self, db, rows))[1])
     put(store, Recording("/r/20240603_000000.wav", [HEARD if row % 360 == 5 else SILENT for row in range(60_480)]))
     assert table(counted(store)) == {str(hour): (7, 0, 2_520) for hour in range(24)}
     assert table(counted(store, "day", of="clips")) == {f"2024-06-{day:02}": (1, 0, 1) for day in range(3, 10)}

@@ -112,24 +112,30 @@ class Server:
         rows = self._query(self.place.changes, expression, ["pk", "change", "part"])
         return sorted((int(row["change"]), int(row["part"]), str(row["pk"])) for row in rows)
 
-    def put_bodies(self, rows: Sequence[tuple[str, int, int, str]], before: Callable[[], None] | None = None) -> None:
+    def put_bodies(
+        self,
+        rows: Sequence[tuple[str, int, int, str]],
+        before: Callable[[], None] | None = None,
+        patience_s: float | None = None,
+    ) -> None:
         """Write rows of `changes`: primary key, change, part and body of each.
 
         Args:
             rows: See above.
             before: Called before each try. What it raises ends the work.
+            patience_s: How long to try, if not for `PATIENCE_S`.
         """
         names = ("pk", "change", "part", "body")
         data = [dict(zip(names, row, strict=True)) | {"vector": _NO_VECTOR} for row in rows]
         # A message has at most 64 MB.
         for first in range(0, len(data), 500):
             some = data[first : first + 500]
-            self._connection.call(self._client.upsert, self.place.changes, some, before=before)
+            self._connection.call(self._client.upsert, self.place.changes, some, before=before, patience_s=patience_s)
 
-    def delete_bodies(self, keys: Sequence[str]) -> None:
+    def delete_bodies(self, keys: Sequence[str], patience_s: float | None = None) -> None:
         """Delete rows of `changes`."""
         if keys:
-            self._connection.call(self._client.delete, self.place.changes, ids=list(keys))
+            self._connection.call(self._client.delete, self.place.changes, ids=list(keys), patience_s=patience_s)
 
     # Embeddings
 

@@ -104,7 +104,12 @@ class Connection:
                     server_manager_instance.release_server(self.place.uri)
 
     def call(
-        self, function: Callable[..., Any], *args: Any, before: Callable[[], None] | None = None, **options: Any
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        before: Callable[[], None] | None = None,
+        patience_s: float | None = None,
+        **options: Any,
     ) -> Any:
         """What a function of pymilvus returns, tried again for a while if the server doesn't answer.
 
@@ -112,10 +117,12 @@ class Connection:
             function: See above.
             *args: What it is called with.
             before: Called before each try. What it raises ends the work.
+            patience_s: How long to try, if not for `PATIENCE_S`.
             **options: What else it is called with; `timeout` is `CALL_S` if it isn't among them.
         """
         options.setdefault("timeout", CALL_S)
-        until_s = time.monotonic() + PATIENCE_S
+        patience_s = PATIENCE_S if patience_s is None else patience_s
+        until_s = time.monotonic() + patience_s
         pause_s = _PAUSE_S
         while True:
             if before is not None:
@@ -132,12 +139,12 @@ class Connection:
                     raise StoreError(f"Milvus fails at {self.place.address}: {said(error)}.") from error
                 if time.monotonic() + pause_s > until_s:
                     raise StoreError(
-                        f"Milvus has not answered at {self.place.address} for {PATIENCE_S:g} s "
+                        f"Milvus has not answered at {self.place.address} for {patience_s:g} s "
                         f"({said(error)}). Everything committed so far is kept. Run the same command again."
                     ) from error
                 last = str(error)
                 if pause_s == _PAUSE_S:
-                    self._on_wait(f"Milvus does not answer; trying again for {PATIENCE_S:g} s ({said(error)})")
+                    self._on_wait(f"Milvus does not answer; trying again for {patience_s:g} s ({said(error)})")
             time.sleep(pause_s)
             self._load_again(last)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

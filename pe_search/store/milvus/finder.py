@@ -179,18 +179,16 @@ class MilvusFinder(Choosing):
         self, hits: Sequence[tuple[str, int, float, NDArray[np.float16]]], subset: Subset | None
     ) -> list[tuple[int, NDArray[np.float16]]]:
         """Ids and embeddings of those windows that the catalog has and the query means."""
+        kept = []
         with self._catalog.reading() as db:
             rows = windows_with(db, [window_id for _, window_id, *_ in hits], lambda _: None)
-        kept = []
-        for key, window_id, _, vector in hits:
-            row = rows.get(window_id)
-            # One that was written and never committed, or is gone and not yet deleted, may have any id.
-            if row is None or self._keeper.key_in(row) != key:
-                continue
-            if subset is not None and not _has(subset.ids, window_id):
-                continue
-            self._keeper.check(row, vector)
-            kept.append((window_id, vector))
+            for key, window_id, _, vector in hits:
+                row = rows.get(window_id)
+                # One that was written and never committed, or is gone and not yet deleted, may have any id.
+                if row is None or self._keeper.key_in(row) != key:
+                    continue
+                if subset is None or _has(subset.ids, window_id):
+                    kept.append((window_id, self._keeper.checked(db, row, vector)))
         return kept
 
 

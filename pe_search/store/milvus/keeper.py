@@ -27,7 +27,7 @@ from pe_search.store.milvus.changes import (
     of_parts,
 )
 from pe_search.store.milvus.client import MOST_ROWS, Server
-from pe_search.store.windows import DamagedWindowError
+from pe_search.store.windows import place_in_words
 
 LAYOUT = 1
 _HEAD, _MANIFEST = "head", "manifest"
@@ -150,20 +150,27 @@ class MilvusKeeper:
         """The key of the embedding of a window, by its row."""
         return str(_MARK.unpack(row[4])[0].hex())
 
-    def check(self, row: tuple[Any, ...], vector: NDArray[np.float16] | None) -> None:
-        """See whether an embedding is the one that a window's row was written with.
+    def checked(
+        self, db: sqlite3.Connection, row: tuple[Any, ...], vector: NDArray[np.float16] | None
+    ) -> NDArray[np.float16]:
+        """An embedding, if it is the one that a window's row was written with.
 
         Raises:
-            ValueError: If it isn't.
+            StoreError: If it isn't, or there is none.
         """
         if vector is None:
-            raise DamagedWindowError(f"the embedding of window {row[0]} ({row[2]:g}-{row[3]:g} s) is missing in Milvus")
-        if len(vector) != self._dimension or zlib.crc32(vector.astype("<f2").tobytes()) != _MARK.unpack(row[4])[1]:
-            raise DamagedWindowError(
-                f"the embedding of window {row[0]} ({row[2]:g}-{row[3]:g} s) is not as it was written"
-            )
+            how = "is missing in Milvus"
+        elif len(vector) != self._dimension or zlib.crc32(vector.astype("<f2").tobytes()) != _MARK.unpack(row[4])[1]:
+            how = "is not as it was written"
+        else:
+            return vector
+        where = place_in_words(db, row)
+        raise StoreError(
+            f"The store at {self._server.place.address} is damaged: the embedding of {where} {how}. Remove the clip "
+            "from the store and index it again."
+        )
 
-    def vectors(self, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float16]:
+    def vectors(self, db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> NDArray[np.float16]:
         """See `Keeper`."""
         if any(len(row[4]) != _MARK.size for row in rows):
             raise ValueError("a window has no key of its embedding")
@@ -172,8 +179,7 @@ class MilvusKeeper:
         vectors = np.empty((len(rows), self._dimension), np.float16)
         for place, (row, key) in enumerate(zip(rows, keys, strict=True)):
             vector = found.get(key)
-            self.check(row, vector)
-            vectors[place] = vector
+            vectors[place] = self.checked(db, row, vector)
         return finite(vectors)
 
 

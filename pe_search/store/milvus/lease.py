@@ -83,13 +83,14 @@ class Lease:
         if self._renewing is not None:
             self._renewing.join()
         with suppress(StoreError):
-            self._server.delete_bodies([self._key])
+            # It ends by itself.
+            self._server.delete_bodies([self._key], patience_s=CALL_S)
 
-    def _put(self) -> None:
+    def _put(self, patience_s: float | None = None) -> None:
         begun_s = time.monotonic()
         who = f"id {os.getpid()} on {platform.node()}"
         body = {"mirror": self._mirror, "who": who, "until_s": time.time() + LEASE_S}
-        self._server.put_bodies([(self._key, _LEASES, 0, json.dumps(body))])
+        self._server.put_bodies([(self._key, _LEASES, 0, json.dumps(body))], patience_s=patience_s)
         self._until_s = begun_s + LEASE_S
 
     def _others(self) -> list[str]:
@@ -114,4 +115,4 @@ class Lease:
             # Not one that has ended: another may have come since, and `check` looks for it.
             if time.monotonic() < self._until_s - _RESERVE_S:
                 with suppress(StoreError):
-                    self._put()
+                    self._put(CALL_S)
