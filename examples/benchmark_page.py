@@ -24,6 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import median
@@ -33,7 +34,7 @@ from urllib.parse import urlencode, urlsplit
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Response
 
 OPENINGS = 5
 # Every hit asks for a waveform of its own, for no two have the same end.
@@ -58,7 +59,8 @@ SCROLLING = """async (count) => {
     return [frames, performance.now() - began];
 }"""
 MAP = """async (count) => {
-    const { SoundMap } = await import("./map.js");
+    const { SoundMap } = await import("./map.js"), { read } = await import("./address.js");
+    const api = await import("./api.js");
     const packed = (numbers) => {
         const bytes = new Uint8Array(numbers.buffer);
         let text = "";
@@ -67,9 +69,14 @@ MAP = """async (count) => {
     };
     const shorts = (length, below) => packed(Uint16Array.from({ length }, () => Math.random() * below));
     const bytes = (length, below) => packed(Uint8Array.from({ length }, () => Math.random() * below));
-    const page = { state: { by: "", colour: "folder" }, status() {}, showHits() {}, player: {} };
+    const state = { ...read(), colour: "folder" }, store = await api.state();
+    const page = { state, store, status() {}, showHits() {}, player: {} };
     const folders = Array.from({ length: 12 }, (_, one) => `/${one}`);
-    const map = new SoundMap(page, document.getElementById("content"), { mark: "", count, folders, tags: [], labels: [],
+    // The store's own map, with other dots.
+    const found = await (await fetch("map", {
+        headers: { Authorization: `Bearer ${localStorage.getItem("pe-search-key")}` },
+    })).json();
+    const map = new SoundMap(page, document.getElementById("content"), { ...found, count, folders, tags: [], labels: [],
         points: shorts(2 * count, 65536), folder: shorts(count, 12), tag: shorts(count, 1), hour: bytes(count, 24),
         label: bytes(count, 1) });
     const frames = 120, began = performance.now();
@@ -168,7 +175,8 @@ def measure_first_view(browser: Browser, server: Server) -> Page:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         page = context.new_page()
         sizes: list[int] = []
-        page.on("response", lambda response, sizes=sizes: sizes.append(len(response.body())))
+        keep = partial(_keep_size, sizes)
+        page.on("response", keep)
         watch, browser_s, before_s = _Watch(page), cpu_s(pid), cpu_s(server.process.pid)
         page.goto(server.url, wait_until="commit")
         page.wait_for_selector("body[data-ready]")
@@ -176,6 +184,7 @@ def measure_first_view(browser: Browser, server: Server) -> Page:
         own_ms.append(watch.all_ms()["TaskDuration"])
         all_ms.append(1e3 * (cpu_s(pid) - browser_s))
         ready_ms.append(page.evaluate("performance.getEntriesByName('ready')[0].startTime"))
+        page.remove_listener("response", keep)
         requests, size_bytes = len(sizes), sum(sizes)
     print(
         f"first view: {requests} requests, {size_bytes / 1000:.0f} kB, ready after {median(ready_ms):.0f} ms "
@@ -183,6 +192,10 @@ def measure_first_view(browser: Browser, server: Server) -> Page:
         f"page {median(own_ms):.0f}, Chromium {median(all_ms):.0f}"
     )
     return page
+
+
+def _keep_size(sizes: list[int], response: Response) -> None:
+    sizes.append(len(response.body()))
 
 
 class _Watch:
