@@ -220,8 +220,9 @@ def said(error: Exception) -> str:
 
 def _all_said(error: BaseException | None) -> str:
     """What an error and those that it came of say. pymilvus makes another of one that says who was refused."""
-    texts = []
-    while error is not None:
-        texts.append(str(error).lower())
+    chain: list[BaseException] = []
+    # It also raises errors from themselves.
+    while error is not None and error not in chain:
+        chain.append(error)
         error = error.__cause__
-    return "\n".join(texts)
+    return "\n".join(str(one).lower() for one in chain)
