@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pe_search.audio.formats import audio_extensions
+from pe_search.directories import store_at
 from pe_search.records import Clip
 from pe_search.store import Store
 
@@ -200,7 +201,7 @@ def main() -> None:
             stores = {"folder": Path(work) / "folder"}
             if options.milvus or (find_spec("pymilvus") and find_spec("milvus_lite")):
                 os.environ["PE_SEARCH_CACHE"] = str(Path(work) / "cache")
-                stores["Milvus" if options.milvus else "Milvus Lite"] = Path(
+                stores["Milvus" if options.milvus else "Milvus Lite"] = store_at(
                     options.milvus or f"milvus:{work}/store.db"
                 )
             console.print(measure_stores(options.windows, stores))

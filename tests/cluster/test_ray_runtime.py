@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pe_search.directories import store_at
 from pe_search.store import Store
 from tests.made_up import noise, write_audio
 
@@ -85,7 +86,7 @@ def sounds(tmp_path_factory) -> Path:
     return folder
 
 
-def start(store: Path, sounds: Path, *options: str) -> subprocess.Popen[str]:
+def start(store: Path | str, sounds: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, "index", str(sounds), "--store", str(store), *options],
         stdout=subprocess.DEVNULL,
@@ -95,7 +96,7 @@ def start(store: Path, sounds: Path, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def index(store: Path, sounds: Path, *options: str) -> tuple[int, list[str]]:
+def index(store: Path | str, sounds: Path, *options: str) -> tuple[int, list[str]]:
     """Exit status of a run, and what it says on stderr."""
     run = start(store, sounds, *options)
     _, said = run.communicate(timeout=TIMEOUT_S)
@@ -151,6 +152,18 @@ def test_ray_of_its_own_is_started_and_gone_afterwards(sounds, undisturbed, tmp_
     status, said = index(tmp_path / "store", sounds, "--workers", "ray")
     assert status == 2, said
     assert_same(store, tmp_path / "store")
+
+
+@pytest.mark.parametrize("by_ray", [False, True], ids=["local", "ray"])
+def test_a_store_in_milvus_is_the_same_however_it_is_filled(
+    runtime, sounds, undisturbed, tmp_path, monkeypatch, by_ray
+):
+    pytest.importorskip("milvus_lite", reason="Milvus Lite is not installed")
+    monkeypatch.setenv("PE_SEARCH_CACHE", str(tmp_path / "cache"))
+    store = f"milvus:{tmp_path}/store.db"
+    status, said = index(store, sounds, *(("--workers", runtime.address) if by_ray else ()))
+    assert status == 2, said
+    assert_same(undisturbed[0], store_at(store))
 
 
 def pieces_of(store: Path) -> int:
