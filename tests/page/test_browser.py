@@ -607,6 +607,28 @@ def test_the_map_changes_by_itself_and_its_windows_are_saved(browser, url, monke
     assert watched.wrong == []
 
 
+def test_two_fingers_zoom_the_map_and_choose_nothing(browser, still_url):
+    watched = Watched(browser, still_url, "?view=map", viewport={"width": 390, "height": 800}, has_touch=True)
+    page = watched.page
+    page.wait_for_selector(".legend li")
+    page.locator(".map").scroll_into_view_if_needed()
+    box = page.locator(".map").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    session = watched.context.new_cdp_session(page)
+    for kind, far in (("touchStart", 20), ("touchMove", 60), ("touchMove", 150), ("touchEnd", None)):
+        points = [] if far is None else [{"x": x - far, "y": y, "id": 1}, {"x": x + far, "y": y, "id": 2}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    # In the middle there is less than in all of it.
+    page.click("button:has-text('Choose all')")
+    page.wait_for_selector("#status:text-matches('^[0-5] chosen')")
+    for _ in range(6):
+        page.click("[aria-label='Zoom out']")
+    page.click("button:has-text('Choose all')")
+    page.wait_for_selector("#status:has-text('6 chosen')")
+    watched.close()
+    assert watched.wrong == []
+
+
 def test_what_is_pointed_at_on_the_map_plays(looking):
     looking.page.goto(looking.page.url + "?view=map")
     looking.page.wait_for_selector(".legend li")

@@ -1,7 +1,7 @@
 // All clips as dots: what sounds alike lies close.
 
 import * as api from "./api.js";
-import { element, labelledButton, say } from "./dom.js";
+import { element, iconButton, labelledButton, say } from "./dom.js";
 import { shown, times } from "./list.js";
 import { storeChoice } from "./stores.js";
 import { save } from "./strip.js";
@@ -70,7 +70,7 @@ export class SoundMap {
     hover.addEventListener("change", () => (this.plays = hover.checked));
     this.layout = choice("layout", TEXTS.layouts, found.layout, (value) => page.changed({ ...page.state, layout: value }, true));
     const dots = choice("dots", TEXTS.mapDots, found.of, (value) => page.changed({ ...page.state, dots: value === "clips" ? "" : value }, true));
-    this.told = element("p", { class: "hint told", role: "status" });
+    this.told = element("p", { class: "facts told", role: "status" });
     if (!found.count) {
       place.replaceChildren(element("div", { class: "actions" }, storeChoice(page)), element("p", {}, TEXTS.mapEmpty));
       return;
@@ -80,6 +80,7 @@ export class SoundMap {
       this.told,
       element("div", { class: "actions" }, element("label", { class: "flag back" }, element("span", {}, TEXTS.mapColour), select), input,
         element("label", { class: "flag" }, element("span", {}, TEXTS.mapHover), hover),
+        iconButton("like", TEXTS.zoomIn, () => this.zoomBy(1.5)), iconButton("unlike", TEXTS.zoomOut, () => this.zoomBy(1 / 1.5)),
         labelledButton("like", TEXTS.chooseAll, () => this.chooseShown())),
       this.canvas, element("p", { class: "hint", id: "map-hint" }, TEXTS.mapHint), this.legend, this.actions);
     this.tell();
@@ -214,10 +215,17 @@ export class SoundMap {
   listen() {
     const { canvas } = this;
     let from = null, moves = false, later = null;
+    const fingers = new Map();
+    // Where the middle of two fingers is, and how far they are from each other.
+    const pinched = () => {
+      const [[x1, y1], [x2, y2]] = [...fingers.values()];
+      return { x: (x1 + x2) / 2 / canvas.clientWidth, y: (y1 + y2) / 2 / canvas.clientHeight, far: Math.max(Math.hypot(x2 - x1, y2 - y1), 1) };
+    };
     canvas.addEventListener("pointerdown", (event) => {
       canvas.setPointerCapture(event.pointerId);
+      fingers.set(event.pointerId, [event.offsetX, event.offsetY]);
       from = [event.offsetX, event.offsetY];
-      moves = event.shiftKey || event.button === 1;
+      moves = event.shiftKey || event.button === 1 || fingers.size > 1;
       this.lasso = moves ? [] : [from];
     });
     canvas.addEventListener("pointermove", (event) => {
@@ -226,15 +234,30 @@ export class SoundMap {
         later = setTimeout(() => this.pointAt(event.offsetX, event.offsetY), HOVER_MS);
         return;
       }
-      if (moves) {
+      const before = fingers.size === 2 ? pinched() : null;
+      if (fingers.has(event.pointerId)) fingers.set(event.pointerId, [event.offsetX, event.offsetY]);
+      if (before) {
+        const now = pinched();
+        this.left -= (now.x - before.x) / this.zoom;
+        this.top -= (now.y - before.y) / this.zoom;
+        this.zoomBy(now.far / before.far, now.x, now.y);
+      } else if (moves) {
         this.left -= (event.offsetX - from[0]) / canvas.clientWidth / this.zoom;
         this.top -= (event.offsetY - from[1]) / canvas.clientHeight / this.zoom;
         from = [event.offsetX, event.offsetY];
       } else this.lasso.push([event.offsetX, event.offsetY]);
       this.soon();
     });
+    canvas.addEventListener("pointercancel", (event) => {
+      fingers.delete(event.pointerId);
+      from = null;
+      this.lasso = [];
+      this.soon();
+    });
     canvas.addEventListener("pointerup", (event) => {
-      if (!from) return;
+      fingers.delete(event.pointerId);
+      // The finger that is left draws nothing.
+      if (!from || fingers.size) return;
       const lasso = this.lasso;
       from = null;
       this.lasso = [];

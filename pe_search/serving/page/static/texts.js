@@ -120,6 +120,8 @@ export const TEXTS = {
   mapHover: "Play what is pointed at",
   mapEmpty: "The store has no clips to draw.",
   chosen: "{count} chosen",
+  zoomIn: "Zoom in",
+  zoomOut: "Zoom out",
   chooseAll: "Choose all that is shown",
   exportPaths: "Save paths",
   tagAll: "Tag all",
