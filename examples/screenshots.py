@@ -104,7 +104,7 @@ def take(page: Page, address: str, folder: Path) -> None:
     labels = "rain,bird+song,dog+barking,owl+hooting,piano,drum,engine,typing,siren"
     view(f"?view=map&by={labels}&colour=label", ".legend li")
     # It is made aside, and the page changes to it.
-    page.wait_for_selector("#said:has-text('now keeps neighbours together')")
+    page.wait_for_selector("#said:has-text('now keeps neighbours together')", timeout=5 * DEADLINE_MS)
     page.evaluate("document.getElementById('said').classList.remove('shown')")
     picture(page, folder, "map.png")
 
