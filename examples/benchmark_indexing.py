@@ -380,7 +380,7 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
             make_checkpoint(directory, size)
         checkpoint = str(directory)
     kinds = [("upstream", "float32"), ("pe-search", "float32")]
-    if size != "builtin":  # which pe-search calculates in float32 only
+    if size != "builtin" and not options.no_bfloat16:  # the built-in is calculated in float32 only
         kinds.append(("pe-search", "bfloat16"))
     if options.against is not None:
         kinds += [(str(options.against.resolve()), dtype) for kind, dtype in kinds if kind == "pe-search"]
@@ -478,6 +478,7 @@ def main() -> None:
     parser.add_argument("--against", type=Path, help="another checkout of pe-search, which takes its turns as well")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--no-bfloat16", action="store_true", help="leave bfloat16 out, which old processors emulate")
     parser.add_argument("--formats", action="store_true", help="index the same clips in several formats instead")
     parser.add_argument("--hours", type=float, help="index one recording of so many hours instead, and show its memory")
     parser.add_argument("--work", type=Path, default=Path("benchmark-work"), help="scratch folder (6 GB for large)")
