@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pe_search.errors import StoreError
 from pe_search.records import Clip, Content, Facts
 from pe_search.store import Store
-from pe_search.store.files import open_regular
+from pe_search.store.files import odd_kind, open_regular
 from pe_search.store.schema import LARGEST_VALUE, facts_as_json, facts_in, path_of
 from pe_search.tasks.destination import InStore, Times
 
@@ -75,10 +75,16 @@ class Pieces:
     Args:
         directory: The store's.
         dimension: Length of the embeddings.
+
+    Raises:
+        StoreError: If something else is in its place, as a link that leads out of the store.
     """
 
     def __init__(self, directory: Path, dimension: int) -> None:
         self.folder = directory / PIECES_FOLDER
+        kind = odd_kind(self.folder)
+        if kind is not None:
+            raise StoreError(f"{self.folder} can't be used: it is {kind} and not a folder of the store. Delete it.")
         self._dimension = dimension
 
     def put(self, content: Content, first: int, clips: Sequence[Clip] = ()) -> None:

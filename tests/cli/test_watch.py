@@ -93,6 +93,10 @@ def test_it_serves_at_the_same_time(folder, watching):
     [
         (["--watch", "--dry-run"], "--dry-run: can't be used with --watch."),
         (["--watch", "--prune"], "--prune: can't be used with --watch."),
+        (["--watch", "--workers", "ray"], "--workers: can't be used with --watch."),
+        (["--workers", "spark"], "--workers: 'spark' is not local, ray or HOST:PORT."),
+        (["--workers", "ray://host:10001"], "--workers: Ray Data doesn't work over ray://. Run this on a machine"),
+        (["--worker-cpus", "2"], "--worker-cpus: requires --workers ray."),
         (["--watch", "--files-from", "list"], "--files-from: can't be used with --watch."),
         (["--serve"], "--serve: requires --watch; to serve alone, use `pe-search serve`."),
     ],

@@ -305,6 +305,21 @@ def test_a_content_that_is_dropped_while_another_worker_writes_it_is_written_all
     assert files.is_whole(b"d" * 32, 0) and len(calls) == 2
 
 
+def test_a_link_in_the_place_of_the_folder_is_refused_and_pickles_are_not_opened(make, tmp_path):
+    store = make("store")
+    (tmp_path / "elsewhere").mkdir()
+    (store.directory / "pieces").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StoreError, match="it is a symbolic link and not a folder of the store"):
+        take_in_left_over(store)
+    (store.directory / "pieces").unlink()
+    files = Pieces(store.directory, 3)
+    files.put(content(0, is_whole=True), 0)
+    (path,) = files.folder.rglob("*.npz")
+    np.savez(path, times=[[0.0, 1.0]], embeddings=np.array([[object()] * 3]), head=np.zeros(1), allow_pickle=True)
+    with pytest.raises(StoreError, match="Object arrays cannot be loaded"):
+        files.gather(b"d" * 32, 0)
+
+
 # What workers get of a runtime
 
 
