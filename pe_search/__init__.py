@@ -72,7 +72,7 @@ if TYPE_CHECKING:
         Tagging,
         Verification,
     )
-    from pe_search.tunings import Tuning
+    from pe_search.tunings import CaptionLoss, CaptionTuning, Tuning
 
 __version__ = "0.1.0"
 
@@ -80,6 +80,8 @@ __all__ = [
     "Answer",
     "AudioError",
     "Caption",
+    "CaptionLoss",
+    "CaptionTuning",
     "CheckpointError",
     "Clip",
     "ClusterError",
@@ -142,6 +144,7 @@ __all__ = [
     "create",
     "open",
     "tune",
+    "tune_language_model",
 ]
 
 
@@ -250,6 +253,31 @@ def tune(
     from pe_search.tuner import Tuner
 
     return Tuner(Wanted(model, revision, may_fetch=True), device=device, dtype=dtype).tune(data, out, **options)
+
+
+def tune_language_model(
+    data: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    language_model: str,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    **options: Any,
+) -> CaptionTuning:
+    """Adapt a language model to captions of a table, and write what it learned as an adapter.
+
+    Args:
+        data: As in `Library.tune_language_model`.
+        out: The folder to make, which `language_model` of `Library.ask` takes.
+        language_model: A Hugging Face id that is on this machine, or a directory.
+        device: As in `open`.
+        dtype: As in `open`; of the weights that stay. Adapters are float32.
+        **options: As in `Library.tune_language_model`, which also says what is raised.
+    """
+    from pe_search.tuner import Tuner
+
+    tuner = Tuner(device=device, dtype=dtype)
+    return tuner.tune_language_model(data, out, language_model=language_model, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -127,6 +127,54 @@ class Tuning:
         return learned is not None and after is not None and learned >= after
 
 
+@dataclass(frozen=True, slots=True)
+class CaptionLoss:
+    """How a training on captions stands.
+
+    Attributes:
+        step: How many steps are done.
+        loss: As `CaptionTuning` has it.
+    """
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionTuning:
+    """What came of tuning a language model on captions.
+
+    Losses say how badly captions that were held out are foretold: the mean over their tokens of the negative
+    log-likelihood, in nats; 0 is best.
+
+    Attributes:
+        model: The language model that it began with.
+        learned_from: How many captions were learned from.
+        held_out: How many were held out.
+        recordings: How many recordings they are about.
+        before: The loss of the language model as it was.
+        after: That of the tuned one.
+        steps: How many steps were taken.
+        directory: The adapter or the checkpoint; None if it was not written.
+        problems: How many captions are about clips or parts that can't be read.
+    """
+
+    model: str
+    learned_from: int
+    held_out: int
+    recordings: int
+    before: float
+    after: float
+    steps: int
+    directory: Path | None
+    problems: int
+
+    @property
+    def improves(self) -> bool:
+        """Whether captions that were held out are foretold better than before."""
+        return self.after < self.before
+
+
 def mean(values: Iterable[float | None]) -> float | None:
     """The mean of those that are known; None without any."""
     known = [value for value in values if value is not None]

@@ -43,6 +43,8 @@ class Annotation:
         start_s: From when; None without times.
         end_s: To when; None without times.
         recording: What the clip is a part of; its name where the table has no such column.
+        question: What a caption answers; empty where the table doesn't say.
+        split: What the row is for, as the table has it; empty where it doesn't say.
     """
 
     line: int
@@ -52,6 +54,8 @@ class Annotation:
     start_s: float | None
     end_s: float | None
     recording: str
+    question: str = ""
+    split: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +153,10 @@ def _rows(file: Path, text: str, header: str, first: int) -> tuple[Iterator[_Row
     if _RAVEN_START in names:
         names = _raven_names(names)
     names = [_ALIASES.get(name, name) for name in names]
-    for name in ("path", "start", "end", "label", "caption", "recording"):
+    if not {"label", "caption"} & set(names):
+        # As `describe` calls it.
+        names = ["caption" if name == "answer" else name for name in names]
+    for name in ("path", "start", "end", "label", "caption", "recording", "question", "split"):
         if names.count(name) > 1:
             raise TableError(file, first + 1, f"there are {names.count(name)} columns for {name}")
     rows = _named(file, reader, names)
@@ -227,16 +234,18 @@ def _annotation(file: Path, kind: str, row: _Row, audio: Path | None) -> Annotat
     start_s = end_s = None
     if kind == CAPTIONS and not label:
         raise TableError(file, line, "caption is empty")
-    if kind == TIMES:
+    if "start" in values and "end" in values:
         given = [values["start"].strip(), values["end"].strip()]
-        if label or any(given):
+        # A caption without times is about the clip as a whole.
+        if any(given) or (label and kind == TIMES):
             if not label:
                 raise TableError(file, line, "label is empty; a row without a label has no times either")
             start_s, end_s = _seconds(file, line, "start", given[0]), _seconds(file, line, "end", given[1])
             if end_s <= start_s:
                 raise TableError(file, line, f"end must be after start; it is {given[1]}, and start {given[0]}")
     recording = values.get("recording", "").strip() or str(path)
-    return Annotation(line, name, path, label, start_s, end_s, recording)
+    question, split = (values.get(column, "").strip() for column in ("question", "split"))
+    return Annotation(line, name, path, label, start_s, end_s, recording, question, split)
 
 
 def _seconds(file: Path, line: int, name: str, text: str) -> float:

@@ -71,6 +71,15 @@ def plain(answer: str) -> str:
     return _NO_TEXT.sub("\ufffd", _LINE_END.sub("\n", answer))
 
 
+def as_heard(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A sound at 48 kHz as a language model hears it: at its own rate, with silence after one that is too short."""
+    from pe_search.audio.samples import resampled
+
+    heard = resampled(samples, SAMPLE_RATE_HZ)
+    missing = round(SHORTEST_S * SAMPLE_RATE_HZ) - len(heard)
+    return np.pad(heard, (0, missing)) if missing > 0 else heard
+
+
 def checked(conversations: Sequence[Conversation]) -> Sequence[Conversation]:
     """Some conversations as they are, whose lengths are seen to.
 

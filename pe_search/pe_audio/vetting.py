@@ -18,12 +18,14 @@ from pe_search.errors import CheckpointError
 
 CONFIG_FILE = "config.json"
 SHARDS_FILE = "model.safetensors.index.json"
+ADAPTER_FILE = "adapter_config.json"
 
 _TOKENIZER_FILE = "tokenizer.json"
 MODEL_TYPES = ("pe_audio", "pe_audio_video")
 # All that is read beside the weights, with the most bytes that each may have. Published ones have a tenth.
 _LARGEST_BYTES = {
     CONFIG_FILE: 1 << 20,
+    ADAPTER_FILE: 1 << 20,
     SHARDS_FILE: 1 << 24,
     _TOKENIZER_FILE: 1 << 26,
     "tokenizer_config.json": 1 << 22,
@@ -54,7 +56,6 @@ _FOREIGN_CODE = (
 # What weights in few bits are read by: packages that the user installed, and nothing that comes with a checkpoint.
 _QUANTIZED_BY = ("awq", "bitsandbytes", "compressed-tensors", "fp8", "gptq", "mxfp4")
 _ATTENTION = "attn_implementation"
-_ADAPTER_FILE = "adapter_config.json"
 # The encoders of texts that need nothing but their weights.
 _TEXT_MODEL_TYPES = ("modernbert", "bert", "roberta", "xlm-roberta")
 # The most that a number may be by what its name ends with; the first that fits counts.
@@ -220,8 +221,8 @@ def _refuse_odd_files(name: str, directory: Path) -> None:
             raise CheckpointError(
                 f"{name}: its {path.name} can't be read: it is larger than {_LARGEST_BYTES[path.name]:,} bytes."
             )
-        if path.name == _ADAPTER_FILE:
-            raise CheckpointError(f"{name} has a file {_ADAPTER_FILE}, which leads to other weights; remove it.")
+        if path.name == ADAPTER_FILE:
+            raise CheckpointError(f"{name} has a file {ADAPTER_FILE}, which leads to other weights; remove it.")
 
 
 def _refuse_foreign_code(name: str, file: str, values: Any, foreign_code: Sequence[str]) -> None:

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.level import levelled
 from pe_search.audio.read import ClipReader, Place, oddities
-from pe_search.audio.samples import resampled
 from pe_search.audio.stamps import is_same, stamp_of
 from pe_search.audio.windows import cut_windows
 from pe_search.clock import clock
 from pe_search.descriptions import Description, Turn
 from pe_search.embedding import TOO_LARGE, TextEmbedder
 from pe_search.errors import AudioError, StoreError, UnansweredError
-from pe_search.language import conversations
-from pe_search.language.conversations import LONGEST_S, SHORTEST_S, Conversation, LanguageModel, plain
+from pe_search.language.conversations import LONGEST_S, Conversation, LanguageModel, as_heard, plain
 from pe_search.model import Model
 from pe_search.probability import probabilities
 from pe_search.queries import Reference
@@ -215,7 +213,7 @@ class Questioner:
                 yield part, plain(answer)
 
     def _asked(self, parts: Sequence[Part]) -> Iterator[tuple[int, str]]:
-        asked = [Conversation(_heard(part), self._question, self._turns) for part in parts]
+        asked = [Conversation(as_heard(part.samples), self._question, self._turns) for part in parts]
         for part, answer in zip(parts, self._language_model.answer(asked), strict=True):
             if isinstance(answer, UnansweredError):
                 where = f"{clock(part.start_s)}–{clock(part.end_s)}"
@@ -324,10 +322,3 @@ def _all_asked(question: str, turns: Sequence[Turn]) -> str:
     """All that a language model is asked, in one text: the same question means something else after others."""
     before = [text for turn in turns for text in (turn.question, turn.answer)]
     return json.dumps([*before, question]) if before else question
-
-
-def _heard(part: Part) -> NDArray[np.float32]:
-    """What the language model hears: the same at its own rate, with silence after what is too short for it."""
-    samples = resampled(part.samples, conversations.SAMPLE_RATE_HZ)
-    missing = round(SHORTEST_S * conversations.SAMPLE_RATE_HZ) - len(samples)
-    return np.pad(samples, (0, missing)) if missing > 0 else samples

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +13,7 @@ import numpy as np
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.drafts import draft_folder, sync_all
-from pe_search.errors import PeSearchError, TuningError
+from pe_search.errors import TuningError
 from pe_search.known.annotations import CAPTIONS, Annotations
 from pe_search.model import WINDOW_S, Model
 from pe_search.pe_audio.checkpoint import builtin_concepts, find_checkpoint
@@ -28,6 +25,7 @@ from pe_search.store import Manifest
 from pe_search.tuning.codec import CodecCache, clips_of, encode_clips
 from pe_search.tuning.measuring import Embeddings, Measured, kept_share, learned_word
 from pe_search.tuning.sounds import Sounds, gather_sounds, hold_out
+from pe_search.tuning.working import alone, key_of, refuse_place, working
 from pe_search.tunings import Scores, TunedText, Tuning, mean
 
 if TYPE_CHECKING:
@@ -91,44 +89,12 @@ def tune(
     from pe_search.pe_audio.tuning.adapted import need_peft
 
     need_peft()
-    if os.path.lexists(out):
-        raise TuningError(f"{out} is there already. Name a folder that isn't there yet.")
-    if not out.parent.is_dir():
-        raise TuningError(f"There is no folder {out.parent}.")
+    refuse_place(out)
     unknown = [label for label in new if label not in annotations.labels]
     if unknown:
         raise TuningError(f"{annotations.file} has no label {unknown[0]!r}.")
-    with _work_folder(out) as work:
+    with working(out) as work:
         return _Run(annotations, out, model, telling, work, new, plan).tune(force)
-
-
-def work_folder(out: Path) -> Path:
-    """Where a run keeps what is done until its end."""
-    return out.with_name(f".{out.name}.tuning")
-
-
-@contextmanager
-def _work_folder(out: Path) -> Iterator[Path]:
-    """The folder of a run, which no other run uses meanwhile; gone at the end, unless it is stopped."""
-    from filelock import FileLock, Timeout
-
-    work = work_folder(out)
-    work.mkdir(exist_ok=True)
-    lock = FileLock(work / "lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise TuningError(f"Another run tunes for {out}. Wait for it, or name another folder.") from None
-    try:
-        yield work
-    except PeSearchError:
-        # The same command would fail again.
-        lock.release()
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    finally:
-        lock.release()
-    shutil.rmtree(work, ignore_errors=True)
 
 
 class _Run:
@@ -208,8 +174,8 @@ class _Run:
     def _read(self) -> tuple[Sounds, CodecCache]:
         """The sounds of the table, with what the codec makes of them."""
         model, checkpoint = self._model, self._checkpoint
-        key = _key(checkpoint.name, checkpoint.revision, self._window_s, model.hearing)
-        cache = CodecCache(self._alone("codec", key))
+        key = key_of(checkpoint.name, checkpoint.revision, self._window_s, model.hearing)
+        cache = CodecCache(alone(self._work, "codec", key))
         with model.loaded.encoding(checkpoint) as load_encoder:
             digests = encode_clips(
                 clips_of([row.path for row in self._annotations.rows], self._report),
@@ -225,14 +191,6 @@ class _Run:
     def _report(self, problem: Problem) -> None:
         self._problems += not problem.is_note
         self._telling.on_problem(problem)
-
-    def _alone(self, name: str, key: str) -> Path:
-        """A place in the work folder, of which those are removed that were made with other arguments."""
-        place = self._work / f"{name}-{key}"
-        for other in self._work.glob(f"{name}-*"):
-            if other != place:
-                shutil.rmtree(other) if other.is_dir() else other.unlink()
-        return place
 
     def _refuse_too_little(self) -> None:
         file, kind = self._annotations.file, self._annotations.kind
@@ -294,8 +252,8 @@ class _Run:
         """Take all steps, from where a run before this one has saved them; returns the last figures."""
         lessons = repr([(sound.windows, sorted(sound.heard), sorted(sound.unknown)) for sound in self._learning])
         words = (self._sounds.texts, self._sounds.places, self._old_texts)
-        key = _key(_STATE_VERSION, self._checkpoint.name, self._checkpoint.revision, lessons, *words, self._plan)
-        state = self._alone("state", f"{key}.safetensors")
+        key = key_of(_STATE_VERSION, self._checkpoint.name, self._checkpoint.revision, lessons, *words, self._plan)
+        state = alone(self._work, "state", f"{key}.safetensors")
         training.load_state(state)
         steps = self._plan.steps
         measured_at = {math.ceil(steps * part / _MEASURED_TIMES) for part in range(1, _MEASURED_TIMES)} - {steps}
@@ -342,7 +300,3 @@ class _Run:
             find_checkpoint(os.fspath(draft))
             sync_all(draft)
             draft.rename(self._out)
-
-
-def _key(*values: object) -> str:
-    return hashlib.blake2b(repr(values).encode(errors="surrogateescape"), digest_size=8).hexdigest()

@@ -60,7 +60,7 @@ def gather_sounds(annotations: Annotations, digests: Mapping[Path, bytes], cache
     for row in annotations.rows:
         if row.path in digests:
             rows.setdefault(digests[row.path], []).append(row)
-    recordings = _numbered([[row.recording for row in of_content] for of_content in rows.values()])
+    recordings = numbered([[row.recording for row in of_content] for of_content in rows.values()])
     place_of = {text: place for place, text in enumerate(annotations.labels)}
     sounds: list[Sound] = []
     places: list[tuple[bytes, int]] = []
@@ -129,7 +129,7 @@ def _heard_within(
     return frozenset(heard), frozenset(touched - heard)
 
 
-def _numbered(groups: Sequence[Sequence[str]]) -> list[int]:
+def numbered(groups: Sequence[Sequence[str]]) -> list[int]:
     """A number for each group of names; those that share a name, also by way of others, have the same."""
     leader: dict[str, str] = {}
 

@@ -49,6 +49,22 @@ def test_captions_with_commas_line_ends_and_a_byte_order_mark(table):
     assert [one.line for one in found.rows] == [4, 6]
 
 
+def test_captions_may_have_times_questions_and_splits(table):
+    found = table("path,start,end,question,caption,split\na.wav,1,2.5,Which bird? ,A wren.,train\nb.wav,,,,Rain.,\n")
+    assert found.kind == "captions"
+    assert [(one.label, one.start_s, one.end_s, one.question, one.split) for one in found.rows] == [
+        ("A wren.", 1.0, 2.5, "Which bird?", "train"),
+        ("Rain.", None, None, "", ""),
+    ]
+
+
+def test_what_describe_writes_is_a_table_of_captions(table):
+    found = table("path,start_s,end_s,question,answer,score,probability,model\na.wav,0,10,What?,A wren.,1.5,0.8,m\n")
+    assert (found.kind, rows_of(found)) == ("captions", [(2, "a.wav", "A wren.", 0.0, 10.0)])
+    # Where there is something else to go by, it is a column as any other.
+    assert table("path,label,answer\na.wav,dog,yes\n").kind == "labels"
+
+
 def test_recordings_and_other_columns(table, tmp_path):
     found = table("path\trecording\tweather\tlabel\na.wav\tnight 1\tfine\tdog\nb.wav\t\twet\tdog\n")
     assert [one.recording for one in found.rows] == ["night 1", str(tmp_path / "b.wav")]
@@ -102,6 +118,7 @@ NO_COLUMN = "there is no column"
         ('path,label\na.wav,"do"g\n', 2, "can't be read: ',' expected after '\"'"),
         ("path,label\na.wav," + 200_000 * "x" + "\n", 2, "can't be read: field larger than field limit (131072)"),
         ("path,caption\na.wav,rain\nb.wav, \n", 3, "caption is empty"),
+        ("path,caption,start,end\na.wav,rain,1,\n", 2, "end must be a number of seconds; it is ''"),
         ("path,start,end,label\na,1,2,\n", 2, "label is empty; a row without a label has no times either"),
         ("path,start,end,label\na,,2,dog\n", 2, "start must be a number of seconds; it is ''"),
         ("path,start,end,label\na,1,2,dog\na,1,two,dog\n", 3, "end must be a number of seconds; it is 'two'"),

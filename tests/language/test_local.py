@@ -106,7 +106,7 @@ def test_an_answer_is_the_tokens_in_words(made, kind):
 
 
 def prompt_of(ours: LocalModel, conversation: Conversation) -> list[int]:
-    return ours._inputs([conversation])["input_ids"][0].tolist()
+    return ours._prompts.inputs([conversation])["input_ids"][0].tolist()
 
 
 def marks_in(ours: LocalModel, tokens: list[int]) -> list[str]:
@@ -164,7 +164,7 @@ def test_nobody_can_where_the_tokenizer_can_not_tell_either(made, monkeypatch):
 def test_it_answers_in_16_bits(made, kind):
     folder, *_ = made(kind)
     ours = LocalModel(find_language_model(str(folder)), "cpu", "bfloat16")
-    assert ours._inputs(asked()[:1])["input_features"].dtype == torch.bfloat16
+    assert ours._prompts.inputs(asked()[:1])["input_features"].dtype == torch.bfloat16
     assert all(len(tokens) == _TOKENS for tokens in ours.generate(asked()[:2]))
 
 

@@ -32,10 +32,10 @@ def make_tokenizer(*special: str) -> Any:
     )
 
 
-def _extractor() -> Any:
+def _extractor(longest_s: int) -> Any:
     from transformers import WhisperFeatureExtractor
 
-    return WhisperFeatureExtractor(feature_size=_MELS, sampling_rate=16_000)
+    return WhisperFeatureExtractor(feature_size=_MELS, sampling_rate=16_000, chunk_length=longest_s)
 
 
 def _text_config(tokenizer: Any, model_type: str = "qwen2") -> dict[str, Any]:
@@ -53,72 +53,76 @@ def _text_config(tokenizer: Any, model_type: str = "qwen2") -> dict[str, Any]:
     }
 
 
-def _whisper_like(model_type: str) -> dict[str, Any]:
-    return {"model_type": model_type, "num_mel_bins": _MELS, "hidden_size": 32, "intermediate_size": 32, **_HEADS}
+def _whisper_like(model_type: str, longest_s: int) -> dict[str, Any]:
+    sizes = {"num_mel_bins": _MELS, "hidden_size": 32, "intermediate_size": 32, **_HEADS}
+    return {"model_type": model_type, "max_source_positions": 50 * longest_s, **sizes}
 
 
-def _qwen2_audio() -> tuple[Any, Any]:
+def _qwen2_audio(longest_s: int) -> tuple[Any, Any]:
     from transformers import Qwen2AudioConfig, Qwen2AudioForConditionalGeneration, Qwen2AudioProcessor
 
     tokenizer = make_tokenizer("<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>")
     audio = {"model_type": "qwen2_audio_encoder", "num_mel_bins": _MELS, "d_model": 32, "encoder_layers": 1}
+    audio |= {"max_source_positions": 50 * longest_s}
     config = Qwen2AudioConfig(
         audio_config=audio | {"encoder_attention_heads": 2, "encoder_ffn_dim": 32},
         text_config=_text_config(tokenizer),
         audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
     )
-    return Qwen2AudioForConditionalGeneration(config), Qwen2AudioProcessor(_extractor(), tokenizer)
+    return Qwen2AudioForConditionalGeneration(config), Qwen2AudioProcessor(_extractor(longest_s), tokenizer)
 
 
-def _audio_flamingo_3() -> tuple[Any, Any]:
+def _audio_flamingo_3(longest_s: int) -> tuple[Any, Any]:
     from transformers import AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration, AudioFlamingo3Processor
 
     tokenizer = make_tokenizer("<sound>")
     config = AudioFlamingo3Config(
-        audio_config=_whisper_like("audioflamingo3_encoder"),
+        audio_config=_whisper_like("audioflamingo3_encoder", longest_s),
         text_config=_text_config(tokenizer),
         audio_token_id=tokenizer.convert_tokens_to_ids("<sound>"),
     )
     template = _CHATML.replace("AUDIO", "<sound>")
-    return AudioFlamingo3ForConditionalGeneration(config), AudioFlamingo3Processor(_extractor(), tokenizer, template)
+    processor = AudioFlamingo3Processor(_extractor(longest_s), tokenizer, template)
+    return AudioFlamingo3ForConditionalGeneration(config), processor
 
 
-def _music_flamingo() -> tuple[Any, Any]:
+def _music_flamingo(longest_s: int) -> tuple[Any, Any]:
     from transformers import MusicFlamingoConfig, MusicFlamingoForConditionalGeneration, MusicFlamingoProcessor
 
     tokenizer = make_tokenizer("<sound>", "<|sound_bos|>", "<|sound_eos|>")
     config = MusicFlamingoConfig(
-        audio_config=_whisper_like("audioflamingo3_encoder"),
+        audio_config=_whisper_like("audioflamingo3_encoder", longest_s),
         text_config=_text_config(tokenizer),
         audio_token_id=tokenizer.convert_tokens_to_ids("<sound>"),
         audio_bos_token_id=tokenizer.convert_tokens_to_ids("<|sound_bos|>"),
         audio_eos_token_id=tokenizer.convert_tokens_to_ids("<|sound_eos|>"),
     )
     template = _CHATML.replace("AUDIO", "<sound>")
-    return MusicFlamingoForConditionalGeneration(config), MusicFlamingoProcessor(_extractor(), tokenizer, template)
+    processor = MusicFlamingoProcessor(_extractor(longest_s), tokenizer, template)
+    return MusicFlamingoForConditionalGeneration(config), processor
 
 
-def _glm_asr() -> tuple[Any, Any]:
+def _glm_asr(longest_s: int) -> tuple[Any, Any]:
     from transformers import GlmAsrConfig, GlmAsrForConditionalGeneration, GlmAsrProcessor
 
     tokenizer = make_tokenizer("<|pad|>")
     config = GlmAsrConfig(
-        audio_config=_whisper_like("glmasr_encoder") | {"intermediate_size": 128},
+        audio_config=_whisper_like("glmasr_encoder", longest_s) | {"intermediate_size": 128},
         text_config=_text_config(tokenizer, "llama"),
         audio_token_id=tokenizer.convert_tokens_to_ids("<|pad|>"),
     )
     template = _CHATML.replace("AUDIO", "<|pad|>")
-    return GlmAsrForConditionalGeneration(config), GlmAsrProcessor(_extractor(), tokenizer, template)
+    return GlmAsrForConditionalGeneration(config), GlmAsrProcessor(_extractor(longest_s), tokenizer, template)
 
 
-def _qwen2_5_omni() -> tuple[Any, Any]:
+def _qwen2_5_omni(longest_s: int) -> tuple[Any, Any]:
     from transformers import (
         Qwen2_5OmniProcessor,
         Qwen2_5OmniThinkerConfig,
         Qwen2_5OmniThinkerForConditionalGeneration,
     )
 
-    from pe_search.language.local import without_pictures
+    from pe_search.language.loading import without_pictures
 
     marks = {
         **{f"{kind}_token": f"<|{kind.upper()}|>" for kind in ("image", "audio", "video")},
@@ -141,11 +145,11 @@ def _qwen2_5_omni() -> tuple[Any, Any]:
     )
     template = _CHATML.replace("AUDIO", "<|audio_bos|><|AUDIO|><|audio_eos|>")
     # What reads images and videos can't be made without torchvision.
-    processor = without_pictures(Qwen2_5OmniProcessor)(None, None, _extractor(), tokenizer, template)
+    processor = without_pictures(Qwen2_5OmniProcessor)(None, None, _extractor(longest_s), tokenizer, template)
     return Qwen2_5OmniThinkerForConditionalGeneration(config), processor
 
 
-MAKERS: dict[str, Callable[[], tuple[Any, Any]]] = {
+MAKERS: dict[str, Callable[[int], tuple[Any, Any]]] = {
     "Qwen2-Audio": _qwen2_audio,
     "Audio Flamingo 3": _audio_flamingo_3,
     "Music Flamingo": _music_flamingo,
@@ -155,12 +159,14 @@ MAKERS: dict[str, Callable[[], tuple[Any, Any]]] = {
 KINDS: Sequence[str] = tuple(MAKERS)
 
 
-def make_language_model(directory: Path, kind: str = "Qwen2-Audio", seed: int = 0) -> tuple[Any, Any]:
-    """Write a checkpoint of a kind; returns the upstream model and the processor that it holds."""
+def make_language_model(
+    directory: Path, kind: str = "Qwen2-Audio", seed: int = 0, longest_s: int = 30
+) -> tuple[Any, Any]:
+    """Write a checkpoint of a kind that hears so much; returns the upstream model and the processor that it holds."""
     import torch
 
     torch.manual_seed(seed)
-    model, processor = MAKERS[kind]()
+    model, processor = MAKERS[kind](longest_s)
     with torch.no_grad():
         # Large enough that the answer depends on the sound and on the question.
         for parameter in model.parameters():

@@ -103,7 +103,7 @@ def query(
             metavar="WORDS",
             rich_help_panel="Ask",
             show_default=False,
-            help="Have WORDS in names, folders, tags, descriptions or captions.",
+            help="Have WORDS in names, folders, tags or captions.",
         ),
     ] = None,
     said: Annotated[

@@ -17,7 +17,7 @@ from pe_search.parquet import Column
 from pe_search.tunings import LARGEST_FALL, LEAST_KEPT
 
 if TYPE_CHECKING:
-    from pe_search.tunings import Scores, Tuning
+    from pe_search.tunings import CaptionLoss, CaptionTuning, Scores, Tuning
 
 _COLUMNS = (
     Column("figure", Kind.TEXT, is_always_known=True),
@@ -25,6 +25,11 @@ _COLUMNS = (
     Column("before", Kind.NUMBER),
     Column("after", Kind.NUMBER),
     Column("learned_word", Kind.NUMBER),
+)
+_CAPTION_COLUMNS = (
+    Column("figure", Kind.TEXT, is_always_known=True),
+    Column("before", Kind.NUMBER),
+    Column("after", Kind.NUMBER),
 )
 _NAMES = {"new": "new words (mAP)", "old": "old words (mAP)", "kept": "old texts (kept)"}
 _MOST_NAMED = 3
@@ -75,6 +80,36 @@ def say_outcome(found: Tuning, out: Path, data: Path) -> None:
     better = _better(found, out, data)
     if better:
         say(better)
+
+
+def write_caption_tuning(found: CaptionTuning, chosen: EvaluationFormat) -> None:
+    """Print the figure to stdout."""
+    if chosen is not EvaluationFormat.TABLE:
+        with row_writer(_CAPTION_COLUMNS, chosen.value) as rows:
+            rows.write_all([("loss", found.before, found.after)])
+        return
+    table = PathTable()
+    _add_columns(table, "before", "after", last="held out")
+    table.add_row(*map(shown_number, (found.before, found.after)), f"loss of {counted(found.held_out, 'caption')}")
+    table.write()
+    sys.stdout.flush()
+
+
+def say_loss(loss: CaptionLoss, steps: int) -> None:
+    """Say how a training on captions stands."""
+    say(f"Step {loss.step:,} of {steps:,}, held out: loss {loss.loss:.3f}")
+
+
+def say_caption_outcome(found: CaptionTuning, out: Path) -> None:
+    """Say whether something was written, and what to do with it."""
+    if found.directory is None:
+        say(
+            "pe-search: nothing written: the captions that were held out are not foretold better. Give more "
+            "recordings, or use --force."
+        )
+        return
+    say(f"{counted(found.learned_from, 'caption')} learned. Language model: {shown_path(out)}")
+    say(f"Ask it: `pe-search describe PATH --language-model {shlex.quote(shown_path(out))}`")
 
 
 def _fall(found: Tuning) -> str:

@@ -6,17 +6,13 @@ state ends with the same weights as one that was never stopped.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
-from pe_search.drafts import whole_file
 from pe_search.pe_audio.checkpoint import Checkpoint
 from pe_search.pe_audio.embedder import USUAL_THREADS, pick_device
 from pe_search.pe_audio.tuning.adapted import AdaptedTowers
@@ -30,6 +26,7 @@ from pe_search.pe_audio.tuning.objective import (
     keep_sounds,
     keep_texts,
 )
+from pe_search.pe_audio.tuning.steps import LARGEST_GRADIENT, WEIGHT_DECAY, load_state, rate_at, save_state
 
 _LESSONS_AT_ONCE = 32
 # Of a longer sound, so many windows are drawn for a step; the better one counts for each text.
@@ -37,14 +34,6 @@ _WINDOWS_OF_A_LESSON = 2
 _TEXTS_AT_ONCE = 256
 _OLD_TEXTS_AT_ONCE = 64
 _EMBEDDED_AT_ONCE = 16
-# Of the adapters of a tower that is as wide as the built-in one; a wider one learns the same with smaller steps.
-_RATE, _RATE_WIDTH = 2e-3, 192
-_WEIGHT_DECAY = 0.01
-_WARM_UP_STEPS = 10
-# From here on the rate falls to nothing.
-_COOLS_FROM = 0.5
-_LARGEST_GRADIENT = 1.0
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Training:
@@ -99,9 +88,7 @@ class Training:
             self._old_embeddings = self._towers.embed_texts(self._old_texts)
         self._before: dict[int, torch.Tensor] = {}
         self._named = self._towers.parameters()
-        rate = _RATE * min(1.0, _RATE_WIDTH / self._towers.width)
-        self._optimizer = torch.optim.AdamW(self._named.values(), lr=rate, weight_decay=_WEIGHT_DECAY)
-        self._rate = rate
+        self._optimizer = torch.optim.AdamW(self._named.values(), weight_decay=WEIGHT_DECAY)
 
     def remember(self, windows: Sequence[int], embeddings: NDArray[np.float32]) -> None:
         """Take down what windows of lessons are before anything is learned; needed before the first step.
@@ -128,28 +115,18 @@ class Training:
         """Learn from some lessons. Returns the loss before the step."""
         drawing = np.random.default_rng([self._plan.seed, self.steps_done])
         for group in self._optimizer.param_groups:
-            group["lr"] = self._rate * self._share_of_rate()
+            group["lr"] = rate_at(self.steps_done, self._plan.steps, self._towers.width)
         loss = self._loss(self._drawn_lessons(drawing), drawing)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._named.values(), _LARGEST_GRADIENT)
+        torch.nn.utils.clip_grad_norm_(self._named.values(), LARGEST_GRADIENT)
         self._optimizer.step()
         self.steps_done += 1
         return float(loss.detach())
 
     def save_state(self, file: Path) -> None:
-        """Write all that `load_state` goes on from. What was there before stays until it is complete.
-
-        Raises:
-            OSError: If it can't be written.
-        """
-        tensors = {f"weight.{name}": one.detach().cpu().contiguous() for name, one in self._named.items()}
-        for name, one in self._named.items():
-            state = self._optimizer.state.get(one, {})
-            tensors |= {f"{moment}.{name}": state[moment].cpu().contiguous() for moment in _MOMENTS if moment in state}
-        # Read as late as it is written: a state that stops halfway is none.
-        with whole_file(file) as out:
-            out.write(save(tensors, {"steps_done": str(self.steps_done)}))
+        """As `steps.save_state`."""
+        save_state(file, self._named, self._optimizer, self.steps_done)
 
     def load_state(self, file: Path) -> bool:
         """Go on from a state that was saved with the same arguments.
@@ -157,33 +134,12 @@ class Training:
         Returns:
             Whether there is one.
         """
-        from safetensors import safe_open
-
-        try:
-            tensors = load_file(os.fspath(file))
-            with safe_open(os.fspath(file), "pt") as opened:
-                steps_done = int(opened.metadata()["steps_done"])
-        except (OSError, SafetensorError, LookupError, ValueError):
-            return False
-        with torch.no_grad():
-            for name, one in self._named.items():
-                one.copy_(tensors[f"weight.{name}"])
-                if f"{_MOMENTS[0]}.{name}" in tensors:
-                    self._optimizer.state[one] = {
-                        "step": torch.tensor(float(steps_done)),
-                        **{moment: tensors[f"{moment}.{name}"].to(self._device) for moment in _MOMENTS},
-                    }
-        self.steps_done = steps_done
-        return True
+        self.steps_done = load_state(file, self._named, self._optimizer)
+        return self.steps_done > 0
 
     def save_merged(self, directory: Path) -> None:
         """As `AdaptedTowers.save_merged`."""
         self._towers.save_merged(directory)
-
-    def _share_of_rate(self) -> float:
-        done = self.steps_done / self._plan.steps
-        cooled = 1.0 if done < _COOLS_FROM else (1 - done) / (1 - _COOLS_FROM)
-        return cooled * min(1.0, (self.steps_done + 1) / _WARM_UP_STEPS)
 
     def _drawn_lessons(self, drawing: np.random.Generator) -> list[Lesson]:
         """Of each kind as many as of any other, however many lessons there are of it; no lesson twice."""
