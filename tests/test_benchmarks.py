@@ -37,3 +37,12 @@ def test_the_benchmark_of_indexing_agrees_with_upstream(tmp_path):
     assert [row[1] for row in rows] == ["upstream, float32", "pe-search, float32"]
     assert float(rows[1][8]) < 1e-5
     assert float(rows[1][9]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_clusters_finds_the_same_hits_in_every_store():
+    command = [sys.executable, str(EXAMPLES / "benchmark_cluster.py"), "--only", "stores", "--windows", "2000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line for line in done.stdout.splitlines() if "folder" in line or "Milvus" in line]
+    assert rows and all("100 %" in row for row in rows)

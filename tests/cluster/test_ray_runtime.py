@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reas
 COMMAND = (
     "from pe_search.tasks import indexing; indexing.COMMIT_EVERY_S = 0.2; from pe_search.cli.app import main; main()"
 )
-TIMEOUT_S = 300.0
+TIMEOUT_S = 900.0
 
 
 @dataclass
