@@ -145,8 +145,15 @@ def test_model_and_patterns_count_for_new_stores_and_walks(run_cli, plain_checkp
         ("k = 0", 'k must be a whole number from 1, or "all".'),
         ("k = true", 'k must be a whole number from 1, or "all".'),
         ("k = 2.5", 'k must be a whole number from 1, or "all".'),
-        ('store = ""', "store must be the name of a store or an absolute path."),
-        ('store = "sub/folder"', "store must be the name of a store or an absolute path."),
+        ('store = ""', "store must be the name of a store, an absolute path or milvus://HOST:PORT/COLLECTION."),
+        (
+            'store = "milvus:birds.db"',
+            "store must be the name of a store, an absolute path or milvus://HOST:PORT/COLLECTION.",
+        ),
+        (
+            'store = "sub/folder"',
+            "store must be the name of a store, an absolute path or milvus://HOST:PORT/COLLECTION.",
+        ),
         ("model = 3", 'model must be a text, as in "small".'),
         ('exclude = "drafts/"', 'exclude must be a list of patterns, as in ["drafts/"].'),
         ('format = "audacity"', "format must be one of table, paths, jsonl, csv."),

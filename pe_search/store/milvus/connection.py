@@ -121,6 +121,8 @@ class Connection:
             **options: What else it is called with; `timeout` is `CALL_S` if it isn't among them.
         """
         options.setdefault("timeout", CALL_S)
+        # What may as well fail, as renewing a lease, is nothing to tell.
+        is_told = patience_s is not None
         patience_s = PATIENCE_S if patience_s is None else patience_s
         until_s = time.monotonic() + patience_s
         pause_s = _PAUSE_S
@@ -143,7 +145,8 @@ class Connection:
                         f"({said(error)}). Everything committed so far is kept. Run the same command again."
                     ) from error
                 last = str(error)
-                if pause_s == _PAUSE_S:
+                if not is_told:
+                    is_told = True
                     self._on_wait(f"Milvus does not answer; trying again for {patience_s:g} s ({said(error)})")
             time.sleep(pause_s)
             self._load_again(last)
