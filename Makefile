@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 DEMO_STORE := ./demo.store
 # Which tests: all, or those of a file or folder.
 T ?=
+# Tests start Python some thousand times. Where it may not keep what it compiled, each start compiles all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo test check lint format docs clean
 
