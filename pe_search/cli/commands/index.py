@@ -180,7 +180,6 @@ def index(
 
     \b
         pe-search index ./sounds
-        pe-search index
         pe-search index ~/Recordings --exclude drafts/ --exclude '*.tmp.wav'
         pe-search index shards/a.tar table.parquet https://example.org/recordings/
         find . -name '*.wav' -mtime -1 -print0 | pe-search index --files-from -
