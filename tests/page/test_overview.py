@@ -125,6 +125,16 @@ def test_what_is_made_aside_ends_with_the_server(answering, client, monkeypatch)
     assert isinstance(after.exception(DEADLINE_S), StoppedError)
 
 
+def test_a_map_stays_good_while_its_dots_do_though_clips_are_tagged(client, scene):
+    mark = client.get("/page/map").json()["mark"]
+    with pe_search.open(scene.store) as library:
+        digest = library.sound_map().digests[0].hex()
+    client.post("/page/tags", json={"clips": [digest], "add": ["dry"]})
+    (row,) = client.post("/page/map/rows", json={"mark": mark, "dots": [0]}).json()["hits"]
+    assert row["tags"] == ["dry"]
+    assert client.get("/page/map").json()["mark"] != mark
+
+
 def test_a_map_that_is_old_is_refused(client, scene):
     mark = client.get("/page/map").json()["mark"]
     assert client.post("/page/map/rows", json={"mark": mark, "dots": [6]}).status_code == 409

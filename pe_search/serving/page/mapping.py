@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _NONE_BYTE, _NONE_SHORT = 255, 65_535
 _MOST_ROWS = 10_000
+_MOST_MARKS = 100
 
 Of = Literal["clips", "windows"]
 
@@ -48,6 +49,8 @@ class _Drawn:
     """A map, with the state of the store that it is of.
 
     Attributes:
+        mark: Of the state of the store.
+        before: Marks of earlier states with the same dots, as before clips were tagged.
         windows: How many the store has, drawn or not.
         better: That by PaCMAP, once it is there.
         making: Whether that is being made.
@@ -58,6 +61,7 @@ class _Drawn:
     windows: int
     held: SoundMap
     clips: tuple[IndexedClip, ...]
+    before: tuple[str, ...] = ()
     better: SoundMap | None = None
     making: bool = False
     why: str = ""
@@ -79,10 +83,14 @@ def map_routes(work: Work, answering: Answering, standings: Standings) -> APIRou
         library = store_of(library, store)
         (standing,) = standings.of(library)
         mark = standing.mark
-        if (store, of) not in drawn or drawn[store, of].mark != mark:
+        last = drawn.get((store, of))
+        if last is None or last.mark != mark:
             held = library.sound_map(of=of)
             known = library.known(list(dict.fromkeys(held.paths)))
-            drawn[store, of] = _Drawn(mark, standing.status.windows, held, tuple(known[path] for path in held.paths))
+            now = _Drawn(mark, standing.status.windows, held, tuple(known[path] for path in held.paths))
+            if last is not None and last.held.paths == held.paths and np.array_equal(last.held.times, held.times):
+                now.before = (*last.before, last.mark)[-_MOST_MARKS:]
+            drawn[store, of] = now
         return drawn[store, of]
 
     def improve(one: _Drawn, library: Library, store: int) -> None:
@@ -161,7 +169,7 @@ def map_routes(work: Work, answering: Answering, standings: Standings) -> APIRou
     async def map_rows(chosen: _Chosen) -> Response:
         def find(library: Library) -> list[Hit]:
             one = current(library, chosen.store, chosen.of)
-            if one.mark != chosen.mark or max(chosen.dots) >= len(one.clips):
+            if chosen.mark not in (one.mark, *one.before) or max(chosen.dots) >= len(one.clips):
                 raise HTTPException(409, "The store has changed. Reload the map.")
             times = one.held.times
             return [
