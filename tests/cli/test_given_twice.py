@@ -21,6 +21,8 @@ REPEATABLE = {
     ("locate", "--then"),
     ("locate", "--without"),
     ("serve", "--origin"),
+    ("serve", "--store"),
+    ("page", "--store"),
     ("learn", "--yes"),
     ("learn", "--no"),
     ("learn", "--unsure"),

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pe_search import queries
 from pe_search.cli.output import messages, tables
 from pe_search.cli.output.hit_parts import HitPartsWriter
 from pe_search.cli.output.hits import HitFormat, HitWriter
@@ -26,7 +27,7 @@ LONG = Path("/sounds/field recordings/a rather long name of a folder/and another
 @pytest.fixture
 def all_are_there(monkeypatch) -> None:
     """So that no hit is marked as gone."""
-    monkeypatch.setattr(os.path, "lexists", lambda _path: True)
+    monkeypatch.setattr(queries, "is_there", lambda _path: True)
 
 
 @pytest.fixture(params=WIDTHS)
