@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -12,9 +13,10 @@ _SEED = 20_240_229
 
 def lay_out(vectors: str, points: str) -> None:
     """Lay out the vectors in one file of NumPy, and write their places into another."""
-    with suppress(AttributeError, OSError):
-        # Whoever searches meanwhile comes first.
-        os.nice(10)
+    if sys.platform != "win32":
+        with suppress(OSError):
+            # Whoever searches meanwhile comes first.
+            os.nice(10)
     import pacmap
 
     # A seed has it calculate everything in one thread, so that the same vectors give the same places.
