@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 from pe_search.descriptions import DESCRIBE, Description, Turn
-from pe_search.directories import expanded
+from pe_search.directories import absolute
 from pe_search.errors import QueryError
 from pe_search.listener import (
     Listener,
@@ -85,11 +84,14 @@ class Asker(Listener):
             on_problem: As in `label`; also called with each part that gets no answer.
 
         Raises:
-            QueryError: If the question is empty or too long, or there are turns and several places.
+            QueryError: If the question is empty, too long or no Unicode, a place in a file is none, or there are turns
+                and several places.
         """
+        from pe_search.search.asking import check_places
         from pe_search.tasks.questioning import parts_of
 
         references, before = [_reference(one) for one in several(places)], tuple(turns)
+        check_places(references)
         if before and len(references) != 1:
             raise QueryError("A conversation is about one sound.")
         report = on_problem or self._on_problem
@@ -115,7 +117,7 @@ class Asker(Listener):
             on_problem: As in `ask`.
 
         Raises:
-            QueryError: If the question is empty or too long.
+            QueryError: If the question is empty, too long or no Unicode.
         """
         from pe_search.tasks.questioning import windows_of
 
@@ -140,6 +142,8 @@ class Asker(Listener):
 
         if not question.strip():
             raise QueryError("The question is empty.")
+        if any("\ud800" <= letter <= "\udfff" for letter in question):
+            raise QueryError("The question must be Unicode: it has half of a surrogate pair.")
         if len(question) > LONGEST_QUESTION:
             raise QueryError(f"The question has {len(question):,} characters; ask one of at most {LONGEST_QUESTION:,}.")
         model = self.open_language_model(language_model) if isinstance(language_model, str) else language_model
@@ -157,4 +161,6 @@ def _reference(place: PathLike | Reference | Hit) -> Reference:
     if isinstance(place, Hit):
         # A hit of words alone is a whole clip.
         return Reference(place.path, None if place.score is None else (place.start_s, place.end_s))
-    return place if isinstance(place, Reference) else Reference(expanded(Path(place)))
+    if isinstance(place, Reference):
+        return Reference(absolute(place.path), place.place)
+    return Reference(absolute(place))

@@ -44,6 +44,24 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def named_file(path: Path) -> Iterator[BinaryIO]:
+    """As `whole_file`, for a file that somebody named: the target of a link is written, and the link stays.
+
+    What is no file, as `/dev/null` or a pipe, is written into as it comes.
+
+    Raises:
+        OSError: As `whole_file`.
+    """
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if place.exists() and not place.is_file() and not place.is_dir():
+        with place.open("wb") as file:
+            yield file
+        return
+    with whole_file(place) as file:
+        yield file
+
+
+@contextmanager
 def draft_folder(parent: Path, *, drops_left_over: bool = True) -> Iterator[Path]:
     """A new folder for drafts, which is gone with all that is left in it at the end of the `with` block.
 

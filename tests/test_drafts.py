@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pe_search import drafts
-from pe_search.drafts import draft_folder, drop_left_over, put_if_free, whole_file
+from pe_search.drafts import draft_folder, drop_left_over, named_file, put_if_free, whole_file
 
 LEFT_OVER = ".pe-search-0123456789abcdef.part"
 
@@ -37,6 +37,28 @@ def test_a_file_takes_the_place_of_what_was_there(tmp_path):
         write(tmp_path / "a", content)
         assert (tmp_path / "a").read_bytes() == content
     assert names_in(tmp_path) == ["a"]
+
+
+def test_the_target_of_a_link_that_somebody_names_is_written(tmp_path):
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    with named_file(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "real").read_bytes() == b"new"
+    assert (tmp_path / "link").readlink() == Path("real")
+    assert names_in(tmp_path) == ["link", "real"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+def test_a_pipe_that_somebody_names_is_written_into_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with named_file(tmp_path / "pipe") as file:
+        file.write(b"rows")
+    assert os.read(reader, 10) == b"rows"
+    os.close(reader)
+    assert (tmp_path / "pipe").is_fifo()
+    assert names_in(tmp_path) == ["pipe"]
 
 
 def test_its_permissions_are_those_of_any_new_file(tmp_path):

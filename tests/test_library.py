@@ -340,6 +340,22 @@ def test_a_query_that_can_not_be_asked_is_one_line(birds, query, message):
         birds.query(**query)
 
 
+@pytest.mark.parametrize(
+    ("question", "place", "message"),
+    [
+        ("what?", (1.0, 0.0), "must be from a start to a later end"),
+        ("what?", (-1.0, 1.0), "must be from a start to a later end"),
+        ("what?", (0.0, float("nan")), "must be from a start to a later end"),
+        ("what?", (0.0, float("inf")), "must be from a start to a later end"),
+        ("q\ud800", (0.0, 1.0), "must be Unicode"),
+        (" ", (0.0, 1.0), "is empty"),
+    ],
+)
+def test_a_question_that_can_not_be_asked_is_one_line(birds, question, place, message):
+    with pytest.raises(pe_search.QueryError, match=message):
+        birds.ask(question, Reference(Path("a.wav"), place), language_model="http://localhost:1/v1")
+
+
 def test_hits_have_spans_if_asked(birds):
     [hit] = birds.query("dog barking", k=1, spans=True)
     [span] = hit.spans

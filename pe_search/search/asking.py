@@ -76,9 +76,7 @@ def make_request(
     for term in terms:
         if not 0 < term.weight < math.inf:
             raise QueryError(f"A weight must be above 0, not {term.weight:g}.")
-    for one in parts.references:
-        if one.place is not None and not 0 <= one.place[0] < one.place[1] < math.inf:
-            raise QueryError(f"The place in {one.path} must be from a start to a later end, not {one.place}.")
+    check_places(parts.references)
     if request.k is not None and request.k < 1:
         raise QueryError(f"k must be 1 or more, not {request.k}.")
     if not 0 <= request.min_probability <= 1:
@@ -93,6 +91,13 @@ def make_request(
         raise QueryError("fdr can't be used with like or unlike.")
     check_filters(request.filters)
     return request
+
+
+def check_places(references: Iterable[Reference]) -> None:
+    """Raise a `QueryError` if a place in a file is not from a start to a later end."""
+    for one in references:
+        if one.place is not None and not 0 <= one.place[0] < one.place[1] < math.inf:
+            raise QueryError(f"The place in {one.path} must be from a start to a later end, not {one.place}.")
 
 
 def _refuse_for_words_alone(request: Request) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from pe_search.drafts import whole_file
+from pe_search.drafts import named_file
 from pe_search.errors import StoreError
 from pe_search.known.fields import Kind
 from pe_search.parquet import Column, ParquetWriter, need_pyarrow
@@ -62,7 +62,7 @@ def export(store: Store, file: Path, filters: Filters | None = None, *, said: bo
         need_pyarrow()
     write = _write_parquet if is_parquet else _write_npz
     try:
-        with store.catalog.snapshot(), whole_file(file) as out:
+        with store.catalog.snapshot(), named_file(file) as out:
             return write(_Windows(store, filters, said=said), out)
     except OSError as error:
         raise StoreError(f"{file} can't be written: {error.strerror or error}.") from error

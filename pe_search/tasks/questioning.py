@@ -34,6 +34,8 @@ from pe_search.store.answers import read_answers, write_answers
 # Answers take seconds each, and a commit milliseconds.
 _MOST_UNWRITTEN = 16
 _LONGEST_UNWRITTEN_S = 2.0
+# Parts are held until those before them are read: 6 MB each at most.
+_READ_AT_ONCE = 32
 
 OnProblem = Callable[[Problem], None]
 
@@ -59,39 +61,50 @@ def parts_of(references: Iterable[Reference], hearing: Hearing, on_problem: OnPr
     """Read files, or parts of them, each of which a language model can hear at once.
 
     Args:
-        references: Files and parts. Those of one file that follow each other are read in one go, and come in order of
-            their ends.
+        references: Files and parts. Those of one file that are near each other are read in one go. All come in the
+            order in which they are given, also those that are given twice.
         hearing: How they are brought to the model.
         on_problem: Called with each file that can't be read, or is too long.
     """
-    waiting = list(references)
-    while waiting:
-        path, place = waiting[0].path, waiting[0].place
-        together = [one for one in waiting if one.path == path and (one.place is None) == (place is None)]
-        waiting = [one for one in waiting if one not in together]
-        places = [one.place for one in together if one.place is not None]
-        try:
-            with ClipReader(path, hearing) as reader:
-                if places:
-                    yield from _read_parts(reader, places, hearing, on_problem)
-                else:
-                    yield from _read_whole(reader, hearing, on_problem)
-        except AudioError as error:
-            on_problem(Problem(error.path, error.reason))
+    waiting = iter(references)
+    while some := list(islice(waiting, _READ_AT_ONCE)):
+        places_of: dict[tuple[Path, bool], list[Place | None]] = {}
+        for one in some:
+            places_of.setdefault((one.path, one.place is None), []).append(one.place)
+        read: dict[tuple[Path, Place | None], Part] = {}
+        for (path, _), listed in places_of.items():
+            places = [place for place in listed if place is not None]
+            try:
+                with ClipReader(path, hearing) as reader:
+                    if places:
+                        found = _read_parts(reader, list(dict.fromkeys(places)), hearing, on_problem)
+                        read.update(((path, place), part) for place, part in found)
+                    else:
+                        read[path, None] = _read_whole(reader, hearing, on_problem)
+            except AudioError as error:
+                on_problem(Problem(error.path, error.reason))
+        for one in some:
+            if (part := read.get((one.path, one.place))) is not None:
+                yield part
 
 
-def _read_parts(reader: ClipReader, places: Sequence[Place], hearing: Hearing, on_problem: OnProblem) -> Iterator[Part]:
+def _read_parts(
+    reader: ClipReader, places: Sequence[Place], hearing: Hearing, on_problem: OnProblem
+) -> Iterator[tuple[Place, Part]]:
     longest_s = LONGEST_S * hearing.speed
     short = [(start_s, end_s) for start_s, end_s in places if end_s - start_s <= longest_s + 1e-6]
     for start_s, end_s in places:
         if (start_s, end_s) not in short:
             reason = f"{clock(start_s)}–{clock(end_s)} is too long: ask about {longest_s:g} s at most"
             on_problem(Problem(reader.path, reason))
-    for (start_s, end_s), samples in reader.stretches(short):
-        yield Part(reader.path, start_s, end_s, levelled(samples, hearing.level))
+    for place, samples in reader.stretches(short):
+        if len(samples):
+            yield place, Part(reader.path, *place, levelled(samples, hearing.level))
+        else:
+            on_problem(Problem(reader.path, f"nothing is asked about {clock(place[0])}: less than a sample is meant"))
 
 
-def _read_whole(reader: ClipReader, hearing: Hearing, on_problem: OnProblem) -> Iterator[Part]:
+def _read_whole(reader: ClipReader, hearing: Hearing, on_problem: OnProblem) -> Part:
     blocks, samples = [], 0
     for block in reader.blocks():
         blocks.append(block)
@@ -105,7 +118,7 @@ def _read_whole(reader: ClipReader, hearing: Hearing, on_problem: OnProblem) -> 
     for oddity in oddities(reader):
         on_problem(oddity)
     whole = np.concatenate(blocks)[: round(LONGEST_S * SAMPLE_RATE_HZ)]
-    yield Part(reader.path, 0.0, len(whole) / SAMPLE_RATE_HZ * hearing.speed, levelled(whole, hearing.level))
+    return Part(reader.path, 0.0, len(whole) / SAMPLE_RATE_HZ * hearing.speed, levelled(whole, hearing.level))
 
 
 def windows_of(

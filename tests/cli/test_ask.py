@@ -136,13 +136,33 @@ def test_silence_is_asked_nothing_about(ask, server, tmp_path):
     assert outcome.err == f"pe-search: {path}: is silent at 0:00–0:01; nothing is asked about that\n"
 
 
+def test_answers_come_in_the_order_of_what_is_asked_about_and_as_often(ask, library):
+    bark, storm = library.sounds / "dogs" / "bark.wav", library.sounds / "weather" / "storm.wav"
+    places = [f"{storm}@1.28-1.92", str(bark), f"{storm}@0.64-1.28", str(bark)]
+    rows = rows_of(ask("What is this?", *places).out)
+    assert [(row["path"], row["start_s"]) for row in rows] == [
+        (str(storm), 1.28),
+        (str(bark), 0.0),
+        (str(storm), 0.64),
+        (str(bark), 0.0),
+    ]
+
+
+def test_what_is_excluded_needs_a_path(ask, server):
+    outcome = ask("--exclude", "*", command="describe", status=2)
+    assert outcome.err == (
+        "pe-search: --exclude: requires a PATH; without PATH, all clips of the store are described.\n"
+    )
+    assert server.received == []
+
+
 def test_bad_files_spoil_nothing(ask, library, tmp_path):
     (tmp_path / "broken.wav").write_bytes(b"RIFF no audio")
     long = write_audio(tmp_path / "long.wav", noise(31))
     good = library.sounds / "dogs" / "bark.wav"
     files = (tmp_path / "broken.wav", tmp_path / "gone.wav", long, f"{long}@0-31", f"{good}@0-9", good, f"{long}@1-31")
     outcome = ask("What is this?", *files, status=2)
-    assert [Path(str(row["path"])).name for row in rows_of(outcome.out)] == ["long.wav", "bark.wav"]
+    assert [Path(str(row["path"])).name for row in rows_of(outcome.out)] == ["bark.wav", "long.wav"]
     assert outcome.err.count("\n") == 5
     assert f"pe-search: {long}: is longer than 30 s. Ask about a part, as in long.wav@0-30\n" in outcome.err
     assert f"pe-search: {long}: 0:00–0:31 is too long: ask about 30 s at most\n" in outcome.err

@@ -325,6 +325,9 @@ def test_the_adapter_answers_as_peft_has_it_and_as_the_merged_checkpoint(made, l
     training.save_state(tmp_path / "state")
     again.load_state(tmp_path / "state")
     again.save_merged(merged, find_adapter(str(out)))
+    (tmp_path / "any").touch()
+    for written in (out, merged):
+        assert {path.stat().st_mode for path in written.iterdir()} == {(tmp_path / "any").stat().st_mode}
     asked = [Conversation(sound(seed), f"What is {seed}?") for seed in range(3)]
     of_adapter, plain = ours.generate(asked), opened(folder).generate(asked)
     assert of_adapter == opened(merged).generate(asked)

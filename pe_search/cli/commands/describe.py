@@ -66,11 +66,15 @@ def describe(
     Exit status: 0 described, 1 no caption is probable enough, 2 an error or a file left out.
     """
     refuse_bad_patterns(exclude)
+    is_of_store = not paths and files_from is None
+    if is_of_store and exclude:
+        raise typer.BadParameter(
+            "requires a PATH; without PATH, all clips of the store are described.", param_hint="--exclude"
+        )
     caption_format = chosen_format(caption_format, DescriptionFormat, in_a_pipe="jsonl", output=output)
     problems = Problems()
 
     source = context.get_parameter_source("store")
-    is_of_store = not paths and files_from is None
     directory = store_directory(store)
     bar = ProgressBar("describing")
     asker = library_if_fit(

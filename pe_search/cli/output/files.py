@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
-from pe_search.drafts import whole_file
+from pe_search.drafts import named_file
 
 
 @contextmanager
@@ -22,7 +22,7 @@ def output_to(file: Path | None) -> Iterator[None]:
         yield
         return
     try:
-        with whole_file(file) as draft:
+        with named_file(file) as draft:
             out = io.TextIOWrapper(draft, encoding="utf-8", errors="surrogateescape", newline="\n", write_through=True)
             try:
                 with redirect_stdout(out):

@@ -139,6 +139,7 @@ class AdaptedModel:
             for name, one in self._named.items()
         }
         save_file(tensors, directory / ADAPTER_WEIGHTS_FILE, metadata={"format": "pt"})
+        _open_as_others(directory)
         config = LoraConfig(
             r=_RANK,
             lora_alpha=_ALPHA,
@@ -168,6 +169,7 @@ class AdaptedModel:
             merge_adapter(whole, adapter)
             whole.save_pretrained(directory)
             self._processor.save_pretrained(directory)
+        _open_as_others(directory)
 
     def _language_part(self) -> nn.Module:
         name = self._checkpoint.name
@@ -198,3 +200,11 @@ class AdaptedModel:
 def mean_of(losses: Sequence[tuple[float, int]]) -> float:
     """The mean over all tokens of some sums and counts."""
     return math.fsum(loss for loss, _ in losses) / sum(count for _, count in losses)
+
+
+def _open_as_others(directory: Path) -> None:
+    """Give weights the rights of other new files: safetensors lets nobody else read what it writes."""
+    mask = os.umask(0)
+    os.umask(mask)
+    for path in directory.glob("*.safetensors"):
+        path.chmod(0o666 & ~mask)
