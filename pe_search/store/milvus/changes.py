@@ -7,8 +7,9 @@ import json
 import re
 import sqlite3
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import islice
 from typing import Any
 
 from pe_search.store.schema import FORMAT_VERSION
@@ -16,6 +17,9 @@ from pe_search.store.tables import SCHEMAS
 
 # Milvus keeps at most 65,535 bytes in a field.
 _PART_LENGTH = 60_000
+_BYTES_AT_ONCE = 4_000_000
+# What a change takes beside its rows.
+_CHANGE_WEIGHT = 10
 # A change from elsewhere could ask for any amount of memory.
 _LONGEST_CHANGE_BYTES = 1 << 30
 
@@ -88,12 +92,30 @@ def gathered(db: sqlite3.Connection) -> Change:
     return [*change, *_last_ids(db)] if change else []
 
 
-def everything(db: sqlite3.Connection) -> Change:
-    """All rows of a catalog."""
-    whole: Change = [
-        {"table": table, "put": db.execute(f"SELECT * FROM main.{table}").fetchall(), "gone": []} for table in tables()
-    ]
-    return [*whole, *_last_ids(db)]
+def everything(db: sqlite3.Connection) -> Iterator[Change]:
+    """All rows of a catalog, as several changes, because a store of years would not fit into one."""
+    for table in tables():
+        put: list[tuple[Any, ...]] = []
+        held = 0
+        for row in db.execute(f"SELECT * FROM main.{table}"):
+            put.append(row)
+            held += sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row)
+            if held > _BYTES_AT_ONCE:
+                yield [{"table": table, "put": put, "gone": []}]
+                put, held = [], 0
+        if put:
+            yield [{"table": table, "put": put, "gone": []}]
+    yield _last_ids(db)
+
+
+def row_count(db: sqlite3.Connection) -> int:
+    """How many rows a catalog has."""
+    return sum(int(db.execute(f"SELECT count(*) FROM main.{table}").fetchone()[0]) for table in tables())
+
+
+def weight_of(change: Change) -> int:
+    """What it takes to read a change and carry it out, as a number of rows."""
+    return _CHANGE_WEIGHT + sum(len(one["put"]) + len(one["gone"]) for one in change)
 
 
 def _last_ids(db: sqlite3.Connection) -> Change:
@@ -165,6 +187,16 @@ def of_parts(parts: Sequence[str]) -> Change:
         ]
     except (KeyError, TypeError) as error:
         raise ValueError("it is no change of a catalog") from error
+
+
+def of_bodies(bodies: Iterator[str]) -> Iterator[Change]:
+    """The changes that some texts are, all parts of the first and then those of the next.
+
+    Raises:
+        ValueError: If they are damaged.
+    """
+    for first in bodies:
+        yield of_parts([first, *islice(bodies, number_of_parts(first) - 1)])
 
 
 def _as_json(value: object) -> dict[str, str]:

@@ -107,6 +107,11 @@ class Server:
         rows = self._query(self.place.changes, expression, ["pk", "change", "part", "body"])
         return sorted((int(row["change"]), int(row["part"]), str(row["pk"]), str(row["body"])) for row in rows)
 
+    def bodies_of(self, keys: Sequence[str]) -> dict[str, str]:
+        """The bodies of rows of `changes` by their primary keys; without those that are not there."""
+        quoted = ", ".join(f'"{key}"' for key in keys)
+        return {key: body for *_, key, body in self.bodies(f"pk in [{quoted}]")}
+
     def parts(self, expression: str) -> list[tuple[int, int, str]]:
         """As `bodies`, without the bodies."""
         rows = self._query(self.place.changes, expression, ["pk", "change", "part"])
@@ -134,8 +139,9 @@ class Server:
 
     def delete_bodies(self, keys: Sequence[str], patience_s: float | None = None) -> None:
         """Delete rows of `changes`."""
-        if keys:
-            self._connection.call(self._client.delete, self.place.changes, ids=list(keys), patience_s=patience_s)
+        for first in range(0, len(keys), 1_000):
+            some = list(keys[first : first + 1_000])
+            self._connection.call(self._client.delete, self.place.changes, ids=some, patience_s=patience_s)
 
     # Embeddings
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,29 +15,24 @@ from numpy.typing import NDArray
 from pe_search.errors import StoreError
 from pe_search.store.catalog import Catalog
 from pe_search.store.keeping import finite
-from pe_search.store.milvus.changes import (
-    as_parts,
-    carry_out,
-    dropped,
-    everything,
-    gather,
-    gathered,
-    number_of_parts,
-    of_parts,
+from pe_search.store.milvus.bases import delete_what_bases_replace, is_worthwhile, write_base
+from pe_search.store.milvus.changes import Change, as_parts, dropped, everything, gather, gathered, weight_of
+from pe_search.store.milvus.client import Server
+from pe_search.store.milvus.state import (
+    NO_STATE,
+    State,
+    another_has_written,
+    change_number,
+    state_of,
+    write_identity,
+    write_state,
 )
-from pe_search.store.milvus.client import MOST_ROWS, Server
 from pe_search.store.windows import place_in_words
 
-LAYOUT = 1
-_HEAD, _MANIFEST = "head", "manifest"
-# These are no changes of the catalog.
-_ASIDE = -1
 # A row has this in the place of an embedding: the key of it, the CRC-32 of its numbers, and its length.
 _KEY_BYTES = 16
 _MARK = struct.Struct(f"<{_KEY_BYTES}sIf")
 _LENGTHS = np.dtype([("key", f"V{_KEY_BYTES}"), ("sum", "<u4"), ("length", "<f4")])
-_CHANGES_AT_ONCE = 1_000
-_BODIES_AT_ONCE = 200
 
 
 def key_of(digest: bytes, start_s: float) -> bytes:
@@ -51,7 +45,8 @@ class MilvusKeeper:
 
     A commit writes the embeddings, then what changed in the tables, and last the number of the change. What comes up to
     that number is there for all; what was written beyond it is there for nobody. So a writer may be killed at any
-    moment, and a call may be made twice.
+    moment, and a call may be made twice. Before a commit, changes that are many more than the rows there are make way
+    for a base.
 
     Args:
         server: Where they are.
@@ -67,6 +62,7 @@ class MilvusKeeper:
         self._gone: list[str] = []
         # By the number of the change that they are of.
         self._lengths = (-1, (0.0, 0.0))
+        self._state: State | None = None
 
     @property
     def mark_bytes(self) -> int:
@@ -76,6 +72,11 @@ class MilvusKeeper:
     def begin(self, db: sqlite3.Connection) -> None:
         """See `Keeper`."""
         self._kept.clear()
+        if self._state is None:
+            self._state = state_of(self._server)
+        if self._state is not None and is_worthwhile(db, self._state):
+            self._state = write_base(db, self._server, self._check)
+            delete_what_bases_replace(self._server, self._state)
         gather(db)
 
     def keep(self, window_id: int, digest: bytes, start_s: float, embedding: NDArray[np.float16]) -> bytes:
@@ -98,10 +99,9 @@ class MilvusKeeper:
 
     def make(self, db: sqlite3.Connection, manifest: str, identity: str) -> None:
         """Send a catalog that was just made, as the first change, within the transaction of whoever calls."""
-        self._send(db, everything(db))
-        body = {"layout": LAYOUT, "identity": identity, "manifest": manifest}
+        self._send(db, [one for change in everything(db) for one in change])
         # Last, because it tells that there is a store.
-        self._server.put_bodies([(_MANIFEST, _ASIDE, 0, json.dumps(body))])
+        write_identity(self._server, identity, manifest)
 
     def tidy(self, catalog: Catalog, *, is_thorough: bool = False) -> None:
         """Delete embeddings that no window has: those that are known to be gone, and if there are more, all such.
@@ -112,6 +112,8 @@ class MilvusKeeper:
         """
         self._server.delete_vectors(self._gone)
         self._gone.clear()
+        if (state := state_of(self._server)) is not None:
+            delete_what_bases_replace(self._server, state)
         windows = catalog.window_count()
         # What a writer that was killed has left.
         if is_thorough or self._server.window_count() > windows:
@@ -120,21 +122,23 @@ class MilvusKeeper:
             for keys in self._server.each_keys():
                 self._server.delete_vectors([key for key in keys if key not in known])
 
-    def _send(self, db: sqlite3.Connection, change: Any) -> None:
-        number = change_number(db) + 1
+    def _check(self) -> None:
         if self._is_held is not None:
             self._is_held()
+
+    def _send(self, db: sqlite3.Connection, change: Change) -> None:
+        number = change_number(db) + 1
+        self._check()
         parts = as_parts(change)
         self._server.put_bodies(
-            [(f"{number}-{part}", number, part, body) for part, body in enumerate(parts)], self._is_held
+            [(f"{number}-{part}", number, part, body) for part, body in enumerate(parts)], self._check
         )
         state = state_of(self._server)
         if number > 1 and (state is None or state.head != number - 1):
-            raise StoreError(
-                f"Another process has written to the store at {self._server.place.address}. What follows is not kept. "
-                "Run the same command again."
-            )
-        self._server.put_bodies([(_HEAD, _ASIDE, 0, json.dumps({"head": number}))], self._is_held)
+            raise another_has_written(self._server)
+        before = state or NO_STATE
+        self._state = before._replace(head=number, weight=before.weight + weight_of(change))
+        write_state(self._server, self._state, self._check)
         db.execute(f"PRAGMA user_version = {number}")
 
     def lengths(self, db: sqlite3.Connection) -> tuple[float, float]:
@@ -181,88 +185,3 @@ class MilvusKeeper:
             vector = found.get(key)
             vectors[place] = self.checked(db, row, vector)
         return finite(vectors)
-
-
-class State(NamedTuple):
-    """What a store in Milvus says of itself.
-
-    Attributes:
-        head: The number of the last change that was committed.
-        identity: What tells the store from any other that had its place.
-        manifest: As JSON.
-    """
-
-    head: int
-    identity: str
-    manifest: str
-
-
-def state_of(server: Server) -> State | None:
-    """What the store that is there says of itself; None if there is none.
-
-    Raises:
-        StoreError: If that is damaged, or of another layout.
-    """
-    bodies = [(key, body) for _, _, key, body in server.bodies(f'pk in ["{_HEAD}", "{_MANIFEST}"]')]
-    try:
-        kept = next((json.loads(body) for key, body in bodies if key == _MANIFEST), None)
-        if kept is None:
-            return None
-        if type(kept["layout"]) is int and kept["layout"] > LAYOUT:
-            raise StoreError(
-                f"The store at {server.place.address} has layout {kept['layout']}; this pe-search reads {LAYOUT}. "
-                "Upgrade pe-search."
-            )
-        # While a row is written again, both may be seen.
-        head = max(json.loads(body)["head"] for key, body in bodies if key == _HEAD)
-        if not (type(head) is int and isinstance(kept["identity"], str) and isinstance(kept["manifest"], str)):
-            raise TypeError("it has values of other kinds")
-        return State(head, kept["identity"], kept["manifest"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _damaged(server, f"what it says of itself makes no sense ({error})") from error
-
-
-def change_number(db: sqlite3.Connection) -> int:
-    """The number of the last change that a mirror has."""
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
-
-
-def follow(db: sqlite3.Connection, server: Server, head: int) -> None:
-    """Bring a mirror up to a change.
-
-    Raises:
-        StoreError: If a change is missing or damaged.
-    """
-    number = change_number(db)
-    while number < head:
-        last = min(head, number + _CHANGES_AT_ONCE)
-        while True:
-            found = server.parts(f"change > {number} and change <= {last}")
-            if len(found) < MOST_ROWS or last == number + 1:
-                break
-            last = (number + last) // 2
-        keys = {(change, part): key for change, part, key in found}
-        bodies = _bodies(server, keys)
-        with db:
-            db.execute("BEGIN IMMEDIATE")
-            for one in range(number + 1, last + 1):
-                try:
-                    parts = [bodies[one, part] for part in range(number_of_parts(bodies[one, 0]))]
-                    carry_out(db, of_parts(parts))
-                except (KeyError, ValueError, TypeError, sqlite3.Error) as error:
-                    raise _damaged(server, f"change {one} of it can't be read ({error})") from error
-            db.execute(f"PRAGMA user_version = {last}")
-        number = last
-
-
-def _bodies(server: Server, keys: dict[tuple[int, int], str]) -> dict[tuple[int, int], str]:
-    wanted = [keys[place] for place in sorted(keys)]
-    bodies: dict[tuple[int, int], str] = {}
-    for first in range(0, len(wanted), _BODIES_AT_ONCE):
-        quoted = ", ".join(f'"{key}"' for key in wanted[first : first + _BODIES_AT_ONCE])
-        bodies |= {(change, part): body for change, part, _, body in server.bodies(f"pk in [{quoted}]")}
-    return bodies
-
-
-def _damaged(server: Server, reason: str) -> StoreError:
-    return StoreError(f"The store at {server.place.address} is damaged: {reason}.")

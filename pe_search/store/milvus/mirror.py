@@ -17,8 +17,10 @@ from pe_search.store.manifest import Manifest, as_json, fields_of, has_manifest,
 from pe_search.store.milvus.client import CHANGES_FIELDS, WINDOWS_FIELDS, Server
 from pe_search.store.milvus.connection import place_of
 from pe_search.store.milvus.finder import MilvusFinder
-from pe_search.store.milvus.keeper import MilvusKeeper, State, change_number, follow, state_of
+from pe_search.store.milvus.following import follow
+from pe_search.store.milvus.keeper import MilvusKeeper
 from pe_search.store.milvus.lease import Lease
+from pe_search.store.milvus.state import State, change_number, state_of
 from pe_search.store.opening import explaining, open_to_read, open_to_write
 
 # How long to wait for another process that brings the mirror up to date.
@@ -176,20 +178,20 @@ class Mirror:
             write_manifest(self.directory, self.manifest)
             (self.directory / _MIRROR_OF).write_text(state.identity, encoding="utf-8")
         try:
-            self._follow_in(path, state.head)
+            self._follow_in(path, state)
         except StoreError:
             # It can be made again from the first change on.
             _forget_catalog(self.directory)
-            self._follow_in(path, state.head)
+            self._follow_in(path, state)
 
-    def _follow_in(self, path: Path, head: int) -> None:
+    def _follow_in(self, path: Path, state: State) -> None:
         with explaining(path), closing(open_to_write(path, as_json(self.manifest))) as db:
-            if change_number(db) > head:
+            if change_number(db) > state.head:
                 raise StoreError("The mirror is ahead of its store.")
             db.execute("PRAGMA foreign_keys = OFF")
             # What is lost here is in Milvus.
             db.execute("PRAGMA synchronous = NORMAL")
-            follow(db, self._server, head)
+            follow(db, self._server, state)
 
     def _check_collections(self, manifest: Manifest | None) -> bool:
         """Whether both collections are there.
