@@ -56,15 +56,14 @@ class Viewer(Holder):
         """
         import numpy as np
 
-        from pe_search.audio.previews import part, peaks
+        from pe_search.audio.previews import peaks_of_file
 
         clip = self._unchanged(path)
         start_s, end_s = _within(clip, start_s, end_s, columns)
         kept = self._kept("peaks", clip, start_s, end_s, columns)
         if kept is None or len(kept) != 2 * columns:
-            hearing = self.manifest.hearing
-            blocks = part(clip.path, hearing, start_s, end_s, clip.duration_s)
-            kept = peaks(blocks, (end_s - start_s) / hearing.speed, columns).tobytes()
+            found = peaks_of_file(clip.path, self.manifest.hearing, start_s, end_s, clip.duration_s, columns)
+            kept = found.tobytes()
             self._keep(kept, "peaks", clip, start_s, end_s, columns)
         return np.frombuffer(kept, np.int8).reshape(columns, 2)
 
@@ -107,14 +106,15 @@ class Viewer(Holder):
     def browser_type(self, path: PathLike) -> str | None:
         """The media type of a clip whose file any browser plays as it is; None for one of which parts must be made."""
         from pe_search.audio.files import open_clip
-        from pe_search.audio.previews import browser_type
+        from pe_search.audio.previews import browser_type, is_beyond_floats
         from pe_search.tasks.describing import clip_of_file
 
         clip = self._unchanged(path)
         hearing = self.manifest.hearing
         facts = clip.facts if clip.facts.codec else clip_of_file(clip.path, hearing).facts
         with open_clip(clip.path) as file:
-            return browser_type(file.read(12), facts, hearing, clip.duration_s or 0.0)
+            found = browser_type(file.read(12), facts, hearing, clip.duration_s or 0.0)
+        return None if found == "audio/wav" and is_beyond_floats(clip.path) else found
 
     def playable(self, path: PathLike, start_s: float, end_s: float, *, original: bool = False) -> bytes:
         """A part of a clip as a WAV file that any browser plays: 48 kHz mono, at the speed of the store.

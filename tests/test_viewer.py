@@ -40,9 +40,10 @@ def library(tmp_path):
 def test_peaks_are_those_of_the_part_as_it_is_heard_and_come_from_the_store_again(library, tmp_path, monkeypatch):
     path = tmp_path / "a.wav"
     found = library.peaks(path, start_s=0.5, end_s=1.5, columns=50)
-    expected = peaks(part(path, Hearing(speed=0.5), 0.5, 1.5), 2.0, 50)
+    samples, _ = soundfile.read(path, dtype="float32")
+    expected = peaks(iter([samples[24_000:72_000]]), 2.0, 50, 24_000)
     np.testing.assert_array_equal(found, expected)
-    monkeypatch.setattr("pe_search.audio.previews.part", lambda *_: pytest.fail("it is kept"))
+    monkeypatch.setattr("pe_search.audio.previews.peaks_of_file", lambda *_: pytest.fail("it is kept"))
     np.testing.assert_array_equal(library.peaks(path, start_s=0.5, end_s=1.5, columns=50), expected)
     # A damaged one is made again.
     monkeypatch.undo()
@@ -58,6 +59,16 @@ def test_what_is_playable_is_what_is_heard(library, tmp_path):
     assert len(samples) == pytest.approx(48_000, abs=100)
     assert np.argmax(np.abs(np.fft.rfft(samples[:48_000]))) == pytest.approx(500, abs=1)
     assert library.browser_type(tmp_path / "b.wav") is None
+
+
+def test_a_file_with_integers_in_the_place_of_floats_is_not_played_as_it_is(tmp_path):
+    sounds = [
+        write_audio(tmp_path / "loud.wav", noise(1.0) * 2, subtype="FLOAT"),
+        write_audio(tmp_path / "integers.wav", noise(1.0) * 20_000, subtype="FLOAT"),
+    ]
+    with pe_search.create(tmp_path / "store") as library:
+        library.index(sounds)
+        assert [library.browser_type(path) for path in sounds] == ["audio/wav", None]
 
 
 def test_a_spectrogram_goes_up_to_what_is_heard(library, tmp_path):

@@ -104,15 +104,20 @@ class LibsndfileSource:
             except (OSError, RuntimeError) as error:
                 if isinstance(error, OSError):
                     raise unreadable(self._path, error) from error
-                if not self._frames:
-                    raise AudioError(self._path, f"can't be read as audio: {_reason(error)}") from error
                 self._error = _reason(error)
+                if not self._frames:
+                    raise AudioError(self._path, f"can't be read as audio: {self._error}") from error
                 return
             self._frames += len(block)
             if len(block):
                 yield block
             if len(block) < frames:
                 return
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether `blocks` ended where something can't be decoded."""
+        return self._error is not None
 
     def rewind(self) -> None:
         """Go back to the first sample."""

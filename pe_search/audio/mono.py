@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 # A mean that is this much weaker than its channels would be if they had nothing in common has been cancelled out: one
 # channel is the other turned upside down, as a wrongly soldered plug makes it.
 _CANCELLED = 1 / 20
+# From as many numbers on, NumPy adds them in another order.
+_ADDED_IN_PAIRS = 8
 # From one way of mixing to the other; short, and no click.
 _FADE_S = 0.01
 
@@ -29,8 +31,8 @@ class Mixer:
         channels = block.shape[1]
         if channels == 1:
             return block[:, 0]
-        mean: NDArray[np.float32] = block.mean(axis=1, dtype=np.float32)
-        energies = np.einsum("sc,sc->c", block, block, dtype=np.float64)
+        mean = _mean(block)
+        energies = np.array([np.dot(one, one) for one in np.ascontiguousarray(block.T, np.float64)])
         is_cancelled = float(np.dot(mean, mean)) < _CANCELLED * float(energies.mean()) / channels
         if not is_cancelled and (self._weights is None or self._weights.all()):
             self._weights = np.full(channels, 1 / channels, np.float32)
@@ -46,6 +48,18 @@ class Mixer:
             fade = np.linspace(0, 1, min(self._fade_samples, len(block)), dtype=np.float32)
             mono[: len(fade)] = fade * mono[: len(fade)] + (1 - fade) * (block[: len(fade)] @ before)
         return mono
+
+
+def _mean(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`block.mean(axis=1)` to the last bit. NumPy takes thirty times as long for rows of two numbers."""
+    channels = block.shape[1]
+    if channels >= _ADDED_IN_PAIRS:
+        return np.asarray(block.mean(axis=1, dtype=np.float32))
+    mean: NDArray[np.float32] = block[:, 0] + block[:, 1]
+    for channel in range(2, channels):
+        mean += block[:, channel]
+    mean /= np.float32(channels)
+    return mean
 
 
 def integer_scale(peak: float) -> float | None:

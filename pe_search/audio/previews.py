@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,8 @@ from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.audio.files import open_clip
 from pe_search.audio.headers import is_mpeg_in_wave
 from pe_search.audio.libsndfile import LibsndfileSource
-from pe_search.audio.mono import Mixer
-from pe_search.audio.read import ClipReader
+from pe_search.audio.mono import Mixer, integer_scale
+from pe_search.audio.read import FLOATS, ClipReader, played_rate_hz
 from pe_search.errors import AudioError
 from pe_search.records import Facts, Hearing
 
@@ -34,6 +35,7 @@ _COLUMNS_AT_ONCE = 256
 _SOON_S = 10.0
 # How files begin in which libsndfile finds any place at once.
 _QUICK = (b"RIFF", b"RF64", b"BW64", b"FORM", b"caff", b"fLaC")
+_LOOKED_AT_S = 10.0
 # In longer ones that are compressed with loss, browsers guess where a second is, and the guess may be far off.
 _LONGEST_GUESSED_S = 60.0
 # Any browser plays these as they are, up to this rate and as many channels.
@@ -88,6 +90,36 @@ def part(
     Raises:
         AudioError: If the clip can't be read.
     """
+    for _, block in _blocks(path, hearing, start_s, end_s, length_s):
+        yield block
+
+
+def peaks_of_file(
+    path: Path, hearing: Hearing, start_s: float, end_s: float, length_s: float | None, columns: int
+) -> NDArray[np.int8]:
+    """The waveform of a part of a clip, as `peaks` has it. What has a lower rate than 48 kHz is not brought to that.
+
+    Args:
+        path: As in `part`.
+        hearing: Likewise.
+        start_s: Likewise.
+        end_s: Likewise.
+        length_s: Likewise.
+        columns: How many.
+
+    Raises:
+        AudioError: If the clip can't be read.
+    """
+    found = _blocks(path, hearing, start_s, end_s, length_s, upsamples=False)
+    first = next(found, (float(SAMPLE_RATE_HZ), np.empty(0, np.float32)))
+    blocks = (block for _, block in chain([first], found))
+    return peaks(blocks, (end_s - start_s) / hearing.speed, columns, first[0])
+
+
+def _blocks(
+    path: Path, hearing: Hearing, start_s: float, end_s: float, length_s: float | None, *, upsamples: bool = True
+) -> Iterator[tuple[float, NDArray[np.float32]]]:
+    """The blocks of `part`, each with its rate: 48 kHz, or without `upsamples` a lower one that it is heard at."""
     if hearing.track == 1:
         with open_clip(path) as file:
             magic = file.read(12)
@@ -97,11 +129,21 @@ def part(
                 except AudioError:
                     source = None  # FFmpeg may read it
                 if source is not None:
+                    rate_hz, done = played_rate_hz(source.sample_rate_hz * hearing.speed, upsamples=upsamples), 0
                     try:
-                        yield from _from_there(source, hearing.speed, start_s, end_s)
+                        scale = _scale(source, path, start_s, end_s)
+                        for block in _from_there(source, scale, hearing.speed, start_s, end_s, rate_hz):
+                            done += len(block)
+                            yield rate_hz, block
+                    except AudioError:
+                        if not source.is_damaged:
+                            raise
                     finally:
                         source.close()
-                    return
+                    if not source.is_damaged:
+                        return
+                    # It stops at the first damage, and FFmpeg goes on behind it.
+                    start_s += done / rate_hz * hearing.speed
     reader, from_s = ClipReader(path, hearing), 0.0
     if start_s > _SOON_S:
         found_s = reader.seek(start_s, length_s)
@@ -111,31 +153,65 @@ def part(
         else:
             from_s = found_s
     with reader:
-        first, last = (round((time_s - from_s) / hearing.speed * SAMPLE_RATE_HZ) for time_s in (start_s, end_s))
+        rate_hz = played_rate_hz(reader.sample_rate_hz * hearing.speed, upsamples=upsamples)
+        first, last = (round((time_s - from_s) / hearing.speed * rate_hz) for time_s in (start_s, end_s))
         read = 0
-        for block in reader.blocks():
+        for block in reader.blocks(upsamples=upsamples):
             wanted = block[max(first - read, 0) : max(last - read, 0)]
             if len(wanted):
-                yield wanted
+                yield rate_hz, wanted
             read += len(block)
             if read >= last:
                 return
 
 
-def _from_there(source: LibsndfileSource, speed: float, start_s: float, end_s: float) -> Iterator[NDArray[np.float32]]:
+def _scale(source: LibsndfileSource, path: Path, start_s: float, end_s: float) -> float | None:
+    """What the samples of a part must be divided by. Few files have floats beyond full scale."""
+    if source.subtype not in FLOATS:
+        return None
+    source.seek(round(start_s * source.sample_rate_hz))
+    left = round((end_s - start_s) * source.sample_rate_hz)
+    for block in source.blocks(source.sample_rate_hz, "float32"):
+        if np.abs(block[:left]).max(initial=0) > 1:
+            with ClipReader(path) as reader:
+                return reader.integer_scale()
+        left -= len(block)
+        if left <= 0:
+            break
+    return None
+
+
+def is_beyond_floats(path: Path) -> bool:
+    """Whether a WAV file has integers in the place of floats, by its first seconds: browsers play these as noise."""
+    with open_clip(path) as file:
+        source = LibsndfileSource(file, path)
+        try:
+            if source.subtype not in FLOATS:
+                return False
+            block = next(source.blocks(round(_LOOKED_AT_S * source.sample_rate_hz), "float32"), None)
+            return block is not None and integer_scale(float(np.abs(block).max())) is not None
+        finally:
+            source.close()
+
+
+def _from_there(
+    source: LibsndfileSource, scale: float | None, speed: float, start_s: float, end_s: float, played_hz: float
+) -> Iterator[NDArray[np.float32]]:
     rate_hz = source.sample_rate_hz
     first, last = round(start_s * rate_hz), round(end_s * rate_hz)
     source.seek(first)
     mixer = Mixer(rate_hz)
     resampler = None
-    if rate_hz * speed != SAMPLE_RATE_HZ:
-        resampler = soxr.ResampleStream(rate_hz * speed, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+    if rate_hz * speed != played_hz:
+        resampler = soxr.ResampleStream(rate_hz * speed, played_hz, 1, dtype="float32", quality="HQ")
     left = last - first
     blocks = source.blocks(rate_hz, "float32")
     following = next(blocks, None)
     while following is not None and left > 0:
         block, following = following[:left], next(blocks, None)
         left -= len(block)
+        if scale is not None:
+            block /= np.float32(scale)
         mono = np.nan_to_num(mixer.mix(block), posinf=1.0, neginf=-1.0)
         if resampler is not None:
             mono = resampler.resample_chunk(mono, last=following is None or left <= 0)
@@ -143,25 +219,31 @@ def _from_there(source: LibsndfileSource, speed: float, start_s: float, end_s: f
             yield mono
 
 
-def peaks(blocks: Iterator[NDArray[np.float32]], length_s: float, columns: int) -> NDArray[np.int8]:
+def peaks(
+    blocks: Iterator[NDArray[np.float32]], length_s: float, columns: int, rate_hz: float = SAMPLE_RATE_HZ
+) -> NDArray[np.int8]:
     """The lowest and the highest sample in each column of a picture.
 
     Args:
-        blocks: 48 kHz mono.
+        blocks: Mono.
         length_s: Of all of them, as they are played.
         columns: How many.
+        rate_hz: Of the samples.
 
     Returns:
         int8 of shape (columns, 2): -127 to 127, which is full scale; what is louder is that. Where there is no sound
         any more, both are 0.
     """
     found = np.zeros((columns, 2), np.float32)
-    samples = max(round(length_s * SAMPLE_RATE_HZ), 1)
+    samples = max(round(length_s * rate_hz), 1)
     done = 0
     for block in blocks:
-        places = np.minimum(np.arange(done, done + len(block)) * columns // samples, columns - 1)
-        starts = np.flatnonzero(np.diff(places, prepend=-1))
-        at = places[starts]
+        # Sample i is in column i * columns // samples; of a recording of hours, only where columns begin is calculated.
+        first, last = (min(place * columns // samples, columns - 1) for place in (done, done + len(block) - 1))
+        at = np.arange(first, last + 1)
+        starts = np.maximum(-(-at * samples // columns) - done, 0)
+        has_any = np.diff(starts, append=len(block)) > 0
+        at, starts = at[has_any], starts[has_any]
         low, high = np.minimum.reduceat(block, starts), np.maximum.reduceat(block, starts)
         found[at, 0] = np.minimum(found[at, 0], low)
         found[at, 1] = np.maximum(found[at, 1], high)

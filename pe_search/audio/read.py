@@ -33,6 +33,9 @@ _UNCOMPRESSED = (b"RIFF", b"RF64", b"BW64", b"riff", b"FORM", b"caff", b".snd", 
 # libsndfile takes these for MP3, of which it reads only plain files, and its decoder writes to stderr.
 _LIKE_MP3 = (b"ID3", *(bytes([0xFF, low]) for low in range(0xE0, 0x100)))
 
+FLOATS = ("FLOAT", "DOUBLE")
+"""Subtypes of files whose samples may be beyond full scale."""
+
 Place = tuple[float, float]
 """Start and end of a stretch of a clip, in seconds."""
 
@@ -60,6 +63,11 @@ class Source(Protocol):
 
     def missing(self) -> str | None:
         """What the file should hold, but couldn't be read; to be asked after the last block."""
+
+
+def played_rate_hz(heard_hz: float, *, upsamples: bool = True) -> float:
+    """The rate of blocks of audio that is heard at some rate: 48 kHz, or a lower one unless that is `upsamples`."""
+    return SAMPLE_RATE_HZ if upsamples else min(heard_hz, SAMPLE_RATE_HZ)
 
 
 def all_unreadable(clips: Sequence[Clip], hearing: Hearing = PLAIN_HEARING) -> list[Problem]:
@@ -163,11 +171,14 @@ class ClipReader:
         """What the file should hold, but couldn't be read; to be asked after the last block. None if all was read."""
         return self._source.missing()
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self, *, upsamples: bool = True) -> Iterator[NDArray[np.float32]]:
         """Yield the audio from the start: float32 blocks of shape (samples,), 48 kHz mono.
 
         Channels are mixed by their mean, or where that cancels them out the strongest is taken. At a speed below one
         there are more samples than the file is long.
+
+        Args:
+            upsamples: Whether audio of a lower rate is brought to 48 kHz too; if not, it is yielded at its own.
 
         Raises:
             AudioError: If the file holds no audio, or holds samples that are not finite numbers. A file that breaks
@@ -176,8 +187,9 @@ class ClipReader:
         mixer = Mixer(self.sample_rate_hz)
         resampler = None
         heard_rate_hz = self.sample_rate_hz * self._speed
-        if heard_rate_hz != SAMPLE_RATE_HZ:
-            resampler = soxr.ResampleStream(heard_rate_hz, SAMPLE_RATE_HZ, 1, dtype="float32", quality="HQ")
+        played_hz = played_rate_hz(heard_rate_hz, upsamples=upsamples)
+        if heard_rate_hz != played_hz:
+            resampler = soxr.ResampleStream(heard_rate_hz, played_hz, 1, dtype="float32", quality="HQ")
         is_empty = True
         blocks = self.whole_blocks("float32")
         following = next(blocks, None)
@@ -235,7 +247,7 @@ class ClipReader:
         Raises:
             AudioError: If nothing of it can be decoded.
         """
-        scale = self._integer_scale() if dtype == "float32" else None
+        scale = self.integer_scale() if dtype == "float32" else None
         for block in self._source.blocks(self._frames_per_block, dtype):
             yield block if scale is None else block / np.float32(scale)
 
@@ -243,10 +255,13 @@ class ClipReader:
         """Which of the samples that `blocks` yields a time of the file is at."""
         return round(time_s / self._speed * SAMPLE_RATE_HZ)
 
-    def _integer_scale(self) -> float | None:
-        """What the samples must be divided by, which only the loudest of them tells; None for most files."""
+    def integer_scale(self) -> float | None:
+        """What the samples must be divided by, which only the loudest of them tells; None for most files.
+
+        It is to be asked before the first block.
+        """
         source = self._source
-        if not (isinstance(source, LibsndfileSource) and source.subtype in ("FLOAT", "DOUBLE")):
+        if not (isinstance(source, LibsndfileSource) and source.subtype in FLOATS):
             return None
         peak = 0.0
         for block in source.blocks(self._frames_per_block, "float32"):

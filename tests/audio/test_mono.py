@@ -22,9 +22,10 @@ def stereo(left: Samples, right: Samples) -> Samples:
     return np.stack([left, right], axis=1)
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 8])
+@pytest.mark.parametrize("channels", [1, 2, 3, 6, 7, 8])
 def test_channels_become_their_mean(channels):
     samples = noise(3.3, channels=channels).reshape(-1, channels)
+    np.testing.assert_array_equal(mixed(samples), samples.mean(axis=1, dtype=np.float32))
     np.testing.assert_allclose(mixed(samples), samples.mean(axis=1, dtype=np.float64), rtol=0, atol=1e-7)
 
 

@@ -11,7 +11,17 @@ import pytest
 import soundfile
 
 from pe_search.audio import ffmpeg
-from pe_search.audio.previews import LOWEST_HZ, SPECTROGRAM_ROWS, browser_type, part, peaks, spectrogram, wave_file
+from pe_search.audio.previews import (
+    LOWEST_HZ,
+    SPECTROGRAM_ROWS,
+    browser_type,
+    is_beyond_floats,
+    part,
+    peaks,
+    peaks_of_file,
+    spectrogram,
+    wave_file,
+)
 from pe_search.audio.read import ClipReader
 from pe_search.errors import AudioError
 from pe_search.records import PLAIN_HEARING, Facts, Hearing
@@ -121,6 +131,32 @@ def test_the_fifth_hour_of_a_long_mp3_is_there_at_once(tmp_path, monkeypatch):
     assert sum(decoded) / rate_hz < 10, "seconds are decoded, and no hours"
 
 
+def test_behind_the_damage_of_a_flac_file_a_part_goes_on(tmp_path):
+    """libsndfile stops there; FFmpeg, by which it was indexed, does not."""
+    path = write_audio(tmp_path / "a.flac", noise(6.0), subtype="PCM_16")
+    held = bytearray(path.read_bytes())
+    middle = len(held) // 2
+    held[middle : middle + 3_000] = np.random.default_rng(0).bytes(3_000)
+    path.write_bytes(held)
+    with ClipReader(path) as reader:
+        whole = joined(reader.blocks())
+        assert "is damaged at 0:03" in (reader.missing() or "")
+    np.testing.assert_array_equal(joined(part(path, PLAIN_HEARING, 0.5, 5.5)), whole[24_000:264_000])
+    np.testing.assert_array_equal(joined(part(path, PLAIN_HEARING, 2.9, 5.5)), whole[139_200:264_000])
+    found = np.abs(peaks_of_file(path, PLAIN_HEARING, 0.0, 6.0, 6.0, 6).astype(int)).max(axis=1)
+    assert found.tolist() == [round(127 * float(np.abs(one).max())) for one in np.split(whole, 6)]
+
+
+def test_integers_in_the_place_of_floats_are_as_loud_as_they_are_heard(tmp_path):
+    path = write_audio(tmp_path / "a.wav", noise(3.0) * 20_000, subtype="FLOAT")
+    with ClipReader(path) as reader:
+        whole = joined(reader.blocks())
+    np.testing.assert_array_equal(joined(part(path, PLAIN_HEARING, 1, 2)), whole[48_000:96_000])
+    assert is_beyond_floats(path)
+    assert not is_beyond_floats(write_audio(tmp_path / "b.wav", noise(1.0) * 4, subtype="FLOAT"))
+    assert not is_beyond_floats(write_audio(tmp_path / "c.wav", noise(1.0)))
+
+
 @pytest.mark.parametrize("rate_hz", [8_000, 192_000])
 def test_a_part_is_as_it_is_heard(tmp_path, rate_hz):
     """At half its speed, a tone has half its frequency, and lasts twice as long."""
@@ -146,6 +182,38 @@ def test_peaks_are_the_extremes_of_each_column():
     for column in range(7):
         inside = samples[columns == column]
         assert found[column].tolist() == [round(127 * float(inside.min())), round(127 * float(inside.max()))]
+
+
+@pytest.mark.parametrize("columns", [1, 7, 90, 200])
+def test_peaks_of_any_blocks_are_those_of_all_samples(columns):
+    """Some columns are narrower than a sample, and stay empty; what is behind the last one is counted with it."""
+    samples = noise(1.0, seed=3)[:101]
+    blocks = iter(np.split(samples, [1, 2, 50, 99]))
+    places = np.minimum(np.arange(101) * columns // 97, columns - 1)
+    expected = [
+        [round(127 * float(end(samples[places == one], initial=0))) for end in (np.min, np.max)]
+        for one in range(columns)
+    ]
+    assert peaks(blocks, 97 / 48_000, columns).tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.ogg"])
+@pytest.mark.parametrize("speed", [1.0, 0.5])
+def test_peaks_of_a_low_rate_are_those_of_its_own_samples(tmp_path, monkeypatch, name, speed):
+    """To bring hours of it to 48 kHz first would take several times as long."""
+    samples = noise(2.0, rate_hz=8_000)
+    write_audio(tmp_path / name, samples, 8_000, subtype=None)
+    decoded = soundfile.read(tmp_path / name, dtype="float32")[0][4_000:12_000]
+    monkeypatch.setattr("soxr.ResampleStream", None)
+    found = peaks_of_file(tmp_path / name, Hearing(speed=speed), 0.5, 1.5, 2.0, 10)
+    expected = [[round(127 * float(one.min())), round(127 * float(one.max()))] for one in np.split(decoded, 10)]
+    np.testing.assert_allclose(found, expected, atol=1 if name == "a.ogg" else 0)
+
+
+def test_what_is_too_high_to_be_heard_has_no_peaks(tmp_path):
+    path = write_audio(tmp_path / "a.wav", tone(1.0, 40_000, 192_000), 192_000)
+    assert np.abs(peaks_of_file(path, PLAIN_HEARING, 0.25, 0.75, 1.0, 10)[1:-1]).max() <= 1
+    assert np.abs(peaks_of_file(path, Hearing(speed=0.25), 0.25, 0.75, 1.0, 10)).min() == 64
 
 
 def test_where_there_is_no_sound_there_is_no_peak_and_what_is_too_loud_is_full_scale():
