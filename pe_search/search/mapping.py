@@ -20,6 +20,7 @@ _NEIGHBOURS = 10
 _SEED = 20_240_229
 # A few clips that are far from all others must not press these together.
 _SHARE_SHOWN = 99.0
+_LEAST_SPAN = 1e-5
 
 
 def map_sounds(store: Store, of: str = "clips") -> SoundMap:
@@ -88,7 +89,11 @@ def within_square(points: NDArray[np.float32], share: float = _SHARE_SHOWN) -> N
         share: In percent, how many lie below what is the upper end, in each direction.
     """
     low, high = (np.percentile(points, one, axis=0) for one in (100 - share, share))
-    points = np.clip((points - low) / np.maximum(high - low, 1e-9), -0.1, 1.1)
+    spans = high - low
+    # A direction in which nothing differs but by rounding would be noise as wide as the map.
+    is_flat = spans <= max(_LEAST_SPAN * float(spans.max()), _LEAST_SPAN)
+    points = np.clip((points - low) / np.where(is_flat, 1, spans), -0.1, 1.1)
+    points[:, is_flat] = 0.5
     placed: NDArray[np.float32] = ((points + 0.1) / 1.2).astype(np.float32)
     return placed
 

@@ -113,3 +113,20 @@ def test_the_outlier_comes_first(tmp_path):
     assert found[0][0].name == "012.wav"
     assert found[0][1] == pytest.approx(0, abs=1e-3)
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("clips", [1, 2, 3, 60])
+def test_clips_that_do_not_differ_are_in_the_middle(tmp_path, clips):
+    """And the rest that rounding leaves is no difference."""
+    vector = np.random.default_rng(0).normal(size=(1, 512))
+    with Store.open(make_store(tmp_path / "store", [vector] * clips)) as store:
+        assert map_sounds(store).points.tolist() == [[0.5, 0.5]] * clips
+
+
+def test_two_sounds_differ_in_one_direction_alone(tmp_path):
+    vectors = list(np.random.default_rng(0).normal(size=(2, 1, 512)))
+    with Store.open(make_store(tmp_path / "store", [vectors[0]] * 25 + [vectors[1]] * 25)) as store:
+        points = map_sounds(store).points
+    assert len(np.unique(points[:25], axis=0)) == len(np.unique(points[25:], axis=0)) == 1
+    assert (points[:, 1] == 0.5).all()
+    assert abs(points[0, 0] - points[25, 0]) == pytest.approx(1 / 1.2, abs=1e-3)
