@@ -105,7 +105,7 @@ def test_a_reader_whose_changes_are_deleted_while_it_reads_takes_the_base(addres
         writing, parts, bodies_of = iter(range(1, 100)), Server.parts, Server.bodies_of
 
         def begun(server: Server) -> bool:
-            """Whether the reader, not the writer, asks; each time, the next base takes the place of what it asks for."""
+            """Whether the reader asks; the first times, another base takes the place of what it asks for."""
             if server is ours._mirror._server or (turn := next(writing)) > 4:
                 return False
             tag(ours, 30, 30 * turn)
