@@ -24,7 +24,7 @@ from pe_search.cli.input.options import (
     store_directory,
 )
 from pe_search.cli.output.curves import MOST_LABELS, write_curves
-from pe_search.cli.output.evaluations import EvaluationFormat, Judged, write_evaluations
+from pe_search.cli.output.evaluations import EvaluationFormat, Judged, shown_source, write_evaluations
 from pe_search.cli.output.files import output_to
 from pe_search.cli.output.hints import say_odd_texts
 from pe_search.cli.output.messages import Problems, counted, say, say_compiling, shown_path
@@ -230,7 +230,7 @@ def _say_missing(missing: Sequence[str], table: Path, source: str | Path) -> Non
     if isinstance(source, str):
         say(f"pe-search: {clips} can't be read and {are} left out: {named}")
     else:
-        say(f"pe-search: {clips} {are} not in the store at {shown_path(source)} and left out: {named}")
+        say(f"pe-search: {clips} {are} not in the store at {shown_source(source)} and left out: {named}")
 
 
 def _say_trained_on(found: Evaluation) -> None:
@@ -253,5 +253,5 @@ def _say_nothing(judged: Sequence[Judged], table: Path) -> None:
     if not stores:
         say(f"pe-search: no clip of {shown_path(table)} could be embedded.")
         return
-    names, command = " and ".join(map(shown_path, stores)), command_for("list", stores[0])
+    names, command = " and ".join(map(shown_source, stores)), command_for("list", stores[0])
     say(f"pe-search: the store at {names} holds no clip of {shown_path(table)}; {command} shows what it holds.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pe_search.cli.output.messages import counted, printable, shown_path
 from pe_search.cli.output.rows import row_writer
 from pe_search.cli.output.tables import PathTable
+from pe_search.directories import milvus_address, shown_store
 from pe_search.known.fields import Kind
 from pe_search.parquet import Column
 
@@ -87,6 +88,11 @@ class Judged:
     source: Path | str
     evaluation: Evaluation
 
+    @property
+    def name(self) -> str:
+        """The folder or address of the store, or the name of the checkpoint."""
+        return self.source if isinstance(self.source, str) else shown_store(self.source)
+
 
 def write_evaluations(judged: Sequence[Judged], evaluation_format: EvaluationFormat) -> None:
     """Print evaluations of one table to stdout: but for tables, a row for each figure."""
@@ -96,7 +102,7 @@ def write_evaluations(judged: Sequence[Judged], evaluation_format: EvaluationFor
         return
     with row_writer(_COLUMNS, evaluation_format.value) as rows:
         for one in judged:
-            rows.write_all((str(one.source), *row) for row in one.evaluation.rows())
+            rows.write_all((one.name, *row) for row in one.evaluation.rows())
 
 
 def names_of(judged: Sequence[Judged]) -> list[str]:
@@ -104,7 +110,12 @@ def names_of(judged: Sequence[Judged]) -> list[str]:
     short = [Path(one.source).name for one in judged]
     if len(set(short)) == len(short):
         return short
-    return [one.source if isinstance(one.source, str) else shown_path(one.source) for one in judged]
+    return [one.source if isinstance(one.source, str) else shown_source(one.source) for one in judged]
+
+
+def shown_source(store: Path) -> str:
+    """A store for people: its address, or its folder relative to the working directory."""
+    return milvus_address(store) or shown_path(store)
 
 
 def all_figures(judged: Sequence[Judged]) -> Iterator[tuple[str, list[Figure | None]]]:
