@@ -201,12 +201,12 @@ class Server:
             expression: Which windows are meant; empty for all.
             depth: How wide an approximate index is to look; None if the index is exact.
         """
-        data: Any = query.astype(np.float16) if self._has_float16() else query
+        sent, scale = self._as_sent(query)
         parameters: dict[str, Any] = {"metric_type": "IP", "params": {} if depth is None else {"ef": max(depth, k)}}
         found = self._connection.call(
             self._client.search,
             self.place.windows,
-            data=[data],
+            data=[sent],
             filter=expression,
             limit=k,
             output_fields=["window", "vector"],
@@ -217,11 +217,24 @@ class Server:
             (
                 str(hit.get("pk", hit.get("id"))),
                 int(hit["entity"]["window"]),
-                float(hit["distance"]),
+                float(hit["distance"]) * scale,
                 as_float16(hit["entity"]["vector"]),
             )
             for hit in found
         ]
+
+    def lost(self, query: NDArray[np.float32]) -> float:
+        """How long that is which a query loses on its way: 0 where vectors are float32."""
+        sent, scale = self._as_sent(query)
+        return float(np.linalg.norm(query - sent.astype(np.float32) * np.float32(scale)))
+
+    def _as_sent(self, query: NDArray[np.float32]) -> tuple[NDArray[Any], float]:
+        """A query as the server takes it, and what scores are to be multiplied by."""
+        if not self._has_float16():
+            return query, 1.0
+        # Otherwise some numbers would be too great for float16, or too small.
+        scale = float(np.abs(query).max(initial=0.0)) or 1.0
+        return (query / np.float32(scale)).astype(np.float16), scale
 
     def index_type(self) -> str:
         """What kind of index the embeddings have, as Milvus calls it."""

@@ -142,6 +142,9 @@ class MilvusFinder(Choosing):
     ) -> Found | None:
         """What Milvus finds, scored again; None if it can't find as many as are wanted."""
         asked, leeway = (query, 0.0) if like is None else self._asked(query, like)
+        if lost := self._server.lost(asked):
+            with self._catalog.reading() as db:
+                leeway += lost * self._keeper.lengths(db)[1]
         expression = "" if subset is None else expression_of(subset.ids)
         limit = wanted
         while limit <= most_hits(len(query)):
