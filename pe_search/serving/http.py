@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
@@ -96,10 +96,16 @@ async def _refuse_invalid(connection: HttpRequest, error: Exception) -> Response
     assert isinstance(error, RequestValidationError)
     missing = _missing(connection) if connection.url.path == "/hits" else None
     # A value that may be of two kinds has an entry for each.
-    wrong = dict.fromkeys(str(entry["loc"][-1 if entry["loc"][0] == "body" else 1]) for entry in error.errors())
+    wrong = dict.fromkeys(_parameter(entry["loc"]) for entry in error.errors())
     parts = [missing] if missing else []
     parts += [f"{name} {_WANTED.get(name, 'is missing or not valid')}." for name in wrong]
     return JSONResponse({"detail": " ".join(parts)}, 422)
+
+
+def _parameter(place: Sequence[str | int]) -> str:
+    """The parameter that pydantic means; in a body it may be one of a list, or in another one."""
+    names = [str(name) for name in place if isinstance(name, str)]
+    return names[-1] if place[0] == "body" else str(place[1])
 
 
 async def _refuse(_connection: HttpRequest, error: Exception) -> Response:

@@ -201,7 +201,9 @@ def test_duplicates_and_outliers_are_those_of_the_library(client, scene, tmp_pat
         library.index(copy)
         ((one, other),) = library.duplicates()
         outliers = library.outliers(200)
-    hits = client.get("/page/duplicates").json()["hits"]
+    found = client.get("/page/duplicates").json()
+    hits = found["hits"]
+    assert found["groups"] == 1
     assert [(hit["rank"], hit["path"], hit["score"]) for hit in hits] == [
         (1, str(one.path), one.cosine),
         (1, str(other.path), other.cosine),

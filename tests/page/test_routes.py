@@ -212,6 +212,7 @@ def test_filters_and_words_are_those_of_the_command_line(reader):
         "text=@nothing": "@nothing was not taught to the store at",
         "text=dog&like=../etc": "like is missing or not valid.",
         "text=dog&path=/etc": "path is missing or not valid.",
+        "text=dog&under=sounds": "under must be an absolute path of at most 4096 characters.",
         "text=dog&like=sound-0123456789abcdef": "The dropped sound is gone: the server was started again.",
         f"text=dog&like={'ab' * 32}": "The store does not hold this clip any more.",
     }.items():
@@ -271,6 +272,8 @@ def test_what_is_no_sound_is_refused_without_a_path(reader):
         response = reader.post("/page/sounds", content=held)
         assert response.status_code == 422
         assert "/" not in response.json()["detail"]
+        assert response.json()["detail"].startswith("The sound: ")
+    assert reader.post("/page/sounds").json()["detail"] == "The sound: the file is empty"
 
 
 # Sound
@@ -414,6 +417,8 @@ def test_a_file_that_has_changed_is_not_played(client, scene, tmp_path):
     response = client.get(f"/page/audio/{digest}?pass={PASS}")
     assert response.status_code == 409
     assert response.json()["detail"] == f"{copy}: has changed since it was indexed; index it again"
+    for part in ("", "&from=0&to=1"):
+        assert client.get(f"/page/file/{digest}?pass={PASS}{part}").json() == response.json()
 
 
 def test_a_quiet_part_comes_with_its_gain(client, scene, tmp_path):
@@ -495,6 +500,12 @@ def test_tags_are_put_and_taken(client, scene):
     assert names(client.get("/page/hits?text=dog&tag=good")) == ["dog-barking.flac"]
     refused = client.post("/page/tags", json={"clips": [digest], "add": ["a,b"]})
     assert refused.status_code == 422
+
+
+def test_what_is_wrong_with_a_tag_is_said(client, scene):
+    digest = scene.digest("weather/rain.flac")
+    response = client.post("/page/tags", json={"clips": [digest], "add": ["x" * 101]})
+    assert (response.status_code, response.json()["detail"]) == (422, "add is missing or not valid.")
 
 
 def test_while_another_writes_the_page_says_so(client, scene):

@@ -19,6 +19,7 @@ from pe_search.listener import check_words
 from pe_search.queries import Query, Reference, Request, Term
 from pe_search.records import IndexedClip
 from pe_search.serving.answering import MOST_HITS
+from pe_search.serving.bounds import ABSOLUTE, LONGEST_PATH
 from pe_search.serving.page.sounds import PREFIX, Sounds
 
 _LONGEST_TEXT = 1_000
@@ -58,7 +59,7 @@ class Asked(BaseModel):
     reverse: bool = False
     fields: str = Field("", max_length=_LONGEST_TEXT)
     clip: str | None = Field(None, pattern=ID)
-    under: str | None = Field(None, max_length=4_096)
+    under: str | None = Field(None, max_length=LONGEST_PATH, pattern=ABSOLUTE)
     all_windows: bool = False
     min_probability: float = Field(0.0, ge=0, le=1, allow_inf_nan=False)
     length: _Filter = None

@@ -28,7 +28,7 @@ Id = Annotated[str, Place(pattern=ID)]
 Start = Annotated[float, Parameter(alias="from", ge=0, allow_inf_nan=False)]
 End = Annotated[float | None, Parameter(alias="to", gt=0, allow_inf_nan=False)]
 Columns = Annotated[int, Parameter(ge=1, le=MOST_COLUMNS)]
-# As `strip.js` has it.
+# `strip.js` asks for an hour at a time.
 _LONGEST_WAVE_S = 3 * 3_600
 # No file has more bytes than that, and Python makes no number of thousands of digits.
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
@@ -88,7 +88,7 @@ def listening_routes(work: Work) -> APIRouter:
     async def peaks(digest: Id, start_s: Start = 0.0, end_s: End = None, columns: Columns = 600) -> Response:
         def draw(library: Library) -> bytes:
             one, clip = held_clip(library, digest)
-            # Of a day, a picture would take minutes, and others wait for it.
+            # Of a day, one picture would take minutes, and others wait for it.
             length_s = clip.duration_s or 0.0
             if min(length_s if end_s is None else end_s, length_s) - start_s > _LONGEST_WAVE_S + 1:
                 raise HTTPException(422, f"from and to must be a part of at most {_LONGEST_WAVE_S / 3600:g} hours.")
@@ -156,8 +156,8 @@ def sound_routes(work: Work) -> APIRouter:
 
         def find(library: Library) -> tuple[Path, None] | tuple[str, bytes]:
             one, clip = held_clip(library, digest)
+            one.check_unchanged(clip.path)
             if end_s is None:
-                one.check_unchanged(clip.path)
                 return clip.path, None
             with tempfile.TemporaryDirectory(prefix="pe-search-page-") as folder:
                 span = Hit("", 1, clip.path, start_s, end_s, None, None)
@@ -185,8 +185,9 @@ def _saved_as(name: str) -> dict[str, str]:
 
 
 def _picture(made: bytes) -> Response:
-    # A clip that changes has another digest.
-    return Response(made, media_type="application/octet-stream", headers={"Cache-Control": "private, max-age=86400"})
+    # A clip that changes has another digest. A server with another key may have a store that hears it otherwise.
+    headers = {"Cache-Control": "private, max-age=86400", "Vary": "Authorization"}
+    return Response(made, media_type="application/octet-stream", headers=headers)
 
 
 def _checked(make: Callable[[], _Made]) -> _Made:

@@ -62,17 +62,18 @@ def overview_routes(work: Work, answering: Answering, sounds: Sounds) -> APIRout
 
     @routes.get("/duplicates")
     async def duplicates(store: Number = 0) -> Response:
-        def find(library: Library) -> list[Hit]:
+        def find(library: Library) -> tuple[list[Hit], int]:
             library = store_of(library, store)
-            hits = []
-            for rank, group in enumerate(library.duplicates()[:_MOST_GROUPS], start=1):
+            hits: list[Hit] = []
+            groups = library.duplicates()
+            for rank, group in enumerate(groups[:_MOST_GROUPS], start=1):
                 known = library.known([one.path for one in group])
                 hits += [replace(whole(known[one.path], rank), score=one.cosine) for one in group]
-            return hits[:_MOST_ROWS]
+            return hits[:_MOST_ROWS], len(groups)
 
         async with one_at_a_time:
-            hits = await work(find)
-        return as_json({"hits": await rows_of(answering, hits)})
+            hits, groups = await work(find)
+        return as_json({"hits": await rows_of(answering, hits), "groups": groups})
 
     @routes.get("/outliers")
     async def outliers(store: Number = 0) -> Response:

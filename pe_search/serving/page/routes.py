@@ -101,7 +101,7 @@ def page_routes(answering: Answering, web: Web) -> APIRouter:
         except HTTPException as error:
             sounds.drop(name)
             # It is named as the server calls it, which nobody knows.
-            raise HTTPException(422, error.detail.replace(f"{path}: ", "The sound ")) from None
+            raise HTTPException(422, error.detail.replace(f"{path}: ", "The sound: ")) from None
         return as_json({"id": name, "length_s": clip.duration_s})
 
     data.include_router(listening_routes(work))

@@ -7,6 +7,9 @@ export const ONCE = [
 ];
 const OWN = ["view", "teach", "chosen", "by", "colour", "dots", "layout", "store"];
 
+// Browsers refuse a longer one.
+const LONGEST = 1000000;
+
 export function read() {
   const given = new URLSearchParams(location.search);
   const state = {};
@@ -30,6 +33,6 @@ export function write(state, { replaces = false } = {}) {
   for (const name of [...ONCE, ...OWN]) if (state[name] && !(name === "view" && state[name] === "search")) given.set(name, state[name]);
   const search = String(given);
   const address = location.pathname + (search ? `?${search}` : "");
-  if (address === location.pathname + location.search) return;
+  if (address === location.pathname + location.search || address.length > LONGEST) return;
   history[replaces ? "replaceState" : "pushState"](null, "", address);
 }

@@ -2,7 +2,8 @@
 
 import { TEXTS } from "./texts.js";
 
-const KEY = "pe-search-key";
+// Servers refuse a longer address.
+const KEY = "pe-search-key", LONGEST = 200000;
 let pass = "";
 
 export class Refusal extends Error {
@@ -12,12 +13,14 @@ export class Refusal extends Error {
   }
 }
 
+// Whether the address has one.
 export function takeKey() {
   const given = new URLSearchParams(location.hash.slice(1)).get("key");
   if (given) {
     localStorage.setItem(KEY, given);
     history.replaceState(history.state, "", location.pathname + location.search);
   }
+  return Boolean(given);
 }
 
 export function setKey(key) {
@@ -25,6 +28,7 @@ export function setKey(key) {
 }
 
 async function ask(path, options = {}) {
+  if (path.length > LONGEST) throw new Refusal(414, TEXTS.tooLong);
   const headers = { Authorization: `Bearer ${localStorage.getItem(KEY) ?? ""}`, ...options.headers };
   let response;
   try {
@@ -80,8 +84,8 @@ export const counts = (asked, signal) => json(`counts?${query(asked)}`, { signal
 export const map = (of, layout, store, labels, signal) => json(`map?${query({ of, layout, store, label: labels })}`, { signal });
 export const betterMap = (of, store, signal) => json(`map/better?${query({ of, store })}`, { signal });
 export const mapRows = async (mark, of, store, dots) => (await post("map/rows", { mark, of, store: Number(store) || 0, dots })).hits;
-export const duplicates = async (store, signal) => (await json(`duplicates?${query({ store })}`, { signal })).hits;
-export const outliers = async (store, signal) => (await json(`outliers?${query({ store })}`, { signal })).hits;
+export const duplicates = (store, signal) => json(`duplicates?${query({ store })}`, { signal });
+export const outliers = (store, signal) => json(`outliers?${query({ store })}`, { signal });
 
 const absolute = (path) => new URL(path, location.href).href;
 export const audioUrl = (clip, from, to, original) => absolute(`audio/${clip}?${query({ from, to, original, pass })}`);

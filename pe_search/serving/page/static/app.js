@@ -15,7 +15,7 @@ api.takeKey();
 const asked = api.state();
 asked.catch(() => {});
 
-const FIRST = 60, ALL = 1000, RETRY_MS = 2000;
+const FIRST = 60, ALL = 1000, RETRY_MS = 2000, NOTE_MS = 300;
 const at = (id) => document.getElementById(id);
 
 const page = {
@@ -40,7 +40,9 @@ const page = {
   // Other views show their hits as the search does.
   showHits(hits, chosen = -1) {
     at("content").append(page.list.list);
-    page.list.show(hits, chosen);
+    const place = hits.findIndex(isChosen);
+    page.list.show(hits, place < 0 ? chosen : place);
+    if (place > 0) page.list.reveal(place);
     page.detail.show(page.list.hit);
   },
 };
@@ -50,7 +52,10 @@ page.list = new List(at("content"), page.player);
 page.teaching = new Teaching(page);
 page.detail = new Detail(at("detail"), page);
 page.list.verdictOf = (hit) => page.teaching.verdictOf(hit);
-page.list.addEventListener("choice", (event) => page.detail.show(event.detail));
+page.list.addEventListener("choice", (event) => {
+  page.detail.show(event.detail);
+  if (page.state.view !== "map") remember(event.detail);
+});
 page.list.addEventListener("end", () => more());
 page.player.addEventListener("failure", (event) => say(fill(TEXTS.cantPlay, { reason: event.detail }), true));
 
@@ -65,9 +70,29 @@ const VIEWS = {
 };
 
 function changed(state, steps) {
-  page.state = state;
-  address.write(state, { replaces: !steps });
+  note();
+  // The chosen hit stays where the hits do.
+  const same = (one) => JSON.stringify([one.view, address.asked(one)]);
+  page.state = { ...state, chosen: same(state) === same(page.state) ? page.state.chosen : "" };
+  address.write(page.state, { replaces: !steps });
   render();
+}
+
+const chosenOf = (hit) => `${hit.digest}@${+hit.start_s.toFixed(3)}`;
+const isChosen = (hit) => chosenOf(hit) === page.state.chosen;
+let noting = null;
+
+// Browsers let a page write few addresses in a second.
+function remember(hit) {
+  page.state = { ...page.state, chosen: chosenOf(hit) };
+  noting ??= setTimeout(note, NOTE_MS);
+}
+
+function note() {
+  if (noting === null) return;
+  clearTimeout(noting);
+  noting = null;
+  address.write(page.state, { replaces: true });
 }
 
 let turn = 0, asking = null, shown = "", isAll = false;
@@ -96,6 +121,7 @@ async function render() {
     shown = state.view;
   }
   try {
+    await refresh();
     await (VIEWS[state.view] ?? search)(asking.signal, () => mine === turn);
     if (isOffline && mine === turn) {
       isOffline = false;
@@ -117,11 +143,19 @@ async function search(signal, isCurrent) {
   }
   // What is sorted, or a number that was asked for, comes at once.
   const isWhole = Boolean(state.k || state.sort);
-  const found = await api.hits({ ...address.asked(state), k: state.k || (state.sort ? ALL : FIRST) }, signal);
+  let found = await api.hits({ ...address.asked(state), k: state.k || (state.sort ? ALL : FIRST) }, signal);
   if (!isCurrent()) return;
   isAll = isWhole || found.hits.length < FIRST;
+  let place = found.hits.findIndex(isChosen);
+  if (place < 0 && state.chosen && !isAll) {
+    found = await api.hits({ ...address.asked(state), k: ALL }, signal);
+    if (!isCurrent()) return;
+    isAll = true;
+    place = found.hits.findIndex(isChosen);
+  }
   scrollTo(0, 0);
-  page.list.show(found.hits, found.hits.length ? 0 : -1);
+  page.list.show(found.hits, found.hits.length ? Math.max(place, 0) : -1);
+  if (place > 0) page.list.reveal(place);
   page.detail.show(page.list.hit);
   tell(found);
 }
@@ -131,6 +165,7 @@ async function more() {
   isAll = true;
   const mine = turn;
   try {
+    await refresh();
     const found = await api.hits({ ...address.asked(page.state), k: ALL }, asking.signal);
     if (mine !== turn) return;
     page.list.extend(found.hits);
@@ -167,6 +202,18 @@ function failed(error, retry = render) {
     status("");
     say(error.message, true);
   }
+}
+
+// A server that was away may have come back with another store.
+async function refresh() {
+  if (!isOffline || !page.store) return;
+  const now = await api.state(), of = (one) => JSON.stringify([one.stores, one.model]);
+  if (of(now) !== of(page.store)) {
+    location.reload();
+    await new Promise(() => {});
+  }
+  page.store = now;
+  showStore();
 }
 
 function askForKey() {
@@ -271,9 +318,14 @@ addEventListener("drop", (event) => {
   if (file) page.ask.drop(file);
 });
 addEventListener("popstate", () => {
+  clearTimeout(noting);
+  noting = null;
   page.state = address.read();
   render();
 });
+
+// An address with another key, in a tab that has the page already.
+addEventListener("hashchange", () => api.takeKey() && location.reload());
 
 async function begin(found = asked) {
   try {
@@ -282,14 +334,18 @@ async function begin(found = asked) {
     failed(error, () => begin(api.state()));
     return;
   }
-  at("store").textContent = page.store.stores.map((one) => legible(one.name)).join(", ");
-  at("store").title = fill(TEXTS.storeTitle, { stores: page.store.stores.map((one) => legible(one.path)).join(", "), clips: page.store.clips.toLocaleString(), length: clock(page.store.audio_s) });
-  showTags();
+  showStore();
   at("known-fields").append(...page.store.fields.map((name) => element("option", { value: name })));
   await render();
   performance.mark("ready");
   document.body.dataset.ready = "true";
   if (!address.isAsked(page.state)) at("text").focus();
+}
+
+function showStore() {
+  at("store").textContent = page.store.stores.map((one) => legible(one.name)).join(", ");
+  at("store").title = fill(TEXTS.storeTitle, { stores: page.store.stores.map((one) => legible(one.path)).join(", "), clips: page.store.clips.toLocaleString(), length: clock(page.store.audio_s) });
+  showTags();
 }
 
 frame();

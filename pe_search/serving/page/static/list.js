@@ -8,7 +8,7 @@ import { Wave } from "./wave.js";
 
 export { shown };
 
-const BEYOND = 6, WHOLE_S = 60, COLUMNS = 240;
+const BEYOND = 6, WHOLE_S = 60, COLUMNS = 240, MOST_PRINTED = 1000;
 
 // What of a clip is drawn for a hit: all of it, or the window and as much before and after it.
 export function viewOf(hit) {
@@ -66,6 +66,9 @@ export class List extends EventTarget {
     };
     addEventListener("scroll", soon, { passive: true });
     addEventListener("resize", () => (this.rowHeight() === this.height ? soon() : this.show(this.hits, this.chosen)));
+    // On paper nothing scrolls.
+    addEventListener("beforeprint", () => this.fill(0, Math.min(this.hits.length, MOST_PRINTED)));
+    addEventListener("afterprint", () => this.fill());
     player.addEventListener("change", () => this.rows.forEach((row) => row.mark()));
     player.addEventListener("time", () => this.rows.get(this.hits.indexOf(player.hit))?.draw());
   }
@@ -96,11 +99,11 @@ export class List extends EventTarget {
     return this.hits[this.chosen] ?? null;
   }
 
-  fill() {
+  fill(from = null, to = null) {
     if (!this.list.isConnected || this.list.offsetParent === null) return;
-    const top = this.list.getBoundingClientRect().top;
-    const first = Math.max(0, Math.floor(-top / this.height) - BEYOND);
-    const last = Math.min(this.hits.length, Math.ceil((innerHeight - top) / this.height) + BEYOND);
+    const { top } = this.list.getBoundingClientRect();
+    const first = from ?? Math.max(0, Math.floor(-top / this.height) - BEYOND);
+    const last = to ?? Math.min(this.hits.length, Math.ceil((innerHeight - top) / this.height) + BEYOND);
     for (const [place, row] of this.rows) {
       // What has the focus stays, or the keyboard would lose its place.
       if ((place < first || place >= last) && !row.item.contains(document.activeElement)) {
@@ -111,7 +114,7 @@ export class List extends EventTarget {
     for (let place = first; place < last; place += 1) {
       if (!this.rows.has(place)) this.rows.set(place, new Row(this, place));
     }
-    if (last === this.hits.length && last > 0) this.dispatchEvent(new Event("end"));
+    if (to === null && last === this.hits.length && last > 0) this.dispatchEvent(new Event("end"));
   }
 
   choose(place, { plays = false, focuses = true } = {}) {
@@ -119,16 +122,21 @@ export class List extends EventTarget {
     const before = this.rows.get(this.chosen);
     this.chosen = place;
     before?.mark();
-    const top = this.list.getBoundingClientRect().top + place * this.height;
-    const header = document.querySelector("header").getBoundingClientRect().bottom;
-    if (top < header) scrollBy(0, top - header - 8);
-    else if (top + this.height > innerHeight - this.room()) scrollBy(0, top + this.height - innerHeight + this.room() + 8);
-    this.fill();
+    this.reveal(place);
     const row = this.rows.get(place);
     row?.mark();
     if (focuses) row?.item.focus({ preventScroll: true });
     this.dispatchEvent(new CustomEvent("choice", { detail: this.hit }));
     if (plays) this.player.play(this.hit);
+  }
+
+  // Scrolls no further than it must.
+  reveal(place) {
+    const top = this.list.getBoundingClientRect().top + place * this.height;
+    const header = document.querySelector("header").getBoundingClientRect().bottom;
+    if (top < header) scrollBy(0, top - header - 8);
+    else if (top + this.height > innerHeight - this.room()) scrollBy(0, top + this.height - innerHeight + this.room() + 8);
+    this.fill();
   }
 
   // What the dock at the bottom of a narrow screen covers.

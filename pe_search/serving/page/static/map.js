@@ -28,7 +28,7 @@ export async function showMap(page, place, signal, isCurrent) {
   const found = await asked();
   if (!isCurrent()) return;
   page.status("");
-  const map = new SoundMap(page, place, found);
+  const map = new SoundMap(page, place, found, signal);
   if (found.better !== "making" || state.layout === "pca") return;
   // Nobody waits for it.
   better().catch((error) => error.name !== "AbortError" && isCurrent() && say(error.message || TEXTS.offline, true));
@@ -42,12 +42,13 @@ export async function showMap(page, place, signal, isCurrent) {
     const again = await asked();
     if (!isCurrent()) return;
     if (again.mark === found.mark) map.change(again);
-    else new SoundMap(page, place, again);
+    else new SoundMap(page, place, again, signal);
   }
 }
 
 export class SoundMap {
-  constructor(page, place, found) {
+  // `signal` ends it.
+  constructor(page, place, found, signal) {
     this.page = page;
     this.found = found;
     this.points = unpacked(found.points, Uint16Array);
@@ -88,7 +89,7 @@ export class SoundMap {
     this.paint();
     this.draw();
     this.listen();
-    addEventListener("resize", () => this.canvas.isConnected && this.draw());
+    addEventListener("resize", () => this.canvas.isConnected && this.draw(), { signal });
   }
 
   // The same dots, laid out anew.
@@ -344,15 +345,18 @@ export class SoundMap {
   }
 
   async choose(dots, plays = false) {
+    const all = dots.length, mine = (this.choosing = (this.choosing ?? 0) + 1);
     dots = dots.slice(0, MOST_CHOSEN);
     this.chosen.fill(0);
     for (const dot of dots) this.chosen[dot] = 1;
     this.isAny = dots.length > 0;
     this.draw();
     const hits = dots.length ? await this.rows(dots).catch((error) => (say(error.message, true), [])) : [];
+    // Others may be chosen by now.
+    if (mine !== this.choosing || !this.canvas.isConnected) return;
     this.page.showHits(hits, hits.length ? 0 : -1);
     if (plays && hits.length) this.page.player.play(hits[0]);
-    this.page.status(fill(TEXTS.chosen, { count: hits.length }));
+    this.page.status(fill(all > dots.length ? TEXTS.chosenSome : TEXTS.chosen, { count: hits.length.toLocaleString(), all: all.toLocaleString() }));
     if (!hits.length) {
       this.actions.replaceChildren();
       return;

@@ -5,19 +5,22 @@ import { element } from "./dom.js";
 import { storeChoice } from "./stores.js";
 import { TEXTS, fill } from "./texts.js";
 
-async function show(page, place, found, isCurrent, tell) {
+async function show(page, place, asked, isCurrent, tell) {
   page.status(TEXTS.searching);
-  const hits = await found;
+  const found = await asked, { hits } = found;
   if (!isCurrent()) return;
   const choice = storeChoice(page);
   place.replaceChildren(...(choice ? [element("div", { class: "actions" }, choice)] : []));
   page.showHits(hits, hits.length ? 0 : -1);
-  page.status(tell(hits));
+  page.status(tell(found));
 }
 
 export const showCopies = (page, place, signal, isCurrent) =>
-  show(page, place, api.duplicates(page.state.store, signal), isCurrent, (hits) =>
-    hits.length ? fill(TEXTS.duplicatesFound, { count: hits.length, groups: hits[hits.length - 1].rank }) : TEXTS.duplicatesNone);
+  show(page, place, api.duplicates(page.state.store, signal), isCurrent, ({ hits, groups }) => {
+    if (!hits.length) return TEXTS.duplicatesNone;
+    const last = hits[hits.length - 1].rank;
+    return fill(last < groups ? TEXTS.duplicatesSome : TEXTS.duplicatesFound, { count: hits.length, groups: last, all: groups });
+  });
 
 export const showOdd = (page, place, signal, isCurrent) =>
-  show(page, place, api.outliers(page.state.store, signal), isCurrent, (hits) => fill(TEXTS.outliersFound, { count: hits.length }));
+  show(page, place, api.outliers(page.state.store, signal), isCurrent, ({ hits }) => fill(TEXTS.outliersFound, { count: hits.length }));

@@ -2,12 +2,12 @@
 
 import * as address from "./address.js";
 import * as api from "./api.js";
-import { element, labelledButton } from "./dom.js";
-import { line as lineOf, shown } from "./list.js";
+import { element, labelledButton, say } from "./dom.js";
+import { isFile, line as lineOf, shown } from "./list.js";
 import { colours, context, peaks } from "./pictures.js";
 import { TEXTS, clock, fill } from "./texts.js";
 
-const MOST = 10000, COLUMNS = 1200, LONGEST_WAVE_S = 3 * 3600, NEAR_PX = 6;
+const MOST = 10000, COLUMNS = 1200, PIECE_S = 3600, NEAR_PX = 6;
 let share = 0.5;
 
 const seconds = (moment) => Date.parse(`${moment.slice(0, 19)}Z`) / 1000;
@@ -25,10 +25,11 @@ export async function showStrip(page, place, signal, isCurrent) {
   const every = { ...address.asked(state), all_windows: "true", min_probability: "", sort: "", reverse: "", fields: "", k: MOST };
   const silent = { text: [], plus: [], minus: [], like: [], unlike: [], words: "" };
   // A place where words are said has no probability, and stands beside the windows.
-  const found = (await Promise.all([
+  const answers = (await Promise.all([
     isOfSound ? api.hits({ ...every, said: "" }, signal) : null,
     state.said ? api.hits({ ...every, ...silent }, signal) : null,
-  ])).flatMap((one) => one?.hits ?? []);
+  ])).map((one) => one?.hits ?? []);
+  const found = answers.flat(), isCut = answers.some((one) => one.length === MOST);
   if (!isCurrent()) return;
   const start = (hit) => (isOfClip ? hit.start_s : seconds(hit.at));
   const hits = found.filter((hit) => isOfClip || hit.at).sort((one, other) => start(one) - start(other));
@@ -49,7 +50,8 @@ export async function showStrip(page, place, signal, isCurrent) {
     drawStrip(canvas, windows, places, { from, to, start, said, share, wave, chosen: page.list.hit });
     const parts = above(windows, share, start).length;
     page.status([isOfSound && fill(TEXTS.stripFound, { spans: parts, share: Math.round(100 * share), windows: windows.length }),
-      state.said && fill(TEXTS.stripSaid, { said: state.said, places: places.length })].filter(Boolean).join(" "));
+      state.said && fill(TEXTS.stripSaid, { said: state.said, places: places.length }),
+      isCut && fill(TEXTS.stripCut, { count: MOST.toLocaleString() })].filter(Boolean).join(" "));
   };
   line.addEventListener("input", () => {
     share = Number(line.value);
@@ -78,14 +80,21 @@ export async function showStrip(page, place, signal, isCurrent) {
   const best = hits.reduce((one, hit, other) => ((hit.probability ?? -1) > (hits[one].probability ?? -1) ? other : one), 0);
   page.showHits(hits, best);
   draw();
-  page.list.addEventListener("choice", () => canvas.isConnected && draw());
-  addEventListener("resize", () => canvas.isConnected && draw());
+  page.list.addEventListener("choice", () => canvas.isConnected && draw(), { signal });
+  addEventListener("resize", () => canvas.isConnected && draw(), { signal });
   const length = hits[0].length_s ?? to;
-  if (isOfClip && !hits[0].is_gone && length <= LONGEST_WAVE_S) {
-    Promise.resolve(peaks(hits[0].digest, 0, length, COLUMNS, () => canvas.isConnected)).then((numbers) => {
-      wave = numbers;
+  if (!isOfClip || hits[0].is_gone || !isFile(hits[0])) return;
+  // Hours are drawn piece by piece, so that nothing else waits for them.
+  const pieces = Math.max(1, Math.ceil(length / PIECE_S)), columns = Math.max(1, Math.round(COLUMNS / pieces)), each = length / pieces;
+  wave = new Int8Array(2 * columns * pieces);
+  try {
+    for (let piece = 0; piece < pieces; piece += 1) {
+      wave.set(await peaks(hits[0].digest, piece * each, (piece + 1) * each, columns, () => canvas.isConnected), 2 * columns * piece);
+      if (!isCurrent()) return;
       draw();
-    }, () => {});
+    }
+  } catch (error) {
+    if (error.name !== "AbortError" && isCurrent()) say(error.message || TEXTS.offline, true);
   }
 }
 
