@@ -37,7 +37,7 @@ class CheckpointError(PeSearchError):
 
 
 class ClusterError(PeSearchError):
-    """A Ray runtime that can't be started or reached, or that has no room for workers."""
+    """A Ray runtime that can't be started or reached, has no room for workers, or is gone; a worker that can't work."""
 
 
 class LanguageModelError(PeSearchError):

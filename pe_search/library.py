@@ -131,6 +131,7 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
             audio_column: The column of Parquet tables that holds audio; the store remembers it.
             workers: Who embeds: `local` is this process; `ray` starts a Ray runtime on this machine; `HOST:PORT` is
                 the address of one that this machine belongs to. All its machines must see the clips and the store.
+                If this program has called `ray.init` itself, both mean the runtime that it uses.
             worker_cpus: CPUs of each Ray worker. None means one, or with GPUs its share, at most eight.
             on_progress: See above. With `ray`, it is called in another thread.
             on_problem: See above.
@@ -139,7 +140,8 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
             PatternError: If a pattern is not valid.
             ValueError: If there is no such zone, or it is given for what is listed; if workers can't have that name.
             MissingExtraError: If workers are asked for that Ray starts, and it isn't installed.
-            ClusterError: If there is no Ray runtime at that address, or it has no room for a worker.
+            ClusterError: If there is no Ray runtime at that address, it has no room for a worker or is gone, or a
+                machine of it can't have a worker.
         """
         from pe_search.cluster.choosing import work_of
         from pe_search.tasks.runs import Job, index_paths

@@ -59,7 +59,7 @@ class Progress:
         bytes_skipped: Bytes among `bytes_done` that needed no model: known before, or not readable.
         clips_done: Clips that are done.
         clips: Clips to read.
-        workers: Processes that embed; 0 if this one does.
+        workers: Processes that embed, as far as they show that they live; None if this one does.
     """
 
     bytes_done: float
@@ -68,7 +68,7 @@ class Progress:
     bytes_skipped: float = 0.0
     clips_done: int = 0
     clips: int = 0
-    workers: int = 0
+    workers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

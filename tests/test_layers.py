@@ -241,7 +241,7 @@ def test_only_tuning_imports_peft_and_only_once_it_is_needed():
 
 
 def test_only_the_cluster_imports_ray_and_only_once_it_is_needed():
-    files = {"cluster/runtime.py", "cluster/running.py"}
+    files = {"cluster/runtime.py"}
     assert importers_of("ray") == files
     for file in files:
         tree = ast.parse((PACKAGE / file).read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ _DIGEST_BYTES = 32
 # A block is so much audio that it takes a worker minutes, not hours; one clip may be longer.
 _BLOCK_BYTES = 64 << 20
 _BLOCK_CLIPS = 64
+_LIVES_EVERY_S = 3.0
+_DEAD_AFTER_S = 15.0
 # Ray holds each block as an object of its own.
 _MOST_BLOCKS = 10_000
 
@@ -68,6 +71,7 @@ class BlockResult:
 
     Attributes:
         block: Its number.
+        machine: Where the worker is.
         clips: Those that are embedded, each with the digest of its content.
         left_out: Those that can't be until they change.
         problems: All that were not embedded, with the reasons.
@@ -76,10 +80,11 @@ class BlockResult:
         dropped: Contents whose windows in the store are not those of the file any more.
         progress: How far it came, which is to its end.
         runtime: Where and in what windows were embedded, in words; None if none were.
-        error: What ended the work; the run ends with it.
+        error: What ended the work, in a line; the run ends with it.
     """
 
     block: int
+    machine: str
     clips: list[tuple[Clip, bytes]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -88,7 +93,7 @@ class BlockResult:
     dropped: list[bytes] = field(default_factory=list)
     progress: Progress = field(default_factory=lambda: Progress(0, 0, 0.0))
     runtime: str | None = None
-    error: Exception | None = None
+    error: str | None = None
 
 
 def in_blocks(clips: Sequence[Clip]) -> list[list[Clip]]:
@@ -120,11 +125,13 @@ class Board:
         self._run = run
         self._folder = folder = pieces / "runs" / run
         self._blocks = folder / "blocks"
+        self._workers = folder / "workers"
         self._log = folder / "committed.jsonl"
 
     def begin(self, held: Collection[bytes], missing: Mapping[bytes, str], begun: Mapping[bytes, Times]) -> None:
         """What the run tells first: what the store holds, whole and in part."""
         self._blocks.mkdir(parents=True)
+        self._workers.mkdir()
         digests = np.frombuffer(b"".join(held), f"S{_DIGEST_BYTES}")
         np.sort(digests).tofile(self._folder / "held")
         said = {digest.hex(): times for digest, times in begun.items()}
@@ -139,6 +146,32 @@ class Board:
             return (self._folder / "run").read_text(encoding="ascii") == self._run
         except OSError:
             return False
+
+    def live(self, worker: str) -> None:
+        """Show now and then that a worker lives, until the run is over."""
+        while True:
+            try:
+                self._show(worker)
+            except FileNotFoundError:
+                return
+            except OSError:
+                # The disk may be full only now; whoever writes what counts tells of it.
+                pass
+            time.sleep(_LIVES_EVERY_S)
+
+    def living(self) -> int:
+        """How many workers have shown lately that they live."""
+        with suppress(OSError):
+            # By the clock of the file system, which is the same for all machines.
+            now_s = self._show("run")
+            with os.scandir(self._workers) as entries:
+                return sum(entry.stat().st_mtime > now_s - _DEAD_AFTER_S for entry in entries) - 1
+        return 0
+
+    def _show(self, name: str) -> float:
+        path = self._workers / name
+        path.write_bytes(b".")
+        return path.stat().st_mtime
 
     def add_committed(self, contents: Iterable[tuple[bytes, str | None]]) -> None:
         """Tell the digests of contents that the store holds now, each with what is missing of it."""

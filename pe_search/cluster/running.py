@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import pickle
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pe_search.cluster.blocks import BlockResult, Board, Setup, in_blocks
-from pe_search.cluster.runtime import Share, connected, need_ray
-from pe_search.cluster.worker import Worker
-from pe_search.errors import ClusterError, first_line
+from pe_search.cluster.driver import connected, need_ray
+from pe_search.errors import ClusterError
 from pe_search.model import Model
 from pe_search.records import Clip, Content, Problem
 from pe_search.reports import KeptPart, Progress
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from pe_search.pe_audio.checkpoint import Checkpoint
 
 _TELL_EVERY_S = 1.0
+_NO_FILE = os.strerror(errno.ENOENT)
 _NOT_HERE = "its embeddings are not in {folder}; put the store on a file system that all workers share"
 
 
@@ -93,7 +93,7 @@ class RayWork:
     def run(self, clips: Sequence[Clip]) -> None:
         """See above."""
         wish, catalog, manifest = self._wish, self._store.catalog, self._store.manifest
-        with connected(wish.workers, worker_cpus=wish.worker_cpus, weights_bytes=wish.weights_bytes) as share:
+        with connected(wish.workers, worker_cpus=wish.worker_cpus, weights_bytes=wish.weights_bytes) as runtime:
             begun = catalog.begun_times()
             self._begun = dict(begun)
             self._pieces.clear()
@@ -111,13 +111,13 @@ class RayWork:
                 window_s=manifest.window_s,
                 hop_s=manifest.hop_s,
                 hearing=manifest.hearing,
-                threads=share.cpus,
+                threads=runtime.share.cpus,
                 commit_every_s=indexing.COMMIT_EVERY_S,
             )
             committed_s = time.monotonic()
             blocks = in_blocks(clips)
-            self._workers = min(share.workers, len(blocks))
-            with self._telling(), closing(_results(setup, share, blocks)) as results:
+            self._workers = min(runtime.share.workers, len(blocks))
+            with self._telling(), closing(runtime.results(setup, blocks)) as results:
                 for result in results:
                     self._take(result)
                     if time.monotonic() - committed_s >= indexing.COMMIT_EVERY_S:
@@ -147,7 +147,8 @@ class RayWork:
 
     def _take(self, result: BlockResult) -> None:
         if result.error is not None:
-            raise result.error
+            raise ClusterError(f"{result.machine}: {result.error}")
+        self._refuse_blind(result)
         with self._lock:
             self._ended.add(result.block)
             done, more = self._done, result.progress
@@ -160,13 +161,21 @@ class RayWork:
             )
         self._board.end(result.block)
         if result.runtime is not None:
-            many = f"{self._workers:,} Ray workers" if self._workers != 1 else "one Ray worker"
-            self.runtime = f"{many}, each on {result.runtime}"
+            many = f"{self._workers:,} Ray workers, each" if self._workers != 1 else "one Ray worker"
+            self.runtime = f"{many} on {result.runtime}"
         for problem in result.told:
             self._on_problem(problem)
         self.problems += result.problems
         self.incomplete += result.incomplete
         self._waiting.append(result)
+
+    @staticmethod
+    def _refuse_blind(result: BlockResult) -> None:
+        """Raise a `ClusterError` if a machine sees none of the clips of a block that are here."""
+        if result.problems and not result.clips:
+            path = result.problems[0].path
+            if all(problem.reason == _NO_FILE for problem in result.problems) and path.exists():
+                raise ClusterError(f"{result.machine}: {path}: {_NO_FILE}. The run sees it: all machines must.")
 
     def _commit(self) -> None:
         """Commit all blocks that came to their ends."""
@@ -217,7 +226,7 @@ class RayWork:
                 with self._lock:
                     done, ended = self._done, set(self._ended)
                 at_work = [progress for block, progress in self._board.told() if block not in ended]
-                self._on_progress(_sum([done, *at_work], self._workers))
+                self._on_progress(_sum([done, *at_work], self._board.living()))
 
         thread = threading.Thread(target=tell, name="progress", daemon=True)
         thread.start()
@@ -260,36 +269,3 @@ def _sum(several: Sequence[Progress], workers: int) -> Progress:
         clips_done=sum(one.clips_done for one in several),
         workers=workers,
     )
-
-
-def _results(setup: Setup, share: Share, blocks: Sequence[Sequence[Clip]]) -> Generator[BlockResult, None, None]:
-    """What came of the blocks, in the order in which they end.
-
-    Ray Data starts the workers, hands out blocks to whoever is free, starts a worker again that died, and gives its
-    block to another one.
-    """
-    import ray.data
-    from ray.exceptions import RayError
-
-    context = ray.data.DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    rows = [{"block": number, "clips": pickle.dumps(clips)} for number, clips in enumerate(blocks)]
-    # A cluster may grow while the run goes on, and others may use it now.
-    size: dict[str, Any] = {"size": min(share.workers, len(blocks))} if share.is_own else {"min_size": 1}
-    with ray.data.DataContext.current(context):
-        embedded = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            Worker,
-            fn_constructor_args=(setup,),
-            batch_size=None,
-            compute=ray.data.ActorPoolStrategy(**size),
-            num_cpus=share.cpus,
-            num_gpus=share.gpus,
-            memory=share.memory_bytes,
-        )
-    try:
-        for batch in embedded.iter_batches(batch_size=None, prefetch_batches=0):
-            for result in batch["result"]:
-                yield pickle.loads(result)
-    except RayError as error:
-        raise ClusterError(f"The Ray runtime failed: {first_line(error)}") from error

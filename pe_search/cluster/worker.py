@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import pickle
 import platform
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pe_search.cluster.blocks import BlockResult, Board, Setup
-from pe_search.errors import StoreError
+from pe_search.errors import PeSearchError, StoreError, first_line
 from pe_search.records import Clip, Content, LeftOut
 from pe_search.reports import Progress
 from pe_search.tasks.destination import Times
@@ -28,7 +28,7 @@ _TELL_EVERY_S = 1.0
 
 
 class Worker:
-    """Embeds blocks; Ray Data makes one in each of its processes, and calls it.
+    """Embeds blocks; there is one in each of Ray Data's processes.
 
     Args:
         setup: What it needs to know.
@@ -38,27 +38,16 @@ class Worker:
         # Ray sets it where nobody did. torch, onnxruntime's callers and numba go by it when they are imported.
         os.environ["OMP_NUM_THREADS"] = str(setup.threads)
         self._setup = setup
-
-    def __call__(self, rows: dict[str, Any]) -> dict[str, list[Any]]:
-        """Embed some blocks.
-
-        Args:
-            rows: `block`, its number, and `clips`, which are pickled, of each.
-
-        Returns:
-            `result` of each, which is pickled.
-        """
-        pairs = zip(rows["block"], rows["clips"], strict=True)
-        results = [self.embed(int(block), pickle.loads(clips)) for block, clips in pairs]
-        return {"result": [pickle.dumps(result) for result in results]}
+        board = Board(Pieces(setup.directory, setup.dimension).folder, setup.run)
+        threading.Thread(target=board.live, args=(f"{platform.node()}-{os.getpid()}",), daemon=True).start()
 
     def embed(self, block: int, clips: Sequence[Clip]) -> BlockResult:
         """Embed the clips of a block; an error is part of the result."""
-        result = BlockResult(block)
+        result = BlockResult(block, platform.node())
         try:
             self._embed(block, clips, result)
         except Exception as error:
-            result.error = error
+            result.error = said(error)
         return result
 
     def _embed(self, block: int, clips: Sequence[Clip], result: BlockResult) -> None:
@@ -66,8 +55,8 @@ class Worker:
         board = Board(pieces.folder, setup.run)
         if not board.is_there():
             raise StoreError(
-                f"A worker on {platform.node()} doesn't see {pieces.folder} as this process does. Put the store "
-                "on a file system that all machines share, at the same path."
+                f"{pieces.folder} is not there as the run sees it. Put the store on a file system that all machines "
+                "share, at the same path."
             )
         destination = InPieces(pieces, board, result)
         told_s = 0.0
@@ -182,6 +171,15 @@ class InPieces:
 
     def _begun_before(self, digest: bytes) -> int:
         return len(self._begun.get(digest, ()))
+
+
+def said(error: Exception) -> str:
+    """What an error says, in a line; the error itself may be none that another process can make again."""
+    if isinstance(error, PeSearchError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {first_line(error)}"
 
 
 def _one_at_a_time(intake: Intake, board: Board, block: int, clips: Sequence[Clip], destination: InPieces) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pe_search.cluster import running, runtime, worker
+from pe_search.cluster import driver, running, worker
 from pe_search.cluster.blocks import Board
 from pe_search.cluster.running import RayWork, Wish
 from pe_search.cluster.runtime import Share, _share
-from pe_search.errors import MissingExtraError, StoreError
+from pe_search.errors import ClusterError, MissingExtraError, StoreError
 from pe_search.records import Content, Problem
 from pe_search.store import Store
 from pe_search.tasks import indexing, pieces
@@ -53,24 +54,23 @@ def deaths(monkeypatch) -> list[int]:
     died: list[int] = []
 
     @contextmanager
-    def connected(*_: object, **__: object) -> Iterator[Share]:
-        yield Share(1, 1, 0, 0, is_own=True)
+    def connected(*_: object, **__: object) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(share=Share(1, 1, 0, 0, is_own=True), results=results)
 
-    def results(setup, share, blocks):
+    def results(setup, blocks):
         working = KilledWorker(setup)
         for number, clips in enumerate(blocks):
             while True:
                 try:
-                    row = working({"block": [number], "clips": [pickle.dumps(clips)]})
+                    result = working.embed(number, pickle.loads(pickle.dumps(clips)))
                 except DiedError:
                     died.append(number)
                     working = KilledWorker(setup)
                 else:
-                    yield pickle.loads(row["result"][0])
+                    yield pickle.loads(pickle.dumps(result))
                     break
 
     monkeypatch.setattr(running, "connected", connected)
-    monkeypatch.setattr(running, "_results", results)
     monkeypatch.setattr(KilledWorker, "embedder", FakeEmbedder())
     monkeypatch.setattr(KilledWorker, "die", staticmethod(lambda: None))
     return died
@@ -137,7 +137,7 @@ def test_a_run_with_workers_ends_as_one_without(deaths, make, sounds):
     assert told_there == told_here
     for name in ("clips", "windows", "audio_s", "recognised", "incomplete", "problems", "is_interrupted"):
         assert getattr(other, name) == getattr(summary, name), name
-    assert other.runtime == "one Ray worker, each on cpu in tests"
+    assert other.runtime == "one Ray worker on cpu in tests"
     assert not (there.directory / "pieces").exists()
 
 
@@ -246,8 +246,13 @@ def test_what_a_killed_run_left_is_taken_in_by_the_next_of_any_kind(deaths, make
 def test_workers_that_do_not_see_the_folder_end_the_run_with_one_line(deaths, make, sounds, monkeypatch):
     write(sounds / "a.wav", 0.1)
     monkeypatch.setattr(Board, "is_there", lambda *_: False)
-    with pytest.raises(StoreError, match="Put the store on a file system that all machines share"):
-        run(make("store"), sounds)
+    store = make("store")
+    with pytest.raises(ClusterError) as caught:
+        run(store, sounds)
+    assert str(caught.value) == (
+        f"{platform.node()}: {store.directory}/pieces is not there as the run sees it. Put the store on a file system "
+        "that all machines share, at the same path."
+    )
 
 
 # Pieces
@@ -349,9 +354,9 @@ def test_workers_get_a_gpu_if_there_is_one_and_as_many_as_memory_holds(machines,
 
 
 def test_without_ray_one_line_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(runtime, "find_spec", lambda name: None if name == "ray" else object())
+    monkeypatch.setattr(driver, "find_spec", lambda name: None if name == "ray" else object())
     with pytest.raises(MissingExtraError) as caught:
-        runtime.need_ray()
+        driver.need_ray()
     assert str(caught.value) == (
         "--workers ray needs 'ray[data]', which is not installed: `pip install 'pe-search[ray]'`, "
         "`pipx inject pe-search 'ray[data]'`, or in the clone `uv tool install . --with 'ray[data]'`."

@@ -69,12 +69,12 @@ class ProgressBar:
         worked = progress.bytes_done - progress.bytes_skipped
         left_s = (progress.bytes_total - progress.bytes_done) * elapsed_s / worked if worked > 0 else None
         self._update(
-            self._doing,
+            "waiting for workers" if progress.workers == 0 else self._doing,
             progress.bytes_done,
             progress.bytes_total,
             f"{progress.clips_done:,}/{counted(progress.clips, 'clip')}" if progress.clips else "",
             f"{clock(round(progress.audio_s))} of audio  {progress.audio_s / elapsed_s:,.1f} h/h"
-            + (f"  {counted(progress.workers, 'worker')}" if progress.workers else ""),
+            + ("" if progress.workers is None else f"  {counted(progress.workers, 'worker')}"),
             left_s,
         )
 
