@@ -133,7 +133,7 @@ class Library(Teacher, Viewer, Asker, Evaluator, Transcriber, Tuner):
                 the address of one that this machine belongs to. All its machines must see the clips and the store.
                 If this program has called `ray.init` itself, both mean the runtime that it uses.
             worker_cpus: CPUs of each Ray worker. None means one, or with GPUs its share, at most eight.
-            on_progress: See above. With `ray`, it is called in another thread.
+            on_progress: See above. With Ray workers, it is also called in another thread.
             on_problem: See above.
 
         Raises:

@@ -21,9 +21,12 @@ from pe_search.reports import Progress
 from pe_search.tasks.destination import Times
 
 _DIGEST_BYTES = 32
-# A block is so much audio that it takes a worker minutes, not hours; one clip may be longer.
+# A block is so much audio that it takes a worker minutes, not hours; one clip may be longer. Where there are few clips,
+# blocks are smaller, so that workers end at about the same time, but not so small that a worker mostly begins.
 _BLOCK_BYTES = 64 << 20
 _BLOCK_CLIPS = 64
+_SMALLEST = 0.5
+_BLOCKS_PER_WORKER = 4
 _LIVES_EVERY_S = 3.0
 _DEAD_AFTER_S = 15.0
 # Ray holds each block as an object of its own.
@@ -96,10 +99,16 @@ class BlockResult:
     error: str | None = None
 
 
-def in_blocks(clips: Sequence[Clip]) -> list[list[Clip]]:
-    """Share clips out into blocks, in order."""
-    most_bytes = max(_BLOCK_BYTES, sum(clip.size_bytes for clip in clips) // _MOST_BLOCKS)
-    most_clips = max(_BLOCK_CLIPS, len(clips) // _MOST_BLOCKS)
+def in_blocks(clips: Sequence[Clip], workers: int) -> list[list[Clip]]:
+    """Share clips out into blocks, in order, for so many workers or more."""
+
+    def most(total: int, usual: int) -> int:
+        """Of a block, by the sum over all clips."""
+        share = total // (workers * _BLOCKS_PER_WORKER) + 1
+        return max(min(share, usual), int(_SMALLEST * usual), total // _MOST_BLOCKS)
+
+    most_bytes = most(sum(clip.size_bytes for clip in clips), _BLOCK_BYTES)
+    most_clips = most(len(clips), _BLOCK_CLIPS)
     blocks: list[list[Clip]] = []
     room = -1
     for clip in clips:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pe_search.cluster.blocks import BlockResult, Board, Setup, in_blocks
 from pe_search.cluster.driver import connected, need_ray
-from pe_search.errors import ClusterError
+from pe_search.errors import ClusterError, StoreError
 from pe_search.model import Model
 from pe_search.records import Clip, Content, Problem
 from pe_search.reports import KeptPart, Progress
@@ -21,14 +21,17 @@ from pe_search.store import Store
 from pe_search.tasks import indexing
 from pe_search.tasks.destination import InStore, Times
 from pe_search.tasks.indexing import OnProblem, OnProgress
-from pe_search.tasks.pieces import Pieces
+from pe_search.tasks.pieces import Gathered, Pieces
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.checkpoint import Checkpoint
 
 _TELL_EVERY_S = 1.0
 _NO_FILE = os.strerror(errno.ENOENT)
-_NOT_HERE = "its embeddings are not in {folder}; put the store on a file system that all workers share"
+_NOT_HERE = (
+    "its embeddings are not in {folder}, or damaged; put the store on a file system that all machines share, and run "
+    "the same command again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class RayWork:
     Args:
         wish: Which workers.
         store: Opened for writing.
-        on_progress: As in `run_index`; also called in another thread.
+        on_progress: As in `run_index`; called in this thread when a block has ended, and in another one meanwhile.
         on_problem: As in `run_index`.
     """
 
@@ -115,7 +118,7 @@ class RayWork:
                 commit_every_s=indexing.COMMIT_EVERY_S,
             )
             committed_s = time.monotonic()
-            blocks = in_blocks(clips)
+            blocks = in_blocks(clips, runtime.share.workers)
             self._workers = min(runtime.share.workers, len(blocks))
             with self._telling(), closing(runtime.results(setup, blocks)) as results:
                 for result in results:
@@ -132,7 +135,7 @@ class RayWork:
         self._commit()
         # What is there of blocks that did not come to their end: an interrupted run keeps it too.
         for digest in self._pieces.digests():
-            gathered = self._pieces.gather(digest, len(self._begun.get(digest, ())))
+            gathered = self._gather(digest)
             if gathered is None or self._destination.is_held(digest):
                 continue
             clips = [(clip, digest) for clip in gathered.clips[:1]] if gathered.content.is_whole else []
@@ -168,6 +171,7 @@ class RayWork:
         self.problems += result.problems
         self.incomplete += result.incomplete
         self._waiting.append(result)
+        self._tell()
 
     @staticmethod
     def _refuse_blind(result: BlockResult) -> None:
@@ -190,9 +194,9 @@ class RayWork:
             for clip, digest in result.clips:
                 if destination.is_held(digest) or digest in contents:
                     self.recognised += 1
-                elif (gathered := self._gather(digest)) is not None:
-                    contents[digest] = gathered
-                    self._count(gathered)
+                elif (gathered := self._gather(digest)) is not None and gathered.content.is_whole:
+                    contents[digest] = gathered.content
+                    self._count(gathered.content)
                     self.clips += 1
                 else:
                     self.report(Problem(clip.path, _NOT_HERE.format(folder=self._pieces.folder)))
@@ -206,15 +210,25 @@ class RayWork:
             self._pieces.drop(digest)
         self._waiting.clear()
 
-    def _gather(self, digest: bytes) -> Content | None:
-        """What the pieces of a content come to, with what the store holds of it; None if it isn't whole."""
-        gathered = self._pieces.gather(digest, len(self._begun.get(digest, ())))
-        return None if gathered is None or not gathered.content.is_whole else gathered.content
+    def _gather(self, digest: bytes) -> Gathered | None:
+        """What the pieces of a content come to, with what the store holds of it; None if there are none."""
+        try:
+            return self._pieces.gather(digest, len(self._begun.get(digest, ())))
+        except StoreError:
+            # Its machine may have lost power before it was on a disk. It costs no more than to embed it again.
+            self._pieces.drop(digest)
+            return None
 
     def _count(self, content: Content) -> None:
         begun = self._begun.get(content.digest)
         self.windows += len(content.times)
         self.audio_s += content.times[-1][1] - (begun[-1][1] if begun else 0.0)
+
+    def _tell(self) -> None:
+        with self._lock:
+            done, ended = self._done, set(self._ended)
+        at_work = [progress for block, progress in self._board.told() if block not in ended]
+        self._on_progress(_sum([done, *at_work], self._board.living()))
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -223,10 +237,7 @@ class RayWork:
 
         def tell() -> None:
             while not is_over.wait(_TELL_EVERY_S):
-                with self._lock:
-                    done, ended = self._done, set(self._ended)
-                at_work = [progress for block, progress in self._board.told() if block not in ended]
-                self._on_progress(_sum([done, *at_work], self._board.living()))
+                self._tell()
 
         thread = threading.Thread(target=tell, name="progress", daemon=True)
         thread.start()

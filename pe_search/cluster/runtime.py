@@ -90,7 +90,8 @@ def join(workers: str) -> None:
         try:
             ray.init(address="local", **options)
         except Exception as error:
-            raise ClusterError(f"{workers}: no Ray runtime can be started: {first_line(error)}") from error
+            hint = ". $RAY_TMPDIR names the folder for its files." if isinstance(error, OSError) else ""
+            raise ClusterError(f"{workers}: no Ray runtime can be started: {first_line(error)}{hint}") from error
         return
     with _patience():
         try:

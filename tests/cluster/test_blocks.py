@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -19,15 +22,21 @@ def clip(name: str, size_bytes: int) -> Clip:
 def test_blocks_are_small_in_bytes_and_in_clips_and_keep_the_order():
     large, small = 65 << 20, 1 << 20
     clips = [clip("a", large), *(clip(f"b{number}", small) for number in range(200)), clip("c", large)]
-    blocks = in_blocks(clips)
+    blocks = in_blocks(clips, 1)
     assert [one for block in blocks for one in block] == clips
-    assert [len(block) for block in blocks] == [1, 64, 64, 64, 8, 1]
+    assert [len(block) for block in blocks] == [1, 51, 51, 51, 47, 1]
 
 
 def test_many_clips_make_no_more_blocks_than_ray_can_hold():
-    blocks = in_blocks([clip(str(number), 1) for number in range(1_000_000)])
+    blocks = in_blocks([clip(str(number), 1) for number in range(1_000_000)], 8)
     assert len(blocks) == 10_000
     assert {len(block) for block in blocks} == {100}
+
+
+@pytest.mark.parametrize(("count", "workers", "lengths"), [(240, 1, {61, 57}), (240, 2, {32, 16}), (96, 500, {32})])
+def test_few_clips_make_smaller_blocks_so_that_workers_end_together(count, workers, lengths):
+    blocks = in_blocks([clip(str(number), 1 << 18) for number in range(count)], workers)
+    assert {len(block) for block in blocks} == lengths
 
 
 @pytest.fixture
@@ -88,3 +97,28 @@ def test_what_workers_may_be(workers):
 def test_what_workers_may_not_be(workers, cpus):
     with pytest.raises(ValueError, match=r"workers=|worker_cpus="):
         check_workers(workers, cpus)
+
+
+def test_workers_that_do_not_show_that_they_live_are_not_counted(board, tmp_path):
+    assert board.living() == 0
+    board.begin(set(), {}, {})
+    assert board.living() == 0
+    for name in ("one", "two"):
+        board._show(name)
+    assert board.living() == 2
+    long_ago_s = (tmp_path / "runs" / "a run" / "workers" / "two").stat().st_mtime - 60
+    os.utime(tmp_path / "runs" / "a run" / "workers" / "two", (long_ago_s, long_ago_s))
+    assert board.living() == 1
+
+
+def test_a_worker_shows_that_it_lives_until_the_run_is_over(board, tmp_path, monkeypatch):
+    board.begin(set(), {}, {})
+    living = []
+
+    def end(_seconds: float) -> None:
+        living.append(board.living())
+        shutil.rmtree(tmp_path / "runs")
+
+    monkeypatch.setattr(time, "sleep", end)
+    board.live("one")
+    assert living == [1]

@@ -12,11 +12,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from pe_search.audio.hashing import content_digest
 from pe_search.cluster import driver, running, worker
 from pe_search.cluster.blocks import Board
 from pe_search.cluster.running import RayWork, Wish
 from pe_search.cluster.runtime import Share, _share
-from pe_search.errors import ClusterError, MissingExtraError, StoreError
+from pe_search.errors import CheckpointError, ClusterError, MissingExtraError, StoreError
 from pe_search.records import Content, Problem
 from pe_search.store import Store
 from pe_search.tasks import indexing, pieces
@@ -26,6 +27,17 @@ from pe_search.tasks.planning import plan_index
 from tests.made_up import FakeEmbedder, manifest, write_audio
 
 RATE_HZ = 48_000
+
+
+class DiskFullError(Exception):
+    """One that another process can't make again."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(f"{left}")
+        self.left = left
+
+    def __reduce__(self):
+        raise TypeError("can't be pickled")
 
 
 class DiedError(BaseException):
@@ -253,6 +265,65 @@ def test_workers_that_do_not_see_the_folder_end_the_run_with_one_line(deaths, ma
         f"{platform.node()}: {store.directory}/pieces is not there as the run sees it. Put the store on a file system "
         "that all machines share, at the same path."
     )
+
+
+def test_a_machine_that_does_not_see_the_clips_ends_the_run_with_one_line(deaths, make, sounds, monkeypatch):
+    write(sounds / "a.wav", 0.1)
+    write(sounds / "b.wav", 0.2)
+
+    def unseen(self, clips):
+        for clip in clips:
+            self.report(Problem(clip.path, "No such file or directory"))
+
+    monkeypatch.setattr(worker.Intake, "run", unseen)
+    with pytest.raises(ClusterError) as caught:
+        run(make("store"), sounds)
+    reason = "No such file or directory. The run sees it: all machines must."
+    assert str(caught.value) == f"{platform.node()}: {sounds}/a.wav: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError(28, "No space left on device", "/store/pieces/x"), "/store/pieces/x: No space left on device"),
+        (CheckpointError("small is not on this machine."), "small is not on this machine."),
+        (RuntimeError("CUDA out of memory.\nTried to"), "RuntimeError: CUDA out of memory."),
+        (DiskFullError(3), "DiskFullError: 3"),
+    ],
+)
+def test_what_ends_a_worker_s_work_is_one_line_with_its_machine(deaths, make, sounds, monkeypatch, error, line):
+    write(sounds / "a.wav", 0.1)
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Pieces, "put", fail)
+    with pytest.raises(ClusterError) as caught:
+        run(make("store"), sounds)
+    assert str(caught.value) == f"{platform.node()}: {line}"
+
+
+def test_a_piece_that_a_power_cut_has_damaged_is_told_and_embedded_again(deaths, make, sounds, monkeypatch):
+    path = write(sounds / "a.wav", 0.1)
+    write(sounds / "b.wav", 0.2)
+    here, there = make("here"), make("there")
+    run(here, sounds, by_ray=False)
+    put = Pieces.put
+
+    def harm(self, content, *rest):
+        put(self, content, *rest)
+        if content.digest == content_digest(path):
+            (piece,) = self._folder_of(content.digest).glob("*.npz")
+            piece.write_bytes(b"")
+
+    told = []
+    with monkeypatch.context() as harmed:
+        harmed.setattr(Pieces, "put", harm)
+        summary = run(there, sounds, told)
+    assert [problem.path for problem in told] == [path] == [problem.path for problem in summary.problems]
+    assert "or damaged" in told[0].reason and summary.clips == 1
+    run(there, sounds)
+    assert held(there) == held(here)
 
 
 # Pieces
