@@ -1,12 +1,15 @@
 """How fast Ray workers embed beside the plain command, and how fast each kind of store takes and finds embeddings.
 
     python examples/benchmark_cluster.py
-    python examples/benchmark_cluster.py --data RECORDINGS --repeats 5
+    python examples/benchmark_cluster.py --only embedding --data RECORDINGS --repeats 5
     python examples/benchmark_cluster.py --windows 1000000 --milvus milvus://HOST:PORT/benchmark --only stores
 
-Embedding: each way indexes some clips, and then three times as many, both into new stores and with a Ray runtime that
-it starts itself. What the second run takes longer is what the clips take; the rest is start-up. The ways take turns, so
-that whatever else the machine does falls on all alike. One worker has all CPUs, as the plain command has.
+Embedding: each way indexes the same clips into a new store; Ray workers have a runtime that the run starts itself.
+Measured is from the end of the first batch, or of the first block of Ray workers, to the end of the last one. So no
+start-up is in it, but the writing of pieces is, and commits are. The ways take turns, so that whatever else the
+machine does falls on all alike, and each is compared with the plain command of its turn. One worker has all CPUs, as
+the plain command has. Of several workers, it is known to the second what they have under way when the first block
+ends.
 
 Stores: made-up embeddings, as `benchmark_store.py` makes them, are committed four thousand windows at a time; then
 queries are asked one after the other, and what is found is held against the exact hits of the folder. A store in Milvus
@@ -16,6 +19,7 @@ is opened once more without its mirror. Its row is there if the extra is install
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import shutil
@@ -42,9 +46,26 @@ from pe_search.records import Clip
 from pe_search.store import Store
 
 CLIP_S = 10.0
-TIMES_AS_MANY = 3
 HITS = 10
 EXACT_QUERIES = 5
+RUN = """
+import json, sys, threading, time
+import pe_search
+
+seen = []
+
+def note(progress):
+    # With Ray workers, another thread tells now and then of what is under way.
+    if progress.audio_s and threading.current_thread() is threading.main_thread():
+        seen.append((time.perf_counter(), progress.audio_s))
+
+folder, store, model, options = sys.argv[1:]
+with pe_search.create(store, model=model) as library:
+    summary = library.index(folder, on_progress=note, **json.loads(options))
+json.dump({"seen": seen, "audio_s": summary.audio_s, "problems": len(summary.problems)}, sys.stdout)
+"""
+# So much must lie between the first and the last moment that are compared.
+LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,76 +74,90 @@ class Way:
 
     Attributes:
         name: For people.
-        options: Of `pe-search index`.
+        options: Of `Library.index`.
     """
 
     name: str
-    options: tuple[str, ...]
+    options: dict[str, str | int]
 
 
 def ways() -> list[Way]:
     """The plain command, one worker with all CPUs, and a worker for each CPU."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = [Way("local", ()), Way("1 Ray worker", ("--workers", "ray", "--worker-cpus", str(cpus)))]
+    found = [Way("local", {}), Way("1 Ray worker", {"workers": "ray", "worker_cpus": cpus})]
     if cpus > 1:
-        found.append(Way(f"{cpus} Ray workers", ("--workers", "ray", "--worker-cpus", "1")))
+        found.append(Way(f"{cpus} Ray workers", {"workers": "ray", "worker_cpus": 1}))
     return found
 
 
-def take_clips(data: Path | None, count: int, folder: Path) -> tuple[Path, Path, float, float]:
-    """Two folders of clips, the second with three times as many; and how many seconds each holds."""
-    few, many = folder / "few", folder / "many"
-    few.mkdir(parents=True)
-    many.mkdir()
+def take_clips(data: Path | None, count: int | None, folder: Path) -> None:
+    """Fill a folder with clips: noise, or some or all of those that there are."""
+    folder.mkdir(parents=True)
     if data is not None:
-        paths = sorted(path for path in data.rglob("*") if path.suffix.lower() in audio_extensions())
-        if len(paths) < 4:
-            raise SystemExit(f"{data}: four clips are needed at least.")
-        paths = paths[: (1 + TIMES_AS_MANY) * count]
-        share = len(paths) // (1 + TIMES_AS_MANY)
-    else:
-        random, share, paths = np.random.default_rng(0), count, []
-        for number in range((1 + TIMES_AS_MANY) * count):
-            paths.append(folder / f"{number}.wav")
-            samples = random.uniform(-0.3, 0.3, round(CLIP_S * 48_000)).astype(np.float32)
-            soundfile.write(paths[-1], samples, 48_000, subtype="PCM_16")
-    seconds = [0.0, 0.0]
-    for number, path in enumerate(paths):
-        is_many = number >= share
-        shutil.copy(path, (many if is_many else few) / f"{number}{path.suffix}")
-        seconds[is_many] += soundfile.info(path).duration
-    return few, many, *seconds
+        paths = sorted(path for path in data.rglob("*") if path.suffix.lower() in audio_extensions())[:count]
+        for number, path in enumerate(paths):
+            shutil.copy(path, folder / f"{number:06d}{path.suffix}")
+        return
+    random = np.random.default_rng(0)
+    for number in range(count or 128):
+        samples = random.uniform(-0.3, 0.3, round(CLIP_S * 48_000)).astype(np.float32)
+        soundfile.write(folder / f"{number:06d}.wav", samples, 48_000, subtype="PCM_16")
 
 
-def index_s(way: Way, folder: Path, model: str, store: Path) -> float:
-    """Seconds that the whole command takes."""
+@dataclass(frozen=True)
+class Taken:
+    """What a run took.
+
+    Attributes:
+        rate: Seconds of audio a second, once it was at work.
+        whole_s: Seconds of the whole run, with what starts and ends it.
+        audio_s: Seconds of audio that it embedded.
+    """
+
+    rate: float
+    whole_s: float
+    audio_s: float
+
+
+def index(way: Way, folder: Path, model: str, store: Path) -> Taken:
+    """Index a folder into a new store, in a process of its own."""
     shutil.rmtree(store, ignore_errors=True)
-    command = [sys.executable, "-m", "pe_search", "index", str(folder), "--store", str(store), "--model", model]
     started = time.perf_counter()
-    done = subprocess.run([*command, *way.options], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", RUN, str(folder), str(store), model, json.dumps(way.options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{way.name}: {done.stderr}")
-    return time.perf_counter() - started
+    whole_s = time.perf_counter() - started
+    told = json.loads(done.stdout)
+    (first_s, first), (last_s, last) = told["seen"][0], told["seen"][-1]
+    if last - first < LEAST_SHARE * told["audio_s"]:
+        raise SystemExit(f"{way.name}: too few clips; the first batch or block is most of them.")
+    return Taken((last - first) / (last_s - first_s), whole_s, told["audio_s"])
 
 
-def measure_embedding(data: Path | None, clips: int, repeats: int, model: str, work: Path) -> Table:
+def measure_embedding(data: Path | None, clips: int | None, repeats: int, model: str, work: Path) -> Table:
     """A row for each way."""
-    few, many, few_s, many_s = take_clips(data, clips, work)
-    taken: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways()}
+    take_clips(data, clips, work / "clips")
+    taken: dict[str, list[Taken]] = {way.name: [] for way in ways()}
     for repeat in range(repeats):
-        for way in ways():
-            pair = index_s(way, few, model, work / "store"), index_s(way, many, model, work / "store")
-            taken[way.name].append(pair)
-            _say(f"{repeat + 1} of {repeats}, {way.name}: {pair[0]:.1f} s and {pair[1]:.1f} s")
-    table = Table(title=f"Embedding {few_s:,.0f} s and {many_s:,.0f} s of audio with {model}")
-    for name in ("", "audio seconds a second", "of local", "start-up and end s"):
+        turn = ways()
+        # Whoever comes first in a turn may find the machine in another state.
+        for way in turn[repeat % len(turn) :] + turn[: repeat % len(turn)]:
+            one = index(way, work / "clips", model, work / "store")
+            taken[way.name].append(one)
+            _say(f"{repeat + 1} of {repeats}, {way.name}: {one.rate:,.1f} s of audio a second; {one.whole_s:.1f} s")
+    table = Table(title=f"Embedding {taken['local'][0].audio_s:,.0f} s of audio with {model}, {repeats} times")
+    for name in ("", "audio seconds a second", "of local", "lowest to highest", "whole run s"):
         table.add_column(name, justify="left" if not name else "right")
-    # Each repetition by itself, because what else the machine does changes between them.
-    rates = {name: [(many_s - few_s) / max(b - a, 1e-3) for a, b in pairs] for name, pairs in taken.items()}
-    for name, each in rates.items():
-        of_local = median(rate / local for rate, local in zip(each, rates["local"], strict=True))
-        rest = median(a - few_s / rate for (a, _), rate in zip(taken[name], each, strict=True))
-        table.add_row(name, f"{median(each):,.1f}", f"{100 * of_local:.0f} %", f"{rest:,.1f}")
+    for name, each in taken.items():
+        shares = [100 * one.rate / local.rate for one, local in zip(each, taken["local"], strict=True)]
+        table.add_row(
+            name,
+            f"{median(one.rate for one in each):,.1f}",
+            f"{median(shares):.0f} %",
+            f"{min(shares):.0f} to {max(shares):.0f} %",
+            f"{median(one.whole_s for one in each):,.1f}",
+        )
     return table
 
 
@@ -222,7 +257,7 @@ def main() -> None:
     """Measure what the options ask for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a folder of recordings, in place of noise")
-    parser.add_argument("--clips", type=int, default=32, help="clips of the smaller run (32)")
+    parser.add_argument("--clips", type=int, help="how many clips are embedded (all of --data; 128 of noise)")
     parser.add_argument("--repeats", type=int, default=3, help="how often each way is measured (3)")
     parser.add_argument("--model", default="builtin", help="the checkpoint (builtin)")
     parser.add_argument("--windows", type=int, default=20_000, help="windows of each store (20,000)")

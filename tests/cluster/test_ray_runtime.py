@@ -249,10 +249,42 @@ def test_an_interrupted_run_keeps_what_was_embedded(runtime, sounds, undisturbed
     assert_same(undisturbed[0], store)
 
 
+PROGRAM = """
+import logging, os, resource, signal, sys
+import ray, ray.data
+import pe_search
+
+def state():
+    context = ray.data.DataContext.get_current()
+    return (
+        dict(os.environ),
+        [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        resource.getrlimit(resource.RLIMIT_NOFILE),
+        [(name, logging.getLogger(name).level) for name in ("", "ray", "ray.data")],
+        (context.enable_progress_bars, context.print_on_execution_start),
+        ray.get_runtime_context().get_job_id(),
+    )
+
+address, store, clip = sys.argv[1:]
+ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+before = state()
+summary = pe_search.create(store).index(clip, workers="ray")
+assert (summary.clips, summary.runtime) == (1, "one Ray worker on cpu in float32"), summary
+assert ray.is_initialized() and state() == before
+assert ray.get(ray.remote(lambda: 7).remote()) == 7
+"""
+
+
+def test_a_program_that_uses_ray_itself_keeps_its_runtime_and_finds_nothing_changed(runtime, sounds, tmp_path):
+    arguments = [runtime.address, str(tmp_path / "store"), str(sounds / "short 1.flac")]
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_nobody_at_the_address_is_one_line(sounds, tmp_path):
     status, said = index(tmp_path / "store", sounds, "--workers", "127.0.0.1:9")
     assert status == 2
-    reason = "no Ray runtime can be started or joined: [Errno 111] Connection refused"
+    reason = "nobody answers there: [Errno 111] Connection refused. Use the HOST:PORT that `ray start --head` printed."
     assert said == [f"pe-search: 127.0.0.1:9: {reason}"]
 
 
