@@ -14,7 +14,7 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from importlib.util import find_spec
 from typing import IO, Any, Protocol
@@ -186,7 +186,8 @@ class _Driver:
 def _program() -> list[str]:
     """What finds the same modules as this process does, and none in the working directory that this one does not."""
     path = [folder for folder in sys.path if isinstance(folder, str)]
-    return [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {path!r}; from {__name__} import main; main()"]
+    program = f"from {__name__} import main; main(sys.stdin.buffer, os._exit)"
+    return [sys.executable, "-P", "-c", f"import os, sys; sys.path[:] = {path!r}; {program}"]
 
 
 def _environment(workers: str) -> dict[str, str]:
@@ -218,26 +219,32 @@ def _pipe(file: IO[bytes] | None) -> IO[bytes]:
     return file
 
 
-def main() -> None:
-    """Do what the run sends on standard input, and answer on standard output."""
+def main(asked: IO[bytes], leave: Callable[[int], object]) -> None:
+    """Do what the run asks for, and answer on standard output.
+
+    Args:
+        asked: What the run sends.
+        leave: Ends the process with an exit status, and does nothing else: what Ray does at an exit takes longer.
+    """
     answers = os.fdopen(os.dup(1), "wb")
     # Ray and its workers write where they like.
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), 1)
-    try:
-        _drive(sys.stdin.buffer, answers)
-    except PeSearchError as error:
-        pickle.dump(error, answers)
-    except Exception as error:
-        pickle.dump(ClusterError(f"The Ray runtime failed: {first_line(error)}"), answers)
+    # The run may be gone at any moment; then another thread ends the process.
     with suppress(OSError):
+        try:
+            _drive(asked, answers, leave)
+        except PeSearchError as error:
+            pickle.dump(error, answers)
+        except Exception as error:
+            pickle.dump(ClusterError(f"The Ray runtime failed: {first_line(error)}"), answers)
         answers.flush()
-    _leave(0)
+    _shut_down()
+    leave(0)
 
 
-def _drive(asked: IO[bytes], answers: IO[bytes]) -> None:
+def _drive(asked: IO[bytes], answers: IO[bytes], leave: Callable[[int], object]) -> None:
     workers, worker_cpus, weights_bytes = pickle.load(asked)
-    # From here on the run may be gone at any moment.
     told: list[Any] = []
     is_told = threading.Event()
 
@@ -246,7 +253,8 @@ def _drive(asked: IO[bytes], answers: IO[bytes]) -> None:
             told.append(pickle.load(asked))
             is_told.set()
             asked.read()
-        _leave(1)
+        _shut_down()
+        leave(1)
 
     threading.Thread(target=listen, name="run", daemon=True).start()
     runtime.join(workers)
@@ -262,12 +270,10 @@ def _drive(asked: IO[bytes], answers: IO[bytes]) -> None:
     pickle.dump(None, answers)
 
 
-def _leave(status: int) -> None:
-    """End the process, and before that the runtime, if it is our own."""
+def _shut_down() -> None:
+    """End the runtime, if it is our own; and this process, if Ray takes long."""
     faulthandler.dump_traceback_later(_END_S / 2, exit=True, file=os.open(os.devnull, os.O_WRONLY))
     ray: Any = sys.modules.get("ray")
     if ray is not None:
         with suppress(Exception):
             ray.shutdown()
-    # Without what Ray does at the exit of a process, which takes longer.
-    os._exit(status)

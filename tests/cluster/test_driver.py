@@ -114,7 +114,8 @@ def test_ctrl_c_is_heard_while_ray_is_waited_for(driving, monkeypatch, lines):
 
 def run_main(*lines: str, asked: bytes, stay: bool = False) -> tuple[int, bytes]:
     """The driver's own program with another Ray: its exit status, and what it answers."""
-    program = ["import sys, threading, types", "from pe_search.cluster import driver, runtime", *lines, "driver.main()"]
+    program = ["import os, sys, threading, types", "from pe_search.cluster import driver, runtime", *lines]
+    program.append("driver.main(sys.stdin.buffer, os._exit)")
     with subprocess.Popen(
         [sys.executable, "-c", "\n".join(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
