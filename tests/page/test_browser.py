@@ -88,6 +88,29 @@ def test_what_no_browser_plays_is_played_too(looking):
     assert "from=0&to=" in looking.page.evaluate("document.getElementById('audio').src")
 
 
+def test_behind_the_damage_of_a_file_it_plays_on(browser, url, scene, tmp_path):
+    held = bytearray((SOUNDS / "owl-hooting.flac").read_bytes())
+    middle = len(held) // 2
+    held[middle : middle + 2_000] = np.random.default_rng(0).bytes(2_000)
+    (tmp_path / "damaged.flac").write_bytes(held)
+    with pe_search.open(scene.store) as library:
+        library.index(tmp_path / "damaged.flac")
+    watched = Watched(browser, url, "?text=owl&name=damaged.flac")
+    watched.page.locator(".hit .play").click()
+    assert watched.play_time_s() > 0
+    # At once, or where the damage is: Chromium gives the file up.
+    script = """() => new Promise((done) => {
+        const audio = document.getElementById("audio");
+        audio.addEventListener("ended", () => done([audio.src, audio.currentTime]));
+    })"""
+    src, end_s = watched.page.evaluate(script)
+    assert "from=0&to=" in src
+    assert end_s == pytest.approx(soundfile.info(SOUNDS / "owl-hooting.flac").duration, abs=0.2)
+    assert "error" not in (watched.page.get_attribute("#said", "class") or "")
+    watched.close()
+    assert watched.wrong == []
+
+
 def test_at_the_end_of_a_part_the_next_one_follows(browser, url, scene, tmp_path):
     # Of 130 s, parts are made.
     long = tmp_path / "long.aiff"

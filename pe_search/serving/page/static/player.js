@@ -23,12 +23,14 @@ export class Player extends EventTarget {
     this.gain = 0;
     this.stretch = null;
     this.isOriginal = false;
+    this.isFile = false;
+    this.start = 0;
     this.isStale = false;
     this.stopsAt = null;
     for (const name of ["play", "pause", "ended"]) audio.addEventListener(name, () => this.changed());
     audio.addEventListener("ended", () => this.goOn());
     audio.addEventListener("timeupdate", () => this.mind());
-    audio.addEventListener("error", () => this.fail(audio.error?.message || ""));
+    audio.addEventListener("error", () => audio.error && this.recover(audio.error.message || ""));
   }
 
   get isPlaying() {
@@ -42,6 +44,16 @@ export class Player extends EventTarget {
   changed() {
     this.dispatchEvent(new Event("change"));
     if (this.isPlaying) this.watch();
+  }
+
+  // Browsers give a damaged file up, or never play it; the server reads on behind the damage, and makes parts.
+  recover(reason) {
+    if (!this.hit || !this.isFile) {
+      this.fail(reason);
+      return;
+    }
+    known.get(this.hit.digest).is_playable = false;
+    this.play(this.hit, Math.max(this.audio.currentTime, this.start));
   }
 
   fail(reason) {
@@ -101,6 +113,8 @@ export class Player extends EventTarget {
       url = api.audioUrl(hit.digest, from, to, original);
     }
     this.hit = hit;
+    this.isFile = clip.is_playable;
+    this.start = start;
     this.from = from;
     this.to = to;
     this.length = length;
@@ -115,7 +129,9 @@ export class Player extends EventTarget {
     try {
       await this.audio.play();
     } catch (error) {
-      if (error.name !== "AbortError") this.fail(error.message);
+      // It may be told before the event is.
+      if (error.name === "NotSupportedError" && turn === this.turn) this.recover(error.message);
+      else if (error.name !== "AbortError" && turn === this.turn) this.fail(error.message);
     }
   }
 
