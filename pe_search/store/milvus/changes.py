@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import json
 import re
 import sqlite3
@@ -151,7 +152,8 @@ def carry_out(db: sqlite3.Connection, change: Change) -> None:
 def as_parts(change: Change) -> list[str]:
     """A change as texts that fit into fields of Milvus; the first begins with the number and the checksum of all."""
     packed = zlib.compress(json.dumps(change, default=_as_json, separators=(",", ":")).encode("utf-8", "surrogatepass"))
-    text = base64.b85encode(packed).decode("ascii")
+    # b85 has fewer characters, and takes three times as long in all.
+    text = base64.b64encode(packed).decode("ascii")
     parts = [text[first : first + _PART_LENGTH] for first in range(0, len(text), _PART_LENGTH)]
     return [f"{len(parts)} {zlib.crc32(packed)} {parts[0]}", *parts[1:]]
 
@@ -172,7 +174,7 @@ def of_parts(parts: Sequence[str]) -> Change:
         ValueError: If they are damaged.
     """
     _, kept, first = parts[0].split(" ", 2)
-    packed = base64.b85decode("".join([first, *parts[1:]]))
+    packed = base64.b64decode("".join([first, *parts[1:]]), validate=True)
     if zlib.crc32(packed) != int(kept):
         raise ValueError("it is not as it was written")
     opened = zlib.decompressobj()
@@ -201,9 +203,9 @@ def of_bodies(bodies: Iterator[str]) -> Iterator[Change]:
 
 def _as_json(value: object) -> dict[str, str]:
     if isinstance(value, bytes):
-        return {"b": base64.b85encode(value).decode("ascii")}
+        return {"b": base64.b64encode(value).decode("ascii")}
     raise TypeError(f"a row has a {type(value).__name__}")
 
 
 def _row(values: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(base64.b85decode(value["b"]) if isinstance(value, dict) else value for value in values)
+    return tuple([binascii.a2b_base64(value["b"]) if isinstance(value, dict) else value for value in values])
