@@ -205,7 +205,9 @@ def is_passing(error: Exception) -> bool:
 
     if isinstance(error, (DataNotMatchException, ParamError, SchemaNotReadyException, TypeError, KeyError)):
         return False
-    return not any(what in _all_said(error) for what in ("cannot parse expression", "invalid parameter"))
+    return not any(
+        what in _all_said(error) for what in ("cannot parse expression", "invalid parameter", "unsupported expr")
+    )
 
 
 def is_refused(error: Exception) -> bool:

@@ -31,6 +31,7 @@ _AT_LEAST = 64
 _AT_LEAST_LIKE = 1_024
 # How many windows are scored here rather than found by Milvus, and how many conditions Milvus is given.
 _FEW = 512
+_LISTED = 16_384
 _STRETCHES = 500
 # Milvus adds up the products of two vectors in another order: what that may change, for each unit of their lengths.
 _ROUNDING = 1e-5
@@ -201,6 +202,8 @@ def expression_of(ids: NDArray[np.int64]) -> str:
     Args:
         ids: Ascending.
     """
+    if len(ids) <= _LISTED:
+        return _in(ids.tolist())
     found = stretches(ids.tolist())
     if len(found) > _STRETCHES:
         # The narrowest gaps are closed.
@@ -212,8 +215,20 @@ def expression_of(ids: NDArray[np.int64]) -> str:
     single = [first for first, last in found if first == last]
     parts = [f"(window >= {first} and window <= {last})" for first, last in found if first != last]
     if single:
-        parts.append(f"window in [{', '.join(map(str, single))}]")
-    return " or ".join(parts)
+        parts.append(_in(single))
+    return _any_of(parts)
+
+
+def _in(ids: Sequence[int]) -> str:
+    return f"window in [{', '.join(map(str, ids))}]"
+
+
+def _any_of(parts: Sequence[str]) -> str:
+    # A row of `or` is a chain to Milvus, and one of a hundred is too deep for it.
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return f"({_any_of(parts[:half])} or {_any_of(parts[half:])})"
 
 
 def _has(ids: NDArray[np.int64], window_id: int) -> bool:

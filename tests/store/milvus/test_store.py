@@ -70,9 +70,10 @@ def clips(store: Store) -> list[IndexedClip]:
     return [dataclasses.replace(clip, indexed_at_s=None) for clip in store.clips()]
 
 
-@pytest.mark.parametrize("few", [0, 512])
-def test_answers_are_those_of_a_store_in_a_folder(both, monkeypatch, few):
+@pytest.mark.parametrize(("few", "listed"), [(0, 0), (0, 16_384), (512, 0)])
+def test_answers_are_those_of_a_store_in_a_folder(both, monkeypatch, few, listed):
     monkeypatch.setattr(finder_module, "_FEW", few)
+    monkeypatch.setattr(finder_module, "_LISTED", listed)
     monkeypatch.setattr(finder_module, "_AT_LEAST", 1)
     monkeypatch.setattr(finder_module, "_AT_LEAST_LIKE", 1)
     ours, local = both
@@ -176,10 +177,23 @@ def test_a_writer_keeps_others_out(address):
 
 
 def test_conditions_cover_all_ids_and_are_not_too_many(monkeypatch):
-    assert expression_of(np.array([3, 4, 5, 9])) == "(window >= 3 and window <= 5) or window in [9]"
+    assert expression_of(np.array([3, 4, 5, 9])) == "window in [3, 4, 5, 9]"
+    monkeypatch.setattr(finder_module, "_LISTED", 0)
+    assert expression_of(np.array([3, 4, 5, 9])) == "((window >= 3 and window <= 5) or window in [9])"
     assert expression_of(np.array([7])) == "window in [7]"
     monkeypatch.setattr(finder_module, "_STRETCHES", 2)
-    assert expression_of(np.array([1, 3, 10, 12])) == "(window >= 1 and window <= 3) or (window >= 10 and window <= 12)"
+    ids = np.array([1, 3, 10, 12])
+    assert expression_of(ids) == "((window >= 1 and window <= 3) or (window >= 10 and window <= 12))"
+
+
+def test_conditions_are_not_deep():
+    """Milvus 2.3.5 takes no chain of ninety `or`."""
+    ids = np.concatenate([np.arange(100 * one, 100 * one + 50) for one in range(2_000)])
+    expression = expression_of(ids)
+    depths = np.cumsum([(one == "(") - (one == ")") for one in expression])
+    assert expression.count(" or ") == finder_module._STRETCHES - 1
+    assert depths.max() == 10
+    assert depths[-1] == 0
 
 
 @pytest.mark.parametrize(
