@@ -55,6 +55,9 @@ class Server:
 
     def load(self) -> None:
         """Have Milvus answer questions about both: Milvus Lite doesn't by itself."""
+        # Who changed the index may have been killed between the old one and the new one.
+        if not self._indexes():
+            self._make_index("FLAT", {})
         for name in (self.place.windows, self.place.changes):
             self._connection.call(self._client.load_collection, name)
 
@@ -191,7 +194,7 @@ class Server:
         return int(rows[0]["count(*)"])
 
     def search(
-        self, query: NDArray[np.float32], k: int, expression: str, *, depth: int | None
+        self, query: NDArray[np.float32], k: int, expression: str, *, probes: int | None
     ) -> list[tuple[str, int, float, NDArray[np.float16]]]:
         """Primary key, window id, score and embedding of the k windows with the highest inner products, best first.
 
@@ -199,10 +202,10 @@ class Server:
             query: float32 of shape (dimension,).
             k: At most `MOST_ROWS`.
             expression: Which windows are meant; empty for all.
-            depth: How wide an approximate index is to look; None if the index is exact.
+            probes: How many lists to go through; None if there are none.
         """
         sent, scale = self._as_sent(query)
-        parameters: dict[str, Any] = {"metric_type": "IP", "params": {} if depth is None else {"ef": max(depth, k)}}
+        parameters: dict[str, Any] = {"metric_type": "IP", "params": {} if probes is None else {"nprobe": probes}}
         found = self._connection.call(
             self._client.search,
             self.place.windows,
@@ -238,20 +241,26 @@ class Server:
 
     def index_type(self) -> str:
         """What kind of index the embeddings have, as Milvus calls it."""
-        names = self._connection.call(self._client.list_indexes, self.place.windows, "vector")
-        found = self._connection.call(self._client.describe_index, self.place.windows, names[0])
-        return str(found["index_type"])
+        for name in self._indexes():
+            return str(self._connection.call(self._client.describe_index, self.place.windows, name)["index_type"])
+        # It is being changed.
+        return "FLAT"
 
     def use_index(self, index_type: str, parameters: dict[str, int]) -> None:
         """Give the embeddings another kind of index. Queries wait until it is made."""
+        self._connection.call(self._client.release_collection, self.place.windows)
+        for name in self._indexes():
+            self._connection.call(self._client.drop_index, self.place.windows, name)
+        self._make_index(index_type, parameters)
+        self._connection.call(self._client.load_collection, self.place.windows, timeout=_INDEXING_S)
+
+    def _indexes(self) -> list[str]:
+        return list(self._connection.call(self._client.list_indexes, self.place.windows, "vector"))
+
+    def _make_index(self, index_type: str, parameters: dict[str, int]) -> None:
         params = self._client.prepare_index_params()
         params.add_index("vector", index_type=index_type, metric_type="IP", params=parameters)
-        names = self._connection.call(self._client.list_indexes, self.place.windows, "vector")
-        self._connection.call(self._client.release_collection, self.place.windows)
-        for name in names:
-            self._connection.call(self._client.drop_index, self.place.windows, name)
         self._connection.call(self._client.create_index, self.place.windows, params, timeout=_INDEXING_S)
-        self._connection.call(self._client.load_collection, self.place.windows, timeout=_INDEXING_S)
 
     def _rows_at_once(self, dimension: int) -> int:
         return max(1, min(4_096, _VECTOR_BYTES_AT_ONCE // (4 * dimension)))

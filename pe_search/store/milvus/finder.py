@@ -36,8 +36,10 @@ _STRETCHES = 500
 # Milvus adds up the products of two vectors in another order: what that may change, for each unit of their lengths.
 _ROUNDING = 1e-5
 _SCANNED_AT_ONCE = 4_096
-_HNSW = {"M": 32, "efConstruction": 300}
-_DEPTH = 512
+# Lists, as a store in a folder has them. A graph (HNSW) did not find all of some clusters, however wide it looked; and
+# who goes through all lists is exact.
+_LISTS = 1_024
+_PROBES = 64
 
 
 class MilvusFinder(Choosing):
@@ -80,16 +82,15 @@ class MilvusFinder(Choosing):
         """The k best windows for an embedding, or the best window of each of the k best clips; see `Finder`."""
         self._catch_up()
         k, exact = (sys.maxsize, True) if k is None else (k, exact)
-        if self._index_type is None:
-            self._index_type = self._server.index_type()
-        is_flat = self._index_type == "FLAT"
         with self._catalog.snapshot():
+            has_lists = self._has_lists()
             subset = self.subset(under, filters, excluded)
             most = self._catalog.window_count() if subset is None else len(subset.ids)
 
             def search(wanted: int) -> Found:
-                is_to_scan = most <= _FEW or wanted > most_hits(len(query)) or (exact and not is_flat)
-                found = None if is_to_scan else self._candidates(query, like, wanted, subset, is_flat)
+                is_to_scan = most <= _FEW or wanted > most_hits(len(query))
+                probes = None if not has_lists else _LISTS if exact else _PROBES
+                found = None if is_to_scan else self._candidates(query, like, wanted, subset, probes)
                 return found or self._scan(query, like, subset)
 
             return ranked(
@@ -110,8 +111,13 @@ class MilvusFinder(Choosing):
         windows = self._catalog.window_count()
         self._keeper.tidy(self._catalog)
         if windows >= LISTS_FROM and not self._server.place.is_file and self._server.index_type() == "FLAT":
-            self._server.use_index("HNSW", _HNSW)
-            self._index_type = None
+            self._server.use_index("IVF_FLAT", {"nlist": _LISTS})
+
+    def _has_lists(self) -> bool:
+        """Whether the server has an index of lists; a large store may have got it since it was opened."""
+        if self._index_type is None or (self._index_type == "FLAT" and self._catalog.window_count() >= LISTS_FROM):
+            self._index_type = self._server.index_type()
+        return self._index_type != "FLAT"
 
     def keep_up(self) -> None:
         """Milvus indexes what comes by itself."""
@@ -139,9 +145,17 @@ class MilvusFinder(Choosing):
         like: NDArray[np.float32] | None,
         wanted: int,
         subset: Subset | None,
-        is_flat: bool,
+        probes: int | None,
     ) -> Found | None:
-        """What Milvus finds, scored again; None if it can't find as many as are wanted."""
+        """What Milvus finds, scored again; None if it can't find as many as are wanted.
+
+        Args:
+            query: See `best_matches`.
+            like: Likewise.
+            wanted: How many.
+            subset: The windows that are meant.
+            probes: How many lists to go through for so few that they are `_AT_LEAST`; None where there are no lists.
+        """
         asked, leeway = (query, 0.0) if like is None else self._asked(query, like)
         if lost := self._server.lost(asked):
             with self._catalog.reading() as db:
@@ -149,8 +163,8 @@ class MilvusFinder(Choosing):
         expression = "" if subset is None else expression_of(subset.ids)
         limit = wanted
         while limit <= most_hits(len(query)):
-            depth = None if is_flat else max(_DEPTH, WIDENING * limit)
-            hits = self._server.search(asked, limit, expression, depth=depth)
+            through = None if probes is None else min(_LISTS, probes * max(1, limit // _AT_LEAST))
+            hits = self._server.search(asked, limit, expression, probes=through)
             is_all = len(hits) < limit
             lowest = hits[-1][2] if hits else 0.0
             kept = self._known(hits, subset)
@@ -162,8 +176,8 @@ class MilvusFinder(Choosing):
                 margin = leeway + _ROUNDING * float(np.linalg.norm(asked)) * float(lengths.max(initial=0.0))
                 others_up_to = -np.inf if is_all else lowest + margin
                 searched = len(subset.ids) if subset is not None else self._catalog.window_count()
-                # An approximate index may hide some.
-                return Found(scores, ids[rows], searched, is_exact=is_flat, others_up_to=others_up_to)
+                is_exact = through is None or through == _LISTS
+                return Found(scores, ids[rows], searched, is_exact=is_exact, others_up_to=others_up_to)
             limit *= WIDENING
         return None
 

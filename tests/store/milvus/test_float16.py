@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from pe_search.directories import store_at
+from pe_search.errors import StoreError
 from pe_search.records import Clip, Content
 from pe_search.store import Store
 from pe_search.store.merge import merge
+from pe_search.store.milvus import connection
 from pe_search.store.milvus import finder as finder_module
+from pe_search.store.milvus.client import Server
 from tests.made_up import manifest
 from tests.recordings import MANIFEST
 from tests.store.milvus.test_store import answers, fill
@@ -79,3 +82,76 @@ def test_what_a_query_loses_as_float16_changes_no_answer(server, tmp_path, scale
         assert np.isfinite(sent).all()
         assert np.count_nonzero(sent) == 64
     assert isinstance(servicer, Float16Servicer)
+
+
+def test_a_large_store_gets_lists_once_and_exact_goes_through_all(server, tmp_path, monkeypatch):
+    address, _ = server
+    monkeypatch.setattr(finder_module, "LISTS_FROM", 60)
+    monkeypatch.setattr(finder_module, "_AT_LEAST", 64)
+    made: list[str] = []
+    use_index, search = Server.use_index, Server.search
+    probes: list[int | None] = []
+
+    def counted(one: Server, index_type: str, parameters: dict[str, int]) -> None:
+        made.append(index_type)
+        use_index(one, index_type, parameters)
+
+    def watched(one: Server, *args, **options):
+        probes.append(options["probes"])
+        return search(one, *args, **options)
+
+    monkeypatch.setattr(Server, "use_index", counted)
+    monkeypatch.setattr(Server, "search", watched)
+    query = np.random.default_rng(6).normal(size=3).astype(np.float32)
+    with (
+        Store.create(tmp_path / "local", MANIFEST) as local,
+        Store.create(store_at(f"{address}/large"), MANIFEST) as ours,
+    ):
+        fill(ours, 20)
+        assert not made
+        with Store.open(store_at(f"{address}/large")) as reader:
+            reader.finder.best_matches(query, 3)
+            assert probes.pop() is None
+            for store in (ours, local):
+                fill(store)
+                store.catalog.commit(removed=[Path("/s/a/3.wav")])
+                store.catalog.drop_unused_contents()
+                store.finder.refresh()
+            assert made == ["IVF_FLAT"]
+            # Who was there before sees it too.
+            found = reader.finder.best_matches(query, 3)
+            assert probes.pop() == finder_module._PROBES
+            assert not found.effort.is_exact
+            found = reader.finder.best_matches(query, 3, exact=True)
+            assert probes.pop() == finder_module._LISTS
+            assert found.effort.is_exact
+            assert found.best == local.finder.best_matches(query, 3).best
+        assert answers_without_effort(ours) == answers_without_effort(local)
+
+
+def answers_without_effort(store: Store) -> list[object]:
+    return [found.best for found in answers(store)]
+
+
+def test_killed_between_two_indexes_the_store_has_one_again(server, monkeypatch):
+    address, _ = server
+    place = store_at(f"{address}/killed")
+    query = np.ones(3, np.float32)
+    with Store.create(place, MANIFEST) as ours:
+        fill(ours, 20)
+        right = ours.finder.best_matches(query, 5).best
+        client = ours._mirror._server._client
+        with monkeypatch.context() as patched:
+            patched.setattr(finder_module, "LISTS_FROM", 10)
+            patched.setattr(client, "create_index", lambda *_args, **_options: 1 / 0)
+            with pytest.raises(StoreError, match="Milvus has not answered"):
+                patched.setattr(connection, "PATIENCE_S", 0.1)
+                ours.finder.refresh()
+    with Store.open(place) as reader:
+        assert reader.finder.best_matches(query, 5).best == right
+        assert reader._mirror._server.index_type() == "FLAT"
+    monkeypatch.setattr(finder_module, "LISTS_FROM", 10)
+    with Store.open(place, read_only=False) as ours:
+        ours.finder.refresh()
+        assert ours._mirror._server.index_type() == "IVF_FLAT"
+        assert ours.finder.best_matches(query, 5).best == right
