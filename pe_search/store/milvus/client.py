@@ -55,10 +55,10 @@ class Server:
 
     def load(self) -> None:
         """Have Milvus answer questions about both: Milvus Lite doesn't by itself."""
-        # Who changed the index may have been killed between the old one and the new one.
-        if not self._indexes():
-            self._make_index("FLAT", {})
-        for name in (self.place.windows, self.place.changes):
+        for name, metric in ((self.place.windows, "IP"), (self.place.changes, "L2")):
+            # Who made the collection, or changed its index, may have been killed before there was one.
+            if not self._indexes(name):
+                self._make_index(name, "FLAT", metric, {})
             self._connection.call(self._client.load_collection, name)
 
     def make_collections(self, dimension: int) -> None:
@@ -78,7 +78,7 @@ class Server:
                 ("window", DataType.INT64, {}),
                 ("vector", kind, {"dim": dimension}),
             ]
-            self._make(self.place.windows, fields, "IP")
+            self._make(self.place.windows, fields)
         if not self.fields_of(self.place.changes):
             fields = [
                 ("pk", DataType.VARCHAR, {"is_primary": True, "max_length": 64}),
@@ -87,18 +87,19 @@ class Server:
                 ("body", DataType.VARCHAR, {"max_length": _LONGEST_BODY}),
                 ("vector", DataType.FLOAT_VECTOR, {"dim": len(_NO_VECTOR)}),
             ]
-            self._make(self.place.changes, fields, "L2")
+            self._make(self.place.changes, fields)
 
-    def _make(self, name: str, fields: Sequence[tuple[str, Any, dict[str, Any]]], metric: str) -> None:
+    def _make(self, name: str, fields: Sequence[tuple[str, Any, dict[str, Any]]]) -> None:
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
         for field, kind, options in fields:
             schema.add_field(field, kind, **options)
-        index = self._client.prepare_index_params()
-        index.add_index("vector", index_type="FLAT", metric_type=metric)
 
-        self._connection.call(
-            self._client.create_collection, name, schema=schema, index_params=index, consistency_level="Strong"
-        )
+        def make(timeout: float) -> None:
+            # A server that was killed may have made it and told nobody; it refuses to make it twice.
+            if not self._client.has_collection(name, timeout=timeout):
+                self._client.create_collection(name, schema=schema, consistency_level="Strong", timeout=timeout)
+
+        self._connection.call(make)
 
     def _version(self) -> str:
         return str(self._connection.call(self._client.get_server_version)).removeprefix("v")
@@ -241,7 +242,7 @@ class Server:
 
     def index_type(self) -> str:
         """What kind of index the embeddings have, as Milvus calls it."""
-        for name in self._indexes():
+        for name in self._indexes(self.place.windows):
             return str(self._connection.call(self._client.describe_index, self.place.windows, name)["index_type"])
         # It is being changed.
         return "FLAT"
@@ -249,18 +250,18 @@ class Server:
     def use_index(self, index_type: str, parameters: dict[str, int]) -> None:
         """Give the embeddings another kind of index. Queries wait until it is made."""
         self._connection.call(self._client.release_collection, self.place.windows)
-        for name in self._indexes():
+        for name in self._indexes(self.place.windows):
             self._connection.call(self._client.drop_index, self.place.windows, name)
-        self._make_index(index_type, parameters)
+        self._make_index(self.place.windows, index_type, "IP", parameters)
         self._connection.call(self._client.load_collection, self.place.windows, timeout=_INDEXING_S)
 
-    def _indexes(self) -> list[str]:
-        return list(self._connection.call(self._client.list_indexes, self.place.windows, "vector"))
+    def _indexes(self, collection: str) -> list[str]:
+        return list(self._connection.call(self._client.list_indexes, collection, "vector"))
 
-    def _make_index(self, index_type: str, parameters: dict[str, int]) -> None:
+    def _make_index(self, collection: str, index_type: str, metric: str, parameters: dict[str, int]) -> None:
         params = self._client.prepare_index_params()
-        params.add_index("vector", index_type=index_type, metric_type="IP", params=parameters)
-        self._connection.call(self._client.create_index, self.place.windows, params, timeout=_INDEXING_S)
+        params.add_index("vector", index_type=index_type, metric_type=metric, params=parameters)
+        self._connection.call(self._client.create_index, collection, params, timeout=_INDEXING_S)
 
     def _rows_at_once(self, dimension: int) -> int:
         return max(1, min(4_096, _VECTOR_BYTES_AT_ONCE // (4 * dimension)))
