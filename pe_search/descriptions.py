@@ -46,11 +46,12 @@ class Description:
         start_s: From when.
         end_s: To when.
         question: What was asked.
-        answer: What the language model answered.
+        answer: What the language model answered; one that is not whole ends with ` …`.
         score: Inner product of the embeddings of this very part and of the answer, by the store's checkpoint.
         probability: `sigmoid(score * logit_scale + logit_bias)` with the checkpoint's own two parameters.
         model: The name of the language model.
         revision: Its revision; empty if a server doesn't tell.
+        is_whole: Whether the answer ended by itself, and not at the limit of tokens. The store keeps no other.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Description:
     probability: float
     model: str
     revision: str
+    is_whole: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         """Its fields as JSON Lines and CSV have them. Times are rounded."""

@@ -112,6 +112,26 @@ class TuningError(PeSearchError):
     """Recordings that a checkpoint can't be tuned on, or a folder that can't take the result."""
 
 
+LONGEST_QUOTE = 200
+"""How many characters of a text that somebody else wrote a message has."""
+
+
+def quoted(value: object) -> str:
+    """What somebody else wrote, for a message: in one line, in quotes, its middle left out if it is long.
+
+    What a terminal would obey, or what can't be encoded, is escaped.
+    """
+    return repr(excerpt(value)) if isinstance(value, str) else excerpt(repr(value))
+
+
+def excerpt(text: str, longest: int = LONGEST_QUOTE) -> str:
+    """A text, its middle left out if it has more characters than that: what it ends with often tells most."""
+    if len(text) <= longest:
+        return text
+    end = longest // 4
+    return f"{text[: longest - end - 3]} … {text[len(text) - end :]}"
+
+
 def first_line(error: BaseException) -> str:
     """The first line of the message of another library's error, or its type if it has no message.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from pe_search.directories import absolute, cache_directory, expanded
-from pe_search.errors import QueryError
+from pe_search.errors import QueryError, quoted
 from pe_search.model import Model, Wanted
 from pe_search.records import Clip, Hearing, Problem
 
@@ -117,7 +117,7 @@ class Listener:
     ) -> None:
         for name, value, known in (("device", device, DEVICES), ("dtype", dtype, DTYPES)):
             if value not in known:
-                raise ValueError(f"{name}={value!r} must be one of {', '.join(known)}")
+                raise ValueError(f"{name}={quoted(value)} must be one of {', '.join(known)}")
         self._wanted = wanted or Wanted()
         self._on_problem = on_problem
         self._keepers: dict[Path, Keeper] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, Self
 
-from pe_search.errors import MissingExtraError
+from pe_search.errors import MissingExtraError, quoted
 from pe_search.known.fields import Kind
 
 if TYPE_CHECKING:
@@ -141,14 +141,16 @@ class AudioColumn:
         self._file = parquet.ParquetFile(file)
         schema = self._file.schema_arrow
         if name not in schema.names:
-            raise LookupError(f"has no column {name!r}, but {', '.join(schema.names)}; use --audio-column")
+            raise LookupError(f"has no column {quoted(name)}, but {', '.join(schema.names)}; use --audio-column")
         kind = schema.field(name).type
         is_struct = pyarrow.types.is_struct(kind)
         fields = {kind.field(place).name for place in range(kind.num_fields)} if is_struct else set()
         is_bytes = pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
         self._is_struct = "bytes" in fields
         if not (self._is_struct or is_bytes):
-            raise LookupError(f"its column {name!r} holds {kind}, not the bytes of audio files; use --audio-column")
+            raise LookupError(
+                f"its column {quoted(name)} holds {kind}, not the bytes of audio files; use --audio-column"
+            )
         self._has_path = "path" in fields
 
     def rows(self) -> Iterator[tuple[int, int, str]]:

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from pe_search.errors import PatternError
+from pe_search.errors import PatternError, quoted
 
 IGNORE_FILE = ".pesearchignore"
 
@@ -130,7 +130,7 @@ def _rule(glob: str) -> tuple[re.Pattern[str], bool]:
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
     if _CHARACTER_CLASS.search(glob):
-        raise PatternError(f"{glob!r} has a class of characters, as [:alpha:], which is not supported")
+        raise PatternError(f"{quoted(glob)} has a class of characters, as [:alpha:], which is not supported")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # about brackets within brackets
@@ -139,7 +139,7 @@ def _rule(glob: str) -> tuple[re.Pattern[str], bool]:
     except (ValueError, re.error):
         pattern = None
     if pattern is None or pattern.regex is None or pattern.include is None or not glob.strip("!/ "):
-        raise PatternError(f"{glob!r} is not a valid pattern")
+        raise PatternError(f"{quoted(glob)} is not a valid pattern")
     return pattern.regex, pattern.include
 
 

@@ -19,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from pe_search import PeSearchError, __version__
 from pe_search.cli.input.completion import join_at
 from pe_search.cli.output.messages import say, say_error, usage_error_line
+from pe_search.errors import quoted
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
@@ -119,7 +120,7 @@ class _Subgroup(TyperGroup):
         if args[0] in self.commands:
             return super().resolve_command(ctx, args)
         raise _UsageError(
-            f"No such command {args[0]!r}; commands of {ctx.info_name} are {', '.join(self.commands)}.", ctx
+            f"No such command {quoted(args[0])}; commands of {ctx.info_name} are {', '.join(self.commands)}.", ctx
         )
 
 
@@ -159,8 +160,8 @@ class _Group(TyperGroup):
         from pe_search.cli.input.wrong_words import command_instead
 
         meant = command_instead(word, _NAMES)
-        offered = f" Did you mean {meant!r}?" if meant else ""
-        raise _UsageError(f"No such command {word!r}.{offered}", ctx)
+        offered = f" Did you mean {quoted(meant)}?" if meant else ""
+        raise _UsageError(f"No such command {quoted(word)}.{offered}", ctx)
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         with _usage_errors_in_a_line():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from pe_search.errors import quoted
+
 if TYPE_CHECKING:
     from pe_search.model import Model
     from pe_search.tasks.runs import MakeWork
@@ -38,8 +40,10 @@ def check_workers(workers: str, worker_cpus: int | None) -> None:
     """Raise a `ValueError` as `work_of` does."""
     if workers.startswith("ray://"):
         # Its executor asks for the core worker of the process, which Ray Client has none of.
-        raise ValueError(f"workers={workers!r}: Ray Data doesn't work over ray://; use 'HOST:PORT' in the cluster")
+        raise ValueError(
+            f"workers={quoted(workers)}: Ray Data doesn't work over ray://; use 'HOST:PORT' in the cluster"
+        )
     if workers not in (HERE, OWN) and not _ADDRESS.fullmatch(workers):
-        raise ValueError(f"workers={workers!r} must be 'local', 'ray' or 'HOST:PORT'")
+        raise ValueError(f"workers={quoted(workers)} must be 'local', 'ray' or 'HOST:PORT'")
     if worker_cpus is not None and (worker_cpus < 1 or workers == HERE):
         raise ValueError(f"worker_cpus={worker_cpus} must be at least 1, and is for Ray workers")

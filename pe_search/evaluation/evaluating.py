@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.errors import QueryError, StoreError, TableError
+from pe_search.errors import QueryError, StoreError, TableError, quoted
 from pe_search.evaluation import measures
 from pe_search.evaluation.ranking import Floats
 from pe_search.evaluations import RECALL_AT, Evaluation, Figure, OfText, Retrieval
@@ -70,7 +70,7 @@ def ask(annotations: Annotations, store: Store, prompt: str = PLACE) -> Asked:
         TableError: If something begins after the end of its clip.
     """
     if PLACE not in prompt:
-        raise QueryError(f"The prompt {prompt!r} has no {PLACE}, in place of which the label is put.")
+        raise QueryError(f"The prompt {quoted(prompt)} has no {PLACE}, in place of which the label is put.")
     rows: dict[Path, list[Annotation]] = {}
     missing: dict[Path, str] = {}
     for row in annotations.rows:

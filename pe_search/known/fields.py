@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from pe_search.errors import quoted
 from pe_search.known.filters import local_s
 from pe_search.known.naming import category_of
 from pe_search.places import is_there
@@ -77,9 +78,9 @@ def named(names: Iterable[str], known: Mapping[str, Field]) -> tuple[Field, ...]
         raise ValueError(f"there is no field; {known_ones}")
     for place, name in enumerate(listed):
         if name not in known:
-            raise ValueError(f"{name!r} is not a field; {known_ones}")
+            raise ValueError(f"{quoted(name)} is not a field; {known_ones}")
         if name in listed[:place]:
-            raise ValueError(f"the field {name!r} is named twice")
+            raise ValueError(f"the field {quoted(name)} is named twice")
     return tuple(known[name] for name in listed)
 
 

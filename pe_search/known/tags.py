@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 
+from pe_search.errors import quoted
+
 LONGEST_TAG = 100
 """Characters of a tag."""
 
@@ -21,9 +23,9 @@ def tag_of(text: str) -> str:
     if len(tag) > LONGEST_TAG:
         raise ValueError(f"a tag has at most {LONGEST_TAG} characters; this one has {len(tag)}")
     if "," in tag:
-        raise ValueError(f"{tag!r} has a comma, which a tag must not have")
+        raise ValueError(f"{quoted(tag)} has a comma, which a tag must not have")
     if not tag.isprintable():
-        raise ValueError(f"{tag!r} has a character that can't be printed")
+        raise ValueError(f"{quoted(tag)} has a character that can't be printed")
     return tag
 
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pe_search.clock import read_seconds
+from pe_search.errors import quoted
 from pe_search.known.tags import tags_of
 from pe_search.queries import Filters, Range
 
@@ -84,7 +85,7 @@ def typed_filters(filters: Filters) -> list[tuple[str, str]]:
 
 
 def _refusal(name: str, text: str) -> FilterTextError:
-    return FilterTextError(name, f"{text!r} {_WANTED[name]}")
+    return FilterTextError(name, f"{quoted(text)} {_WANTED[name]}")
 
 
 def _read_texts(name: str, given: str | Sequence[str]) -> tuple[str, ...]:
@@ -110,7 +111,7 @@ def _read_range(name: str, text: Any) -> Range:
         raise _refusal(name, text) from None
     least, most = bounds
     if least is not None and most is not None and least > most:
-        raise FilterTextError(name, f"{text!r} must go from the smaller to the larger number")
+        raise FilterTextError(name, f"{quoted(text)} must go from the smaller to the larger number")
     return bounds
 
 
@@ -162,7 +163,7 @@ def _read_period(name: str, text: Any) -> tuple[str | None, str | None]:
         raise _refusal(name, text)
     if start is not None and end is not None and start >= end:
         wrong = "must end after it starts" if dots else "is one moment; write a range of times, as START..END"
-        raise FilterTextError(name, f"{text!r} {wrong}")
+        raise FilterTextError(name, f"{quoted(text)} {wrong}")
     return None if start is None else start.isoformat(), None if end is None else end.isoformat()
 
 
@@ -202,7 +203,7 @@ def _read_hours(name: str, text: Any) -> tuple[float, float]:
     if first >= 24:
         raise _refusal(name, text)
     if first == last:
-        raise FilterTextError(name, f"{text!r} must end at another hour than it starts")
+        raise FilterTextError(name, f"{quoted(text)} must end at another hour than it starts")
     return first, last
 
 

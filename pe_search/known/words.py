@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pe_search.errors import QueryError
+from pe_search.errors import QueryError, quoted
 from pe_search.known.naming import joined_words_in, words_in
 from pe_search.queries import Request
 
@@ -58,16 +58,16 @@ def read_words(text: str, name: str = "words") -> Words:
     if len(text) > LONGEST_CHARACTERS:
         raise QueryError(f"{name} must have at most {LONGEST_CHARACTERS:,} characters, not {len(text):,}.")
     if _CONTROL.search(text):
-        raise QueryError(f"{name} must have no control characters: {text!r}.")
+        raise QueryError(f"{name} must have no control characters: {quoted(text)}.")
     if text.count('"') % 2:
-        raise QueryError(f"{name} has a quote that is not closed: {text!r}.")
+        raise QueryError(f"{name} has a quote that is not closed: {quoted(text)}.")
     wanted: list[Word] = []
     excluded: list[Word] = []
     for piece in _PIECE.finditer(text):
         for word in _words_of(piece):
             (excluded if piece["minus"] else wanted).append(word)
     if not (wanted or excluded):
-        raise QueryError(f"{name} must have a word of letters or digits: {text!r}.")
+        raise QueryError(f"{name} must have a word of letters or digits: {quoted(text)}.")
     if len(wanted) + len(excluded) > MOST_WORDS:
         raise QueryError(f"{name} must have at most {MOST_WORDS} words, not {len(wanted) + len(excluded):,}.")
     return Words(tuple(wanted), tuple(excluded))
@@ -91,7 +91,7 @@ def check_said(text: str, request: Request, name: str = "said") -> None:
         name: As in `read_words`.
     """
     if not read_words(text, name).wanted:
-        raise QueryError(f"{name} must have a word to look for beside those to exclude: {text!r}.")
+        raise QueryError(f"{name} must have a word to look for beside those to exclude: {quoted(text)}.")
     if request.words:
         raise QueryError(f"{name} can't be used with {name.replace('said', 'words')}.")
     if request.all_windows and request.queries[0].has_sound:
@@ -107,4 +107,4 @@ def check_words(text: str, name: str = "words", *, beside_sound: bool) -> None:
         beside_sound: Whether a sound is looked for too.
     """
     if not (read_words(text, name).wanted or beside_sound):
-        raise QueryError(f"{name} must have a word to look for beside those to exclude: {text!r}.")
+        raise QueryError(f"{name} must have a word to look for beside those to exclude: {quoted(text)}.")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from difflib import get_close_matches
 
+from pe_search.errors import quoted
+
 NO_ZONE = "none"
 """What is typed in place of a zone to forget one."""
 
@@ -31,7 +33,7 @@ def zone_called(name: str) -> str:
     near = _near(wanted, known)
     others = "".join(f"{zone}, " for zone in near[:-2]) + " or ".join(near[-2:])
     offered = f"did you mean {others}?" if near else "write a region and a city, as in Europe/Berlin"
-    raise ValueError(f"{name!r} is not a time zone; {offered}")
+    raise ValueError(f"{quoted(name)} is not a time zone; {offered}")
 
 
 def _near(wanted: str, known: dict[str, str]) -> list[str]:

@@ -21,6 +21,7 @@ LONGEST_S = 30.0
 SHORTEST_S = 0.1
 LONGEST_ANSWER_TOKENS = 256
 LONGEST_QUESTION = 5_000
+CUT_BEFORE_IT_BEGINS = f"the language model has said nothing by the limit of {LONGEST_ANSWER_TOKENS} tokens"
 _LINE_END = re.compile("\r\n|\r|\x85|\u2028|\u2029")
 _NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -40,6 +41,12 @@ class Conversation:
     turns: tuple[Turn, ...] = ()
 
 
+class CutAnswer(str):
+    """An answer that ended at the limit of its length, and not by itself."""
+
+    __slots__ = ()
+
+
 class LanguageModel(Protocol):
     """An audio-language model.
 
@@ -57,6 +64,8 @@ class LanguageModel(Protocol):
 
     def answer(self, conversations: Sequence[Conversation]) -> Iterator[str | UnansweredError]:
         """Yield the answer to each conversation in turn, or why this one gets none.
+
+        An answer that is not whole is a `CutAnswer`.
 
         Raises:
             LanguageModelError: If none will be answered any more.

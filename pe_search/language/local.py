@@ -13,7 +13,13 @@ import torch
 
 from pe_search.errors import LanguageModelError, UnansweredError, first_line
 from pe_search.language.adapters import Adapter, merge_adapter
-from pe_search.language.conversations import LONGEST_ANSWER_TOKENS, Conversation, checked
+from pe_search.language.conversations import (
+    CUT_BEFORE_IT_BEGINS,
+    LONGEST_ANSWER_TOKENS,
+    Conversation,
+    CutAnswer,
+    checked,
+)
 from pe_search.language.loading import load_config, load_model, load_processor
 from pe_search.language.prompts import Prompts
 from pe_search.pe_audio.checkpoint import Checkpoint
@@ -61,7 +67,22 @@ class LocalModel:
         for start in range(0, len(conversations), self.batch):
             for tokens in self.generate(conversations[start : start + self.batch]):
                 text = self._processor.tokenizer.decode(tokens, skip_special_tokens=True).strip()
-                yield text or UnansweredError("the language model gives an empty answer")
+                is_cut = len(tokens) >= LONGEST_ANSWER_TOKENS and self._ends.isdisjoint(tokens)
+                if not text:
+                    yield UnansweredError(
+                        CUT_BEFORE_IT_BEGINS if is_cut else "the language model gives an empty answer"
+                    )
+                else:
+                    yield CutAnswer(text) if is_cut else text
+
+    @property
+    def _ends(self) -> frozenset[int]:
+        """The tokens after which nothing is answered any more."""
+        config = self._model.generation_config
+        ends = [config.eos_token_id, config.pad_token_id]
+        return frozenset(
+            token for one in ends if one is not None for token in (one if isinstance(one, list) else [one])
+        )
 
     def generate(self, conversations: Sequence[Conversation]) -> list[list[int]]:
         """The tokens of the answers to some conversations, which are asked together.

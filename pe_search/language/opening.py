@@ -28,7 +28,7 @@ def find_local_model(name: str) -> Checkpoint:
     if is_adapter(name):
         raise LanguageModelError(f"{name} is an adapter. Name the language model that it was made of.")
     try:
-        return find_language_model(name)
+        return find_language_model(name, may_be_server=False)
     except CheckpointError as error:
         raise LanguageModelError(str(error)) from error
 

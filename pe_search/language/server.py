@@ -22,13 +22,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import Any, NoReturn
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pe_search.errors import LanguageModelError, UnansweredError
-from pe_search.language.conversations import LONGEST_ANSWER_TOKENS, SAMPLE_RATE_HZ, Conversation, checked, plain
+from pe_search.errors import LanguageModelError, UnansweredError, excerpt, quoted
+from pe_search.language.conversations import (
+    CUT_BEFORE_IT_BEGINS,
+    LONGEST_ANSWER_TOKENS,
+    SAMPLE_RATE_HZ,
+    Conversation,
+    CutAnswer,
+    checked,
+    plain,
+)
 
 KEY_VARIABLE = "PE_SEARCH_LANGUAGE_MODEL_KEY"
 # A large model on a CPU may take minutes for an answer, of which nothing is sent before all is done.
@@ -44,7 +52,7 @@ _AT_ONCE = 4
 _LONGEST_ANSWER = 20_000
 _OK, _TOO_MANY, _UNAVAILABLE = 200, 429, 503
 # What a server says of one request, and not of itself.
-_OF_ONE_REQUEST = (400, 413, 422, 500)
+_OF_ONE_REQUEST = (_OK, 400, 413, 422, 500)
 # Unless it says so of each. So many are refused before it is given up, if none was answered.
 _MOST_REFUSED = 5
 # As llama-server has it.
@@ -130,6 +138,9 @@ class ServerModel:
     def _answer(self, conversation: Conversation) -> str:
         reply = self._ask(_messages(conversation), LONGEST_ANSWER_TOKENS)
         text = _text_of(reply)
+        if text is None and isinstance(reply, dict) and reply.get("error"):
+            # Some have status 200 for what went wrong behind them.
+            self._refuse(_OK, _complaint_of(reply), is_question=True)
         if text is None:
             raise LanguageModelError(f"{self._base} sends no answer as OpenAI's interface has it. Check the URL.")
         heard = _prompt_tokens(reply)
@@ -140,11 +151,12 @@ class ServerModel:
                     f"{self.name} did not hear the sound: its prompt is not longer with the sound than without it. Use "
                     "a model that takes audio (for llama-server, also give its --mmproj)."
                 )
+        is_cut = _is_cut(reply)
         if not text.strip():
-            raise UnansweredError("the language model gives an empty answer")
+            raise UnansweredError(CUT_BEFORE_IT_BEGINS if is_cut else "the language model gives an empty answer")
         if len(text) > _LONGEST_ANSWER:
             raise UnansweredError(f"the language model gives an answer of more than {_LONGEST_ANSWER:,} characters")
-        return text.strip()
+        return CutAnswer(text.strip()) if is_cut else text.strip()
 
     def _without_sound(self, conversation: Conversation) -> int | None:
         """How many tokens the same question takes without the sound; None if that can't be told."""
@@ -166,6 +178,8 @@ class ServerModel:
         listed = reply.get("data") if isinstance(reply, dict) else None
         ids = [one.get("id") for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
         names = [str(name) for name in ids if isinstance(name, str)]
+        if not names and isinstance(reply, dict) and reply.get("error"):
+            self._refuse(_OK, _complaint_of(reply), is_question=False)
         if not names:
             raise LanguageModelError(f"{self._base} lists no model. Name one, as in {self._base}#NAME.")
         if len(names) > 1:
@@ -183,6 +197,8 @@ class ServerModel:
             asked_s = _seconds(headers.get("Retry-After"))
             self._sleep(min(wait_s if asked_s is None else asked_s, _LONGEST_WAIT_S))
             wait_s *= 2
+        if 300 <= status < 400:
+            self._refuse_redirect(status, headers.get("Location"))
         if status != _OK:
             self._refuse(status, _complaint(content), is_question=method == "POST")
         try:
@@ -190,8 +206,24 @@ class ServerModel:
         except (ValueError, RecursionError):
             raise LanguageModelError(f"{self._base} sends no JSON. Check the URL.") from None
 
+    def _refuse_redirect(self, status: int, location: str | None) -> NoReturn:
+        """Raise what says where it leads: the key and the sound go nowhere that the user has not named."""
+        what = f"{self._base} redirects (status {status})"
+        if not location:
+            raise LanguageModelError(f"{what}, and pe-search follows no redirect. Check the URL.")
+        place = urljoin(f"{self._base}/", plain(location))
+        risk = ""
+        if self._url.scheme == "https" and urlsplit(place).scheme == "http":
+            risk = " Over http, neither key nor sound is encrypted."
+        raise LanguageModelError(
+            f"{what} to {excerpt(place)}, and pe-search follows no redirect.{risk} If you trust that server, give its "
+            "URL."
+        )
+
     def _refuse(self, status: int, complaint: str, *, is_question: bool) -> NoReturn:
         what = f"{self._base} refuses with status {status}{complaint}"
+        if status == _OK:
+            what = f"{self._base} replies with an error{complaint}"
         if _DEAF in complaint:
             raise LanguageModelError(f"{self.name} hears no sound{complaint}")
         if status in _WANTS_KEY:
@@ -221,6 +253,14 @@ class ServerModel:
                     self._open.discard(connection)
         except TimeoutError as error:
             raise LanguageModelError(f"{self._base} does not answer within {self._patience_s:g} s.") from error
+        except ssl.SSLCertVerificationError as error:
+            raise LanguageModelError(
+                f"{self._base} has a certificate that can't be trusted: {error.verify_message}."
+            ) from error
+        except ssl.SSLError as error:
+            raise LanguageModelError(
+                f"{self._base} does not speak TLS ({error.reason}). If it is meant, write http:// in place of https://."
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise LanguageModelError(f"{self._base} can't be reached: {reason}. Start the server first.") from error
@@ -270,7 +310,7 @@ def _split(url: str) -> SplitResult:
     address = parts.netloc + parts.path
     is_plain = address.isascii() and address.isprintable() and " " not in address
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or not is_plain:
-        raise LanguageModelError(f"{url!r} is not the URL of a server: write it as http://localhost:8080/v1.")
+        raise LanguageModelError(f"{quoted(url)} is not the URL of a server: write it as http://localhost:8080/v1.")
     path = parts.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
     return parts._replace(path=path)
 
@@ -307,6 +347,11 @@ def _text_of(reply: Any) -> str | None:
     return text if isinstance(text, str) else "" if text is None else None
 
 
+def _is_cut(reply: Any) -> bool:
+    """Whether a reply whose text was read says that it ended at the limit of tokens."""
+    return bool(reply["choices"][0].get("finish_reason") == "length")
+
+
 def _prompt_tokens(reply: Any) -> int | None:
     usage = reply.get("usage") if isinstance(reply, dict) else None
     tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
@@ -320,12 +365,18 @@ def _complaint(content: bytes) -> str:
         reply = json.loads(text)
     except (ValueError, RecursionError):
         reply = None
-    if isinstance(reply, dict):
-        error = reply.get("error", reply)
-        inner = error.get("message", error.get("detail")) if isinstance(error, dict) else error
-        text = inner if isinstance(inner, str) else json.dumps(inner)
-    line = " ".join(text.split())
-    return f": {line[:_LONGEST_COMPLAINT]}" if line else "."
+    return _complaint_of(reply) if isinstance(reply, dict) else _after_colon(text)
+
+
+def _complaint_of(reply: dict[str, Any]) -> str:
+    error = reply.get("error", reply)
+    inner = error.get("message", error.get("detail", error)) if isinstance(error, dict) else error
+    return _after_colon(inner if isinstance(inner, str) else json.dumps(inner))
+
+
+def _after_colon(text: str) -> str:
+    line = excerpt(" ".join(plain(text).split()), _LONGEST_COMPLAINT)
+    return f": {line}" if line else "."
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pe_search.errors import CheckpointError, first_line
+from pe_search.errors import CheckpointError, first_line, quoted
 from pe_search.pe_audio.vetting import CONFIG_FILE, MODEL_TYPES, SHARDS_FILE, read_json, vet, vet_language_model
 
 BUILTIN = "builtin"
@@ -134,14 +134,22 @@ def canonical_name(name: str) -> str:
     if name in SHORT_NAMES:
         return SHORT_NAMES[name]
     directory = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises for an unknown user)
+    refuse_file(name, directory)
     if name and (directory.is_dir() or directory.is_absolute()):
         return os.path.abspath(directory)
     if HUB_ID.fullmatch(name):
         return name
     raise CheckpointError(
-        f"There is no checkpoint {name!r}: give builtin, small, base, large, a Hugging Face id like "
+        f"There is no checkpoint {quoted(name)}: give builtin, small, base, large, a Hugging Face id like "
         "facebook/pe-av-small, or a directory."
     )
+
+
+def refuse_file(name: str, place: Path) -> None:
+    """Raise a `CheckpointError` if the name of a model is that of a file: a checkpoint is a directory with several."""
+    if name and place.is_file():
+        served = " Give it to llama-server, and its URL to pe-search." if place.suffix == ".gguf" else ""
+        raise CheckpointError(f"{quoted(name)} is a file, and a model is a directory with a checkpoint.{served}")
 
 
 def frame_model_of(name: str) -> str:
@@ -177,23 +185,28 @@ def builtin_concepts() -> tuple[str, ...]:
     return tuple(entry["prompt"] for entry in entries)
 
 
-def find_language_model(name: str, revision: str | None = None, *, may_fetch: bool = False) -> Checkpoint:
+def find_language_model(
+    name: str, revision: str | None = None, *, may_fetch: bool = False, may_be_server: bool = True
+) -> Checkpoint:
     """Find a language model by name, by the rules of `find_checkpoint`.
 
     Args:
         name: A hub id, or a directory.
         revision: A branch, tag or commit of a hub checkpoint.
         may_fetch: As in `find_checkpoint`.
+        may_be_server: Whether a URL would do as well, for messages.
 
     Raises:
         CheckpointError: As `find_checkpoint`.
     """
     directory = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises for an unknown user)
+    refuse_file(name, directory)
     if name and (directory.is_dir() or directory.is_absolute()):
         return _open_directory(os.path.abspath(directory), Path(os.path.abspath(directory)), is_language_model=True)
     if not HUB_ID.fullmatch(name):
+        url = "the URL of a server, " if may_be_server else ""
         raise CheckpointError(
-            f"There is no language model {name!r}: give the URL of a server, a Hugging Face id like "
+            f"There is no language model {quoted(name)}: give {url}a Hugging Face id like "
             "Qwen/Qwen2-Audio-7B-Instruct, or a directory."
         )
     at_revision = f" --revision {shlex.quote(revision)}" if revision else ""

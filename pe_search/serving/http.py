@@ -35,6 +35,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pe_search import __version__
+from pe_search.errors import quoted
 from pe_search.known.fields import HIT_FIELDS, all_of, named
 from pe_search.known.typed_filters import FIELD_OF, FilterTextError, read_filters
 from pe_search.serving.answering import MOST_HITS, Answering
@@ -88,7 +89,7 @@ async def _refuse_unknown(connection: HttpRequest) -> None:
         if name not in known:
             near = get_close_matches(name, known, 1)
             meant = f" Did you mean {near[0]}?" if near else ""
-            raise HTTPException(400, f"There is no parameter {name!r}.{meant} There are: {', '.join(known)}.")
+            raise HTTPException(400, f"There is no parameter {quoted(name)}.{meant} There are: {', '.join(known)}.")
 
 
 async def _refuse_invalid(connection: HttpRequest, error: Exception) -> Response:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pe_search.errors import CheckpointError
-from pe_search.pe_audio.checkpoint import HUB_ID
+from pe_search.errors import CheckpointError, quoted
+from pe_search.pe_audio.checkpoint import HUB_ID, refuse_file
 from pe_search.speech.recogniser import Asked, Recogniser
 
 MODEL_VARIABLE = "PE_SEARCH_SPEECH_MODEL"
@@ -37,10 +37,11 @@ def find_recogniser(name: str | None, asked: Asked) -> Recogniser:
 
     if name and is_onnx(expanded):
         return OnnxRecogniser(expanded, asked)
+    refuse_file(name, directory)
     if not (name and (directory.is_dir() or directory.is_absolute() or HUB_ID.fullmatch(name))):
         raise CheckpointError(
-            f"There is no speech model {name!r}: give pocketsphinx, a name that onnx-asr knows like {RECOMMENDED}, a "
-            "Hugging Face id like openai/whisper-small, or a directory."
+            f"There is no speech model {quoted(name)}: give pocketsphinx, a name that onnx-asr knows "
+            f"like {RECOMMENDED}, a Hugging Face id like openai/whisper-small, or a directory."
         )
     from pe_search.speech.checkpoint import find_speech_checkpoint
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transformers import AutomaticSpeechRecognitionPipeline
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
 
-from pe_search.errors import CheckpointError, PeSearchError, first_line
+from pe_search.errors import CheckpointError, PeSearchError, first_line, quoted
 from pe_search.pe_audio.embedder import DTYPES, pick_device, pick_dtype
 from pe_search.pe_audio.towers import quiet
 from pe_search.speech.checkpoint import SpeechCheckpoint, is_speech_to_text_2
@@ -267,7 +267,7 @@ def _seamless_language(generation: Any, name: str, asked: Asked) -> str:
 
 
 def _unknown_language(name: str, language: str, known: Iterable[str]) -> PeSearchError:
-    return PeSearchError(f"{name} does not know the language {language!r}. Use one of {', '.join(known)}.")
+    return PeSearchError(f"{name} does not know the language {quoted(language)}. Use one of {', '.join(known)}.")
 
 
 def _limits(model: Any) -> dict[str, Any]:

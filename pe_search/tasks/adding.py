@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pe_search.audio.samples import mono_48k, samples_digest
 from pe_search.audio.windows import cut_windows
 from pe_search.embedding import TOO_LARGE, Gathering, WindowEmbedder, embed_blocks, gather_batches
-from pe_search.errors import AudioError
+from pe_search.errors import AudioError, quoted
 from pe_search.model import Model
 from pe_search.records import Clip, Content
 from pe_search.store import Store
@@ -116,7 +116,7 @@ def _path_of(name: str) -> Path:
     except UnicodeEncodeError:
         is_valid = False
     if not is_valid:
-        raise ValueError(f"name={name!r} must be a path, as 'esc-50/1'")
+        raise ValueError(f"name={quoted(name)} must be a path, as 'esc-50/1'")
     return path
 
 

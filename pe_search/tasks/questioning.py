@@ -21,7 +21,14 @@ from pe_search.clock import clock
 from pe_search.descriptions import Description, Turn
 from pe_search.embedding import TOO_LARGE, TextEmbedder
 from pe_search.errors import AudioError, StoreError, UnansweredError
-from pe_search.language.conversations import LONGEST_S, Conversation, LanguageModel, as_heard, plain
+from pe_search.language.conversations import (
+    LONGEST_S,
+    Conversation,
+    CutAnswer,
+    LanguageModel,
+    as_heard,
+    plain,
+)
 from pe_search.model import Model
 from pe_search.probability import probabilities
 from pe_search.queries import Reference
@@ -223,7 +230,8 @@ class Questioner:
             answer = kept.get(id(part)) or new.get(id(part))
             if answer is not None:
                 # One that is kept may be of another version, or in a store that somebody else has made.
-                yield part, plain(answer)
+                text = plain(answer)
+                yield part, CutAnswer(text) if isinstance(answer, CutAnswer) else text
 
     def _asked(self, parts: Sequence[Part]) -> Iterator[tuple[int, str]]:
         asked = [Conversation(as_heard(part.samples), self._question, self._turns) for part in parts]
@@ -232,10 +240,13 @@ class Questioner:
                 where = f"{clock(part.start_s)}–{clock(part.end_s)}"
                 self._on_problem(Problem(part.path, f"{where}: {str(answer).removesuffix('.')}"))
                 continue
-            text = plain(answer)
-            if self._kept is not None:
-                self._kept.keep(part, text)
-            yield id(part), text
+            if isinstance(answer, CutAnswer):
+                where = f"{clock(part.start_s)}–{clock(part.end_s)}"
+                reason = f"{where}: the answer is cut at the limit of tokens; it ends with … and is not kept"
+                self._on_problem(Problem(part.path, reason, is_note=True))
+            elif self._kept is not None:
+                self._kept.keep(part, plain(answer))
+            yield id(part), answer
 
     def _scored(self, answered: Sequence[tuple[Part, str]]) -> Iterator[Description]:
         heard = self._model.audio_embedder().embed_windows([part.samples for part, _ in answered])
@@ -252,7 +263,8 @@ class Questioner:
                 start_s=part.start_s,
                 end_s=part.end_s,
                 question=self._question,
-                answer=answer,
+                answer=f"{answer} …" if isinstance(answer, CutAnswer) else answer,
+                is_whole=not isinstance(answer, CutAnswer),
                 score=float(score),
                 probability=float(chance),
                 model=self._language_model.name,
@@ -324,6 +336,9 @@ class _Kept:
             except OSError:
                 is_as_held = False
             self._digests[path] = held[1] if held is not None and is_as_held else None
+            if held is not None and not is_as_held:
+                reason = "has changed since it was indexed; the file as it is now is asked about, and no answer is kept"
+                self._on_problem(Problem(path, reason, is_note=True))
         return self._digests[path]
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pe_search.audio.stamps import is_same, stamp_of
 from pe_search.directories import shown_store
-from pe_search.errors import AudioError, QueryError
+from pe_search.errors import AudioError, QueryError, quoted
 from pe_search.places import is_there
 from pe_search.queries import Reference, is_word
 from pe_search.records import Judgement, Stamp, Word
@@ -25,7 +25,8 @@ def check_word(word: str) -> None:
     """Raise a `QueryError` if a word can't be taught by this name."""
     if not is_word(word):
         raise QueryError(
-            f"{word!r} is not a word: it must begin with @, and go on with at most 99 letters, digits, _, - and dots."
+            f"{quoted(word)} is not a word: it must begin with @, and go on with at most 99 letters, digits, _, - and "
+            "dots."
         )
 
 
@@ -62,7 +63,7 @@ def teach(store: Store, word: str, text: str | None, judged: Mapping[str, Sequen
     found: dict[tuple[bytes, float, float], Judgement] = {}
     for verdict, references in judged.items():
         if verdict not in VERDICTS:
-            raise QueryError(f"{verdict!r} is not a verdict; those are {', '.join(VERDICTS)}.")
+            raise QueryError(f"{quoted(verdict)} is not a verdict; those are {', '.join(VERDICTS)}.")
         for reference in references:
             for digest, start_s, end_s in _stretches(store, reference):
                 one = Judgement(word, digest, start_s, end_s, verdict, user, now_s)
@@ -90,7 +91,7 @@ def take_judgements(store: Store, judgements: Sequence[Judgement], texts: Mappin
     for one in judgements:
         check_word(one.word)
         if one.verdict not in VERDICTS:
-            raise QueryError(f"{one.verdict!r} is not a verdict; those are {', '.join(VERDICTS)}.")
+            raise QueryError(f"{quoted(one.verdict)} is not a verdict; those are {', '.join(VERDICTS)}.")
         if not 0 <= one.start_s < one.end_s < float("inf"):
             raise QueryError(f"{one.start_s:g} to {one.end_s:g} s is not a stretch.")
     for text in texts.values():

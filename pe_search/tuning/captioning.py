@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pe_search.drafts import draft_folder, sync_all
-from pe_search.errors import TableError, TuningError
+from pe_search.errors import TableError, TuningError, quoted
 from pe_search.known.annotations import CAPTIONS, Annotations
 from pe_search.pe_audio.checkpoint import Checkpoint
 from pe_search.pe_audio.tuning.lessons import Plan
@@ -104,7 +104,7 @@ def tune_on_captions(
     has_splits = any(row.split for row in annotations.rows)
     for row in annotations.rows if has_splits else ():
         if row.split.casefold() not in _SPLITS:
-            raise TableError(annotations.file, row.line, f"split must be train or test; it is {row.split!r}")
+            raise TableError(annotations.file, row.line, f"split must be train or test; it is {quoted(row.split)}")
     refuse_place(out)
     with working(out) as work:
         return _Run(annotations, out, pupil, telling, work).tune(force)

@@ -13,7 +13,7 @@ import numpy as np
 
 from pe_search.audio import SAMPLE_RATE_HZ
 from pe_search.drafts import draft_folder, sync_all
-from pe_search.errors import TuningError
+from pe_search.errors import TuningError, quoted
 from pe_search.known.annotations import CAPTIONS, Annotations
 from pe_search.model import WINDOW_S, Model
 from pe_search.pe_audio.checkpoint import builtin_concepts, find_checkpoint
@@ -92,7 +92,7 @@ def tune(
     refuse_place(out)
     unknown = [label for label in new if label not in annotations.labels]
     if unknown:
-        raise TuningError(f"{annotations.file} has no label {unknown[0]!r}.")
+        raise TuningError(f"{annotations.file} has no label {quoted(unknown[0])}.")
     with working(out) as work:
         return _Run(annotations, out, model, telling, work, new, plan).tune(force)
 

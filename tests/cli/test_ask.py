@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from pe_search.cli.input.conversation import Conversation
+from pe_search.clock import clock
 from pe_search.descriptions import Turn
 from pe_search.errors import PeSearchError
 from pe_search.library import Library as OpenLibrary
@@ -29,6 +30,8 @@ from tests.language.stand_in import StandIn, hears, refused, said
 from tests.language.tiny import make_language_model
 from tests.made_up import noise, write_audio
 
+CUT = "the answer is cut at the limit of tokens; it ends with … and is not kept"
+CHANGED = "has changed since it was indexed; the file as it is now is asked about, and no answer is kept"
 KEYS = ["path", "start_s", "end_s", "question", "answer", "score", "probability", "model"]
 
 
@@ -301,8 +304,11 @@ def test_a_language_model_in_a_folder_answers_end_to_end(run_cli, library, tmp_p
     make_language_model(tmp_path / "model", "Audio Flamingo 3")
     args = ("--language-model", tmp_path / "model", "--store", library.store)
     outcome = run_cli("describe", library.sounds / "dogs", *args)
-    assert outcome.err == ""
     rows = rows_of(outcome.out)
+    # Eight tokens of random weights have no end.
+    assert outcome.err.splitlines() == [
+        f"pe-search: {row['path']}: {clock(0)}–{clock(row['end_s'])}: {CUT}" for row in rows
+    ]
     assert [Path(str(row["path"])).name for row in rows] == ["bark.wav", "growl.wav"]
     assert {row["model"] for row in rows} == {str(tmp_path / "model")}
     for row in rows:
@@ -417,7 +423,8 @@ def test_answers_are_kept_and_read_when_asked_again(ask, server, own, tmp_path):
     ask("Another question?", path.with_name("b.wav"), store=own)
     assert len(server.chats) == 3
     write_audio(path.with_name("b.wav"), noise(2.56, 1))
-    ask("Another question?", path.with_name("b.wav"), store=own)
+    changed = ask("Another question?", path.with_name("b.wav"), store=own)
+    assert changed.err == f"pe-search: {path.with_name('b.wav')}: {CHANGED}\n"
     assert len(server.chats) == 4
     with OpenLibrary(own) as store:
         kept = read_answers(store.open().catalog)
@@ -425,6 +432,43 @@ def test_answers_are_kept_and_read_when_asked_again(ask, server, own, tmp_path):
         (0.0, 1.28, "rain"),
         (1.28, 2.56, "rain"),
     ]
+
+
+def test_a_clip_that_changed_since_is_described_as_it_is_with_a_note(ask, own, server, tmp_path):
+    path = write_audio(tmp_path / "sounds" / "a.wav", noise(1.28, 5))
+    outcome = ask(command="describe", store=own)
+    assert outcome.err == f"pe-search: {path}: {CHANGED}\n"
+    assert [(row["start_s"], row["end_s"]) for row in rows_of(outcome.out)] == [(0.0, 1.28)]
+    with OpenLibrary(own) as store:
+        assert read_answers(store.open().catalog) == []
+
+
+def test_an_answer_that_is_cut_is_marked_and_not_kept(own, run_cli, tmp_path):
+    path = tmp_path / "sounds" / "a.wav"
+
+    def answer(request):
+        status, headers, content = hears("rain falls on a")(request)
+        reply = json.loads(content)
+        reply["choices"][0]["finish_reason"] = "length" if asked(request) == ["Cut?"] else "stop"
+        return status, headers, json.dumps(reply).encode()
+
+    with StandIn(answer) as server:
+        args = (f"{path}@0-1", "--language-model", server.url, "--store", own)
+        for _ in range(2):
+            outcome = run_cli("ask", "Cut?", *args)
+            assert (outcome.status, outcome.err) == (0, f"pe-search: {path}: 0:00–0:01: {CUT}\n")
+            (row,) = rows_of(outcome.out)
+            assert row["answer"] == "rain falls on a …"
+        whole = run_cli("ask", "Whole?", *args)
+        assert whole.err == ""
+        assert rows_of(whole.out)[0]["answer"] == "rain falls on a"
+        assert rows_of(whole.out)[0]["score"] == row["score"]
+        with OpenLibrary(own) as store:
+            (said_of,) = store.ask("Cut?", Reference(path, (0.0, 1.0)), language_model=server.url)
+            kept = read_answers(store.open().catalog)
+        assert not said_of.is_whole
+        assert len(server.chats) == 4
+    assert [(one.question, one.answer) for one in kept] == [("Whole?", "rain falls on a")]
 
 
 def test_clips_are_found_by_their_captions(ask, own, run_cli, tmp_path):

@@ -148,7 +148,12 @@ def test_options_of_language_models_alone(run_cli, folder, args, error):
             "http://localhost:1/v1",
             "http://localhost:1/v1 is a server. Name a checkpoint: a Hugging Face id or a directory.",
         ),
-        ("nobody", "There is no language model 'nobody'"),
+        (
+            "nobody",
+            "There is no language model 'nobody': give a Hugging Face id like Qwen/Qwen2-Audio-7B-Instruct, or a "
+            "directory.\n",
+        ),
+        (__file__, f"{__file__!r} is a file, and a model is a directory with a checkpoint.\n"),
     ],
 )
 def test_what_is_no_language_model(run_cli, folder, name, error):

@@ -17,7 +17,7 @@ from transformers import Gemma3nAudioFeatureExtractor, Gemma3nConfig, Qwen2Confi
 from pe_search.descriptions import Turn
 from pe_search.errors import CheckpointError, LanguageModelError, PeSearchError
 from pe_search.language import local
-from pe_search.language.conversations import SAMPLE_RATE_HZ, Conversation
+from pe_search.language.conversations import SAMPLE_RATE_HZ, Conversation, CutAnswer
 from pe_search.language.local import LocalModel
 from pe_search.language.opening import open_language_model
 from pe_search.listener import nothing_around
@@ -103,6 +103,17 @@ def test_an_answer_is_the_tokens_in_words(made, kind):
     expected = [processor.tokenizer.decode(some, skip_special_tokens=True).strip() for some in tokens]
     assert list(ours.answer(conversations)) == expected
     assert not any("<|" in answer for answer in expected)
+
+
+def test_an_answer_that_ends_at_the_limit_of_tokens_is_marked(made, monkeypatch):
+    _, _, processor, ours = made(KINDS[0])
+    word = processor.tokenizer.encode("rain", add_special_tokens=False)[0]
+    end = ours._model.generation_config.eos_token_id
+    end = end[0] if isinstance(end, list) else end
+    monkeypatch.setattr("pe_search.language.local.LONGEST_ANSWER_TOKENS", 3)
+    for tokens, kind in [([word] * 3, CutAnswer), ([word, word, end], str), ([word, end], str)]:
+        monkeypatch.setattr(ours, "generate", lambda _some, tokens=tokens: [tokens])
+        assert [type(answer) for answer in ours.answer(asked()[:1])] == [kind]
 
 
 def prompt_of(ours: LocalModel, conversation: Conversation) -> list[int]:

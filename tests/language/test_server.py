@@ -15,7 +15,7 @@ import pytest
 
 from pe_search.descriptions import Turn
 from pe_search.errors import LanguageModelError, UnansweredError
-from pe_search.language.conversations import SAMPLE_RATE_HZ, Conversation
+from pe_search.language.conversations import SAMPLE_RATE_HZ, Conversation, CutAnswer
 from pe_search.language.server import ServerModel, wav_of
 from tests.language.stand_in import SOUND_TOKENS, StandIn, hears, refused, said
 from tests.made_up import tone
@@ -25,6 +25,14 @@ SOUND = tone(0.5, 440, SAMPLE_RATE_HZ)
 
 def one(question: str = "What is this?", *turns: Turn) -> list[Conversation]:
     return [Conversation(SOUND, question, turns)]
+
+
+def cut(text: str):
+    """A reply that ended at the limit of tokens."""
+    status, headers, content = said(text)
+    reply = json.loads(content)
+    reply["choices"][0]["finish_reason"] = "length"
+    return status, headers, json.dumps(reply).encode()
 
 
 def unanswered(model: ServerModel) -> str:
@@ -101,11 +109,14 @@ def test_answers_come_in_the_order_of_the_conversations_whichever_is_ready_first
     (said("A cat.", 10), "did not hear the sound: its prompt is not longer"),
     ((200, {}, b"<html>"), "sends no JSON"),
     ((200, {}, b"[" * 100_000), "sends no JSON"),
-    ((200, {}, b'{"error": "x"}'), "sends no answer as OpenAI's interface has it"),
+    ((200, {}, b'{"data": "x"}'), "sends no answer as OpenAI's interface has it"),
     (said(["a"], None), "sends no answer as OpenAI's interface has it"),
     (refused(401, "Invalid API key"), r"refuses with status 401: Invalid API key"),
     (refused(404, "no model 'x'"), r"refuses with status 404: no model 'x'"),
-    ((302, {"Location": "http://example.com/"}, b""), r"refuses with status 302\."),
+    ((302, {"Location": "http://example.com/v1"}, b""),
+     r"redirects \(status 302\) to http://example\.com/v1, and .* If you trust that server, give its URL\.$"),
+    ((307, {"Location": "/v2/x"}, b""), r"redirects \(status 307\) to http://127\.0\.0\.1:\d+/v2/x, and"),
+    ((301, {}, b""), r"redirects \(status 301\), and pe-search follows no redirect\. Check the URL\.$"),
     ((200, {}, b" " * (1 << 22) + b"{}"), "sends more than 4,194,304 bytes"),
 ])  # fmt: skip
 def test_what_no_question_will_be_answered_after(reply, pattern):
@@ -120,6 +131,12 @@ def test_what_no_question_will_be_answered_after(reply, pattern):
     (refused(400, "audio\n  too short"), "refuses with status 400: audio too short"),
     ((500, {}, b"out of memory\nmore"), "refuses with status 500: out of memory more"),
     ((422, {}, json.dumps({"detail": [{"loc": 1}]}).encode()), r'refuses with status 422: \[\{"loc": 1\}\]'),
+    ((200, {}, b'{"error": {"message": "upstream\\nis gone"}}'), r"/v1 replies with an error: upstream is gone$"),
+    ((200, {}, b'{"error": "x"}'), r"/v1 replies with an error: x$"),
+    ((200, {}, b'{"error": {"code": 7}}'), r'/v1 replies with an error: \{"code": 7\}$'),
+    ((200, {}, json.dumps({"error": "a" * 5_000 + "z"}).encode()), r"replies with an error: a{222} … a{74}z$"),
+    ((200, {}, b'{"error": "\\u001b[31mred"}'), "replies with an error: \ufffd\\[31mred$"),
+    (cut(""), "the language model has said nothing by the limit of 256 tokens$"),
     (said("  \n"), "empty answer"),
     (said(None), "empty answer"),
     (said("x" * 20_001), "gives an answer of more than 20,000 characters"),
@@ -127,6 +144,42 @@ def test_what_no_question_will_be_answered_after(reply, pattern):
 def test_what_one_question_gets_no_answer_by(reply, pattern):
     with StandIn(lambda _request: reply) as server:
         assert re.search(pattern, unanswered(ServerModel(server.url, sleep=never)))
+
+
+def test_an_answer_that_ended_at_the_limit_of_tokens_is_marked():
+    with StandIn(lambda _request: cut(" A dog is ")) as server:
+        (answer,) = ServerModel(server.url).answer(one())
+    assert (answer, type(answer)) == ("A dog is", CutAnswer)
+    with StandIn() as server:
+        assert [type(answer) for answer in ServerModel(server.url).answer(one())] == [str]
+
+
+def test_a_list_of_models_that_is_an_error_is_told(monkeypatch):
+    monkeypatch.setattr(ServerModel, "_send", lambda *_: (200, {}, b'{"error": "no such path"}'))
+    with pytest.raises(LanguageModelError, match=r"^http://localhost:1/v1 replies with an error: no such path$"):
+        ServerModel("http://localhost:1/v1")
+
+
+def test_a_redirect_from_https_to_http_says_what_that_would_give_away(monkeypatch):
+    moved = (301, {"Location": "http://[::1]/v1"}, b"")
+    monkeypatch.setattr(ServerModel, "_send", lambda *_: moved)
+    with pytest.raises(LanguageModelError) as raised:
+        ServerModel("https://localhost:1/v1")
+    assert str(raised.value) == (
+        "https://localhost:1/v1 redirects (status 301) to http://[::1]/v1, and pe-search follows no redirect. Over "
+        "http, neither key nor sound is encrypted. If you trust that server, give its URL."
+    )
+
+
+def test_https_for_a_server_without_it_says_what_to_write():
+    with StandIn() as server:
+        url = server.url.replace("http://", "https://")
+        with pytest.raises(LanguageModelError) as raised:
+            ServerModel(url)
+    assert re.fullmatch(
+        rf"{url} does not speak TLS \([A-Z_]+\)\. If it is meant, write http:// in place of https://\.",
+        str(raised.value),
+    )
 
 
 def test_one_without_an_answer_takes_none_from_the_others_and_nothing_is_asked_twice():

@@ -35,6 +35,7 @@ from pe_search.cli.output.hints import is_on_terminal, say_odd_texts, why_none_p
 from pe_search.cli.output.messages import counted, say, say_compiling, say_problem, shown_path
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.directories import command_for
+from pe_search.errors import quoted
 from pe_search.library import Library
 from pe_search.queries import Filters, is_word
 from pe_search.reports import Counts
@@ -148,7 +149,9 @@ def count(
     if judged:
         for text in wanted:
             if not is_word(text):
-                raise typer.BadParameter(f"requires words, such as @rex, in place of {text!r}.", param_hint="--judged")
+                raise typer.BadParameter(
+                    f"requires words, such as @rex, in place of {quoted(text)}.", param_hint="--judged"
+                )
         for option, is_given in {"--by": by is not By.HOUR, "--of": of is not Of.WINDOWS}.items():
             if is_given:
                 raise typer.BadParameter("can't be used with --judged.", param_hint=option)

@@ -10,6 +10,7 @@ from pe_search.cli.input.completion import complete_word
 from pe_search.cli.input.options import StoreOption, store_directory
 from pe_search.cli.output.messages import say, say_problem
 from pe_search.cli.output.taught import counted_judgements
+from pe_search.errors import quoted
 from pe_search.library import Library
 
 
@@ -41,7 +42,7 @@ def forget(
         for word in words:
             if word not in known:
                 there = f"it knows {', '.join(known)}" if known else "it knows none"
-                raise typer.BadParameter(f"the store has no word {word!r}; {there}.", param_hint="WORD")
+                raise typer.BadParameter(f"the store has no word {quoted(word)}; {there}.", param_hint="WORD")
         for word in dict.fromkeys(words):
             was = library.forget(word)
             say(f"{word} forgotten, with {counted_judgements(was.yes + was.no + was.unsure)}.")

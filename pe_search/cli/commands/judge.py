@@ -28,7 +28,7 @@ from pe_search.cli.output.hints import say_odd_texts
 from pe_search.cli.output.messages import say, say_compiling, say_problem
 from pe_search.cli.output.taught import how_it_stands
 from pe_search.directories import absolute, command_for
-from pe_search.errors import PeSearchError
+from pe_search.errors import PeSearchError, quoted
 from pe_search.library import Library
 from pe_search.queries import is_word
 
@@ -126,7 +126,8 @@ def judge(
 def _word_of(text: str, word: str | None) -> str:
     if word is not None and not is_word(word):
         raise typer.BadParameter(
-            f"{word!r} is not a word: write @, then letters, digits, _, - and dots, at most 99.", param_hint="--word"
+            f"{quoted(word)} is not a word: write @, then letters, digits, _, - and dots, at most 99.",
+            param_hint="--word",
         )
     if is_word(text):
         if word not in (None, text):
@@ -135,5 +136,5 @@ def _word_of(text: str, word: str | None) -> str:
     name = re.sub(r"\W+", "-", text.casefold()).strip("-")[:_LONGEST_NAME]
     derived = f"@{name}"
     if word is None and not is_word(derived):
-        raise typer.BadParameter(f"no name can be made of {text!r}; give one, such as @dog.", param_hint="--word")
+        raise typer.BadParameter(f"no name can be made of {quoted(text)}; give one, such as @dog.", param_hint="--word")
     return word or derived

@@ -13,6 +13,7 @@ from pe_search.cli.input.terms import read_reference
 from pe_search.cli.output.hints import say_odd_texts
 from pe_search.cli.output.messages import counted, say, say_problem
 from pe_search.cli.output.taught import counted_judgements, how_it_stands
+from pe_search.errors import quoted
 from pe_search.known.annotations import Annotations
 from pe_search.library import Library
 from pe_search.queries import Reference, is_word
@@ -91,7 +92,8 @@ def learn(
     """
     if word is not None and not is_word(word):
         raise typer.BadParameter(
-            f"{word!r} is not a word: write @, then letters, digits, _, - and dots, at most 99.", param_hint="WORD"
+            f"{quoted(word)} is not a word: write @, then letters, digits, _, - and dots, at most 99.",
+            param_hint="WORD",
         )
     if text is not None:
         checked_texts([text], "--text")

@@ -38,6 +38,7 @@ from pe_search.cli.output.raven import RavenFiles, RavenSequenceOption
 from pe_search.cli.output.timelines import TIMELINE_FORMATS, TimelineWriter
 from pe_search.cli.output.traces import TraceWriter
 from pe_search.directories import expanded
+from pe_search.errors import quoted
 from pe_search.listener import Listener
 from pe_search.model import Wanted
 
@@ -200,15 +201,15 @@ def _told_apart(arguments: list[str], texts: list[str], *, has_list: bool) -> tu
         if _is_file_name(argument) or _is_there(argument):
             if not _is_file_name(argument) and place < len(arguments) - 1:
                 raise typer.BadParameter(
-                    f"{argument!r} may be a text, and is a file or folder; write ./{argument} for the file, or "
+                    f"{quoted(argument)} may be a text, and is a file or folder; write ./{argument} for the file, or "
                     "give all texts with -t.",
                 )
             return arguments[:place], [Path(file) for file in arguments[place:]]
     last = arguments[-1]
     if len(arguments) > 1 or (_is_file_name(last) and not _is_there(last)):
-        raise typer.BadParameter(f"There is no file {last!r}.")
+        raise typer.BadParameter(f"There is no file {quoted(last)}.")
     missing = "TEXT before" if _is_file_name(last) else "FILE after"
-    raise typer.BadParameter(f"Give a {missing} {last!r}.")
+    raise typer.BadParameter(f"Give a {missing} {quoted(last)}.")
 
 
 def _is_file_name(argument: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pe_search.cli.input.options import Device
 from pe_search.directories import config_file, data_directory, expanded, is_store_name, store_at
-from pe_search.errors import PatternError, PeSearchError
+from pe_search.errors import PatternError, PeSearchError, quoted
 
 KEYS = ("store", "model", "exclude", "format", "device", "k")
 _FORMATS = ("table", "paths", "jsonl", "csv")
@@ -44,7 +44,7 @@ def read_config() -> Mapping[str, Any]:
         raise PeSearchError(f"{file}: {error}.") from error
     for key, value in values.items():
         if key not in _CHECKS:
-            raise PeSearchError(f"{file}: {key!r} is not a setting; settings are {', '.join(KEYS)}.")
+            raise PeSearchError(f"{file}: {quoted(key)} is not a setting; settings are {', '.join(KEYS)}.")
         is_valid, wanted = _CHECKS[key]
         if not is_valid(value):
             raise PeSearchError(f"{file}: {key} must be {wanted}.")

@@ -25,7 +25,7 @@ from pe_search.cli.output.reveal import reveal
 from pe_search.cli.output.taught import how_it_stands
 from pe_search.descriptions import Turn
 from pe_search.directories import absolute, state_directory
-from pe_search.errors import PeSearchError
+from pe_search.errors import PeSearchError, quoted
 from pe_search.known.words import check_said
 from pe_search.libraries import Libraries
 from pe_search.listener import check_words
@@ -139,7 +139,7 @@ class Conversation:
         if name in self._commands:
             self._commands[name](rest.strip())
         elif line.startswith(":"):
-            raise PeSearchError(f"There is no command {name!r}. :help lists the commands.")
+            raise PeSearchError(f"There is no command {quoted(name)}. :help lists the commands.")
         else:
             text = " ".join(_unquoted(line).split())
             self._ask(replace(self._template, texts=(*checked_texts([text], "TEXT"),)))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pe_search.errors import quoted
 from pe_search.known.typed_filters import FIELD_OF, REPEATABLE, FilterTextError, read_filters, typed_filters
 from pe_search.queries import Filters
 
@@ -60,14 +61,14 @@ def read_options(line: str) -> Filters:
     try:
         words = shlex.split(line)
     except ValueError:
-        raise typer.BadParameter(f"a quote in {line!r} has no end.") from None
+        raise typer.BadParameter(f"a quote in {quoted(line)} has no end.") from None
     given: dict[str, list[str]] = {}
     while words:
         option, equals, value = words.pop(0).partition("=")
         name = option.removeprefix("--")
         if name not in FIELD_OF:
             known = ", ".join(f"--{one}" for one in FIELD_OF)
-            raise typer.BadParameter(f"{option!r} is not a filter; there are {known}.")
+            raise typer.BadParameter(f"{quoted(option)} is not a filter; there are {known}.")
         if not equals and not words:
             raise typer.BadParameter("requires a value.", param_hint=f"--{name}")
         given.setdefault(name, []).append(value if equals else words.pop(0))

@@ -8,6 +8,8 @@ from typing import TypeVar
 
 import typer
 
+from pe_search.errors import quoted
+
 _Number = TypeVar("_Number", int, float)
 
 
@@ -33,7 +35,7 @@ def _between(kind: type[_Number], noun: str, least: float, most: float) -> Calla
             found = None
         # NaN is in no order with the bounds.
         if found is None or not least <= found <= most:
-            raise typer.BadParameter(f"{str(text)!r} must be a {noun}{bounds}{example}.")
+            raise typer.BadParameter(f"{quoted(str(text))} must be a {noun}{bounds}{example}.")
         return found
 
     return number
@@ -45,5 +47,5 @@ def read_count(text: str) -> int:
         return 0
     # Click reads the default too, which is a number already.
     if not str(text).isdecimal() or not int(text):
-        raise typer.BadParameter(f"{text!r} must be 1 or more, or all.")
+        raise typer.BadParameter(f"{quoted(text)} must be 1 or more, or all.")
     return int(text)

@@ -14,7 +14,7 @@ from pe_search.cli.input.completion import complete_word
 from pe_search.cli.input.options import checked_texts
 from pe_search.cli.input.times import read_place
 from pe_search.directories import expanded
-from pe_search.errors import QueryError
+from pe_search.errors import QueryError, excerpt, quoted
 from pe_search.known.words import check_said
 from pe_search.listener import Listener, check_words
 from pe_search.queries import Query, Reference, Request, Term, is_word
@@ -58,7 +58,7 @@ def read_term(argument: str, option: str) -> Term:
     weight, text = (float(found[1]), found[2]) if found else (1.0, argument)
     if not _LEAST_WEIGHT <= weight <= _LARGEST_WEIGHT:
         between = f"{_LEAST_WEIGHT:g} and {_LARGEST_WEIGHT:g}"
-        raise typer.BadParameter(f"the weight in {argument!r} must be between {between}.", param_hint=option)
+        raise typer.BadParameter(f"the weight in {quoted(argument)} must be between {between}.", param_hint=option)
     checked_texts([text], option)
     refuse_audio(text, option)
     return Term(text, weight)
@@ -77,7 +77,7 @@ def refuse_audio(text: str, option: str) -> None:
     name = found[1] if found else text
     if Listener.has_audio_extension(name) and (option != "TEXT" or os.path.lexists(expanded(Path(name)))):
         meant = "--unlike" if option == "--minus" else "--like"
-        raise typer.BadParameter(f"{text!r} is an audio file; use {meant} {text}.", param_hint=option)
+        raise typer.BadParameter(f"{quoted(text)} is an audio file; use {meant} {excerpt(text)}.", param_hint=option)
 
 
 def read_reference(argument: str, option: str = "--like") -> Reference:

@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from pe_search.clock import read_seconds
+from pe_search.errors import quoted
 
 
 def seconds_option(
@@ -44,7 +45,7 @@ def seconds_between(least_s: float, most_s: float = math.inf) -> Callable[[str],
             raise typer.BadParameter(f"{error}.") from None
         if not least_s <= found_s <= most_s:
             bound = f"at least {least_s:g}" if found_s < least_s else f"at most {most_s:g}"
-            raise typer.BadParameter(f"{text!r} must be {bound} seconds.")
+            raise typer.BadParameter(f"{quoted(text)} must be {bound} seconds.")
         return found_s
 
     return seconds

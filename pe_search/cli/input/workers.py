@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pe_search.errors import quoted
+
 # As `cluster.choosing` has it, which is below what the command line calls.
 _WORKERS = re.compile(r"local|ray|[^/\s@]+:\d+")
 
@@ -41,6 +43,6 @@ def refuse_bad_workers(workers: str, worker_cpus: int | None) -> None:
             param_hint="--workers",
         )
     if not _WORKERS.fullmatch(workers):
-        raise typer.BadParameter(f"{workers!r} is not local, ray or HOST:PORT.", param_hint="--workers")
+        raise typer.BadParameter(f"{quoted(workers)} is not local, ray or HOST:PORT.", param_hint="--workers")
     if worker_cpus is not None and workers == "local":
         raise typer.BadParameter("requires --workers ray.", param_hint="--worker-cpus")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -10,18 +11,20 @@ from typing import Any
 
 import typer
 
-from pe_search.errors import PeSearchError
+from pe_search.errors import PeSearchError, excerpt, quoted
 from pe_search.records import Problem
 
 _USUAL_COLUMNS = 80
+# More than the longest path; what is quoted in a line has bounds of its own (`errors.quoted`).
+_LONGEST_LINE = 5_000
 
 
 def say(text: str) -> None:
-    """Print one line on stderr, whatever characters are in it. That nobody reads it any more stops no work.
+    """Print one line on stderr, whatever characters are in it, and however many. That nobody reads it stops no work.
 
     On a terminal a long one goes on below, with no word and no path broken, so that it can be copied.
     """
-    line = printable(text)
+    line = excerpt(printable(text), _LONGEST_LINE)
     with suppress(OSError):
         if sys.stderr.isatty():
             import textwrap
@@ -64,7 +67,9 @@ class Problems(list[Problem]):
 def say_error(error: PeSearchError | OSError) -> None:
     """Say on stderr what went wrong, and with what file."""
     if isinstance(error, OSError):
-        place = f"{error.filename}: " if error.filename else ""
+        is_no_path = error.errno == errno.ENAMETOOLONG
+        name = excerpt(printable(str(error.filename))) if is_no_path else error.filename
+        place = f"{name}: " if error.filename else ""
         say(f"pe-search: {place}{error.strerror or error}")
     else:
         say(f"pe-search: {error}")
@@ -77,7 +82,7 @@ def usage_error_line(error: Any) -> str:
 
         word = error.option_name
         meant = option_instead(word, [option for parameter in error.ctx.command.params for option in parameter.opts])
-        return f"No such option {word!r}." + (f" Did you mean {meant!r}?" if meant else "")
+        return f"No such option {quoted(word)}." + (f" Did you mean {quoted(meant)}?" if meant else "")
     if type(error) is not typer.BadParameter:
         return str(error.format_message())
     hint: Any = error.param_hint
