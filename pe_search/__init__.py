@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         Tagging,
         Verification,
     )
+    from pe_search.trust import trust_urls
     from pe_search.tunings import CaptionLoss, CaptionTuning, Tuning
 
 __version__ = "0.1.0"
@@ -143,6 +144,7 @@ __all__ = [
     "__version__",
     "create",
     "open",
+    "trust_urls",
     "tune",
     "tune_language_model",
 ]
@@ -286,7 +288,7 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         homes = ("queries", "efforts", "records", "reports", "library", "libraries", "evaluations", "descriptions")
-        for home in (*homes, "tunings", "maps"):
+        for home in (*homes, "tunings", "maps", "trust"):
             found = vars(import_module(f"pe_search.{home}"))
             if name in found:
                 return found[name]

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# Rows of audio are large: as few as spare the time to ask for them one by one.
-_ROWS_AT_ONCE = 16
+_BYTES = ("binary", "large_binary", "binary_view")
+_TEXTS = ("string", "large_string", "string_view")
+_NAMES_AT_ONCE = 4_096
+_BUFFER_BYTES = 1 << 20
+_LARGEST_MEAN_BYTES = 512 << 20
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +125,12 @@ def _utf8(text: str) -> str:
 
 
 class AudioColumn:
-    """A column of a table that holds audio: files as bytes, as structs of `bytes` and `path`, or as paths.
+    """A column of a table that holds audio: files as bytes, their paths or URLs, or structs of `bytes` and `path`.
+
+    Rows are asked for one after the other: it holds no more than one, and a page of each column.
 
     Args:
-        file: The table, open.
+        file: The table, open; it stays open as long as this.
         name: Of the column.
 
     Raises:
@@ -134,42 +140,51 @@ class AudioColumn:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         need_pyarrow()
-        import pyarrow
         from pyarrow import parquet
 
         self.name = name
-        self._file = parquet.ParquetFile(file)
+        self._file = parquet.ParquetFile(file, buffer_size=_BUFFER_BYTES)
         schema = self._file.schema_arrow
         if name not in schema.names:
-            raise LookupError(f"has no column {quoted(name)}, but {', '.join(schema.names)}; use --audio-column")
-        kind = schema.field(name).type
-        is_struct = pyarrow.types.is_struct(kind)
-        fields = {kind.field(place).name for place in range(kind.num_fields)} if is_struct else set()
-        is_bytes = pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
-        self._is_struct = "bytes" in fields
-        if not (self._is_struct or is_bytes):
+            raise LookupError(f"has no column {quoted(name)}, but {_some(schema.names)}; use --audio-column")
+        kind = _plain(schema.field(name).type)
+        fields = {}
+        if _is(kind, "struct"):
+            fields = {kind.field(place).name: _plain(kind.field(place).type) for place in range(kind.num_fields)}
+        self._is_struct = bool(fields)
+        self._has_bytes = _is(fields.get("bytes", kind), *_BYTES)
+        self._has_path = _is(fields.get("path", kind), *_TEXTS)
+        if not (self._has_bytes or self._has_path):
             raise LookupError(
-                f"its column {quoted(name)} holds {kind}, not the bytes of audio files; use --audio-column"
+                f"its column {quoted(name)} holds {kind}, neither audio files nor their paths; use --audio-column"
             )
-        self._has_path = "path" in fields
+        self._texts: list[str] = []
+        self._rows: Iterator[Any] = iter(())
+        self._next, self._end = 0, 0
 
     def rows(self) -> Iterator[tuple[int, int, str]]:
-        """The number of each row from 0, the size of its audio in bytes, and what its file was called; row by row."""
-        import pyarrow.compute as pc
+        """The number of each row from 0, about its audio's size in bytes, and what its file is called; row by row.
 
+        The audio is not read: the size is the mean of some rows.
+        """
+        leaf = f"{self.name}.path" if self._is_struct else self.name
         first = 0
         for group in range(self._file.num_row_groups):
-            for batch in self._file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[self.name]):
-                values = batch.column(0)
-                data = pc.struct_field(values, "bytes") if self._is_struct else values
-                sizes = pc.fill_null(pc.binary_length(data), 0).to_pylist()
-                names = pc.struct_field(values, "path").to_pylist() if self._has_path else [None] * len(sizes)
-                for place, (size, name) in enumerate(zip(sizes, names, strict=True)):
-                    yield first + place, int(size), str(name or "")
-                first += len(sizes)
+            count = self._file.metadata.row_group(group).num_rows
+            size = self._bytes_in(group) // max(count, 1)
+            if not self._has_path:
+                yield from ((row, size, "") for row in range(first, first + count))
+            else:
+                row = first
+                for batch in self._file.iter_batches(_NAMES_AT_ONCE, row_groups=[group], columns=[leaf]):
+                    for value in batch.column(0).to_pylist():
+                        name = value.get("path") if isinstance(value, dict) else value
+                        yield row, size, str(name or "")
+                        row += 1
+            first += count
 
-    def read(self, row: int, beside: Sequence[str]) -> tuple[bytes | None, str | None]:
-        """The audio of a row, and what its other columns say of it.
+    def read(self, row: int, beside: Sequence[str]) -> tuple[memoryview | None, str | None, str | None]:
+        """The audio of a row, the path or URL of its file, and what its other columns say of it.
 
         Args:
             row: Its number, from 0.
@@ -177,22 +192,72 @@ class AudioColumn:
 
         Raises:
             LookupError: If there is no such row.
+            ValueError: If rows like it are too large.
         """
-        import pyarrow
+        if not self._next <= row < self._end:
+            self._go_to_group_of(row, beside)
+        while True:
+            batch = next(self._rows, None)
+            if batch is None:
+                self._next, self._end = 0, 0
+                raise LookupError(f"row {row:,} is missing")
+            self._next += 1
+            if self._next > row:
+                break
+        value = batch.column(batch.schema.get_field_index(self.name))[0]
+        value = value.as_py() if _is(batch.schema.field(self.name).type, "dictionary") else value
+        data, source = self._parts(value)
+        said = [batch.column(batch.schema.get_field_index(name))[0].as_py() for name in self._texts]
+        said = [text.strip() for text in said if text and text.strip()]
+        return data, source, "; ".join(dict.fromkeys(said)) or None
 
-        texts = [name for name in beside if name in self._file.schema_arrow.names and name != self.name]
-        texts = [name for name in texts if pyarrow.types.is_string(self._file.schema_arrow.field(name).type)]
-        first = 0
+    def _parts(self, value: Any) -> tuple[memoryview | None, str | None]:
+        if isinstance(value, str | bytes) or value is None:  # of a dictionary
+            return (memoryview(value), None) if isinstance(value, bytes) else (None, value)
+        if not value.is_valid:
+            return None, None
+        if not self._is_struct:
+            return (memoryview(value.as_buffer()), None) if self._has_bytes else (None, str(value.as_py()))
+        data = value["bytes"] if self._has_bytes else None
+        source = value["path"].as_py() if self._has_path else None
+        return (memoryview(data.as_buffer()) if data is not None and data.is_valid else None), source
+
+    def _go_to_group_of(self, row: int, beside: Sequence[str]) -> None:
+        schema, first = self._file.schema_arrow, 0
         for group in range(self._file.num_row_groups):
             count = self._file.metadata.row_group(group).num_rows
             if row < first + count:
-                for batch in self._file.iter_batches(_ROWS_AT_ONCE, row_groups=[group], columns=[self.name, *texts]):
-                    if row < first + len(batch):
-                        values = batch.slice(row - first, 1).to_pylist()[0]
-                        held = values[self.name]
-                        data = held["bytes"] if self._is_struct and held is not None else held
-                        said = [values[name].strip() for name in texts if values[name] and values[name].strip()]
-                        return data, "; ".join(dict.fromkeys(said)) or None
-                    first += len(batch)
-            first += count if row >= first + count else 0
+                if self._bytes_in(group) > count * _LARGEST_MEAN_BYTES:
+                    raise ValueError(f"its rows hold more than {_LARGEST_MEAN_BYTES >> 20} MiB each; split the table")
+                known = [name for name in beside if name in schema.names and name != self.name]
+                self._texts = [name for name in known if _is(_plain(schema.field(name).type), *_TEXTS)]
+                columns = [self.name, *self._texts]
+                self._rows = self._file.iter_batches(1, row_groups=[group], columns=columns)
+                self._next, self._end = first, first + count
+                return
+            first += count
         raise LookupError(f"it has no row {row:,}")
+
+    def _bytes_in(self, group: int) -> int:
+        """How much the column has in a group of rows."""
+        rows = self._file.metadata.row_group(group)
+        columns = (rows.column(place) for place in range(rows.num_columns))
+        below = f"{self.name}."
+        return sum(one.total_uncompressed_size for one in columns if f"{one.path_in_schema}.".startswith(below))
+
+
+def _plain(kind: Any) -> Any:
+    """What a type of Arrow holds, where that is written once and then numbered."""
+    return kind.value_type if _is(kind, "dictionary") else kind
+
+
+def _is(kind: Any, *names: str) -> bool:
+    """Whether a type of Arrow is one of some, of those that this version has."""
+    import pyarrow
+
+    return any(getattr(pyarrow.types, f"is_{name}", lambda _: False)(kind) for name in names)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED:,} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

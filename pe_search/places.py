@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from glob import glob, has_magic
 from pathlib import Path
 
 # A Path makes one slash of two. A letter alone is a disk of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_WEB = re.compile(r"https?:/", re.IGNORECASE)
+_CONTAINER = re.compile(r"[^:/]+:/.*?\.(?:tar|parquet)(?=/|\Z)", re.IGNORECASE | re.DOTALL)
 
 
 def is_url(path: str | os.PathLike[str]) -> bool:
@@ -33,5 +36,50 @@ def is_there(path: str | os.PathLike[str]) -> bool:
 
 
 def in_columns(paths: Iterable[Path], column: str) -> list[Path]:
-    """Paths, those of Parquet tables with the column that is meant: `table.parquet/audio`."""
-    return [path / column if path.suffix.lower() == ".parquet" else path for path in paths]
+    """Paths, those of Parquet tables with the column that is meant: `table.parquet/audio`.
+
+    A pattern that no shell has replaced, as `shards/**/*.parquet`, stands for the files that match it.
+    """
+    found = [one for path in paths for one in _matching(path)]
+    return [path / column if path.suffix.lower() == ".parquet" else path for path in found]
+
+
+def _matching(path: Path) -> list[Path]:
+    if is_url(path) or not has_magic(str(path)) or os.path.lexists(path):
+        return [path]
+    return [Path(one) for one in sorted(glob(str(path), recursive=True))] or [path]  # noqa: PTH207 (any path)
+
+
+def urls_in(argument: str) -> list[str]:
+    """The URLs that a word of a command may mean: itself, the value of an option, and without `@START-END`."""
+    found = [argument, argument.partition("=")[2], argument.rpartition("@")[0]]
+    return [one for one in found if is_url(one)]
+
+
+def with_lower_host(name: str) -> str:
+    """The name of a URL, with protocol and host in lower case, as they mean the same; any other path as it is."""
+    if not is_url(name):
+        return name
+    protocol, _, rest = name.partition(":/")
+    host, slash, inner = rest.partition("/")
+    return f"{protocol.lower()}:/{host.lower()}{slash}{inner}"
+
+
+def container_of_url(name: str) -> str | None:
+    """The URL of the archive or table that the name of a URL leads into; None if it leads into none."""
+    match = _CONTAINER.match(name)
+    return match[0] if match else None
+
+
+def glob_base(name: str) -> str | None:
+    """The folder in which the files may be that a URL is a pattern of; None if it can't be a pattern.
+
+    Names of a web server may have any of the characters that patterns are made of, and a question mark begins a query.
+    """
+    if not is_url(name) or _WEB.match(name):
+        return None
+    start, *rest = name.split("/")
+    for place, part in enumerate(rest):
+        if has_magic(part):
+            return "/".join([start, *rest[:place]]) if place else None
+    return None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pe_search import trust
 from tests.made_up import LAYOUTS, make_checkpoint
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data-home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config-home"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
+    # What one test names is not trusted by the next.
+    monkeypatch.setattr(trust, "_named", set())
     for name in ("PE_SEARCH_STORE", "PE_SEARCH_MODEL", "PE_SEARCH_LANGUAGE_MODEL", "PE_SEARCH_LANGUAGE_MODEL_KEY"):
         monkeypatch.delenv(name, raising=False)
 

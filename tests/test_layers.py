@@ -40,6 +40,7 @@ FLOORS: list[set[str]] = [
     {"known"},
     {"reports"},
     {"queries"},
+    {"trust"},
     {
         "clock",
         "directories",
@@ -132,7 +133,7 @@ def test_the_command_line_and_the_servers_call_the_library_and_nothing_below_it(
     }
     called = {"serving", "libraries", "library", "teacher", "viewer", "asker", "evaluator", "tuner", "holder"}
     called |= {"listener", "model", "transcriber"}
-    assert used <= {room, *called, "parquet", "known", "reports", "queries"}.union(*FLOORS[-2:])
+    assert used <= {room, *called, "parquet", "known", "reports", "queries", "trust"}.union(*FLOORS[-2:])
 
 
 def test_no_file_is_long():
@@ -225,6 +226,14 @@ def test_only_figures_import_matplotlib_and_only_once_they_are_needed():
         assert "matplotlib" not in {name.split(".")[0] for name in names}
 
 
+def test_files_behind_urls_are_opened_in_one_place():
+    assert importers_of("fsspec", "aiohttp") == {"audio/remote.py", "audio/web.py"}
+    importers = {
+        str(file.relative_to(PACKAGE)) for file, tree in trees() if "pe_search.audio.web" in imported_by(tree, file)
+    }
+    assert importers == {"audio/remote.py"}
+
+
 def test_only_evaluation_imports_what_judges_and_times_need_more_of_it():
     found = importers_of("sklearn", "sed_scores_eval", "pandas")
     assert found == {"evaluation/extra.py", "evaluation/frames.py", "evaluation/measures.py"}
@@ -269,7 +278,7 @@ def test_only_serving_listens_and_only_its_http_imports_what_that_takes():
         "serving/tool_arguments.py",
     }
     # A cluster is only knocked at, and a server of language models is only asked.
-    calls = {"cluster/runtime.py", "language/server.py"}
+    calls = {"cluster/runtime.py", "language/server.py", "audio/web.py"}
     assert {file.split("/")[0] for file in importers_of("socket", "asyncio") - calls} == {"serving"}
 
 

@@ -1,30 +1,25 @@
 """Files that hold clips: tar archives, as WebDataset has them, and Parquet tables with a column of audio.
 
 A clip in one has a path that leads into it: `shards/a.tar/dog.wav`, `table.parquet/audio/17/dog.wav`. The container may
-be behind a URL.
+be behind a URL. A row of a table may name a file in place of holding one.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, BinaryIO
 
-from pe_search.audio.formats import audio_extensions
+from pe_search.audio.tars import CAPTIONS, DAMAGE, copy_member, members
 from pe_search.errors import AudioError, MissingExtraError, first_line
 from pe_search.parquet import AudioColumn
 from pe_search.places import is_url
 from pe_search.records import Problem, Stamp
 
 TAR, PARQUET = ".tar", ".parquet"
-# What is beside a member and has one of these names tells of it.
-_CAPTIONS = ("caption", "text", "description", "label", "category")
-_MOST_CAPTION_BYTES = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +38,24 @@ class Place:
     def is_table(self) -> bool:
         """Whether the container is a Parquet table."""
         return self.container.lower().endswith(PARQUET)
+
+    @property
+    def column(self) -> str:
+        """The path of the column, of a table."""
+        return f"{self.container}/{self.inner.split('/')[0]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a container has of a clip beside its bytes.
+
+    Attributes:
+        caption: What is said of it; None if nothing is.
+        source: The path or URL of the file that a row names in place of holding one; None if it holds one.
+    """
+
+    caption: str | None = None
+    source: str | None = None
 
 
 def place_in(path: str) -> Place | None:
@@ -68,75 +81,60 @@ def find_in(place: Place, file: BinaryIO, stamp: Stamp) -> Iterator[tuple[str, S
         stamp: Its stamp.
 
     Yields:
-        Paths with stamps: the size of the clip, and what else tells of the container.
+        Paths with stamps: about the size of the clip, and what else tells of the container.
     """
     container = Path(place.container)
     try:
-        if place.is_table:
-            if not place.inner:
-                yield Problem(container, "name the column that holds audio with --audio-column")
-                return
+        if not place.is_table:
+            yield from members(place.container, file, stamp)
+        elif place.inner:
             column = AudioColumn(file, place.inner.split("/")[0])
             for row, size_bytes, name in column.rows():
-                inner = f"{column.name}/{row}" + (f"/{_base(name)}" if _base(name) else "")
+                base = _base(name)
+                inner = f"{column.name}/{row}" + (f"/{base}" if base else "")
                 yield f"{place.container}/{inner}", (size_bytes, *stamp[1:])
         else:
-            yield from _members(place, file, stamp)
+            yield Problem(container, "name the column that holds audio with --audio-column")
     except MissingExtraError as error:
         yield Problem(container, str(error))
-    except LookupError as error:
-        yield Problem(container, str(error.args[0]))
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        yield Problem(container, f"breaks off or is damaged: {first_line(error)}")
+    except DAMAGE as error:
+        if isinstance(error, LookupError) and place.is_table:
+            yield Problem(container, str(error.args[0]))
+        else:
+            yield Problem(container, f"breaks off or is damaged: {first_line(error)}")
     except Exception as error:
         if not type(error).__module__.startswith("pyarrow"):
             raise
         yield Problem(container, f"is damaged: {first_line(error)}")
 
 
-def _members(place: Place, file: BinaryIO, stamp: Stamp) -> Iterator[tuple[str, Stamp] | Problem]:
-    extensions = audio_extensions()
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        end = 0
-        for member in archive:
-            name = os.path.normpath(member.name)
-            is_clip = member.isreg() and os.path.splitext(name)[1].lower() in extensions  # noqa: PTH122
-            end = member.offset_data + member.size
-            if is_clip and not name.startswith(("/", "..")) and not _base(name).startswith("."):
-                yield f"{place.container}/{name}", (member.size, *stamp[1:])
-    if end > stamp[0]:
-        yield Problem(Path(place.container), "breaks off; the last of its members is not whole")
-
-
-def copy_clip(place: Place, file: BinaryIO, out: IO[bytes]) -> str | None:
-    """Write the bytes of a clip in a container into another file.
+def copy_clip(place: Place, file: BinaryIO, out: IO[bytes]) -> Told:
+    """Write the bytes of a clip in a container into another file, unless the container only names the clip's file.
 
     Args:
         place: The clip.
         file: The container, open.
         out: Where they go.
 
-    Returns:
-        What is said of it beside it: a caption; None if nothing is.
-
     Raises:
         AudioError: If it is not there, or can't be read.
     """
     path = Path(place.container, place.inner)
     try:
-        if place.is_table:
-            parts = place.inner.split("/")
-            if len(parts) < 2 or not parts[1].isdecimal():
-                raise AudioError(path, "No such row", may_pass=True)
-            data, said = AudioColumn(file, parts[0]).read(int(parts[1]), _CAPTIONS)
-            if data is None:
-                raise AudioError(path, "the row holds no audio")
+        if not place.is_table:
+            return Told(copy_member(place.container, place.inner, file, out))
+        parts = place.inner.split("/")
+        if len(parts) < 2 or not parts[1].isdecimal() or len(parts[1]) > 18:
+            raise AudioError(path, "No such row", may_pass=True)
+        data, source, said = _tables.of(place, file).read(int(parts[1]), CAPTIONS)
+        if data is None and not source:
+            raise AudioError(path, "the row holds no audio")
+        if data is not None:
             out.write(data)
-            return said
-        return _copy_member(place, file, out)
-    except AudioError:
+        return Told(said, None if data is not None else source)
+    except (AudioError, MissingExtraError):
         raise
-    except (tarfile.TarError, OSError, ValueError, EOFError, LookupError) as error:
+    except DAMAGE as error:
         raise AudioError(path, f"can't be read: {first_line(error)}", may_pass=True) from error
     except Exception as error:
         if not type(error).__module__.startswith("pyarrow"):
@@ -144,68 +142,26 @@ def copy_clip(place: Place, file: BinaryIO, out: IO[bytes]) -> str | None:
         raise AudioError(path, f"can't be read: {first_line(error)}", may_pass=True) from error
 
 
-class _Listings(threading.local):
-    """Where the members of the archive are that a thread read last: an archive of many is gone through once."""
+class _Tables(threading.local):
+    """The table that a thread read last, which stays open: its rows are asked for one after the other."""
 
     key: tuple[object, ...] = ()
-    members: dict[str, tuple[int, int]] = {}  # noqa: RUF012 (replaced, never changed)
+    column: AudioColumn | None = None
+
+    def of(self, place: Place, file: BinaryIO) -> AudioColumn:
+        """The column that a place is in."""
+        status = os.fstat(file.fileno())
+        key = (place.column, status.st_size, status.st_mtime_ns, status.st_ino)
+        if self.column is None or self.key != key:
+            self.column = None
+            mine = os.fdopen(os.dup(file.fileno()), "rb")
+            self.column, self.key = AudioColumn(mine, place.inner.split("/")[0]), key
+        return self.column
 
 
-_listings = _Listings()
-
-
-def _copy_member(place: Place, file: BinaryIO, out: IO[bytes]) -> str | None:
-    status = os.fstat(file.fileno())
-    key = (place.container, status.st_size, status.st_mtime_ns, status.st_ino)
-    if _listings.key != key:
-        members = {}
-        try:
-            with tarfile.open(fileobj=file, mode="r:") as archive:
-                for member in archive:
-                    if member.isreg():
-                        members[os.path.normpath(member.name)] = (member.offset_data, member.size)
-        except tarfile.TarError:
-            # What comes before the damage can be read.
-            if not members:
-                raise
-        _listings.members, _listings.key = members, key
-    members = _listings.members
-    if place.inner not in members:
-        raise AudioError(Path(place.container, place.inner), "No such member", may_pass=True)
-
-    def read(name: str, most: int | None = None) -> Iterator[bytes]:
-        offset, size = members[name]
-        file.seek(offset)
-        left = size if most is None else min(size, most)
-        while left:
-            block = file.read(min(left, 1 << 20))
-            if not block:
-                raise EOFError("the archive breaks off within it")
-            left -= len(block)
-            yield block
-
-    for block in read(place.inner):
-        out.write(block)
-    stem = os.path.splitext(place.inner)[0]  # noqa: PTH122
-    for name in (f"{stem}.json", f"{stem}.txt"):
-        if name in members and members[name][1] <= _MOST_CAPTION_BYTES:
-            said = b"".join(read(name)).decode("utf-8", "replace")
-            caption = _caption_in(said) if name.endswith(".json") else said.strip()
-            if caption:
-                return caption
-    return None
-
-
-def _caption_in(text: str) -> str | None:
-    try:
-        said: Any = json.loads(text)
-    except ValueError:
-        return None
-    if not isinstance(said, dict):
-        return None
-    found = [str(said[key]).strip() for key in _CAPTIONS if isinstance(said.get(key), str) and said[key].strip()]
-    return "; ".join(dict.fromkeys(found)) or None
+_tables = _Tables()
 
 
 def _base(name: str) -> str:
-    return name.replace("\\", "/").rpartition("/")[2]
+    base = name.partition("?")[0].replace("\\", "/").rpartition("/")[2]
+    return "" if base in (".", "..") or "\0" in base else base

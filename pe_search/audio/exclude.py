@@ -186,6 +186,12 @@ class Exclusion:
                 return verdict
         return False
 
+    def excludes_below(self, path: str) -> bool:
+        """As `excludes`, for a file whose folders nobody walked: one of them may be excluded."""
+        above = min(above for above, _ in self.levels)
+        ends = (place for place in range(above, len(path)) if path[place] == "/")
+        return any(self.excludes(path[:end], is_folder=True) for end in ends) or self.excludes(path, is_folder=False)
+
 
 def _length_above(folder: str) -> int:
     return len(folder.rstrip(os.sep)) + 1

@@ -7,10 +7,13 @@ import stat
 import tempfile
 import threading
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from pe_search.errors import AudioError
-from pe_search.places import is_url
+from pe_search.places import is_url, place_of
+
+if TYPE_CHECKING:
+    from pe_search.audio.containers import Place
 
 
 def open_clip(path: Path) -> BinaryIO:
@@ -22,14 +25,18 @@ def open_clip(path: Path) -> BinaryIO:
     if is_url(path):
         return _copies.of(path).open()
     try:
-        # A pipe that took the file's place would otherwise keep the reader waiting for a writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        return _open_regular(path)
     except NotADirectoryError as error:
         if leads_into(path):
             return _copies.of(path).open()
         raise unreadable(path, error) from error
     except OSError as error:
         raise unreadable(path, error) from error
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    # A pipe that took the file's place would otherwise keep the reader waiting for a writer.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -79,12 +86,14 @@ def caption_of(path: Path) -> str | None:
 
 
 class _Copy:
-    """The bytes of a clip that is no file, in a file without a name."""
+    """The bytes of a clip that is no file, in a file without a name; or which file of this machine a row names."""
 
     def __init__(self, path: Path, state: tuple[object, ...]) -> None:
         self.path = path
         self.state = state
         self.caption: str | None = None
+        self._source: Path | None = None
+        self._source_state: tuple[object, ...] | None = None
         self._file = tempfile.TemporaryFile(prefix="pe-search-")  # noqa: SIM115 (it is closed with this)
         try:
             self._fill()
@@ -92,8 +101,18 @@ class _Copy:
         except OSError as error:
             raise AudioError(path, f"can't be copied to {tempfile.gettempdir()}: {error.strerror or error}") from error
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the file that a row names is as it was."""
+        try:
+            return self._source is None or state_of(self._source) == self._source_state
+        except AudioError:
+            return False
+
     def open(self) -> BinaryIO:
         """Open it."""
+        if self._source is not None:
+            return _open_named(self.path, self._source)
         try:
             # As a file of its own, with a position of its own.
             descriptor = os.open(f"/proc/self/fd/{self._file.fileno()}", os.O_RDONLY)
@@ -112,7 +131,38 @@ class _Copy:
             fetch_into(str(self.path), self._file)
             return
         with _containers.open(Path(place.container)) as file:
-            self.caption = copy_clip(place, file, self._file)
+            told = copy_clip(place, file, self._file)
+        self.caption = told.caption
+        if told.source is not None:
+            self._take_named(place, told.source)
+
+    def _take_named(self, place: Place, named: str) -> None:
+        """Take the file that a row names: relative to the folder of the table, or absolute."""
+        table = Path(place.container)
+        if not is_url(named) and is_url(table):
+            if os.path.isabs(named):
+                raise AudioError(self.path, f"names {named}, and the table is not on this machine")
+            named = str(table.parent / named)
+        if is_url(named):
+            from pe_search.audio.remote import fetch_into
+
+            fetch_into(place_of(named), self._file, column=place.column)
+            return
+        self._source = table.parent / named
+        if "\0" in named or leads_into(self._source):
+            raise AudioError(self.path, f"names {named!r}, which is no file")
+        try:
+            self._source_state = state_of(self._source)
+        except AudioError as error:
+            raise AudioError(self.path, f"names {self._source}: {error.reason}", may_pass=True) from error
+
+
+def _open_named(path: Path, source: Path) -> BinaryIO:
+    """Open the file that a row of a table names."""
+    try:
+        return _open_regular(source)
+    except OSError as error:
+        raise AudioError(path, f"names {source}: {error.strerror or error}", may_pass=True) from error
 
 
 class _Copies(threading.local):
@@ -123,10 +173,11 @@ class _Copies(threading.local):
     def of(self, path: Path) -> _Copy:
         """The copy of a clip as it is now."""
         state = state_of(path)
-        if self.last is None or self.last.path != path or self.last.state != state:
+        last = self.last
+        if last is None or last.path != path or last.state != state or not last.is_current:
             self.last = None
-            self.last = _Copy(path, state)
-        return self.last
+            self.last = last = _Copy(path, state)
+        return last
 
 
 class _Containers:

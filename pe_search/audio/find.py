@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -40,6 +41,7 @@ class Found:
         passed_over: What was seen in folders, and not taken.
         passed_over_at: The same by the root that it is nearest below, for those where there was anything.
         sidecars: The stamps of files that may be transcripts, in the folders of the clips.
+        patterns: What matches all that could be found at a root that is a pattern itself, by the root.
     """
 
     stamps: dict[str, Stamp]
@@ -47,6 +49,7 @@ class Found:
     passed_over: PassedOver
     passed_over_at: Mapping[str, PassedOver]
     sidecars: Mapping[str, Stamp]
+    patterns: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
 
     def clips(self) -> Iterator[Clip]:
         """The clips themselves."""
@@ -111,6 +114,7 @@ class _Walk:
         self._never_audio: set[str] = set()
         self._not_understood: set[str] = set()
         self._sidecars: dict[str, Stamp] = {}
+        self._patterns: dict[str, re.Pattern[str]] = {}
         # Of roots that are files, whose folders are not walked.
         self._folders: dict[str, None] = {}
         self._on_problem = on_problem
@@ -127,9 +131,12 @@ class _Walk:
             passed_over=_passed_over(unreadable, files, folders),
             passed_over_at={
                 top: _passed_over({path: unreadable[path] for path in kinds}, in_files, in_folders)
-                for top, (kinds, in_files, in_folders) in _by_root(tops, unreadable, files, folders).items()
+                for top, (kinds, in_files, in_folders) in _by_root(
+                    tops, self._patterns, unreadable, files, folders
+                ).items()
             },
             sidecars=self._sidecars,
+            patterns=self._patterns,
         )
 
     def take(self, top: str, excluded: Patterns | None) -> None:
@@ -139,6 +146,8 @@ class _Walk:
 
             found = find_elsewhere(top, excluded)
             if found is not None:
+                if found.pattern is not None:
+                    self._patterns[top] = found.pattern
                 self._take_found(found)
                 return
         try:
@@ -266,14 +275,18 @@ def _passed_over(unreadable: Mapping[str, str], files: Collection[str], folders:
     return PassedOver(in_order, excluded_files=len(files), excluded_folders=len(folders))
 
 
-def _by_root(tops: Set[str], *kinds: Iterable[str]) -> dict[str, list[list[str]]]:
+def _by_root(
+    tops: Set[str], patterns: Mapping[str, re.Pattern[str]], *kinds: Iterable[str]
+) -> dict[str, list[list[str]]]:
     """Paths of some kinds, by the root that each is nearest below."""
     found: dict[str, list[list[str]]] = {}
     for place, paths in enumerate(kinds):
         for path in paths:
             top = path
-            while top not in tops:
-                top = os.path.dirname(top)  # noqa: PTH120 (see `Found`)
+            while top not in tops and top != os.path.dirname(top):  # noqa: PTH120 (see `Found`)
+                top = os.path.dirname(top)  # noqa: PTH120
+            if top not in tops:
+                top = next(root for root, pattern in patterns.items() if pattern.match(path))
             found.setdefault(top, [[] for _ in kinds])[place].append(path)
     return found
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,9 +13,10 @@ from pe_search.audio.containers import Place, find_in, place_in
 from pe_search.audio.exclude import Exclusion, Patterns
 from pe_search.audio.files import open_container
 from pe_search.audio.formats import audio_extensions
+from pe_search.audio.listings import Listing, keep_listing, kept_listing
 from pe_search.audio.stamps import stamp_of
 from pe_search.errors import AudioError
-from pe_search.places import is_url
+from pe_search.places import glob_base, is_url
 from pe_search.records import Problem, Stamp
 
 
@@ -25,15 +28,17 @@ class Elsewhere:
         stamps: The stamps of clips by path or name.
         problems: What couldn't be looked at.
         excluded: Clips that patterns exclude.
+        pattern: What matches all that could be found, if the place was a pattern itself.
     """
 
     stamps: dict[str, Stamp] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     excluded: set[str] = field(default_factory=set)
+    pattern: re.Pattern[str] | None = None
 
 
 def find_elsewhere(top: str, excluded: Patterns | None) -> Elsewhere | None:
-    """What is at a URL, or in an archive or a table; None if a path is of neither kind.
+    """What is at a URL or matches one, or is in an archive or a table; None if a path is of neither kind.
 
     Args:
         top: The path, which is absolute, or the name of a URL.
@@ -43,13 +48,28 @@ def find_elsewhere(top: str, excluded: Patterns | None) -> Elsewhere | None:
     if place is None and not is_url(top):
         return None
     found = Elsewhere()
+    outer = top if place is None else place.container
+    base = glob_base(outer)
+    if base is not None:
+        from pe_search.audio.remote import matcher
+
+        # Until the server has said that it is no pattern: what it might match is not gone.
+        with suppress(ValueError):
+            found.pattern = matcher(outer)
     try:
-        everything = _in_container(place) if place is not None else _behind(top)
-        exclusion = Exclusion.of_walk(top, excluded)
+        everything = _behind(top) if place is None else _in_container(place)
+        if base is not None:
+            from pe_search.audio.remote import is_pattern
+
+            if is_pattern(outer):
+                everything = _matching(outer, place)
+            else:
+                base = found.pattern = None
+        exclusion = Exclusion.of_walk(base or top, excluded)
         for one in everything:
             if isinstance(one, Problem):
                 found.problems.append(one)
-            elif exclusion.levels and exclusion.excludes(one[0], is_folder=False):
+            elif exclusion.levels and exclusion.excludes_below(one[0]):
                 found.excluded.add(one[0])
             else:
                 found.stamps[one[0]] = one[1]
@@ -68,32 +88,66 @@ def refusal(path: Path) -> str | None:
     return None if refused is None else refused[0]
 
 
-def _behind(top: str) -> Iterable[tuple[str, Stamp] | Problem]:
+def _behind(top: str) -> Iterator[tuple[str, Stamp] | Problem]:
     from pe_search.audio.remote import find_remote
 
-    extensions = audio_extensions()
-    for name, stamp in find_remote(top):
-        hidden = any(part.startswith(".") for part in name.removeprefix(top).split("/"))
+    for one in find_remote(top):
         # What is named itself is taken whatever its name.
-        if name == top or (not hidden and os.path.splitext(name)[1].lower() in extensions):  # noqa: PTH122
+        if isinstance(one, Problem) or one[0] == top or _is_clip(one[0], top):
+            yield one
+
+
+def _is_clip(name: str, top: str) -> bool:
+    """Whether a file below a URL is a clip, by its name."""
+    is_hidden = any(part.startswith(".") for part in name.removeprefix(top).split("/"))
+    return not is_hidden and os.path.splitext(name)[1].lower() in audio_extensions()  # noqa: PTH122
+
+
+def _matching(pattern: str, place: Place | None) -> Iterator[tuple[str, Stamp] | Problem]:
+    from pe_search.audio.remote import find_matching
+
+    base = glob_base(pattern) or pattern
+    for name, stamp, is_file in find_matching(pattern):
+        if not is_file:
+            yield from _behind(name) if place is None else ()
+        elif (container := place_in(name)) is not None:
+            yield from _in_container(Place(container.container, "" if place is None else place.inner))
+        elif _is_clip(name, base):
             yield name, stamp
 
 
-def _in_container(place: Place) -> Iterable[tuple[str, Stamp] | Problem]:
+def _in_container(place: Place) -> Iterator[tuple[str, Stamp] | Problem]:
     container = Path(place.container)
-    if is_url(container):
-        from pe_search.audio.remote import remote_stamp
+    try:
+        if is_url(container):
+            listing = _in_remote_container(place)
+            yield from (one for one in listing if isinstance(one, Problem) or _is_meant(one[0], place))
+            return
+        with open_container(container) as file:
+            for one in find_in(place, file, stamp_of(container.stat())):
+                if isinstance(one, Problem) or _is_meant(one[0], place):
+                    yield one
+    except OSError as error:
+        yield Problem(container, error.strerror or str(error))
+    except AudioError as error:
+        # One of several archives.
+        yield Problem(error.path, error.reason)
 
-        stamp = remote_stamp(place.container)
-    else:
-        try:
-            stamp = stamp_of(container.stat())
-        except OSError as error:
-            raise AudioError(container, error.strerror or str(error)) from error
-    with open_container(container) as file:
-        for one in find_in(place, file, stamp):
-            if isinstance(one, Problem) or _is_meant(one[0], place):
-                yield one
+
+def _in_remote_container(place: Place) -> Listing:
+    stamp = _remote_stamp(place.container)
+    listing = kept_listing(place, stamp)
+    if listing is None:
+        with open_container(Path(place.container)) as file:
+            listing = list(find_in(place, file, stamp))
+        keep_listing(place, stamp, listing)
+    return listing
+
+
+def _remote_stamp(name: str) -> Stamp:
+    from pe_search.audio.remote import remote_stamp
+
+    return remote_stamp(name)
 
 
 def _is_meant(path: str, place: Place) -> bool:

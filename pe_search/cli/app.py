@@ -20,6 +20,8 @@ from pe_search import PeSearchError, __version__
 from pe_search.cli.input.completion import join_at
 from pe_search.cli.output.messages import say, say_error, usage_error_line
 from pe_search.errors import quoted
+from pe_search.places import urls_in
+from pe_search.trust import trust_urls
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 COMMANDS = {
@@ -45,6 +47,8 @@ class _Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not ctx.resilient_parsing:
+            # What somebody types may be downloaded, whatever a store says.
+            trust_urls(url for arg in args for url in urls_in(arg))
             _, _, given = self.make_parser(ctx).parse_args(list(args))
             for option in given:
                 takes_one = isinstance(option, TyperOption) and not (option.is_flag or option.multiple)

@@ -51,6 +51,7 @@ class Setup:
         hearing: How clips are brought to the model.
         threads: CPUs that a worker has.
         commit_every_s: How often it writes what it has embedded, in seconds.
+        trusted: URLs that the run may download, see `trust`.
     """
 
     directory: Path
@@ -66,6 +67,7 @@ class Setup:
     hearing: Hearing
     threads: int
     commit_every_s: float
+    trusted: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

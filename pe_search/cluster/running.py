@@ -22,6 +22,7 @@ from pe_search.tasks import indexing
 from pe_search.tasks.destination import InStore, Times
 from pe_search.tasks.indexing import OnProblem, OnProgress
 from pe_search.tasks.pieces import Gathered, Pieces
+from pe_search.trust import trusted
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.checkpoint import Checkpoint
@@ -116,6 +117,7 @@ class RayWork:
                 hearing=manifest.hearing,
                 threads=runtime.share.cpus,
                 commit_every_s=indexing.COMMIT_EVERY_S,
+                trusted=trusted(),
             )
             committed_s = time.monotonic()
             blocks = in_blocks(clips, runtime.share.workers)

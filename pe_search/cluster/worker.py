@@ -18,6 +18,7 @@ from pe_search.reports import Progress
 from pe_search.tasks.destination import Times
 from pe_search.tasks.indexing import Intake
 from pe_search.tasks.pieces import Pieces
+from pe_search.trust import trust_urls
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.loaded import OneAtATime
@@ -40,6 +41,7 @@ class Worker:
         self._setup = setup
         board = Board(Pieces(setup.directory, setup.dimension).folder, setup.run)
         threading.Thread(target=board.live, args=(f"{platform.node()}-{os.getpid()}",), daemon=True).start()
+        trust_urls(setup.trusted)
 
     def embed(self, block: int, clips: Sequence[Clip]) -> BlockResult:
         """Embed the clips of a block; an error is part of the result."""

@@ -86,7 +86,7 @@ def plan_index(
     roots = [place_of(path) for path in paths]
     problems: list[Problem] = []
     found = find_stamps(map(Path, roots), problems.append, excluded, own)
-    stamps = found.stamps
+    stamps, patterns = found.stamps, found.patterns
     hopeless = {str(one.clip.path): one.clip.stamp for one in left_out}
     unchanged = 0
     to_read: list[Clip] = []
@@ -118,7 +118,11 @@ def plan_index(
             or _below(root, found_in_order)
             or any(unseen_in_order[place] in unseen for place in _below(root, unseen_in_order))
         )
-        lost = (root in held) + len(_below(root, held_in_order())) if is_bare else 0
+        if is_bare and root in patterns:
+            is_bare = not any(map(patterns[root].match, stamps))
+            lost = sum(map(bool, map(patterns[root].match, held))) if is_bare else 0
+        else:
+            lost = (root in held) + len(_below(root, held_in_order())) if is_bare else 0
         if lost and _holds_anything(root, found.skipped, skipped_in_order):
             lost = 0
         if lost and prune:
@@ -135,8 +139,9 @@ def plan_index(
     def is_gone(path: str) -> bool:
         if path in stamps:
             return False
-        if is_under(path, asked):
-            return not is_under(path, unseen)
+        if is_under(path, asked) or any(pattern.match(path) for pattern in patterns.values()):
+            is_unseen = any(root in unseen and pattern.match(path) for root, pattern in patterns.items())
+            return not (is_unseen or is_under(path, unseen))
         return bool(unlisted) and is_under(path, unlisted)
 
     return Plan(

@@ -28,6 +28,7 @@ from pe_search.tasks.pieces import take_in_left_over
 from pe_search.tasks.planning import Plan, came_by_lists, plan_index
 from pe_search.tasks.relocating import carry_out, recognised
 from pe_search.tasks.roots import RunRoots, given_roots, known_roots
+from pe_search.trust import trust_urls
 
 if TYPE_CHECKING:
     from pe_search.pe_audio.checkpoint import Checkpoint
@@ -125,6 +126,11 @@ def index_paths(
             for problem in problems:
                 on_problem(problem)
             return IndexSummary(problems=problems, passed_over=plan.passed_over)
+        try:
+            trust_urls([*(job.given or ()), *job.listed], remember=True)
+        except OSError as error:
+            reason = f"what was named is not remembered: {error.strerror or error}"
+            on_problem(Problem(Path(str(error.filename)), reason))
         checkpoint = model.checkpoint
         if store is None:
             store = stack.enter_context(Store.create(directory, model.new_manifest()))
@@ -201,6 +207,7 @@ def _prepared(
         raise StoreError(f"{lack}, so there is nothing to bring up to date; name a folder: {command}.")
     for window in store.catalog.find_damage() if store else ():
         on_problem(Problem(directory, f"{window}; its clip is embedded again once its folder is indexed"))
+    trust_urls([*(job.given or ()), *job.listed])
     given = [Path(place_of(path)) for path in job.given or ()]
     relocated = []
     for moves, relocation in recognised(store, given) if store else ():

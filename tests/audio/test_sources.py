@@ -25,6 +25,7 @@ from pe_search.records import Problem
 from pe_search.store import Store
 from pe_search.tasks.indexing import run_index
 from pe_search.tasks.planning import plan_index
+from pe_search.trust import trust_urls
 from tests.made_up import FakeEmbedder, manifest, noise, write_audio
 
 SOUNDS = {"a.wav": 1.0, "b.flac": 0.5}
@@ -58,6 +59,7 @@ def store(tmp_path) -> Iterator[Store]:
 def index(store) -> Callable[..., tuple[object, list[tuple[str, str]]]]:
     def index(*roots: Path, prune: bool = False):
         told: list[Problem] = []
+        trust_urls(roots)
         plan = plan_index(roots, store.catalog.stamps(), store.catalog.left_out(), prune=prune)
         summary = run_index(plan, store, FakeEmbedder, on_problem=told.append)
         return summary, [(str(problem.path), problem.reason) for problem in told]
@@ -85,7 +87,8 @@ def test_the_members_of_an_archive_are_clips_with_what_is_said_beside_them(store
         },
     )
     summary, told = index(archive)
-    assert told == [] and (summary.clips, summary.windows) == (2, 2)
+    skipped = "links, sparse files and names that lead out of it are skipped: ../c.wav"
+    assert told == [(str(archive), skipped)] and (summary.clips, summary.windows) == (2, 2)
     paths = [f"{archive}/shard/a.wav", f"{archive}/shard/b.flac"]
     assert [*held(store)] == paths
     facts = [content.facts for _, content in store.embedded_clips()]
@@ -160,20 +163,20 @@ def test_the_rows_of_a_table_are_clips(store, index, sounds, table):
     assert summary.clips == 2
     assert [*held(store)] == [f"{table}/audio/0/a.wav", f"{table}/audio/1/b.flac"]
     assert told == [
-        (f"{table}/audio/2/gone.wav", "the row holds no audio"),
+        (f"{table}/audio/2/gone.wav", f"names {table.parent}/gone.wav: No such file or directory"),
         (f"{table}/audio/3", "can't be read as audio: Format not recognised"),
     ]
     assert [content.facts.description for _, content in store.embedded_clips()] == ["dog", "bird"]
     assert open_clip(table / "audio/1/b.flac").read() == sounds["b.flac"]
     again, told = index(*in_columns([table], "audio"))
-    assert (again.unchanged, again.left_out_before, told) == (2, 2, [])
+    assert (again.unchanged, again.left_out_before, len(told)) == (2, 1, 1)
 
 
 def test_a_column_of_plain_bytes_is_read_and_one_of_numbers_is_refused(store, index, sounds, tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"wav": [*sounds.values()], "n": [1, 2]}), path)
     assert index(path / "wav")[0].clips == 2 and [*held(store)] == [f"{path}/wav/0", f"{path}/wav/1"]
-    reason = "its column 'n' holds int64, not the bytes of audio files; use --audio-column"
+    reason = "its column 'n' holds int64, neither audio files nor their paths; use --audio-column"
     assert index(path / "n")[1] == [(str(path), reason)]
     assert index(path / "audio")[1] == [(str(path), "has no column 'audio', but wav, n; use --audio-column")]
 

@@ -36,7 +36,7 @@ from pe_search.cli.output.messages import Problems, say, say_compiling, say_prob
 from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns, say_no_clips, say_unreadable
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.cli.output.transcripts import TranscriptFormat, TranscriptWriter
-from pe_search.directories import expanded
+from pe_search.directories import absolute, expanded
 from pe_search.library import Library
 from pe_search.listener import ListenerOptions
 from pe_search.model import Wanted
@@ -103,7 +103,7 @@ def transcribe(
     with closing(listener):
         if paths or files_from is not None:
             parts = [_read_place(path) for path in paths or ()]
-            places = [*parts, *(Reference(path.absolute()) for path in read_paths(files_from))]
+            places = [*parts, *(Reference(absolute(path)) for path in read_paths(files_from))]
             where = [one.path for one in places]
         else:
             assert isinstance(listener, Library)
@@ -177,4 +177,4 @@ def _listener(
 def _read_place(argument: str) -> Reference:
     """A folder, a file, or a part of a file."""
     path = expanded(Path(argument))
-    return Reference(path.absolute()) if os.path.lexists(path) else read_reference(argument, "PATH")
+    return Reference(absolute(path)) if os.path.lexists(path) else read_reference(argument, "PATH")

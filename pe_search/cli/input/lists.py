@@ -12,6 +12,7 @@ import typer
 
 from pe_search.cli.input.options import checked_texts
 from pe_search.directories import expanded
+from pe_search.trust import trust_urls
 
 STDIN = "-"
 
@@ -89,7 +90,9 @@ def read_paths(name: str | None) -> list[Path]:
         names = content.split(b"\0")
     else:
         names = [line.removesuffix(b"\r") for line in content.removeprefix(codecs.BOM_UTF8).split(b"\n")]
-    return [Path(os.fsdecode(one)) for one in names if one]
+    paths = [Path(os.fsdecode(one)) for one in names if one]
+    trust_urls(paths)
+    return paths
 
 
 def read_more_paths(paths: list[Path] | None, files_from: str | None) -> list[Path]:

@@ -13,11 +13,12 @@ import typer
 from pe_search.cli.input.completion import complete_word
 from pe_search.cli.input.options import checked_texts
 from pe_search.cli.input.times import read_place
-from pe_search.directories import expanded
+from pe_search.directories import absolute, expanded
 from pe_search.errors import QueryError, excerpt, quoted
 from pe_search.known.words import check_said
 from pe_search.listener import Listener, check_words
 from pe_search.queries import Query, Reference, Request, Term, is_word
+from pe_search.trust import trust_urls
 
 PlusOption = Annotated[
     list[str] | None,
@@ -93,7 +94,8 @@ def read_reference(argument: str, option: str = "--like") -> Reference:
     path = expanded(Path(name))
     if path.is_dir():
         raise typer.BadParameter(f"{name} is a folder; {option} takes an audio file.")
-    return Reference(Path(os.path.abspath(path)), place)
+    trust_urls([path])
+    return Reference(absolute(path), place)
 
 
 def refuse_learned(queries: Iterable[Query], option: str) -> None:
