@@ -19,6 +19,11 @@ def is_url(path: str | os.PathLike[str]) -> bool:
     return _URL.match(os.fspath(path)) is not None
 
 
+def is_name(path: Path) -> bool:
+    """Whether a clip has a name in place of a path or URL, so that there is no file of it."""
+    return not (path.is_absolute() or is_url(path))
+
+
 def place_of(path: str | os.PathLike[str]) -> str:
     """A path made absolute, with links as they are; of a URL, the name that its clip or folder has."""
     return str(Path(path)) if is_url(path) else os.path.abspath(path)

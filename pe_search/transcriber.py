@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Unpack
 
 from pe_search.listener import Listener, ListenerOptions, OnProblem, OnProgress, Paths, ignore
+from pe_search.places import is_name
 from pe_search.records import Transcribed
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Transcriber(Listener):
             if paths is None:
                 # A name that was given to `add` is no file.
                 held = () if store is None else store.clips()
-                paths = [one.path for one in held if one.path.is_absolute()]
+                paths = [one.path for one in held if not is_name(one.path)]
             clips = self._clips(paths, report)
             run = Transcribing(
                 self.model,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pe_search.errors import AudioError
 from pe_search.holder import Holder
 from pe_search.listener import PathLike
+from pe_search.places import is_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,13 +246,11 @@ class Viewer(Holder):
         clip = self.known(place).get(place)
         if clip is None:
             raise AudioError(place, "is not in the store")
-        if not place.is_absolute():
+        if is_name(place):
             raise AudioError(place, "is a name and not a file; it can't be played or drawn")
-        try:
-            status = place.stat()
-        except OSError as error:
-            raise AudioError(place, error.strerror or str(error), may_pass=True) from error
-        if (status.st_size, status.st_mtime_ns) != (clip.size_bytes, clip.modified_ns):
+        from pe_search.audio.files import looks_unchanged
+
+        if not looks_unchanged(place, clip.size_bytes, clip.modified_ns):
             raise AudioError(place, "has changed since it was indexed; index it again")
         return clip
 

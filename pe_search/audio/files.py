@@ -79,6 +79,29 @@ def state_of(path: Path) -> tuple[object, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+def looks_unchanged(path: Path, size_bytes: int, modified_ns: int) -> bool:
+    """Whether a clip is as it was when it was indexed, by the size and time of its file, or the time of its container.
+
+    Raises:
+        AudioError: If it can't be looked at.
+    """
+    from pe_search.audio.containers import place_in
+
+    place = place_in(str(path))
+    container = Path(path if place is None else place.container)
+    if is_url(container):
+        from pe_search.audio.remote import remote_stamp
+
+        found_bytes, found_ns, _, _ = remote_stamp(str(container))
+    else:
+        try:
+            status = container.stat()
+        except OSError as error:
+            raise AudioError(path, error.strerror or str(error), may_pass=True) from error
+        found_bytes, found_ns = status.st_size, status.st_mtime_ns
+    return found_ns == modified_ns and (place is not None or found_bytes == size_bytes)
+
+
 def caption_of(path: Path) -> str | None:
     """What is said beside a clip in an archive or a table, as it was last opened in this thread."""
     copy = _copies.last
@@ -146,7 +169,10 @@ class _Copy:
         if is_url(named):
             from pe_search.audio.remote import fetch_into
 
-            fetch_into(place_of(named), self._file, column=place.column)
+            try:
+                fetch_into(place_of(named), self._file, column=place.column)
+            except AudioError as error:
+                raise AudioError(self.path, f"names {error}", may_pass=True) from error
             return
         self._source = table.parent / named
         if "\0" in named or leads_into(self._source):

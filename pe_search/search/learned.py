@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pe_search.directories import shown_store
 from pe_search.errors import AudioError, QueryError
 from pe_search.learning.fitting import fit
+from pe_search.places import is_name
 from pe_search.queries import Query, Reference, is_word
 from pe_search.records import Judgement
 from pe_search.search.aims import Aim, QueryEmbedder, cosine_scale, unit
@@ -154,7 +155,7 @@ def _from_files(
     for path in paths:
         held = store.catalog.clip(path)
         try:
-            if held is not None and path.is_absolute() and content_digest(path) == held[1]:
+            if held is not None and not is_name(path) and content_digest(path) == held[1]:
                 windows = embed_reference(Reference(path, place), store.manifest, embedder)
                 return np.asarray(unit(windows.astype(np.float64)).mean(axis=0), np.float32)
         except AudioError:

@@ -13,10 +13,12 @@ from types import MappingProxyType
 from pe_search.audio.exclude import Patterns
 from pe_search.audio.find import find_stamps, is_under
 from pe_search.audio.stamps import is_same
-from pe_search.places import place_of
+from pe_search.places import is_url, place_of
 from pe_search.records import Clip, LeftOut, Problem, Stamp
 from pe_search.reports import PassedOver
 from pe_search.tasks.sidecars import Beside
+
+_NOT_THERE = "No such file or directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,10 @@ def plan_index(
             lost = (root in held) + len(_below(root, held_in_order())) if is_bare else 0
         if lost and _holds_anything(root, found.skipped, skipped_in_order):
             lost = 0
+        if lost and is_url(root) and _refused(root, problems):
+            # A server that can't be asked has not lost anything.
+            unseen.add(root)
+            lost = 0
         if lost and prune:
             unseen.discard(root)
         elif lost:
@@ -201,6 +207,13 @@ def holds_something(path: str) -> bool:
         return True
     except OSError:
         return False
+
+
+def _refused(root: str, problems: Iterable[Problem]) -> bool:
+    """Whether a URL couldn't be asked for what is there; it is known that nothing is otherwise."""
+    return any(
+        is_under(root, {str(problem.path)}) and not problem.reason.startswith(_NOT_THERE) for problem in problems
+    )
 
 
 def _nothing_left(lost: int) -> str:

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pe_search.audio.files import leads_into
 from pe_search.audio.hashing import content_digest, unchanged
 from pe_search.audio.read import ClipReader
 from pe_search.embedding import WindowEmbedder, embed_blocks
 from pe_search.errors import AudioError
+from pe_search.places import is_name, is_url
 from pe_search.records import Problem
 from pe_search.reports import Verification
 from pe_search.store import Store
@@ -34,7 +36,7 @@ def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int
         raise ValueError(f"sample={clips} must be 1 or more")
     embedder = cache(load_embedder)
     # A clip that is no file has a name in place of a path.
-    paths = sorted((path for path in store.catalog.clips() if path.is_absolute()), key=bytes)
+    paths = sorted((path for path in store.catalog.clips() if not is_name(path)), key=bytes)
     sample = sorted(random.Random(_SEED).sample(paths, min(clips, len(paths))), key=bytes)
     gone: list[Path] = []
     changed: list[Path] = []
@@ -69,10 +71,14 @@ def verify(store: Store, load_embedder: Callable[[], WindowEmbedder], clips: int
 
 
 def _is_gone(path: Path) -> bool:
+    if is_url(path):
+        return False
     try:
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return True
+    except NotADirectoryError:
+        return not leads_into(path)
     except OSError:
         return False
     return False

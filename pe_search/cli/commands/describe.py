@@ -32,6 +32,7 @@ from pe_search.cli.output.passed_over import ExcludeOption, refuse_bad_patterns,
 from pe_search.cli.output.progress import ProgressBar
 from pe_search.library import Library
 from pe_search.model import Wanted
+from pe_search.places import is_name
 
 
 def describe(
@@ -91,7 +92,7 @@ def describe(
     with closing(asker), bar:
         if is_of_store:
             assert isinstance(asker, Library)
-            where = [clip.path for clip in asker.clips() if clip.path.is_absolute()]
+            where = [clip.path for clip in asker.clips() if not is_name(clip.path)]
         else:
             where = [*(paths or []), *read_paths(files_from)]
         found = asker.find(

@@ -40,6 +40,7 @@ from pe_search.directories import absolute, expanded
 from pe_search.library import Library
 from pe_search.listener import ListenerOptions
 from pe_search.model import Wanted
+from pe_search.places import is_name
 from pe_search.queries import Reference
 from pe_search.transcriber import Transcriber
 
@@ -107,7 +108,7 @@ def transcribe(
             where = [one.path for one in places]
         else:
             assert isinstance(listener, Library)
-            places = [Reference(clip.path) for clip in listener.clips() if clip.path.is_absolute()]
+            places = [Reference(clip.path) for clip in listener.clips() if not is_name(clip.path)]
             where = [one.path for one in places]
         found = listener.find(where, exclude=exclude or usual_patterns(), on_problem=problems.report)
         if not found.stamps:

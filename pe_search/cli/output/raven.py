@@ -12,6 +12,7 @@ from typing import Annotated, BinaryIO
 import typer
 
 from pe_search.errors import AudioError, PeSearchError
+from pe_search.places import is_name
 from pe_search.queries import Span
 from pe_search.records import IndexedClip, Problem
 
@@ -66,7 +67,7 @@ class RavenFiles:
         self._starts_s = {}
         start_s, first = 0.0, None
         for path in sorted(set(paths), key=os.fsencode):
-            if not path.is_absolute():  # a name that is no file
+            if is_name(path):  # a name that is no file
                 continue
             try:
                 clip = self.clip(path)
