@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable
 from glob import glob, has_magic
@@ -11,6 +12,7 @@ from pathlib import Path
 # A Path makes one slash of two. A letter alone is a disk of Windows.
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 _WEB = re.compile(r"https?:/", re.IGNORECASE)
+_CONTAINER_PATH = re.compile(r"(.*?\.(?:tar|parquet))/", re.IGNORECASE | re.DOTALL)
 _CONTAINER = re.compile(r"[^:/]+:/.*?\.(?:tar|parquet)(?=/|\Z)", re.IGNORECASE | re.DOTALL)
 
 
@@ -50,6 +52,9 @@ def in_columns(paths: Iterable[Path], column: str) -> list[Path]:
 
 
 def _matching(path: Path) -> list[Path]:
+    if path.suffix.lower() == ".parquet" and path.is_dir():
+        # As programs write it that have several parts of a table at once.
+        return sorted(path.rglob("*.parquet"))
     if is_url(path) or not has_magic(str(path)) or os.path.lexists(path):
         return [path]
     return [Path(one) for one in sorted(glob(str(path), recursive=True))] or [path]  # noqa: PTH207 (any path)
@@ -74,6 +79,21 @@ def container_of_url(name: str) -> str | None:
     """The URL of the archive or table that the name of a URL leads into; None if it leads into none."""
     match = _CONTAINER.match(name)
     return match[0] if match else None
+
+
+def beside_url(name: str, relative: str) -> str:
+    """The URL of a file by its path relative to the folder of another one; it is on the same host."""
+    protocol, _, rest = name.partition(":/")
+    host, _, inner = rest.partition("/")
+    return f"{protocol}:/{host}{posixpath.normpath(f'/{posixpath.dirname(inner)}/{relative}').replace('//', '/')}"
+
+
+def container_of(name: str) -> str | None:
+    """The archive or table that a path or the name of a URL leads into; None if it leads into none."""
+    match = _CONTAINER_PATH.match(name)
+    if match is None or is_url(name):
+        return match and match[1]
+    return match[1] if os.path.isfile(match[1]) else None  # noqa: PTH113 (of many)
 
 
 def glob_base(name: str) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from pe_search.errors import AudioError
-from pe_search.places import is_url, place_of
+from pe_search.places import beside_url, is_url, place_of
 
 if TYPE_CHECKING:
     from pe_search.audio.containers import Place
@@ -165,7 +165,7 @@ class _Copy:
         if not is_url(named) and is_url(table):
             if os.path.isabs(named):
                 raise AudioError(self.path, f"names {named}, and the table is not on this machine")
-            named = str(table.parent / named)
+            named = beside_url(place.container, named)
         if is_url(named):
             from pe_search.audio.remote import fetch_into
 

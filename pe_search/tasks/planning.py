@@ -13,7 +13,7 @@ from types import MappingProxyType
 from pe_search.audio.exclude import Patterns
 from pe_search.audio.find import find_stamps, is_under
 from pe_search.audio.stamps import is_same
-from pe_search.places import is_url, place_of
+from pe_search.places import container_of, is_url, place_of
 from pe_search.records import Clip, LeftOut, Problem, Stamp
 from pe_search.reports import PassedOver
 from pe_search.tasks.sidecars import Beside
@@ -145,9 +145,11 @@ def plan_index(
     def is_gone(path: str) -> bool:
         if path in stamps:
             return False
-        if is_under(path, asked) or any(pattern.match(path) for pattern in patterns.values()):
-            is_unseen = any(root in unseen and pattern.match(path) for root, pattern in patterns.items())
-            return not (is_unseen or is_under(path, unseen))
+        # Archives and tables are looked into only where they are named themselves.
+        outer = container_of(path)
+        matching = [root for root, pattern in patterns.items() if pattern.match(outer or path)]
+        if matching or (is_under(path, asked) if outer is None else _is_named_in(path, outer, asked)):
+            return unseen.isdisjoint(matching) and not is_under(path, unseen)
         return bool(unlisted) and is_under(path, unlisted)
 
     return Plan(
@@ -207,6 +209,15 @@ def holds_something(path: str) -> bool:
         return True
     except OSError:
         return False
+
+
+def _is_named_in(path: str, container: str, asked: Set[str]) -> bool:
+    """Whether a clip in a container is below something that is asked for and no further up than the container."""
+    while path not in asked:
+        if len(path) <= len(container):
+            return False
+        path = os.path.dirname(path)  # noqa: PTH120 (of many)
+    return True
 
 
 def _refused(root: str, problems: Iterable[Problem]) -> bool:

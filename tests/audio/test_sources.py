@@ -282,3 +282,21 @@ def test_a_folder_that_a_web_server_lists_is_read(store, index, site):
     assert [*held(store)] == [f"{name}/a.wav", f"{name}/b.flac"]
     assert index(Path(f"{site}/"))[0].unchanged == 2
     assert index(Path(f"{site}/c.wav"))[1] == [(f"{name}/c.wav", "No such file or directory")]
+
+
+def test_a_folder_that_is_walked_keeps_what_its_archives_and_tables_hold_until_they_are_gone(
+    store, index, sounds, table, tmp_path
+):
+    folder = tmp_path / "folder"
+    (folder / "real.tar").mkdir(parents=True)
+    for name in ("c.wav", "real.tar/d.wav"):
+        (folder / name).write_bytes(sounds["a.wav"] + name.encode())
+    archive = make_tar(folder / "s.tar", sounds)
+    table.rename(folder / "t.parquet")
+    index(archive, *in_columns([folder / "t.parquet"], "audio"))
+    summary, _ = index(folder)
+    assert summary.removed == 0 and len(held(store)) == 6
+    (folder / "real.tar/d.wav").unlink()
+    archive.unlink()
+    summary, _ = index(folder)
+    assert summary.removed == 3 and len(held(store)) == 3
