@@ -146,7 +146,7 @@ def plan_index(
         if path in stamps:
             return False
         # Archives and tables are looked into only where they are named themselves.
-        outer = container_of(path)
+        outer = container_of(os.fspath(path))
         matching = [root for root, pattern in patterns.items() if pattern.match(outer or path)]
         if matching or (is_under(path, asked) if outer is None else _is_named_in(path, outer, asked)):
             return unseen.isdisjoint(matching) and not is_under(path, unseen)
