@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pe_search.audio import SAMPLE_RATE_HZ
+from pe_search.audio.hashing import content_digest
 from pe_search.audio.level import levelled
 from pe_search.audio.read import ClipReader, Place, oddities
 from pe_search.audio.stamps import is_same, stamp_of
@@ -331,15 +333,23 @@ class _Kept:
     def _digest(self, path: Path) -> bytes | None:
         if path not in self._digests:
             held = self._store.catalog.clip(path)
-            try:
-                is_as_held = held is not None and is_same(held[0].stamp, stamp_of(path.stat()))
-            except OSError:
-                is_as_held = False
-            self._digests[path] = held[1] if held is not None and is_as_held else None
-            if held is not None and not is_as_held:
-                reason = "has changed since it was indexed; the file as it is now is asked about, and no answer is kept"
-                self._on_problem(Problem(path, reason, is_note=True))
+            self._digests[path] = None if held is None else self._as_held(path, *held[:2])
         return self._digests[path]
+
+    def _as_held(self, path: Path, clip: Clip, digest: bytes) -> bytes | None:
+        """The digest that the store has of a clip; None if the file is not as it was."""
+        try:
+            with suppress(OSError):
+                if is_same(clip.stamp, stamp_of(path.stat())):
+                    return digest
+            # A copy has another stamp, and a clip in an archive or behind a URL has none here.
+            if content_digest(path) == digest:
+                return digest
+        except AudioError:
+            return None
+        reason = "has changed since it was indexed; the file as it is now is asked about, and no answer is kept"
+        self._on_problem(Problem(path, reason, is_note=True))
+        return None
 
 
 def _times(one: Part | ModelAnswer) -> tuple[float, float]:

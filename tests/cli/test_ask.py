@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import wave
 from base64 import b64decode
@@ -441,6 +442,15 @@ def test_a_clip_that_changed_since_is_described_as_it_is_with_a_note(ask, own, s
     assert [(row["start_s"], row["end_s"]) for row in rows_of(outcome.out)] == [(0.0, 1.28)]
     with OpenLibrary(own) as store:
         assert read_answers(store.open().catalog) == []
+
+
+def test_a_clip_that_was_written_again_as_it_was_has_not_changed(ask, own, server, tmp_path):
+    path = tmp_path / "sounds" / "a.wav"
+    path.write_bytes(path.read_bytes())
+    os.utime(path, (1, 1))
+    for _ in range(2):
+        assert ask(command="describe", store=own).err == ""
+    assert len(server.chats) == 2
 
 
 def test_an_answer_that_is_cut_is_marked_and_not_kept(own, run_cli, tmp_path):

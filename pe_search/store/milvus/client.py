@@ -62,7 +62,7 @@ class Server:
             self._connection.call(self._client.load_collection, name)
 
     def make_collections(self, dimension: int) -> None:
-        """Make both, unless they are there.
+        """Make both, unless they are there, and load them.
 
         Args:
             dimension: Of the embeddings.
@@ -88,6 +88,7 @@ class Server:
                 ("vector", DataType.FLOAT_VECTOR, {"dim": len(_NO_VECTOR)}),
             ]
             self._make(self.place.changes, fields)
+        self.load()
 
     def _make(self, name: str, fields: Sequence[tuple[str, Any, dict[str, Any]]]) -> None:
         schema = self._client.create_schema(auto_id=False, enable_dynamic_field=False)
