@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from pe_search.queries import Filters
 from pe_search.store import Store
 from pe_search.store.milvus import connection, lease
 from tests.conftest import SHARED_DATA
+from tests.made_up import noise, write_audio
 from tests.recordings import MANIFEST, Recording, put
 from tests.store.milvus.server import Running, needs_server
 
@@ -218,3 +220,42 @@ def test_token_and_tls_come_from_the_environment_and_are_never_kept(of_this_file
             Store.open(store_at(address))
     finally:
         locked.kill()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_index_while_its_server_is_killed_makes_the_store_of_a_quiet_server(server, tmp_path, cache, request):
+    """Several commands, each with a kill at any moment of it."""
+    turns = 5 if request.config.getoption("--all-faults") else 2
+    moments, address = random.Random(17), f"{server.address}/indexed"
+    sounds = tmp_path / "sounds"
+    told: list[str] = []
+    for turn in range(turns):
+        for number in range(60):
+            length_s = 0.2 + 0.01 * number
+            write_audio(
+                sounds / f"{turn}" / f"{number}.wav", noise(length_s, 100 * turn + number, rate_hz=8_000), 8_000
+            )
+        command = [sys.executable, "-m", "pe_search", "index", str(sounds), "--store", address]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as indexing:
+            with suppress(subprocess.TimeoutExpired):
+                indexing.wait(moments.uniform(1.5, 8))
+            server.restart()
+            out, err = indexing.communicate()
+        assert (indexing.returncode, out) == (0, ""), err
+        told += err.splitlines()
+    ends = [line for line in told if " clips embedded (" in line]
+    waits = [line for line in told if line.startswith("pe-search: ") and "Milvus does not answer" in line]
+    assert len(ends) == turns
+    assert 1 <= len(waits) <= turns, told
+    assert not [line for line in told if "Traceback" in line or ("rror" in line and line not in waits)]
+    shutil.rmtree(cache / "milvus")
+    with pe_search.create(tmp_path / "local") as local, pe_search.open(address) as ours:
+        for turn in range(turns):
+            local.index(sounds / f"{turn}")
+        assert [clip.path for clip in ours.clips()] == [clip.path for clip in local.clips()]
+        mine, theirs = ours.embeddings(), local.embeddings()
+        assert mine.vectors.tobytes() == theirs.vectors.tobytes()
+        assert ours.open()._mirror._server.window_count() == 60 * turns == ours.status().windows
+        assert ours.open().catalog.find_damage() == []
+        for text in ("rain", "dog barking"):
+            assert ours.query(text, k=None) == local.query(text, k=None)
