@@ -137,13 +137,11 @@ class Asker(Listener):
         *,
         keep: bool = True,
     ) -> Iterator[Description]:
+        from pe_search.known.words import check_text
         from pe_search.language.conversations import LONGEST_QUESTION
         from pe_search.tasks.questioning import Questioner
 
-        if not question.strip():
-            raise QueryError("The question is empty.")
-        if any("\ud800" <= letter <= "\udfff" for letter in question):
-            raise QueryError("The question must be Unicode: it has half of a surrogate pair.")
+        check_text(question, "The question")
         if len(question) > LONGEST_QUESTION:
             raise QueryError(f"The question has {len(question):,} characters; ask one of at most {LONGEST_QUESTION:,}.")
         model = self.open_language_model(language_model) if isinstance(language_model, str) else language_model

@@ -362,8 +362,7 @@ class Listener:
 
     def _all_held(self) -> Sequence[Store]:
         """All stores that it has, opened."""
-        held = self._held()
-        return () if held is None else (held,)
+        return () if (held := self._held()) is None else (held,)
 
     def _rules(self, rules: SpanRules | None) -> SpanRules:
         from pe_search.queries import SpanRules
@@ -390,11 +389,12 @@ def texts_of(texts: Texts) -> list[str]:
     """One text or several, as a list.
 
     Raises:
-        QueryError: If there is none, or one is empty.
+        QueryError: If there is none, or one is empty or not Unicode.
     """
-    listed: list[str] = several(texts)
-    if not listed:
+    from pe_search.known.words import check_text
+
+    if not (listed := several(texts)):
         raise QueryError("There is no text.")
-    if not all(text.strip() for text in listed):
-        raise QueryError("A text is empty.")
+    for text in listed:
+        check_text(text)
     return listed

@@ -322,6 +322,8 @@ def test_paths_may_be_relative(birds, sounds, monkeypatch):
         ({"minus": "rain"}, "There is nothing to look for"),
         ({"texts": ""}, "A text is empty"),
         ({"texts": ["dog", " "]}, "A text is empty"),
+        ({"texts": "dog\udcff"}, "A text must be Unicode"),
+        ({"words": "dog\udcff"}, "words must be UTF-8"),
         ({"texts": "dog", "minus": ""}, "A text is empty"),
         ({"texts": "dog", "plus": Term("rain", float("nan"))}, "A weight must be above 0, not nan"),
         ({"texts": "dog", "minus": Term("rain", float("inf"))}, "A weight must be above 0, not inf"),

@@ -15,6 +15,7 @@ MOST_WORDS = 50
 # An excluding minus, a phrase in quotes or what stands between spaces, and the star of a prefix behind the quotes.
 _PIECE = re.compile(r"(?P<minus>-?)(?:\"(?P<phrase>[^\"]*)\"(?P<star>\*?)|(?P<plain>[^\s\"]+))")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,14 @@ class Words:
     excluded: tuple[Word, ...]
 
 
+def check_text(text: str, name: str = "A text") -> None:
+    """Raise a `QueryError` if a text is empty, or has half of a surrogate pair, as bytes that are no UTF-8 become."""
+    if not text.strip():
+        raise QueryError(f"{name} is empty.")
+    if _SURROGATE.search(text):
+        raise QueryError(f"{name} must be Unicode: it has half of a surrogate pair.")
+
+
 def read_words(text: str, name: str = "words") -> Words:
     """Read what was typed. A piece without any letter or digit, as in `rock & roll`, only parts others.
 
@@ -53,12 +62,16 @@ def read_words(text: str, name: str = "words") -> Words:
         name: What an error calls it.
 
     Raises:
-        QueryError: If there is no word in it, a quote is not closed, it is too long or has control characters.
+        QueryError: If there is no word in it, a quote is not closed, it is too long, has control characters or is not
+            Unicode.
     """
     if len(text) > LONGEST_CHARACTERS:
         raise QueryError(f"{name} must have at most {LONGEST_CHARACTERS:,} characters, not {len(text):,}.")
     if _CONTROL.search(text):
         raise QueryError(f"{name} must have no control characters: {quoted(text)}.")
+    if _SURROGATE.search(text):
+        # Bytes that are no UTF-8 come so from a shell (PEP 383).
+        raise QueryError(f"{name} must be UTF-8: {quoted(text)}.")
     if text.count('"') % 2:
         raise QueryError(f"{name} has a quote that is not closed: {quoted(text)}.")
     wanted: list[Word] = []

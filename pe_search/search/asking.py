@@ -11,7 +11,7 @@ from typing import Any
 
 from pe_search.errors import QueryError
 from pe_search.known.filters import check_filters
-from pe_search.known.words import check_said, check_words
+from pe_search.known.words import check_said, check_text, check_words
 from pe_search.queries import Filters, Query, Reference, Request, Term
 from pe_search.search.learned import refuse_words
 from pe_search.store import Store
@@ -71,8 +71,8 @@ def make_request(
         raise QueryError("spans needs a text or plus.")
     if not request.queries[0].has_sound:
         _refuse_for_words_alone(request)
-    if not all(text.strip() for text in (*texts, *(term.text for term in terms))):
-        raise QueryError("A text is empty.")
+    for text in (*texts, *(term.text for term in terms)):
+        check_text(text)
     for term in terms:
         if not 0 < term.weight < math.inf:
             raise QueryError(f"A weight must be above 0, not {term.weight:g}.")

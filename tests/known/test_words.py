@@ -93,6 +93,7 @@ def test_what_is_typed(typed, wanted, excluded):
         ("", "words must have a word of letters or digits: ''."),
         ('!?() -* ""', "words must have a word of letters or digits: '!?() -* \"\"'."),
         ('kick "drum', "words has a quote that is not closed: 'kick \"drum'."),
+        ("kick\udcff", r"words must be UTF-8: 'kick\udcff'."),
         ("kick\0", "words must have no control characters: 'kick\\x00'."),
         ("\x1b[31mkick", "words must have no control characters: '\\x1b[31mkick'."),
         ("a" * 10_000_000, f"words must have at most {LONGEST_CHARACTERS:,} characters, not 10,000,000."),
