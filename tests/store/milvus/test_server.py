@@ -246,7 +246,8 @@ def test_index_while_its_server_is_killed_makes_the_store_of_a_quiet_server(serv
     ends = [line for line in told if " clips embedded (" in line]
     waits = [line for line in told if line.startswith("pe-search: ") and "Milvus does not answer" in line]
     assert len(ends) == turns
-    assert 1 <= len(waits) <= turns, told
+    # A server that comes back between two calls is not missed.
+    assert len(waits) <= turns, told
     assert not [line for line in told if "Traceback" in line or ("rror" in line and line not in waits)]
     shutil.rmtree(cache / "milvus")
     with pe_search.create(tmp_path / "local") as local, pe_search.open(address) as ours:
