@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from pe_search.errors import AudioError
+from pe_search.errors import AudioError, quoted
 from pe_search.places import beside_url, is_url, place_of
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ class _Copy:
             return
         self._source = table.parent / named
         if "\0" in named or leads_into(self._source):
-            raise AudioError(self.path, f"names {named!r}, which is no file")
+            raise AudioError(self.path, f"names {quoted(named)}, which is no file")
         try:
             self._source_state = state_of(self._source)
         except AudioError as error:

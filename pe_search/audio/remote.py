@@ -148,17 +148,8 @@ def remote_stamp(name: str) -> Stamp:
     Raises:
         AudioError: If it can't be looked at.
     """
-    return _stamp(name, None)
-
-
-def stamp_named_by(name: str, column: str) -> Stamp:
-    """As `remote_stamp`, of a URL in a column of a table."""
-    return _stamp(name, column)
-
-
-def _stamp(name: str, column: str | None) -> Stamp:
     try:
-        system, path = _opened(name, column)
+        system, path = _opened(name)
         return stamp_of_info(system.info(path))
     except Exception as error:
         raise unreadable_url(name, error) from error
